@@ -1,0 +1,151 @@
+/** A pending call of {@link Clock.after}. */
+export interface Timer {
+  /** Idempotent; the call will not happen any more. */
+  cancel(): void;
+}
+
+/** A monotonic clock with timers: the machine's own, or one that a test moves by hand. */
+export interface Clock {
+  /** Nanoseconds since an arbitrary start; never runs backwards. */
+  now(): number;
+  /** Calls `callback` once, `delay` nanoseconds from now or later. */
+  after(delay: number, callback: () => void): Timer;
+}
+
+/** The machine's monotonic clock. Its timers hold the process only where `ref` is true. */
+export class RealClock implements Clock {
+  readonly #ref: boolean;
+
+  constructor({ ref = true } = {}) {
+    this.#ref = ref;
+  }
+
+  now(): number {
+    return performance.now() * 1e6;
+  }
+
+  after(delay: number, callback: () => void): Timer {
+    const timeout = setTimeout(callback, Math.ceil(delay / 1e6));
+    if (!this.#ref) timeout.unref();
+    return { cancel: () => clearTimeout(timeout) };
+  }
+}
+
+interface Due {
+  time: number;
+  callback: () => void;
+}
+
+/** Timers in the order in which they fall due; those of one instant in the order in which they were set. */
+class Agenda {
+  readonly #due: Due[] = [];
+
+  get size(): number {
+    return this.#due.length;
+  }
+
+  get next(): Due | undefined {
+    return this.#due[0];
+  }
+
+  add(entry: Due): Timer {
+    const before = this.#due.findIndex((other) => other.time > entry.time);
+    this.#due.splice(before === -1 ? this.#due.length : before, 0, entry);
+    return { cancel: () => this.#remove(entry) };
+  }
+
+  shift(): Due | undefined {
+    return this.#due.shift();
+  }
+
+  #remove(entry: Due): void {
+    const index = this.#due.indexOf(entry);
+    if (index !== -1) this.#due.splice(index, 1);
+  }
+}
+
+/** A clock that stands still until a test moves it. */
+export class ManualClock implements Clock {
+  readonly #rate: number;
+  readonly #agenda = new Agenda();
+  readonly #settle: (() => Promise<void>)[] = [];
+  #now = 0;
+
+  /** `rate` in Hz: what one frame means to {@link advance}. */
+  constructor({ rate = 48_000 } = {}) {
+    this.#rate = rate;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(delay: number, callback: () => void): Timer {
+    return this.#agenda.add({ time: this.#now + Math.max(0, delay), callback });
+  }
+
+  /** Timers that have neither been called nor cancelled. */
+  get pendingTimers(): number {
+    return this.#agenda.size;
+  }
+
+  /** Registers what must come to rest after each instant at which timers fire: an emulated machine. */
+  settleWith(settle: () => Promise<void>): void {
+    this.#settle.push(settle);
+  }
+
+  /**
+   * Lets the time of `frames` frames at `rate` Hz pass. Stops at each timer that falls due on the way, and settles
+   * when everything that follows from it, on both sides of the domain border, has been handled.
+   */
+  async advance(frames: number, rate = this.#rate): Promise<void> {
+    await this.advanceTime((frames * 1e9) / rate);
+  }
+
+  /** As {@link advance}, in nanoseconds. */
+  async advanceTime(duration: number): Promise<void> {
+    const target = this.#now + duration;
+    await this.#settleAll();
+    for (let due = this.#agenda.next; due !== undefined && due.time <= target; due = this.#agenda.next) {
+      this.#agenda.shift();
+      this.#now = Math.max(this.#now, due.time);
+      due.callback();
+      await this.#settleAll();
+    }
+    this.#now = target;
+  }
+
+  async #settleAll(): Promise<void> {
+    for (const settle of this.#settle) await settle();
+  }
+}
+
+/** A clock without waiting: each timer is called in the next turn of the event loop, and the time is then its time. */
+export class FastClock implements Clock {
+  readonly #agenda = new Agenda();
+  #now = 0;
+  #scheduled = false;
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(delay: number, callback: () => void): Timer {
+    const timer = this.#agenda.add({ time: this.#now + Math.max(0, delay), callback });
+    this.#schedule();
+    return timer;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#agenda.size === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const due = this.#agenda.shift();
+      if (due === undefined) return;
+      this.#now = Math.max(this.#now, due.time);
+      due.callback();
+      this.#schedule();
+    });
+  }
+}

@@ -1,0 +1,87 @@
+import type { Clock } from '../clock.ts';
+import type { SharedMemory } from '../wire/memory.ts';
+
+/** XEN_PAGE_SIZE, in octets, on every architecture. */
+export const PAGE_SIZE = 4096;
+
+/** One or more whole pages that follow each other in this domain's address space. Every method throws after release. */
+export interface Pages extends SharedMemory {
+  /** Idempotent. */
+  release(): Promise<void>;
+}
+
+/** Pages of this domain that another one may map; zeroed. */
+export interface GrantedPages extends Pages {
+  /** One grant reference a page, in the order of the pages. */
+  readonly grefs: readonly number[];
+}
+
+export type GrantAccess = 'read-write' | 'read-only';
+
+/** Gives other domains access to pages (gntalloc). */
+export interface GrantAllocator {
+  /** Rejects with ERR_VSND_HYPERVISOR where the domain's limit is reached. */
+  grant(domid: number, pageCount: number, access?: GrantAccess): Promise<GrantedPages>;
+}
+
+/** Maps pages that other domains granted (gntdev). */
+export interface GrantMapper {
+  /** Rejects with ERR_VSND_HYPERVISOR for a reference that was not granted to this domain, or not for this access. */
+  map(domid: number, grefs: readonly number[], access?: GrantAccess): Promise<Pages>;
+}
+
+/** This domain's end of an event channel. */
+export interface EventPort {
+  readonly port: number;
+  /** Sets the peer's pending bit. A dead peer takes it without a word. */
+  notify(): void;
+  /** Sets the one handler, called once for any number of notifications since its last call. The port is unmasked before it runs. */
+  onNotify(handler: () => void): void;
+  /** Idempotent. The handler is not called any more. */
+  unbind(): Promise<void>;
+}
+
+/** Binds event channels (evtchn). */
+export interface EventChannels {
+  /** A new port that `remoteDomid` may bind (EVTCHNOP_alloc_unbound). */
+  bindUnbound(remoteDomid: number): Promise<EventPort>;
+  /** The other end of `remotePort` (EVTCHNOP_bind_interdomain). */
+  bindInterdomain(remoteDomid: number, remotePort: number): Promise<EventPort>;
+}
+
+/** A connection to XenStore: a stream of octets in each direction, xs_wire.h messages in both. */
+export interface XenStoreTransport {
+  /** Sends one whole message. */
+  send(message: Uint8Array): void;
+  /** Sets the handler for what arrives: messages in parts, or several at once. */
+  onData(handler: (chunk: Uint8Array) => void): void;
+  /** Sets the handler for a connection that ends from the other side. */
+  onClose(handler: (error: Error) => void): void;
+  /** Drops the connection's watches and transactions. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A device that this process owns in its domain. */
+export interface DeviceClaim {
+  /** Idempotent. */
+  release(): Promise<void>;
+}
+
+/** What a domain can ask of its hypervisor, of XenStore and of its own clock. */
+export interface Hypervisor {
+  /** What this is, in a few words for a person: 'Xen', 'an emulated Xen machine'. */
+  readonly description: string;
+  readonly grants: GrantAllocator;
+  readonly mapper: GrantMapper;
+  readonly eventChannels: EventChannels;
+  readonly clock: Clock;
+  openXenStore(): Promise<XenStoreTransport>;
+  /** Makes this process the one owner of a device in this domain. Rejects with ERR_VSND_CARD_BUSY and the owner's `pid`. */
+  claim(device: string): Promise<DeviceClaim>;
+  /** Lets the machine's devices hold the process, as they do from the start. */
+  ref(): void;
+  /** Lets the process end although the machine's devices are open. */
+  unref(): void;
+  /** Closes what the domain still has open. Idempotent. */
+  close(): Promise<void>;
+}
