@@ -1,0 +1,285 @@
+import { VsndError } from '../errors.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+
+/** A WAV file's fields as its header gives them. */
+export interface WavHeader {
+  format: PcmFormatName;
+  /** Frames a second, Hz. */
+  rate: number;
+  channels: number;
+  /** Octets of one sample in the file: 3 for s24_le, which takes 4 in memory. */
+  containerBytes: number;
+  /** Where the first frame stands, in octets from the file's start. */
+  dataOffset: number;
+  /** Octets of sound; undefined where the writer streamed and did not know: up to the end of the file. */
+  dataBytes: number | undefined;
+}
+
+/** Octets of a file that a parser asks for; the answer is shorter where the file ends. */
+export interface FileRange {
+  offset: number;
+  length: number;
+}
+
+interface Encoding {
+  format: PcmFormatName;
+  tag: number;
+  containerBytes: number;
+}
+
+const PCM = 0x0001; // WAVE_FORMAT_PCM
+const IEEE_FLOAT = 0x0003; // WAVE_FORMAT_IEEE_FLOAT
+const ALAW = 0x0006; // WAVE_FORMAT_ALAW
+const MULAW = 0x0007; // WAVE_FORMAT_MULAW
+const EXTENSIBLE = 0xfffe; // WAVE_FORMAT_EXTENSIBLE
+
+const ENCODINGS: readonly Encoding[] = [
+  { format: 'u8', tag: PCM, containerBytes: 1 },
+  { format: 's16_le', tag: PCM, containerBytes: 2 },
+  { format: 's24_le', tag: PCM, containerBytes: 3 },
+  { format: 's32_le', tag: PCM, containerBytes: 4 },
+  { format: 'float_le', tag: IEEE_FLOAT, containerBytes: 4 },
+  { format: 'float64_le', tag: IEEE_FLOAT, containerBytes: 8 },
+  { format: 'a_law', tag: ALAW, containerBytes: 1 },
+  { format: 'mu_law', tag: MULAW, containerBytes: 1 },
+];
+
+/** The formats that a WAV file can hold. */
+export const WAV_FORMATS: readonly PcmFormatName[] = ENCODINGS.map(({ format }) => format);
+
+const READABLE = 'PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law';
+
+/** What follows the format tag in KSDATAFORMAT_SUBTYPE_* GUIDs. */
+const SUBTYPE_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+
+/** A size field that says "not known" (a stream) or "see ds64" (RF64). */
+const NO_SIZE = 0xffff_ffff;
+const DS64_BYTES = 28;
+
+/**
+ * Finds the sound in a WAV file: yields the ranges that it wants to see, in ascending order, and returns the header.
+ * `name` is the file's, for errors: ERR_VSND_FILE for anything but RIFF or RF64 WAVE with a fmt and a data chunk.
+ */
+export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, Uint8Array> {
+  const head = yield { offset: 0, length: 12 };
+  if (head.length === 0) throw notWav(name, 'it is empty');
+  const magic = ascii(head, 0);
+  if (!['RIFF', 'RF64', 'BW64'].includes(magic) || (head.length === 12 && ascii(head, 8) !== 'WAVE')) {
+    throw notWav(name, `it begins with "${printable(head)}" instead of RIFF or RF64, a size, and WAVE`);
+  }
+  if (head.length < 12) throw damaged(name, 'it ends within its first 12 octets');
+  const riffBytes = u32(head, 4);
+
+  let format: Omit<WavHeader, 'dataOffset' | 'dataBytes'> | undefined;
+  let ds64DataBytes: number | undefined;
+  for (let offset = 12; ; ) {
+    const chunk = yield { offset, length: 8 };
+    if (chunk.length < 8) throw damaged(name, `it ends without a ${format ? 'data' : 'fmt'} chunk`);
+    const id = ascii(chunk, 0);
+    const size = u32(chunk, 4);
+    const body = offset + 8;
+    if (id === 'fmt ') {
+      format = parseFormat(name, yield { offset: body, length: Math.min(size, 40) });
+    } else if (id === 'ds64' && magic !== 'RIFF') {
+      ds64DataBytes = parseDs64(name, yield { offset: body, length: Math.min(size, DS64_BYTES) });
+    } else if (id === 'data') {
+      if (format === undefined) throw damaged(name, 'it has no fmt chunk before its data');
+      const streamed = size === 0 && (riffBytes === NO_SIZE || riffBytes + 8 <= body);
+      const dataBytes = size === NO_SIZE ? ds64DataBytes : streamed ? undefined : size;
+      return { ...format, dataOffset: body, dataBytes };
+    } else if (!/^[ -~]{4}$/.test(id)) {
+      throw damaged(
+        name,
+        `at octet ${offset} stands "${printable(chunk.subarray(0, 4))}", which is no chunk`,
+      );
+    }
+    offset = body + size + (size & 1);
+  }
+}
+
+function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffset' | 'dataBytes'> {
+  if (body.length < 16) throw damaged(name, `its fmt chunk has ${body.length} octets; allowed: 16 or more`);
+  let tag = u16(body, 0);
+  const channels = u16(body, 2);
+  const rate = u32(body, 4);
+  const blockBytes = u16(body, 12);
+  const bits = u16(body, 14);
+  if (tag === EXTENSIBLE) {
+    if (body.length < 40) {
+      throw damaged(name, `its extensible fmt chunk has ${body.length} octets; allowed: 40 or more`);
+    }
+    if (SUBTYPE_TAIL.some((octet, index) => body[26 + index] !== octet)) {
+      throw unsupported(name, `the sub-format ${Buffer.from(body.subarray(24, 40)).toString('hex')}`);
+    }
+    tag = u16(body, 24);
+  }
+  if (channels === 0) throw damaged(name, 'it has 0 channels; allowed: 1 or more');
+  if (rate === 0) throw damaged(name, 'its rate is 0 Hz; allowed: 1 or more');
+  // Fewer bits than the container has stand at its top, with zeros below: the container's format is right for them.
+  const containerBytes = Math.ceil(bits / 8);
+  const encoding = ENCODINGS.find((entry) => entry.tag === tag && entry.containerBytes === containerBytes);
+  if (encoding === undefined || (tag !== PCM && bits % 8 !== 0)) {
+    throw unsupported(name, `format 0x${tag.toString(16).padStart(4, '0')} with ${bits} bits a sample`);
+  }
+  if (blockBytes !== channels * containerBytes) {
+    const expected = channels * containerBytes;
+    throw damaged(
+      name,
+      `its frames take ${blockBytes} octets; allowed: ${expected} for its format and channels`,
+    );
+  }
+  return { format: encoding.format, rate, channels, containerBytes };
+}
+
+/** The size of the data; undefined where it too was streamed. */
+function parseDs64(name: string, body: Uint8Array): number | undefined {
+  if (body.length < DS64_BYTES) {
+    throw damaged(name, `its ds64 chunk has ${body.length} octets; allowed: ${DS64_BYTES} or more`);
+  }
+  const size = view(body).getBigUint64(8, true);
+  return size === 0n || size === 0xffff_ffff_ffff_ffffn ? undefined : Number(size);
+}
+
+/** What {@link encodeWavHeader} needs to know of the sound. */
+export interface WavFormat {
+  format: PcmFormatName;
+  /** Hz. */
+  rate: number;
+  channels: number;
+}
+
+/** Octets of one sample in a WAV file; undefined for a format that WAV cannot hold. */
+export function wavContainerBytes(format: PcmFormatName): number | undefined {
+  return ENCODINGS.find((entry) => entry.format === format)?.containerBytes;
+}
+
+/**
+ * The octets before the first frame of a WAV file with `dataBytes` octets of sound. Their number depends on the format
+ * alone, so that they can be written again when the size is known: the place of RF64's ds64 chunk, which a file of
+ * 4 GiB or more needs, is held by a JUNK chunk. Throws ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold.
+ */
+export function encodeWavHeader({ format, rate, channels }: WavFormat, dataBytes: number): Uint8Array {
+  const encoding = ENCODINGS.find((entry) => entry.format === format);
+  if (encoding === undefined) {
+    throw new VsndError(
+      'ERR_VSND_NOT_SUPPORTED',
+      `a WAV file cannot hold ${format}; allowed: ${WAV_FORMATS.join(', ')}`,
+    );
+  }
+  const { tag, containerBytes } = encoding;
+  const blockBytes = channels * containerBytes;
+  // Microsoft asks for the extensible form where there are more than 16 bits or two channels.
+  const extensible = channels > 2 || (tag === PCM && containerBytes > 2);
+  const formatBytes = extensible ? 40 : tag === PCM ? 16 : 18;
+  const headerBytes = 12 + 8 + DS64_BYTES + 8 + formatBytes + (tag === PCM ? 0 : 12) + 8;
+  const riffBytes = headerBytes - 8 + dataBytes + (dataBytes & 1);
+  const frames = Math.floor(dataBytes / blockBytes);
+  const large = riffBytes >= NO_SIZE;
+
+  const out = new FieldWriter(headerBytes);
+  out.ascii(large ? 'RF64' : 'RIFF').u32(large ? NO_SIZE : riffBytes);
+  out
+    .ascii('WAVE')
+    .ascii(large ? 'ds64' : 'JUNK')
+    .u32(DS64_BYTES);
+  if (large) out.u64(riffBytes).u64(dataBytes).u64(frames).u32(0);
+  else out.skip(DS64_BYTES);
+  out.ascii('fmt ').u32(formatBytes);
+  out
+    .u16(extensible ? EXTENSIBLE : tag)
+    .u16(channels)
+    .u32(rate);
+  out
+    .u32(rate * blockBytes)
+    .u16(blockBytes)
+    .u16(containerBytes * 8);
+  // The channel mask stays 0: sndif gives channels no places in a room.
+  if (extensible)
+    out
+      .u16(22)
+      .u16(containerBytes * 8)
+      .u32(0)
+      .u16(tag)
+      .octets(SUBTYPE_TAIL);
+  else if (tag !== PCM) out.u16(0);
+  if (tag !== PCM)
+    out
+      .ascii('fact')
+      .u32(4)
+      .u32(large ? NO_SIZE : frames);
+  out.ascii('data').u32(large ? NO_SIZE : dataBytes);
+  return out.bytes;
+}
+
+/** Little-endian fields, one after the other. */
+class FieldWriter {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+  #offset = 0;
+
+  constructor(length: number) {
+    this.bytes = new Uint8Array(length);
+    this.#view = view(this.bytes);
+  }
+
+  u16(value: number): this {
+    this.#view.setUint16(this.#offset, value, true);
+    return this.skip(2);
+  }
+
+  u32(value: number): this {
+    this.#view.setUint32(this.#offset, value, true);
+    return this.skip(4);
+  }
+
+  u64(value: number): this {
+    this.#view.setBigUint64(this.#offset, BigInt(value), true);
+    return this.skip(8);
+  }
+
+  octets(values: ArrayLike<number>): this {
+    this.bytes.set(values, this.#offset);
+    return this.skip(values.length);
+  }
+
+  ascii(text: string): this {
+    return this.octets(Buffer.from(text, 'latin1'));
+  }
+
+  skip(count: number): this {
+    this.#offset += count;
+    return this;
+  }
+}
+
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function u16(bytes: Uint8Array, offset: number): number {
+  return view(bytes).getUint16(offset, true);
+}
+
+function u32(bytes: Uint8Array, offset: number): number {
+  return view(bytes).getUint32(offset, true);
+}
+
+function ascii(bytes: Uint8Array, offset: number): string {
+  return String.fromCharCode(...bytes.subarray(offset, offset + 4));
+}
+
+function printable(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes).replace(/[^ !#-~]/g, '.');
+}
+
+function notWav(name: string, reason: string): VsndError {
+  return new VsndError('ERR_VSND_FILE', `${name} is not a WAV file: ${reason}`);
+}
+
+function damaged(name: string, reason: string): VsndError {
+  return new VsndError('ERR_VSND_FILE', `${name} is a damaged WAV file: ${reason}`);
+}
+
+function unsupported(name: string, what: string): VsndError {
+  return new VsndError('ERR_VSND_FILE', `${name} holds ${what}; allowed: ${READABLE}`);
+}

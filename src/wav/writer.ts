@@ -1,0 +1,104 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { invalidArg, VsndError } from '../errors.ts';
+import { frameBytes } from '../wire/pcm-format.ts';
+import { fileError } from './file-error.ts';
+import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts';
+import { packS24 } from './repack.ts';
+
+/**
+ * Writes a WAV file with calls that block, for a thread that has nothing else to do. The file is a valid one, without
+ * sound, from the start; {@link close} gives it its length.
+ */
+export class WavWriter {
+  readonly path: string;
+  readonly #format: WavFormat;
+  readonly #frameBytes: number;
+  readonly #headerBytes: number;
+  #fd: number | undefined;
+  #dataBytes = 0;
+
+  /**
+   * Creates the file, or empties one that is there. Throws ERR_VSND_NOT_SUPPORTED for a format that is not one of
+   * WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that WAV has no room for, ERR_VSND_FILE with the errno.
+   */
+  constructor(path: string, { format, rate, channels }: WavFormat) {
+    const header = encodeWavHeader({ format, rate, channels }, 0);
+    const maxChannels = Math.floor(0xffff / (wavContainerBytes(format) ?? 1));
+    if (!isWithin(rate, 0xffff_ffff)) throw invalidArg('rate', rate, `1 to ${0xffff_ffff} Hz`);
+    if (!isWithin(channels, maxChannels)) throw invalidArg('channels', channels, `1 to ${maxChannels}`);
+    this.path = path;
+    this.#format = { format, rate, channels };
+    this.#frameBytes = frameBytes(format, channels) ?? 1;
+    this.#headerBytes = header.length;
+    try {
+      this.#fd = openSync(path, 'w');
+    } catch (error) {
+      throw fileError(`cannot create ${path}`, error);
+    }
+    try {
+      this.#writeAt(this.#fd, header, 0);
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+  }
+
+  /** Frames written so far. */
+  get frames(): number {
+    const containerBytes = wavContainerBytes(this.#format.format) ?? 1;
+    return Math.floor(this.#dataBytes / (containerBytes * this.#format.channels));
+  }
+
+  /**
+   * Appends whole frames, laid out as sndif has them in memory. Throws ERR_VSND_INVALID_ARG for part of a frame,
+   * ERR_VSND_INVALID_STATE after close, ERR_VSND_FILE with the errno.
+   */
+  write(octets: Uint8Array): void {
+    if (this.#fd === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.path} is closed`);
+    if (octets.length % this.#frameBytes !== 0) {
+      throw invalidArg('octets', octets.length, `a multiple of ${this.#frameBytes}, whole frames`);
+    }
+    const data = this.#format.format === 's24_le' ? packS24(octets) : octets;
+    this.#writeAt(this.#fd, data, this.#headerBytes + this.#dataBytes);
+    this.#dataBytes += data.length;
+  }
+
+  /** Writes the header again with the sizes, and closes the file. Idempotent. Throws ERR_VSND_FILE with the errno. */
+  close(): void {
+    if (this.#fd === undefined) return;
+    try {
+      this.#writeAt(this.#fd, encodeWavHeader(this.#format, this.#dataBytes), 0);
+      // RIFF pads chunks to even sizes.
+      const padding = new Uint8Array(this.#dataBytes & 1);
+      this.#writeAt(this.#fd, padding, this.#headerBytes + this.#dataBytes);
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Always at a given place: a file that cannot be rewound then fails at once, not at close. */
+  #writeAt(fd: number, bytes: Uint8Array, position: number): void {
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+      }
+    } catch (error) {
+      throw fileError(`cannot write ${this.path}`, error);
+    }
+  }
+
+  #release(): void {
+    if (this.#fd === undefined) return;
+    const fd = this.#fd;
+    this.#fd = undefined;
+    try {
+      closeSync(fd);
+    } catch (error) {
+      throw fileError(`cannot close ${this.path}`, error);
+    }
+  }
+}
+
+function isWithin(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= max;
+}

@@ -1,0 +1,97 @@
+import { protocolError } from '../errors.ts';
+import type { SharedMemory } from './memory.ts';
+
+/** Octets of one event: sizeof(struct xensnd_evt). */
+export const EVENT_SIZE = 64;
+/** Slots of the page: XENSND_IN_RING_LEN. */
+export const EVENT_RING_SIZE = 63;
+
+/** Offsets of struct xensnd_event_page and of a slot's type, octets. */
+const IN_CONS = 0;
+const IN_PROD = 4;
+const EVENTS = 64;
+const TYPE = 2;
+
+/** No event has this type: it marks a slot whose entry has not landed yet. */
+const NOT_LANDED = 0xff;
+
+/** XENSND_IN_RING_REF: 63 does not divide 2^32, so a slot is skipped over at the wrap, by both roles alike. */
+const slot = (index: number): number => EVENTS + (index % EVENT_RING_SIZE) * EVENT_SIZE;
+
+const distance = (to: number, from: number): number => (to - from) >>> 0;
+
+/** The backend's role. */
+export class EventProducer {
+  readonly #memory: SharedMemory;
+  #inProd: number;
+
+  /** Continues at the page's in_prod, wherever the frontend left it. */
+  constructor(memory: SharedMemory) {
+    this.#memory = memory;
+    this.#inProd = memory.load32(IN_PROD);
+  }
+
+  /**
+   * Writes and publishes one event; false where the ring is full and the event is dropped.
+   * Throws ERR_VSND_PROTOCOL where in_cons lies outside of what was produced.
+   */
+  put(event: Uint8Array): boolean {
+    const waiting = distance(this.#inProd, this.#memory.load32(IN_CONS));
+    if (waiting > EVENT_RING_SIZE) {
+      throw protocolError(`the frontend's in_cons leaves ${waiting} events in a ring of ${EVENT_RING_SIZE}`);
+    }
+    if (waiting === EVENT_RING_SIZE) return false;
+    this.#memory.copyIn(slot(this.#inProd), event);
+    this.#inProd = (this.#inProd + 1) >>> 0;
+    this.#memory.store32(IN_PROD, this.#inProd); // orders: the event before the index that announces it
+    return true;
+  }
+}
+
+/** What {@link EventConsumer.take} found. */
+export type EventTaken = 'event' | 'none' | 'not-landed';
+
+/** The frontend's role. */
+export class EventConsumer {
+  readonly #memory: SharedMemory;
+  #inCons: number;
+
+  /** Initialises the page, before it is granted. `start`: the first index, a u32. */
+  constructor(memory: SharedMemory, start = 0) {
+    this.#memory = memory;
+    this.#inCons = start >>> 0;
+    for (let index = 0; index < EVENT_RING_SIZE; index++) this.#markEmpty(slot(index));
+    memory.store32(IN_CONS, start);
+    memory.store32(IN_PROD, start);
+  }
+
+  /**
+   * Copies the next event to `target`. 'not-landed': the reference backend orders its entry and its index by no
+   * barrier, so on Arm the index may be seen first: look again. Throws ERR_VSND_PROTOCOL for an impossible in_prod.
+   */
+  take(target: Uint8Array): EventTaken {
+    const inProd = this.#memory.load32(IN_PROD); // orders: the index before the entries that it announces
+    const waiting = distance(inProd, this.#inCons);
+    if (waiting > EVENT_RING_SIZE) {
+      throw protocolError(
+        `the backend's in_prod announces ${waiting} events in a ring of ${EVENT_RING_SIZE}`,
+      );
+    }
+    if (waiting === 0) return 'none';
+    this.#memory.copyOut(slot(this.#inCons), target);
+    if (target[TYPE] === NOT_LANDED) return 'not-landed';
+    this.skip();
+    return 'event';
+  }
+
+  /** Gives the next slot back unread. */
+  skip(): void {
+    this.#markEmpty(slot(this.#inCons));
+    this.#inCons = (this.#inCons + 1) >>> 0;
+    this.#memory.store32(IN_CONS, this.#inCons); // orders: the mark before the slot is the backend's again
+  }
+
+  #markEmpty(offset: number): void {
+    this.#memory.copyIn(offset + TYPE, Uint8Array.of(NOT_LANDED));
+  }
+}

@@ -1,0 +1,140 @@
+import { protocolError, VsndError } from '../errors.ts';
+import type { SharedMemory } from './memory.ts';
+
+/** Octets of one request or response: sizeof(struct xensnd_req). */
+export const RING_ENTRY_SIZE = 64;
+/** Entries of a one-page ring: __CONST_RING_SIZE(xen_sndif, 4096), the 63 that fit rounded down to a power of two. */
+export const RING_SIZE = 32;
+
+/** Offsets of struct xen_sndif_sring, octets. */
+const REQ_PROD = 0;
+const REQ_EVENT = 4;
+const RSP_PROD = 8;
+const RSP_EVENT = 12;
+const ENTRIES = 64;
+
+const slot = (index: number): number => ENTRIES + (index % RING_SIZE) * RING_ENTRY_SIZE;
+
+/** Indexes run freely through all u32 values: only their differences mean anything. */
+const distance = (to: number, from: number): number => (to - from) >>> 0;
+
+/** True where the peer's event index lies in (old, next]: it asked to be told of one of the entries just published. */
+const shouldNotify = (event: number, old: number, next: number): boolean =>
+  distance(next, event) < distance(next, old);
+
+/** The frontend's role: produces requests, consumes responses (ring.h, FRONT_RING). */
+export class FrontRing {
+  readonly #memory: SharedMemory;
+  #reqProd: number;
+  #published: number;
+  #rspCons: number;
+
+  /** Initialises the shared page (SHARED_RING_INIT). `start`: the first index, a u32. */
+  constructor(memory: SharedMemory, start = 0) {
+    this.#memory = memory;
+    this.#reqProd = this.#published = this.#rspCons = start >>> 0;
+    memory.store32(REQ_PROD, start);
+    memory.store32(RSP_PROD, start);
+    memory.store32(REQ_EVENT, start + 1);
+    memory.store32(RSP_EVENT, start + 1);
+  }
+
+  /** Requests that fit now. A slot is free again once its response has been taken. */
+  get free(): number {
+    return RING_SIZE - distance(this.#reqProd, this.#rspCons);
+  }
+
+  /** Writes one request behind the last one; {@link publish} shows it to the peer. Throws ERR_VSND_INVALID_STATE on a full ring. */
+  put(request: Uint8Array): void {
+    if (this.free === 0) throw new VsndError('ERR_VSND_INVALID_STATE', 'the request ring is full');
+    this.#memory.copyIn(slot(this.#reqProd), request);
+    this.#reqProd = (this.#reqProd + 1) >>> 0;
+  }
+
+  /** Shows the peer all requests put so far; says whether it must be notified (RING_PUSH_REQUESTS_AND_CHECK_NOTIFY). */
+  publish(): boolean {
+    const old = this.#published;
+    this.#published = this.#reqProd;
+    this.#memory.store32(REQ_PROD, this.#reqProd); // orders: entries before the index that announces them
+    const event = this.#memory.load32(REQ_EVENT); // orders: our index before reading what the peer waits for
+    return shouldNotify(event, old, this.#reqProd);
+  }
+
+  /** Copies the next response to `target`; false where there is none. Throws ERR_VSND_PROTOCOL for more responses than requests. */
+  take(target: Uint8Array): boolean {
+    const rspProd = this.#memory.load32(RSP_PROD); // orders: the index before the entries that it announces
+    const waiting = distance(rspProd, this.#rspCons);
+    const outstanding = distance(this.#published, this.#rspCons);
+    if (waiting > outstanding) {
+      throw protocolError(`the backend's rsp_prod announces ${waiting} responses to ${outstanding} requests`);
+    }
+    if (waiting === 0) return false;
+    this.#memory.copyOut(slot(this.#rspCons), target);
+    this.#rspCons = (this.#rspCons + 1) >>> 0;
+    return true;
+  }
+
+  /** Asks to be notified of the next response; true where one has come meanwhile (RING_FINAL_CHECK_FOR_RESPONSES). */
+  rearm(): boolean {
+    this.#memory.store32(RSP_EVENT, this.#rspCons + 1);
+    return this.#memory.load32(RSP_PROD) !== this.#rspCons; // orders: our wish before the last look
+  }
+}
+
+/** The backend's role: consumes requests, produces responses (ring.h, BACK_RING). */
+export class BackRing {
+  readonly #memory: SharedMemory;
+  #reqCons: number;
+  #rspProd: number;
+  #published: number;
+
+  /** Takes the page as the frontend initialised it. `start`: the first index, a u32. */
+  constructor(memory: SharedMemory, start = 0) {
+    this.#memory = memory;
+    this.#reqCons = this.#rspProd = this.#published = start >>> 0;
+  }
+
+  /** Copies the next request to `target`; false where there is none. Throws ERR_VSND_PROTOCOL where the ring overflowed. */
+  take(target: Uint8Array): boolean {
+    const reqProd = this.#memory.load32(REQ_PROD); // orders: the index before the entries that it announces
+    const unanswered = distance(reqProd, this.#rspProd);
+    if (unanswered > RING_SIZE) {
+      throw protocolError(
+        `the frontend's req_prod announces ${unanswered} requests in a ring of ${RING_SIZE}`,
+      );
+    }
+    if (reqProd === this.#reqCons) return false;
+    if (distance(reqProd, this.#reqCons) > RING_SIZE) {
+      throw protocolError(
+        `the frontend's req_prod ${reqProd} fell behind the ${this.#reqCons} requests taken`,
+      );
+    }
+    this.#memory.copyOut(slot(this.#reqCons), target);
+    this.#reqCons = (this.#reqCons + 1) >>> 0;
+    return true;
+  }
+
+  /** Writes one response over the oldest request taken. Throws ERR_VSND_INVALID_STATE where none is waiting for one. */
+  put(response: Uint8Array): void {
+    if (this.#rspProd === this.#reqCons) {
+      throw new VsndError('ERR_VSND_INVALID_STATE', 'a response without a request');
+    }
+    this.#memory.copyIn(slot(this.#rspProd), response);
+    this.#rspProd = (this.#rspProd + 1) >>> 0;
+  }
+
+  /** Shows the peer all responses put so far; says whether it must be notified (RING_PUSH_RESPONSES_AND_CHECK_NOTIFY). */
+  publish(): boolean {
+    const old = this.#published;
+    this.#published = this.#rspProd;
+    this.#memory.store32(RSP_PROD, this.#rspProd); // orders: entries before the index that announces them
+    const event = this.#memory.load32(RSP_EVENT); // orders: our index before reading what the peer waits for
+    return shouldNotify(event, old, this.#rspProd);
+  }
+
+  /** Asks to be notified of the next request; true where one has come meanwhile (RING_FINAL_CHECK_FOR_REQUESTS). */
+  rearm(): boolean {
+    this.#memory.store32(REQ_EVENT, this.#reqCons + 1);
+    return this.#memory.load32(REQ_PROD) !== this.#reqCons; // orders: our wish before the last look
+  }
+}

@@ -1,0 +1,66 @@
+/** The errno values of xen/errno.h that a peer may answer with, by name. */
+export const XenErrno = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  ENOEXEC: 8,
+  EBADF: 9,
+  ECHILD: 10,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOSPC: 28,
+  EROFS: 30,
+  EMLINK: 31,
+  EPIPE: 32,
+  EDOM: 33,
+  ERANGE: 34,
+  EDEADLK: 35,
+  ENAMETOOLONG: 36,
+  ENOLCK: 37,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ENODATA: 61,
+  ETIME: 62,
+  EBADMSG: 74,
+  EOVERFLOW: 75,
+  EBADFD: 77,
+  EILSEQ: 84,
+  ERESTART: 85,
+  ENOTSOCK: 88,
+  EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENOBUFS: 105,
+  EISCONN: 106,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+} as const;
+
+export type XenErrnoName = keyof typeof XenErrno;
+
+/** A response status as people read it: '-22 (EINVAL)', or the bare number where xen/errno.h has no name. */
+export function describeStatus(status: number): string {
+  const name = xenErrnoName(-status);
+  return name === undefined ? `${status}` : `${status} (${name})`;
+}
+
+/** The name of a positive errno value; undefined for one that xen/errno.h does not have. */
+export function xenErrnoName(value: number): XenErrnoName | undefined {
+  return (Object.keys(XenErrno) as XenErrnoName[]).find((name) => XenErrno[name] === value);
+}

@@ -1,0 +1,163 @@
+import { VsndError } from '../../errors.ts';
+import type { EventPort } from '../hypervisor.ts';
+import type { Lease } from './lease.ts';
+
+/** Where ports ask how to go on: the machine's one queue, and the faults that a test has switched on. */
+export interface EventRouting {
+  schedule(step: () => void): void;
+  /** True for a notification that gets lost on its way to this port. */
+  isLost(domid: number, port: number): boolean;
+  /** True where notifications wait for a test to let them through. */
+  isHeld(domid: number, port: number): boolean;
+}
+
+/** One end of an event channel, with the pending and the mask bit that /dev/xen/evtchn works with. */
+export class PortState {
+  readonly domid: number;
+  readonly port: number;
+  readonly remoteDomid: number;
+  peer: PortState | undefined;
+  readonly #routing: EventRouting;
+  #pending = false;
+  /** Nobody reads the events before there is a handler. */
+  #masked = true;
+  #scheduled = false;
+  #handler: (() => void) | undefined;
+
+  constructor(routing: EventRouting, domid: number, port: number, remoteDomid: number) {
+    this.#routing = routing;
+    this.domid = domid;
+    this.port = port;
+    this.remoteDomid = remoteDomid;
+  }
+
+  /** Sets the pending bit; what is pending already takes any number of further notifications in. */
+  raise(): void {
+    if (this.#routing.isLost(this.domid, this.port)) return;
+    this.#pending = true;
+    this.deliverSoon();
+  }
+
+  /** Sets the handler and unmasks. */
+  listen(handler: () => void): void {
+    this.#handler = handler;
+    this.#unmask();
+  }
+
+  close(): void {
+    this.#handler = undefined;
+    this.#masked = true;
+    this.#pending = false;
+    // The other end may be bound once more (evtchn_close makes it ECS_UNBOUND).
+    if (this.peer?.peer === this) this.peer.peer = undefined;
+    this.peer = undefined;
+  }
+
+  deliverSoon(): void {
+    if (!this.#ready || this.#scheduled) return;
+    this.#scheduled = true;
+    this.#routing.schedule(this.#deliver);
+  }
+
+  get #ready(): boolean {
+    return this.#pending && !this.#masked && !this.#routing.isHeld(this.domid, this.port);
+  }
+
+  readonly #deliver = (): void => {
+    this.#scheduled = false;
+    if (!this.#ready) return;
+    this.#pending = false;
+    this.#masked = true;
+    const handler = this.#handler;
+    // First: a notification that comes while the handler runs must lead to another run.
+    this.#unmask();
+    handler?.();
+  };
+
+  #unmask(): void {
+    this.#masked = false;
+    this.deliverSoon();
+  }
+}
+
+/** The ports of one domain, numbered from 1 with the lowest free number first, as Xen does. */
+export class PortTable {
+  readonly #domid: number;
+  readonly #routing: EventRouting;
+  readonly #ports = new Map<number, PortState>();
+
+  constructor(domid: number, routing: EventRouting) {
+    this.#domid = domid;
+    this.#routing = routing;
+  }
+
+  /** EVTCHNOP_alloc_unbound. */
+  bindUnbound(remoteDomid: number): PortState {
+    let number = 1;
+    while (this.#ports.has(number)) number++;
+    const port = new PortState(this.#routing, this.#domid, number, remoteDomid);
+    this.#ports.set(number, port);
+    return port;
+  }
+
+  /** EVTCHNOP_bind_interdomain; `remote` is undefined where there is no such domain. */
+  bindInterdomain(remoteDomid: number, remote: PortTable | undefined, remotePort: number): PortState {
+    const cannot = (reason: string, errno: string) =>
+      new VsndError('ERR_VSND_HYPERVISOR', `cannot bind port ${remotePort} of domain ${remoteDomid}: ${reason}`, {
+        errno,
+      });
+    if (remote === undefined) throw cannot('there is no such domain', 'ESRCH');
+    const peer = remote.#ports.get(remotePort);
+    if (peer === undefined) throw cannot('there is no such port', 'EINVAL');
+    if (peer.peer !== undefined) throw cannot('it is bound already', 'EINVAL');
+    if (peer.remoteDomid !== this.#domid) throw cannot(`it is for domain ${peer.remoteDomid}`, 'EINVAL');
+    const port = this.bindUnbound(remoteDomid);
+    port.peer = peer;
+    peer.peer = port;
+    // Xen does so, because what was sent to the unbound port is lost.
+    port.raise();
+    return port;
+  }
+
+  close(port: PortState): void {
+    port.close();
+    this.#ports.delete(port.port);
+  }
+
+  /** Lets through what has been held. */
+  deliverPending(): void {
+    for (const port of this.#ports.values()) port.deliverSoon();
+  }
+}
+
+/** A process's hold on a port. */
+export class EmulatedPort implements EventPort {
+  readonly port: number;
+  readonly #state: PortState;
+  readonly #lease: Lease;
+
+  constructor(state: PortState, lease: Lease) {
+    this.port = state.port;
+    this.#state = state;
+    this.#lease = lease;
+  }
+
+  notify(): void {
+    this.#check();
+    this.#state.peer?.raise();
+  }
+
+  onNotify(handler: () => void): void {
+    this.#check();
+    this.#state.listen(handler);
+  }
+
+  unbind(): Promise<void> {
+    return this.#lease.end();
+  }
+
+  #check(): void {
+    if (this.#lease.active) return;
+    throw new VsndError('ERR_VSND_INVALID_STATE', `event channel port ${this.port} has been unbound`);
+  }
+}
