@@ -1,5 +1,5 @@
 import { invalidArg, VsndError } from '../errors.ts';
-import { PCM_FORMATS, type PcmFormatName, pcmFormatByName } from '../wire/pcm-format.ts';
+import { PCM_FORMATS, type PcmFormatName, pcmFormat, pcmFormatByName } from '../wire/pcm-format.ts';
 import type { HwParamRanges, Interval } from '../wire/sndif.ts';
 
 /** What XenStore says a stream can be set to. */
@@ -77,7 +77,7 @@ export function checkSpec(
     throw invalidArg('channels', channels, min === max ? `${min}` : `${min} to ${max}`);
   }
   const format = pcmFormatByName(wanted.format);
-  const playable = limits.formats.filter((name) => pcmFormatByName(name)?.sampleBytes !== undefined);
+  const playable = limits.formats.filter((name) => pcmFormat(name).sampleBytes !== undefined);
   if (format?.sampleBytes === undefined || !playable.includes(format.name)) {
     throw invalidArg('format', wanted.format, playable.join(', '));
   }
@@ -109,7 +109,7 @@ export function checkBufferWishes(wishes: BufferWishes, spec: PcmSpec, limits: S
 
 /** All that the limits allow, as XENSND_OP_HW_PARAM_QUERY says it. */
 export function rangesOf(limits: StreamLimits): HwParamRanges {
-  const sizes = limits.formats.map((name) => pcmFormatByName(name)?.sampleBytes ?? 1);
+  const sizes = limits.formats.map((name) => pcmFormat(name).sampleBytes ?? 1);
   const most = Math.floor(limits.bufferBytes / (Math.min(...sizes) * limits.channels.min));
   return {
     formats: formatMask(limits.formats),
@@ -174,7 +174,7 @@ export function formatNames(mask: bigint): PcmFormatName[] {
 }
 
 function formatMask(formats: readonly PcmFormatName[]): bigint {
-  return formats.reduce((mask, name) => mask | (1n << BigInt(pcmFormatByName(name)?.code ?? 0)), 0n);
+  return formats.reduce((mask, name) => mask | (1n << BigInt(pcmFormat(name).code)), 0n);
 }
 
 function minPeriodFrames(rate: number): number {

@@ -15,8 +15,14 @@ const TYPE = 2;
 /** No event has this type: it marks a slot whose entry has not landed yet. */
 const NOT_LANDED = 0xff;
 
-/** XENSND_IN_RING_REF: 63 does not divide 2^32, so a slot is skipped over at the wrap, by both roles alike. */
+/** XENSND_IN_RING_REF, in u32 by both roles alike. */
 const slot = (index: number): number => EVENTS + (index % EVENT_RING_SIZE) * EVENT_SIZE;
+
+/** 63 does not divide 2^32: behind the wrap, the first four indexes share their slots with the four before it. */
+const SHARED_AT_WRAP = 2 ** 32 % EVENT_RING_SIZE;
+
+/** Events that may wait unread when `index` is written: one more, and its slot still holds the oldest of them. */
+const capacity = (index: number): number => (index < SHARED_AT_WRAP ? SHARED_AT_WRAP : EVENT_RING_SIZE);
 
 const distance = (to: number, from: number): number => (to - from) >>> 0;
 
@@ -40,7 +46,7 @@ export class EventProducer {
     if (waiting > EVENT_RING_SIZE) {
       throw protocolError(`the frontend's in_cons leaves ${waiting} events in a ring of ${EVENT_RING_SIZE}`);
     }
-    if (waiting === EVENT_RING_SIZE) return false;
+    if (waiting >= capacity(this.#inProd)) return false;
     this.#memory.copyIn(slot(this.#inProd), event);
     this.#inProd = (this.#inProd + 1) >>> 0;
     this.#memory.store32(IN_PROD, this.#inProd); // orders: the event before the index that announces it
@@ -61,8 +67,8 @@ export class EventConsumer {
     this.#memory = memory;
     this.#inCons = start >>> 0;
     for (let index = 0; index < EVENT_RING_SIZE; index++) this.#markEmpty(slot(index));
-    memory.store32(IN_CONS, start);
-    memory.store32(IN_PROD, start);
+    memory.store32(IN_CONS, this.#inCons);
+    memory.store32(IN_PROD, this.#inCons);
   }
 
   /**

@@ -84,6 +84,11 @@ const LIBXL_NAMES: Readonly<Record<string, PcmFormatName>> = {
 
 const BY_NAME: ReadonlyMap<string, PcmFormat> = new Map(PCM_FORMATS.map((entry) => [entry.name, entry]));
 
+/** The format of a name that is known to be one. */
+export function pcmFormat(name: PcmFormatName): PcmFormat {
+  return BY_NAME.get(name) as PcmFormat;
+}
+
 /** The format of a XenStore name, sndif.h's or libxl's; undefined for any other string. */
 export function pcmFormatByName(name: string): PcmFormat | undefined {
   return BY_NAME.get(LIBXL_NAMES[name] ?? name);
@@ -92,10 +97,4 @@ export function pcmFormatByName(name: string): PcmFormat | undefined {
 /** The format of a code on the wire; undefined for a code that sndif.h does not have. */
 export function pcmFormatByCode(code: number): PcmFormat | undefined {
   return PCM_FORMATS[code];
-}
-
-/** Octets of one frame (a sample of each channel); undefined where samples have no fixed size. */
-export function frameBytes(name: PcmFormatName, channels: number): number | undefined {
-  const sampleBytes = pcmFormatByName(name)?.sampleBytes;
-  return sampleBytes === undefined ? undefined : sampleBytes * channels;
 }

@@ -33,10 +33,10 @@ export class FrontRing {
   constructor(memory: SharedMemory, start = 0) {
     this.#memory = memory;
     this.#reqProd = this.#published = this.#rspCons = start >>> 0;
-    memory.store32(REQ_PROD, start);
-    memory.store32(RSP_PROD, start);
-    memory.store32(REQ_EVENT, start + 1);
-    memory.store32(RSP_EVENT, start + 1);
+    memory.store32(REQ_PROD, this.#reqProd);
+    memory.store32(RSP_PROD, this.#rspCons);
+    memory.store32(REQ_EVENT, (start + 1) >>> 0);
+    memory.store32(RSP_EVENT, (start + 1) >>> 0);
   }
 
   /** Requests that fit now. A slot is free again once its response has been taken. */
@@ -76,7 +76,8 @@ export class FrontRing {
 
   /** Asks to be notified of the next response; true where one has come meanwhile (RING_FINAL_CHECK_FOR_RESPONSES). */
   rearm(): boolean {
-    this.#memory.store32(RSP_EVENT, this.#rspCons + 1);
+    if (this.#memory.load32(RSP_PROD) !== this.#rspCons) return true;
+    this.#memory.store32(RSP_EVENT, (this.#rspCons + 1) >>> 0);
     return this.#memory.load32(RSP_PROD) !== this.#rspCons; // orders: our wish before the last look
   }
 }
@@ -134,7 +135,8 @@ export class BackRing {
 
   /** Asks to be notified of the next request; true where one has come meanwhile (RING_FINAL_CHECK_FOR_REQUESTS). */
   rearm(): boolean {
-    this.#memory.store32(REQ_EVENT, this.#reqCons + 1);
+    if (this.#memory.load32(REQ_PROD) !== this.#reqCons) return true;
+    this.#memory.store32(REQ_EVENT, (this.#reqCons + 1) >>> 0);
     return this.#memory.load32(REQ_PROD) !== this.#reqCons; // orders: our wish before the last look
   }
 }

@@ -1,8 +1,12 @@
-/** The errno values of xen/errno.h that a peer may answer with, by name. */
+/**
+ * The errno values of xen/errno.h by name, those that the header keeps to the hypervisor included, and EPIPE, EBADFD
+ * and ESTRPIPE, which it lacks: a Linux backend passes on what its sound library returns.
+ */
 export const XenErrno = {
   EPERM: 1,
   ENOENT: 2,
   ESRCH: 3,
+  EINTR: 4,
   EIO: 5,
   ENXIO: 6,
   E2BIG: 7,
@@ -10,6 +14,7 @@ export const XenErrno = {
   EBADF: 9,
   ECHILD: 10,
   EAGAIN: 11,
+  EWOULDBLOCK: 11, // after EAGAIN, which is the name that people read
   ENOMEM: 12,
   EACCES: 13,
   EFAULT: 14,
@@ -29,6 +34,7 @@ export const XenErrno = {
   EDOM: 33,
   ERANGE: 34,
   EDEADLK: 35,
+  EDEADLOCK: 35,
   ENAMETOOLONG: 36,
   ENOLCK: 37,
   ENOSYS: 38,
@@ -40,6 +46,7 @@ export const XenErrno = {
   EBADFD: 77,
   EILSEQ: 84,
   ERESTART: 85,
+  ESTRPIPE: 86,
   ENOTSOCK: 88,
   EMSGSIZE: 90,
   EOPNOTSUPP: 95,
@@ -54,13 +61,13 @@ export const XenErrno = {
 
 export type XenErrnoName = keyof typeof XenErrno;
 
-/** A response status as people read it: '-22 (EINVAL)', or the bare number where xen/errno.h has no name. */
+/** A response status as people read it: '-22 (EINVAL)', or the bare number where it has no name. */
 export function describeStatus(status: number): string {
   const name = xenErrnoName(-status);
   return name === undefined ? `${status}` : `${status} (${name})`;
 }
 
-/** The name of a positive errno value; undefined for one that xen/errno.h does not have. */
+/** The name of a positive errno value, the first where it has two; undefined where it has none. */
 export function xenErrnoName(value: number): XenErrnoName | undefined {
   return (Object.keys(XenErrno) as XenErrnoName[]).find((name) => XenErrno[name] === value);
 }

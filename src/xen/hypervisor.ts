@@ -78,9 +78,9 @@ export interface Hypervisor {
   openXenStore(): Promise<XenStoreTransport>;
   /** Makes this process the one owner of a device in this domain. Rejects with ERR_VSND_CARD_BUSY and the owner's `pid`. */
   claim(device: string): Promise<DeviceClaim>;
-  /** Lets the machine's devices hold the process, as they do from the start. */
+  /** One more reason for this process to stay while the event loop is otherwise empty. There is none at first. */
   ref(): void;
-  /** Lets the process end although the machine's devices are open. */
+  /** Takes one of these reasons back. */
   unref(): void;
   /** Closes what the domain still has open. Idempotent. */
   close(): Promise<void>;

@@ -1,0 +1,266 @@
+import type { Timer } from '../clock.ts';
+import { protocolError, VsndError } from '../errors.ts';
+import type { ReleaseStack } from '../release-stack.ts';
+import { EVENT_SIZE, EventConsumer } from '../wire/event-page.ts';
+import { FrontRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
+import {
+  type CurPosEvent,
+  decodeEvent,
+  decodeResponse,
+  encodeRequest,
+  SndifOp,
+  type SndifRequest,
+  type SndifResponse,
+} from '../wire/sndif.ts';
+import { describeStatus, xenErrnoName } from '../wire/xen-errno.ts';
+import type { EventPort, Hypervisor, Pages } from '../xen/hypervisor.ts';
+
+/** The Linux driver gives up after as long (VSND_WAIT_BACK_MS), ns. */
+const REQUEST_TIMEOUT = 3e9;
+
+/** How often to look again for an event that its index has announced. */
+const NOT_LANDED_LOOKS = 1000;
+
+/** What XenStore is told of a channel: the transport parameters of sndif.h. */
+export interface TransportParameters {
+  readonly ringRef: number;
+  readonly eventChannel: number;
+  readonly evtRingRef: number;
+  readonly evtEventChannel: number;
+}
+
+/** What the backend may take for one request, beyond the usual. */
+export interface RequestOptions {
+  /** ns */
+  readonly extraTime?: number;
+}
+
+/** The stream that uses a channel. */
+export interface ChannelUser {
+  /** Octets since OPEN, as the backend counts them. */
+  handlePosition(position: bigint): void;
+  /** Called once; nothing can be asked any more. */
+  handleFailure(error: Error): void;
+}
+
+interface Pending {
+  readonly id: number;
+  readonly request: SndifRequest;
+  readonly timeout: number;
+  resolve(response: SndifResponse): void;
+  reject(error: Error): void;
+}
+
+/** One stream's way to the backend: its request ring, its event page and the two event channels. */
+export class StreamChannel {
+  readonly transport: TransportParameters;
+  readonly #hypervisor: Hypervisor;
+  readonly #ring: FrontRing;
+  readonly #ringPort: EventPort;
+  readonly #events: EventConsumer;
+  readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
+  readonly #event = new Uint8Array(EVENT_SIZE);
+  /** In the order of the ring, which is the order in which the backend answers. */
+  readonly #pending: Pending[] = [];
+  /** Those for which the ring had no slot yet. */
+  readonly #waiting: Pending[] = [];
+  #timer: Timer | undefined;
+  #nextId = 0;
+  #expectedEventId = 0;
+  #lostEvents = 0;
+  #failure: Error | undefined;
+  #user: ChannelUser | undefined;
+  readonly #onSilence: (error: Error) => void;
+
+  /**
+   * Allocates pages and ports for `backendDomid`, and pushes their release to `releases`.
+   * `onSilence`: what to do where the backend does not answer, which is the only sign of a killed one.
+   */
+  static async create(
+    hypervisor: Hypervisor,
+    backendDomid: number,
+    releases: ReleaseStack,
+    onSilence: (error: Error) => void,
+  ): Promise<StreamChannel> {
+    const grantPage = async () => {
+      const page = await hypervisor.grants.grant(backendDomid, 1);
+      releases.push(() => page.release());
+      return page;
+    };
+    const bindPort = async () => {
+      const port = await hypervisor.eventChannels.bindUnbound(backendDomid);
+      releases.push(() => port.unbind());
+      return port;
+    };
+    const ringPage = await grantPage();
+    const eventPage = await grantPage();
+    const ringPort = await bindPort();
+    const eventPort = await bindPort();
+    const transport = {
+      ringRef: ringPage.grefs[0] ?? 0,
+      eventChannel: ringPort.port,
+      evtRingRef: eventPage.grefs[0] ?? 0,
+      evtEventChannel: eventPort.port,
+    };
+    const channel = new StreamChannel(hypervisor, ringPort, ringPage, eventPage, transport, onSilence);
+    ringPort.onNotify(() => channel.#guard(() => channel.#drainResponses()));
+    eventPort.onNotify(() => channel.#guard(() => channel.#drainEvents()));
+    releases.push(() => channel.fail(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed')));
+    return channel;
+  }
+
+  private constructor(
+    hypervisor: Hypervisor,
+    ringPort: EventPort,
+    ringPage: Pages,
+    eventPage: Pages,
+    transport: TransportParameters,
+    onSilence: (error: Error) => void,
+  ) {
+    this.#hypervisor = hypervisor;
+    this.#ringPort = ringPort;
+    this.#ring = new FrontRing(ringPage);
+    this.#events = new EventConsumer(eventPage);
+    this.transport = transport;
+    this.#onSilence = onSilence;
+  }
+
+  /** CUR_POS events that the backend numbered and that never arrived. */
+  get lostEvents(): number {
+    return this.#lostEvents;
+  }
+
+  /** Why nothing can be asked any more; undefined while it can. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Sets who is told of positions and of the failure, or nobody. */
+  use(user: ChannelUser | undefined): void {
+    this.#user = user;
+  }
+
+  /**
+   * Sends one request. Rejects with ERR_VSND_STATUS where the backend refuses it, with ERR_VSND_BACKEND_GONE where it
+   * does not answer within 3 s, with ERR_VSND_PROTOCOL where its answer makes no sense. Settles exactly once.
+   */
+  request(request: SndifRequest, { extraTime = 0 }: RequestOptions = {}): Promise<SndifResponse> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      const pending = { id: this.#nextId, request, timeout: REQUEST_TIMEOUT + extraTime, resolve, reject };
+      this.#nextId = (this.#nextId + 1) & 0xffff;
+      this.#waiting.push(pending);
+      this.#guard(() => this.#send());
+    });
+  }
+
+  /** Ends the channel: everything pending rejects with `error`, and so does everything later. Idempotent. */
+  fail(error: Error): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#timer?.cancel();
+    for (const pending of [...this.#pending.splice(0), ...this.#waiting.splice(0)]) pending.reject(error);
+    this.#user?.handleFailure(error);
+  }
+
+  #send(): void {
+    if (this.#waiting.length === 0 || this.#ring.free === 0) return;
+    for (const pending of this.#waiting.splice(0, this.#ring.free)) {
+      this.#ring.put(encodeRequest(pending.id, pending.request));
+      this.#pending.push(pending);
+    }
+    if (this.#ring.publish()) this.#ringPort.notify();
+    this.#watchOldest();
+  }
+
+  #drainResponses(): void {
+    do {
+      while (this.#ring.take(this.#entry)) this.#settle(decodeResponse(this.#entry));
+    } while (this.#ring.rearm());
+    this.#send();
+    this.#watchOldest();
+  }
+
+  #settle(response: SndifResponse): void {
+    const pending = this.#pending[0];
+    if (response.id !== pending?.id || response.operation !== SndifOp[pending.request.op]) {
+      const asked = pending && `${pending.request.op.toUpperCase()} with id ${pending.id}`;
+      throw protocolError(
+        `the backend answered operation ${response.operation} with id ${response.id}; asked was ${asked}`,
+      );
+    }
+    this.#pending.shift();
+    if (response.status === 0) pending.resolve(response);
+    else pending.reject(statusError(pending.request, response.status));
+  }
+
+  #drainEvents(): void {
+    for (let looks = 0; ; ) {
+      const taken = this.#events.take(this.#event);
+      if (taken === 'none') return;
+      if (taken === 'event') {
+        looks = 0;
+        this.#handleEvent(decodeEvent(this.#event));
+      } else if (++looks > NOT_LANDED_LOOKS) {
+        this.#events.skip(); // its id counts as lost when the next one arrives
+      }
+    }
+  }
+
+  #handleEvent(event: CurPosEvent): void {
+    this.#lostEvents += (event.id - this.#expectedEventId) & 0xffff;
+    this.#expectedEventId = (event.id + 1) & 0xffff;
+    this.#user?.handlePosition(event.position);
+  }
+
+  /** One timer for the oldest request: those behind it wait for it anyway. */
+  #watchOldest(): void {
+    this.#timer?.cancel();
+    const oldest = this.#pending[0];
+    this.#timer =
+      oldest && this.#hypervisor.clock.after(oldest.timeout, () => this.#onSilence(silent(oldest)));
+  }
+
+  /** Whatever the peer did wrong ends this channel, and nothing else. */
+  #guard(action: () => void): void {
+    if (this.#failure) return;
+    try {
+      action();
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}
+
+function silent(pending: Pending): VsndError {
+  const seconds = pending.timeout / 1e9;
+  return new VsndError(
+    'ERR_VSND_BACKEND_GONE',
+    `the backend has not answered ${pending.request.op.toUpperCase()} for ${seconds} s`,
+    { errno: 'ETIMEDOUT' },
+  );
+}
+
+function statusError(request: SndifRequest, status: number): VsndError {
+  const errno = xenErrnoName(-status);
+  return new VsndError(
+    'ERR_VSND_STATUS',
+    `the backend refused ${describeRequest(request)}: status ${describeStatus(status)}`,
+    errno === undefined ? { status } : { status, errno },
+  );
+}
+
+function describeRequest(request: SndifRequest): string {
+  switch (request.op) {
+    case 'open':
+      return `OPEN of ${request.rate} Hz, ${request.channels} channels, format ${request.format}, buffer ${request.bufferBytes} octets`;
+    case 'trigger':
+      return `TRIGGER ${request.trigger.toUpperCase()}`;
+    case 'close':
+      return 'CLOSE';
+    case 'hwParamQuery':
+      return 'HW_PARAM_QUERY';
+    default:
+      return `${request.op.toUpperCase()} of ${request.length} octets at ${request.offset}`;
+  }
+}
