@@ -57,8 +57,9 @@ const NO_SIZE = 0xffff_ffff;
 const DS64_BYTES = 28;
 
 /**
- * Finds the sound in a WAV file: yields the ranges that it wants to see, in ascending order, and returns the header.
- * `name` is the file's, for errors: ERR_VSND_FILE for anything but RIFF or RF64 WAVE with a fmt and a data chunk.
+ * Finds the sound in a WAV file: yields the ranges that it wants to see, in ascending order, and returns the
+ * header. `name` is the file's, for errors: ERR_VSND_FILE for anything but RIFF or RF64 WAVE with a fmt and a
+ * data chunk.
  */
 export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, Uint8Array> {
   const head = yield { offset: 0, length: 12 };
@@ -115,7 +116,8 @@ function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffse
   }
   if (channels === 0) throw damaged(name, 'it has 0 channels; allowed: 1 or more');
   if (rate === 0) throw damaged(name, 'its rate is 0 Hz; allowed: 1 or more');
-  // Fewer bits than the container has stand at its top, with zeros below: the container's format is right for them.
+  // Fewer bits than the container has stand at its top, with zeros below: the container's format is right for
+  // them.
   const containerBytes = Math.ceil(bits / 8);
   const encoding = ENCODINGS.find((entry) => entry.tag === tag && entry.containerBytes === containerBytes);
   if (encoding === undefined || (tag !== PCM && bits % 8 !== 0)) {
@@ -154,9 +156,10 @@ export function wavContainerBytes(format: PcmFormatName): number | undefined {
 }
 
 /**
- * The octets before the first frame of a WAV file with `dataBytes` octets of sound. Their number depends on the format
- * alone, so that they can be written again when the size is known: the place of RF64's ds64 chunk, which a file of
- * 4 GiB or more needs, is held by a JUNK chunk. Throws ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold.
+ * The octets before the first frame of a WAV file with `dataBytes` octets of sound. Their number depends on
+ * the format alone, so that they can be written again when the size is known: the place of RF64's ds64 chunk,
+ * which a file of 4 GiB or more needs, is held by a JUNK chunk. Throws ERR_VSND_NOT_SUPPORTED for a format
+ * that WAV cannot hold.
  */
 export function encodeWavHeader({ format, rate, channels }: WavFormat, dataBytes: number): Uint8Array {
   const encoding = ENCODINGS.find((entry) => entry.format === format);

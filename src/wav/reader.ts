@@ -21,15 +21,18 @@ export interface WavFile {
   /** The header promises more than the file has. */
   readonly truncated: boolean;
   /**
-   * All frames from the first, laid out as sndif has them in memory (s24_le takes 4 octets). Each call begins anew.
-   * Ends with ERR_VSND_FILE where the file fails or has become shorter.
+   * All frames from the first, laid out as sndif has them in memory (s24_le takes 4 octets). Each call begins
+   * anew. Ends with ERR_VSND_FILE where the file fails or has become shorter.
    */
   stream(): Readable;
   /** Idempotent; a stream that still runs fails. */
   close(): Promise<void>;
 }
 
-/** Opens a WAV file and reads its header. Rejects with ERR_VSND_FILE, naming the file and what is wrong with it. */
+/**
+ * Opens a WAV file and reads its header. Rejects with ERR_VSND_FILE, naming the file and what is wrong with
+ * it.
+ */
 export async function openWav(path: string): Promise<WavFile> {
   const { handle, size } = await openFile(path);
   try {

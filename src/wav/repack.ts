@@ -1,4 +1,7 @@
-/** WAV's 24 bit samples, 3 octets each, as sndif's s24_le: 4 octets, the sign in the highest. Whole samples only. */
+/**
+ * WAV's 24 bit samples, 3 octets each, as sndif's s24_le: 4 octets, the sign in the highest. Whole samples
+ * only.
+ */
 export function widenS24(packed: Uint8Array): Uint8Array {
   const samples = packed.length / 3;
   const wide = new Uint8Array(samples * 4);
@@ -14,7 +17,9 @@ export function widenS24(packed: Uint8Array): Uint8Array {
   return wide;
 }
 
-/** sndif's s24_le as WAV's 3 octets a sample; whatever the fourth octet says is dropped. Whole samples only. */
+/**
+ * sndif's s24_le as WAV's 3 octets a sample; whatever the fourth octet says is dropped. Whole samples only.
+ */
 export function packS24(wide: Uint8Array): Uint8Array {
   const samples = wide.length / 4;
   const packed = new Uint8Array(samples * 3);

@@ -1,13 +1,13 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { invalidArg, VsndError } from '../errors.ts';
-import { frameBytes } from '../wire/pcm-format.ts';
+import { pcmFormat } from '../wire/pcm-format.ts';
 import { fileError } from './file-error.ts';
 import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts';
 import { packS24 } from './repack.ts';
 
 /**
- * Writes a WAV file with calls that block, for a thread that has nothing else to do. The file is a valid one, without
- * sound, from the start; {@link close} gives it its length.
+ * Writes a WAV file with calls that block, for a thread that has nothing else to do. The file is a valid one,
+ * without sound, from the start; {@link close} gives it its length.
  */
 export class WavWriter {
   readonly path: string;
@@ -18,8 +18,9 @@ export class WavWriter {
   #dataBytes = 0;
 
   /**
-   * Creates the file, or empties one that is there. Throws ERR_VSND_NOT_SUPPORTED for a format that is not one of
-   * WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that WAV has no room for, ERR_VSND_FILE with the errno.
+   * Creates the file, or empties one that is there. Throws ERR_VSND_NOT_SUPPORTED for a format that is not
+   * one of WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that WAV has no room for, ERR_VSND_FILE
+   * with the errno.
    */
   constructor(path: string, { format, rate, channels }: WavFormat) {
     const header = encodeWavHeader({ format, rate, channels }, 0);
@@ -28,7 +29,7 @@ export class WavWriter {
     if (!isWithin(channels, maxChannels)) throw invalidArg('channels', channels, `1 to ${maxChannels}`);
     this.path = path;
     this.#format = { format, rate, channels };
-    this.#frameBytes = frameBytes(format, channels) ?? 1;
+    this.#frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
     this.#headerBytes = header.length;
     try {
       this.#fd = openSync(path, 'w');
@@ -50,8 +51,8 @@ export class WavWriter {
   }
 
   /**
-   * Appends whole frames, laid out as sndif has them in memory. Throws ERR_VSND_INVALID_ARG for part of a frame,
-   * ERR_VSND_INVALID_STATE after close, ERR_VSND_FILE with the errno.
+   * Appends whole frames, laid out as sndif has them in memory. Throws ERR_VSND_INVALID_ARG for part of a
+   * frame, ERR_VSND_INVALID_STATE after close, ERR_VSND_FILE with the errno.
    */
   write(octets: Uint8Array): void {
     if (this.#fd === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.path} is closed`);
@@ -63,7 +64,10 @@ export class WavWriter {
     this.#dataBytes += data.length;
   }
 
-  /** Writes the header again with the sizes, and closes the file. Idempotent. Throws ERR_VSND_FILE with the errno. */
+  /**
+   * Writes the header again with the sizes, and closes the file. Idempotent. Throws ERR_VSND_FILE with the
+   * errno.
+   */
   close(): void {
     if (this.#fd === undefined) return;
     try {

@@ -103,9 +103,13 @@ export class PortTable {
   /** EVTCHNOP_bind_interdomain; `remote` is undefined where there is no such domain. */
   bindInterdomain(remoteDomid: number, remote: PortTable | undefined, remotePort: number): PortState {
     const cannot = (reason: string, errno: string) =>
-      new VsndError('ERR_VSND_HYPERVISOR', `cannot bind port ${remotePort} of domain ${remoteDomid}: ${reason}`, {
-        errno,
-      });
+      new VsndError(
+        'ERR_VSND_HYPERVISOR',
+        `cannot bind port ${remotePort} of domain ${remoteDomid}: ${reason}`,
+        {
+          errno,
+        },
+      );
     if (remote === undefined) throw cannot('there is no such domain', 'ESRCH');
     const peer = remote.#ports.get(remotePort);
     if (peer === undefined) throw cannot('there is no such port', 'EINVAL');

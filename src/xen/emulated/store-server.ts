@@ -11,7 +11,14 @@ import {
   XsType,
 } from '../../wire/xenstore.ts';
 import { childList, isWithin, NO_VALUE, type StoreNode } from './store-tree.ts';
-import { permits, STORE_QUOTA, type StoreActor, type StoreEvent, StoreView, storeError } from './store-view.ts';
+import {
+  permits,
+  STORE_QUOTA,
+  type StoreActor,
+  type StoreEvent,
+  StoreView,
+  storeError,
+} from './store-view.ts';
 
 const OK = encodeXsStrings('OK');
 
@@ -20,7 +27,10 @@ export interface StoreConnection {
   readonly actor: StoreActor;
   readonly watches: StoreWatch[];
   readonly transactions: Map<number, StoreView>;
+  /** Called with each whole message for the domain. */
   readonly deliver: (message: Uint8Array) => void;
+  /** Called when the store ends the connection. */
+  readonly onLost: (error: Error) => void;
 }
 
 export interface StoreWatch {
@@ -57,9 +67,8 @@ export class StoreServer {
     this.#fire({ path: '@releaseDomain', exact: true, permissions: [this.#root.permissions] });
   }
 
-  /** `deliver` is called with each whole message for the domain, while it uses the store or another one does. */
-  connect(domid: number, deliver: (message: Uint8Array) => void): StoreConnection {
-    const connection = { actor: this.#actor(domid), watches: [], transactions: new Map(), deliver };
+  connect(domid: number, handlers: Pick<StoreConnection, 'deliver' | 'onLost'>): StoreConnection {
+    const connection = { actor: this.#actor(domid), watches: [], transactions: new Map(), ...handlers };
     this.#connections.add(connection);
     return connection;
   }
@@ -236,7 +245,10 @@ export class StoreServer {
   #startTransaction(connection: StoreConnection, { transactionId }: XsMessage): Uint8Array {
     const { actor } = connection;
     if (transactionId !== 0) throw storeError('EBUSY');
-    const open = this.connectionsOf(actor.domid).reduce((sum, { transactions }) => sum + transactions.size, 0);
+    const open = this.connectionsOf(actor.domid).reduce(
+      (sum, { transactions }) => sum + transactions.size,
+      0,
+    );
     if (!actor.privileged && open >= STORE_QUOTA.transactions) throw storeError('ENOSPC');
     this.#transactionId = (this.#transactionId + 1) >>> 0 || 1;
     connection.transactions.set(this.#transactionId, this.#view(actor));
@@ -265,7 +277,8 @@ export class StoreServer {
       return OK;
     }
     const domain = this.#domains.get(domid);
-    if (domain === undefined || domain === actor) throw storeError(domain === undefined ? 'ENOENT' : 'EINVAL');
+    if (domain === undefined || domain === actor)
+      throw storeError(domain === undefined ? 'ENOENT' : 'EINVAL');
     if (type === XsType.release) this.release(domid);
     if (type === XsType.setTarget) domain.target = other;
     return OK;
@@ -275,7 +288,8 @@ export class StoreServer {
     for (const connection of this.#connections) {
       if (!permissions.some((entries) => permits(entries, connection.actor, 'read'))) continue;
       for (const watch of connection.watches) {
-        if (exact ? watch.path === path : isWithin(path, watch.path)) this.#sendEvent(connection, watch, path);
+        if (exact ? watch.path === path : isWithin(path, watch.path))
+          this.#sendEvent(connection, watch, path);
       }
     }
   }

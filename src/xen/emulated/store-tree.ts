@@ -51,7 +51,11 @@ export function changeTree(root: StoreNode, change: StoreChange): StoreNode {
   return changeBelow(root, split(change.path), change) ?? root;
 }
 
-function changeBelow(node: StoreNode | undefined, names: string[], change: StoreChange): StoreNode | undefined {
+function changeBelow(
+  node: StoreNode | undefined,
+  names: string[],
+  change: StoreChange,
+): StoreNode | undefined {
   const [name, ...below] = names;
   if (name === undefined) return change.apply(node);
   if (node === undefined) return undefined;
@@ -67,7 +71,8 @@ function changeBelow(node: StoreNode | undefined, names: string[], change: Store
 /** A node and all below it, with their paths, the upper ones first. */
 export function* walk(path: string, node: StoreNode): Generator<[path: string, node: StoreNode]> {
   yield [path, node];
-  for (const [name, child] of node.children) yield* walk(path === '/' ? `/${name}` : `${path}/${name}`, child);
+  for (const [name, child] of node.children)
+    yield* walk(path === '/' ? `/${name}` : `${path}/${name}`, child);
 }
 
 /** How many nodes a domain owns. */

@@ -89,6 +89,10 @@ export class StoreView {
     return node;
   }
 
+  has(path: string): boolean {
+    return this.#find(path, 'read') !== undefined;
+  }
+
   write(path: string, value: Uint8Array): void {
     this.#atomically(() => {
       if (this.#find(path, 'write') === undefined) this.#create(path, value);
@@ -112,7 +116,11 @@ export class StoreView {
     this.#touched.add(parentPath(path));
     for (const [below, removed] of walk(path, node)) {
       this.#touched.add(below);
-      this.#addEvent({ path: below, exact: below !== path, permissions: [removed.permissions, parent.permissions] });
+      this.#addEvent({
+        path: below,
+        exact: below !== path,
+        permissions: [removed.permissions, parent.permissions],
+      });
     }
     this.#change(path, () => undefined);
   }
@@ -145,7 +153,8 @@ export class StoreView {
     const { domid, privileged } = this.#actor;
     if (!privileged && countOwned(this.#root, domid) >= STORE_QUOTA.nodes) throw storeError('ENOSPC');
     const [owner, ...others] = nearestAncestor(this.#root, path).permissions;
-    const permissions = owner === undefined || privileged ? [owner, ...others] : [{ ...owner, domid }, ...others];
+    const permissions =
+      owner === undefined || privileged ? [owner, ...others] : [{ ...owner, domid }, ...others];
     const inherited = permissions.filter((entry) => entry !== undefined);
     this.#change(path, (_, generation) => ({
       value,
@@ -155,7 +164,10 @@ export class StoreView {
     }));
   }
 
-  #change(path: string, apply: (node: StoreNode | undefined, generation: number) => StoreNode | undefined): void {
+  #change(
+    path: string,
+    apply: (node: StoreNode | undefined, generation: number) => StoreNode | undefined,
+  ): void {
     const generation = this.#nextGeneration();
     const change = { path, generation, apply: (node: StoreNode | undefined) => apply(node, generation) };
     this.#root = changeTree(this.#root, change);

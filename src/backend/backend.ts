@@ -1,0 +1,112 @@
+import { DEVICE_CLASS } from '../config/fields.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import { XenStoreClient } from '../xenstore/client.ts';
+import { BackendCard, type StreamAddress } from './card.ts';
+import type { PcmDevice } from './pcm-device.ts';
+import type { QueueMode } from './playback-queue.ts';
+
+export interface BackendOptions {
+  /** The device behind a stream; asked once for each connection. */
+  deviceFor(address: StreamAddress): PcmDevice;
+  /** When octets leave the shared buffer; by default 'copy'. */
+  queueMode?: QueueMode | undefined;
+  /** One line for each event: '1/0: connected, 2 streams'. By default nowhere. */
+  log?: ((message: string) => void) | undefined;
+}
+
+/** The vsnd backend of one domain: serves every card that the toolstack puts below its `backend/vsnd`. */
+export class Backend {
+  readonly #hypervisor: Hypervisor;
+  readonly #xenstore: XenStoreClient;
+  readonly #deviceFor: BackendOptions['deviceFor'];
+  readonly #queueMode: QueueMode;
+  readonly #log: (message: string) => void;
+  /** By '<frontend domid>/<devid>'. */
+  readonly #cards = new Map<string, BackendCard>();
+  readonly #releases = new ReleaseStack();
+  #closed = false;
+
+  /** Starts serving; cards are found, and appear and vanish, on their own from here on. */
+  static async start(hypervisor: Hypervisor, options: BackendOptions): Promise<Backend> {
+    const xenstore = await XenStoreClient.open(hypervisor);
+    const backend = new Backend(hypervisor, xenstore, options);
+    const watch = await xenstore.watch(`backend/${DEVICE_CLASS}`, () => backend.#followToolstack());
+    backend.#releases.push(() => xenstore.close());
+    backend.#releases.push(() => watch.close());
+    return backend;
+  }
+
+  private constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, options: BackendOptions) {
+    this.#hypervisor = hypervisor;
+    this.#xenstore = xenstore;
+    this.#deviceFor = options.deviceFor;
+    this.#queueMode = options.queueMode ?? 'copy';
+    this.#log = options.log ?? (() => {});
+  }
+
+  /** Closes every card, and with it every device. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const cards = [...this.#cards.values()];
+    this.#cards.clear();
+    await Promise.all(cards.map((card) => card.close()));
+    await this.#releases.releaseAll();
+  }
+
+  async #followToolstack(): Promise<void> {
+    try {
+      await this.#findCards();
+    } catch (error) {
+      if (!this.#closed) this.#log((error as Error).message);
+    }
+  }
+
+  /** Compares the cards in XenStore with those being served. */
+  async #findCards(): Promise<void> {
+    const found = await this.#listCards();
+    if (this.#closed) return;
+    for (const [key, card] of this.#cards) {
+      if (found.has(key)) continue;
+      this.#cards.delete(key);
+      await card.close();
+      this.#log(`${key}: removed`);
+    }
+    for (const key of found) if (!this.#cards.has(key)) await this.#addCard(key);
+  }
+
+  /** '<frontend domid>/<devid>' of every card; a node that vanishes meanwhile has none. */
+  async #listCards(): Promise<Set<string>> {
+    const list = async (path: string) => {
+      const names = await this.#xenstore.directory(path).catch(() => []);
+      return names.filter((name) => /^\d+$/.test(name));
+    };
+    const domids = await list(`backend/${DEVICE_CLASS}`);
+    const keys = domids.map(async (domid) => {
+      const devids = await list(`backend/${DEVICE_CLASS}/${domid}`);
+      return devids.map((devid) => `${domid}/${devid}`);
+    });
+    return new Set((await Promise.all(keys)).flat());
+  }
+
+  async #addCard(key: string): Promise<void> {
+    const path = `backend/${DEVICE_CLASS}/${key}`;
+    const [domid = 0, devid = 0] = key.split('/').map(Number);
+    const frontendPath = await this.#xenstore.readIfPresent(`${path}/frontend`);
+    const state = await this.#xenstore.readIfPresent(`${path}/state`);
+    if (frontendPath === undefined || state === undefined) return; // the toolstack is not done with it, or just has removed it
+    const card = new BackendCard({
+      deviceFor: this.#deviceFor,
+      queueMode: this.#queueMode,
+      hypervisor: this.#hypervisor,
+      xenstore: this.#xenstore,
+      path,
+      frontendPath,
+      frontendDomid: domid,
+      devid,
+      log: (message) => this.#log(`${key}: ${message}`),
+    });
+    this.#cards.set(key, card);
+    await card.start();
+  }
+}

@@ -1,0 +1,163 @@
+import { debuglog } from 'node:util';
+import type { StreamConfig } from '../config/card.ts';
+import { Field, type Fields } from '../config/fields.ts';
+import { readCardConfig } from '../config/read-card.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import {
+  type BackendEffect,
+  type BackendEvent,
+  type BackendState,
+  backendTransition,
+} from '../xenbus/backend-table.ts';
+import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xenbus/state.ts';
+import type { XenStoreClient } from '../xenstore/client.ts';
+import type { PcmDevice } from './pcm-device.ts';
+import type { QueueMode } from './playback-queue.ts';
+import { BackendStream } from './stream.ts';
+
+const debug = debuglog('vsnd');
+
+const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, Field.evtEventChannel];
+
+/** Which stream of which guest is to be served. */
+export interface StreamAddress {
+  readonly frontendDomid: number;
+  readonly devid: number;
+  readonly pcmDevice: number;
+  readonly config: StreamConfig;
+}
+
+/** What a card is served with. */
+export interface BackendCardOptions {
+  readonly hypervisor: Hypervisor;
+  readonly xenstore: XenStoreClient;
+  /** The backend's node of this device. */
+  readonly path: string;
+  readonly frontendPath: string;
+  readonly frontendDomid: number;
+  readonly devid: number;
+  readonly queueMode: QueueMode;
+  deviceFor(address: StreamAddress): PcmDevice;
+  /** Takes note of what happens to the card: one line each. */
+  log(message: string): void;
+}
+
+/** One guest's card, as its backend sees it: the xenbus handshake, and the streams while it is connected. */
+export class BackendCard {
+  readonly #options: BackendCardOptions;
+  readonly #streams: BackendStream[] = [];
+  readonly #releases = new ReleaseStack();
+  #state: BackendState = 'initialising';
+  #events: Promise<void> = Promise.resolve();
+
+  constructor(options: BackendCardOptions) {
+    this.#options = options;
+  }
+
+  /** Watches the frontend and says InitWait. */
+  async start(): Promise<void> {
+    const { xenstore, frontendPath } = this.#options;
+    await this.#dispatch('ready');
+    const watch = await xenstore.watch(`${frontendPath}/state`, () => this.#readFrontend());
+    this.#releases.push(() => watch.close());
+  }
+
+  /** Disconnects, says Closed as far as its node is still there, and lets go of everything. Idempotent. */
+  async close(): Promise<void> {
+    await this.#dispatch('remove');
+    await this.#releases.releaseAll();
+  }
+
+  #readFrontend(): void {
+    this.#enqueue(async () => this.#handle(await this.#run('readAgain')));
+  }
+
+  #dispatch(event: BackendEvent): Promise<void> {
+    return this.#enqueue(() => this.#handle(event));
+  }
+
+  /** One event at a time, each with all its effects. */
+  #enqueue(action: () => Promise<void>): Promise<void> {
+    this.#events = this.#events.then(action).catch((error: Error) => this.#options.log(error.message));
+    return this.#events;
+  }
+
+  async #handle(first: BackendEvent | undefined): Promise<void> {
+    for (let event = first; event !== undefined; ) {
+      const { to, effects } = backendTransition(this.#state, event);
+      debug('%s: %s, frontend: %s -> %s', this.#options.path, this.#state, event, to);
+      this.#state = to;
+      event = undefined;
+      for (const effect of effects) event = (await this.#run(effect)) ?? event;
+    }
+  }
+
+  async #run(effect: BackendEffect): Promise<BackendEvent | undefined> {
+    switch (effect) {
+      case 'connect':
+        return await this.#connect();
+      case 'disconnect':
+        return await this.#disconnect();
+      case 'readAgain':
+        return parseXenbusState(
+          await this.#options.xenstore.readIfPresent(`${this.#options.frontendPath}/state`),
+        );
+      case 'writeInitWait':
+        return await this.#writeState('InitWait');
+      case 'writeConnected':
+        return await this.#writeState('Connected');
+      case 'writeClosing':
+        return await this.#writeState('Closing');
+      case 'writeClosed':
+        return await this.#writeState('Closed');
+    }
+  }
+
+  async #connect(): Promise<BackendEvent> {
+    const { xenstore, frontendPath, log } = this.#options;
+    try {
+      const { pcmDevices } = await readCardConfig(xenstore, frontendPath);
+      for (const device of pcmDevices) {
+        for (const config of device.streams)
+          this.#streams.push(await this.#connectStream(device.index, config));
+      }
+      log(`connected, ${this.#streams.length} streams`);
+      return 'connectDone';
+    } catch (error) {
+      log(`cannot connect: ${(error as Error).message}`);
+      return 'connectFailed';
+    }
+  }
+
+  async #connectStream(pcmDevice: number, config: StreamConfig): Promise<BackendStream> {
+    const { hypervisor, xenstore, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
+    const values = TRANSPORT_FIELDS.map(
+      async (name) => [name, await xenstore.readIfPresent(`${config.path}/${name}`)] as const,
+    );
+    const fields: Fields = Object.fromEntries(await Promise.all(values));
+    return await BackendStream.connect(fields, {
+      hypervisor,
+      config,
+      frontendDomid,
+      queueMode,
+      device: deviceFor({ frontendDomid, devid, pcmDevice, config }),
+      warn: (message) => log(`stream ${pcmDevice}/${config.index}: ${message}`),
+    });
+  }
+
+  async #disconnect(): Promise<undefined> {
+    const streams = this.#streams.splice(0);
+    await Promise.all(streams.map((stream) => stream.close()));
+    if (streams.length > 0) this.#options.log('disconnected');
+  }
+
+  /** The toolstack may have removed our node already: writing it again would leave a ruin. */
+  async #writeState(state: XenbusStateName): Promise<undefined> {
+    const { xenstore, path } = this.#options;
+    await xenstore.transaction(async (transaction) => {
+      if ((await transaction.readIfPresent(`${path}/state`)) === undefined) return;
+      await transaction.write(`${path}/state`, formatXenbusState(state));
+    });
+  }
+}

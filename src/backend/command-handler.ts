@@ -1,0 +1,125 @@
+import type { StreamConfig } from '../config/card.ts';
+import { intersectRanges, rangesOf } from '../pcm/hw-params.ts';
+import { pcmFormatByCode } from '../wire/pcm-format.ts';
+import type { HwParamRanges, OpenRequest, ReceivedRequest, SndifResponse } from '../wire/sndif.ts';
+import type { GrantMapper } from '../xen/hypervisor.ts';
+import { OpenStream } from './open-stream.ts';
+import type { DeviceParams, PcmDevice } from './pcm-device.ts';
+import type { QueueMode } from './playback-queue.ts';
+import { Refusal, statusOf } from './refusal.ts';
+import { mapSharedBuffer } from './shared-buffer.ts';
+
+/** What a stream's handler works with. */
+export interface CommandHandlerOptions {
+  readonly config: StreamConfig;
+  readonly device: PcmDevice;
+  readonly mapper: GrantMapper;
+  readonly frontendDomid: number;
+  readonly queueMode: QueueMode;
+  /** Sends XENSND_EVT_CUR_POS: octets since OPEN, or since the last STOP. */
+  sendPosition(octets: number): void;
+  /** Takes note of something that went wrong here. */
+  warn(message: string): void;
+}
+
+/**
+ * Carries out the ten requests of one stream, one after the other. Trusts nothing that the frontend says: what is wrong
+ * is answered with an errno, and changes nothing.
+ */
+export class CommandHandler {
+  readonly #options: CommandHandlerOptions;
+  #stream: OpenStream | undefined;
+
+  constructor(options: CommandHandlerOptions) {
+    this.#options = options;
+  }
+
+  /** The answer to one request. Never rejects. */
+  async handle({ id, operation, request }: ReceivedRequest): Promise<SndifResponse> {
+    try {
+      const ranges = await this.#carryOut(request);
+      return { id, operation, status: 0, ...(ranges && { ranges }) };
+    } catch (error) {
+      const name = request ? request.op.toUpperCase() : `operation ${operation}`;
+      this.#options.warn(`${name} refused: ${(error as Error).message}`);
+      return { id, operation, status: statusOf(error) };
+    }
+  }
+
+  /** The frontend is gone: stops at once and lets go of everything. Idempotent. */
+  async close(): Promise<void> {
+    await this.#stream?.close({ drain: false });
+    this.#stream = undefined;
+  }
+
+  async #carryOut(request: ReceivedRequest['request']): Promise<HwParamRanges | undefined> {
+    switch (request?.op) {
+      case undefined:
+        throw new Refusal('EINVAL', 'sndif.h has no such operation');
+      case 'open':
+        await this.#open(request);
+        return undefined;
+      case 'close':
+        await this.#stream?.close({ drain: true });
+        this.#stream = undefined;
+        return undefined;
+      case 'write':
+        this.#requireOpen().write(request.offset, request.length);
+        return undefined;
+      case 'trigger':
+        this.#requireOpen().trigger(request.trigger);
+        return undefined;
+      case 'hwParamQuery':
+        return this.#query(request.ranges);
+      case 'read':
+        throw new Refusal('EINVAL', 'a playback stream cannot be read');
+      default:
+        throw new Refusal('EOPNOTSUPP', 'this backend has no volume');
+    }
+  }
+
+  async #open(request: OpenRequest): Promise<void> {
+    if (this.#stream) throw new Refusal('EBUSY', 'the stream is open already');
+    const { device, mapper, frontendDomid } = this.#options;
+    const { bufferBytes } = request;
+    const params = this.#checkOpen(request);
+    const pages = await mapSharedBuffer(mapper, frontendDomid, request.directoryGref, bufferBytes);
+    this.#stream = await OpenStream.open(device, { ...this.#options, params, pages, bufferBytes });
+  }
+
+  /** What OPEN asks for, within what XenStore and the device allow. */
+  #checkOpen(request: OpenRequest): DeviceParams {
+    const { config, device } = this.#options;
+    const { rate, channels, bufferBytes, periodBytes } = request;
+    const require = (isAllowed: boolean, what: string, value: number | string, allowed: string) => {
+      if (!isAllowed) throw new Refusal('EINVAL', `${what} is ${value}; allowed: ${allowed}`);
+    };
+    if (config.type !== 'playback') throw new Refusal('EOPNOTSUPP', 'this backend does not capture');
+    require(config.rates.includes(rate), 'pcm_rate', rate, config.rates.join(', '));
+    const { min, max } = config.channels;
+    require(channels >= min && channels <= max, 'pcm_channels', channels, `${min} to ${max}`);
+    const formats = config.formats.filter((name) => device.formats.includes(name));
+    const format = formats.find((name) => name === pcmFormatByCode(request.format)?.name);
+    const sampleBytes = pcmFormatByCode(request.format)?.sampleBytes;
+    if (format === undefined || sampleBytes === undefined) {
+      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${formats.join(', ')}`);
+    }
+    const frameBytes = sampleBytes * channels;
+    const isBuffer = bufferBytes >= frameBytes && bufferBytes <= config.bufferBytes;
+    require(isBuffer, 'buffer_sz', bufferBytes, `${frameBytes} to ${config.bufferBytes}`);
+    const isPeriod = periodBytes === 0 || (periodBytes >= frameBytes && periodBytes <= bufferBytes);
+    require(isPeriod, 'period_sz', periodBytes, `0 (no events), or ${frameBytes} to ${bufferBytes}`);
+    return { rate, channels, format, frameBytes, periodBytes };
+  }
+
+  #query(asked: HwParamRanges): HwParamRanges {
+    const { config, device } = this.#options;
+    const formats = config.formats.filter((name) => device.formats.includes(name));
+    return intersectRanges(asked, rangesOf({ ...config, formats }));
+  }
+
+  #requireOpen(): OpenStream {
+    if (!this.#stream) throw new Refusal('EBADFD', 'the stream is not open');
+    return this.#stream;
+  }
+}

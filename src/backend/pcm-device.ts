@@ -1,0 +1,50 @@
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+
+/** What a device is opened with. */
+export interface DeviceParams {
+  /** Hz */
+  readonly rate: number;
+  readonly channels: number;
+  readonly format: PcmFormatName;
+  /** Octets of one frame */
+  readonly frameBytes: number;
+  /** Octets between two reports of the position; 0: none is wanted. */
+  readonly periodBytes: number;
+}
+
+/** Where a playing device gets its frames, and whom it tells how far it is. */
+export interface PlaybackFeed {
+  /** Octets, whole frames, that can be taken now. */
+  readonly available: number;
+  /** Takes up to `most` octets, whole frames; valid until the next call. */
+  take(most: number): Uint8Array;
+  /** `octets` more have been played: the true count at this moment. */
+  played(octets: number): void;
+  /** All that was there has been played. */
+  dry(): void;
+  /** The device cannot go on. */
+  failed(error: Error): void;
+}
+
+/** A device that is open for playback. Only {@link close} takes time. */
+export interface PlaybackVoice {
+  start(): void;
+  pause(): void;
+  resume(): void;
+  /** Stops at once; what the feed still has is thrown away by its owner. */
+  stop(): void;
+  /** The feed has more than before. */
+  refilled(): void;
+  /** Closes the host device; with `drain` after all that is in the feed, and running, has been played. */
+  close(options: { drain: boolean }): Promise<void>;
+}
+
+/** A host's sound device. */
+export interface PcmDevice {
+  /** What it is, as a person reads it. */
+  readonly description: string;
+  /** What it can play. */
+  readonly formats: readonly PcmFormatName[];
+  /** Rejects with ERR_VSND_DEVICE or ERR_VSND_FILE where the host device cannot be opened so. */
+  openPlayback(params: DeviceParams, feed: PlaybackFeed): Promise<PlaybackVoice>;
+}

@@ -1,0 +1,113 @@
+import type { SharedMemory } from '../wire/memory.ts';
+
+/** What a frontend has written and the device has not played, within one shared buffer. */
+export interface PlaybackQueue {
+  /** Octets waiting. */
+  readonly available: number;
+  /** Takes in a range of the shared buffer; false where it has no room. */
+  write(offset: number, length: number): boolean;
+  /** Takes out up to `most` octets; valid until the next call of any method. */
+  take(most: number): Uint8Array;
+  clear(): void;
+}
+
+/** When the octets leave the shared buffer. */
+export type QueueMode =
+  /** At WRITE, into a host buffer as large as the shared one: as the reference backend does. */
+  | 'copy'
+  /** When they are played, as a DMA engine would. */
+  | 'direct';
+
+/** Copies at WRITE: the frontend may overwrite its buffer at once, and need not be trusted afterwards. */
+export class CopyingQueue implements PlaybackQueue {
+  readonly #shared: SharedMemory;
+  readonly #host: Uint8Array;
+  #written = 0;
+  #taken = 0;
+
+  /** `bufferBytes`: the size of the shared buffer, and the bound of this one. */
+  constructor(shared: SharedMemory, bufferBytes: number) {
+    this.#shared = shared;
+    this.#host = new Uint8Array(bufferBytes);
+  }
+
+  get available(): number {
+    return this.#written - this.#taken;
+  }
+
+  write(offset: number, length: number): boolean {
+    const size = this.#host.length;
+    if (length > size - this.available) return false;
+    const at = this.#written % size;
+    const first = Math.min(length, size - at);
+    this.#shared.copyOut(offset, this.#host.subarray(at, at + first));
+    this.#shared.copyOut(offset + first, this.#host.subarray(0, length - first));
+    this.#written += length;
+    return true;
+  }
+
+  take(most: number): Uint8Array {
+    const length = Math.min(most, this.available);
+    const at = this.#taken % this.#host.length;
+    this.#taken += length;
+    const tail = this.#host.subarray(at, at + length);
+    return tail.length === length
+      ? tail
+      : Buffer.concat([tail, this.#host.subarray(0, length - tail.length)]);
+  }
+
+  clear(): void {
+    this.#taken = this.#written;
+  }
+}
+
+/** Reads the shared pages only when they are played: whatever the frontend overwrites before that is heard. */
+export class DirectQueue implements PlaybackQueue {
+  readonly #shared: SharedMemory;
+  readonly #bufferBytes: number;
+  #spans: { offset: number; length: number }[] = [];
+  #available = 0;
+
+  constructor(shared: SharedMemory, bufferBytes: number) {
+    this.#shared = shared;
+    this.#bufferBytes = bufferBytes;
+  }
+
+  get available(): number {
+    return this.#available;
+  }
+
+  write(offset: number, length: number): boolean {
+    if (length > this.#bufferBytes - this.#available) return false;
+    const last = this.#spans.at(-1);
+    if (last && last.offset + last.length === offset) last.length += length;
+    else this.#spans.push({ offset, length });
+    this.#available += length;
+    return true;
+  }
+
+  take(most: number): Uint8Array {
+    const octets = new Uint8Array(Math.min(most, this.#available));
+    for (let at = 0; at < octets.length; ) {
+      const span = this.#spans[0];
+      if (span === undefined) break;
+      const length = Math.min(span.length, octets.length - at);
+      this.#shared.copyOut(span.offset, octets.subarray(at, at + length));
+      at += length;
+      span.offset += length;
+      span.length -= length;
+      if (span.length === 0) this.#spans.shift();
+    }
+    this.#available -= octets.length;
+    return octets;
+  }
+
+  clear(): void {
+    this.#spans = [];
+    this.#available = 0;
+  }
+}
+
+export function createQueue(mode: QueueMode, shared: SharedMemory, bufferBytes: number): PlaybackQueue {
+  return mode === 'copy' ? new CopyingQueue(shared, bufferBytes) : new DirectQueue(shared, bufferBytes);
+}

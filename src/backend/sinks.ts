@@ -1,0 +1,47 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { invalidArg, VsndError } from '../errors.ts';
+import { nullDevice, speakerDevice, speakerOpens, wavDevice } from './devices.ts';
+import type { PcmDevice } from './pcm-device.ts';
+
+/** Where sound goes in the end. */
+export interface Sink {
+  readonly kind: 'null' | 'speaker' | 'wav';
+  readonly device: PcmDevice;
+  /** The WAV file. */
+  readonly file?: string;
+}
+
+/**
+ * Makes the device that a sink's name asks for: 'null', 'speaker', 'wav:FILE'. With none, the speaker where it is
+ * installed and opens, else null. Rejects with ERR_VSND_INVALID_ARG for another name, with ERR_VSND_DEVICE for a speaker
+ * that is not installed, with ERR_VSND_FILE for a file that cannot be written.
+ */
+export async function openSink(name: string | undefined, clock: Clock): Promise<Sink> {
+  if (name === undefined) return await defaultSink(clock);
+  if (name === 'null') return { kind: 'null', device: nullDevice(clock) };
+  if (name === 'speaker') return { kind: 'speaker', device: await speakerDevice() };
+  const file = /^wav:(.+)$/s.exec(name)?.[1];
+  if (file === undefined) throw invalidArg('sink', name, 'null, speaker, wav:FILE');
+  checkWritable(file);
+  return { kind: 'wav', device: wavDevice(file, clock), file };
+}
+
+async function defaultSink(clock: Clock): Promise<Sink> {
+  const speaker = await speakerDevice().catch(() => undefined);
+  if (speaker && (await speakerOpens(speaker))) return { kind: 'speaker', device: speaker };
+  return { kind: 'null', device: nullDevice(clock) };
+}
+
+/** Says before anything plays what would fail at the first OPEN. Leaves no file behind. */
+function checkWritable(file: string): void {
+  const existing = statSync(file, { throwIfNoEntry: false });
+  try {
+    if (existing?.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' });
+    accessSync(existing ? file : dirname(file), constants.W_OK);
+  } catch (cause) {
+    const { code = 'EIO' } = cause as NodeJS.ErrnoException;
+    throw new VsndError('ERR_VSND_FILE', `cannot write ${file}: ${code}`, { errno: code, cause });
+  }
+}

@@ -1,0 +1,131 @@
+import { Field, type Fields, requireNumber } from '../config/fields.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import { EventProducer } from '../wire/event-page.ts';
+import { BackRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
+import { decodeRequest, encodeCurPos, encodeResponse } from '../wire/sndif.ts';
+import type { EventPort, Hypervisor } from '../xen/hypervisor.ts';
+import { CommandHandler, type CommandHandlerOptions } from './command-handler.ts';
+
+const U32_MAX = 0xffff_ffff;
+
+/** What a stream is served with. */
+export type BackendStreamOptions = Omit<CommandHandlerOptions, 'mapper' | 'sendPosition'> & {
+  readonly hypervisor: Hypervisor;
+};
+
+/** The backend's end of one stream's channel: takes requests from the ring in order, answers them, sends events. */
+export class BackendStream {
+  readonly #ring: BackRing;
+  readonly #events: EventProducer;
+  readonly #ringPort: EventPort;
+  readonly #eventPort: EventPort;
+  readonly #handler: CommandHandler;
+  readonly #releases: ReleaseStack;
+  readonly #warn: (message: string) => void;
+  readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
+  #nextEventId = 0;
+  /** The round of requests that is under way; further notifications belong to it. */
+  #serving: Promise<void> | undefined;
+  #ended = false;
+
+  /**
+   * Maps and binds what the frontend published in `fields`. Rejects with ERR_VSND_CONFIG for a missing or odd value,
+   * with ERR_VSND_HYPERVISOR for pages or ports that are not for us; nothing is held then.
+   */
+  static async connect(fields: Fields, options: BackendStreamOptions): Promise<BackendStream> {
+    const { hypervisor, frontendDomid, config } = options;
+    const releases = new ReleaseStack();
+    const map = async (name: string) => {
+      const gref = requireNumber(fields, name, config.path, 1, U32_MAX);
+      const page = await hypervisor.mapper.map(frontendDomid, [gref]);
+      releases.push(() => page.release());
+      return page;
+    };
+    const bind = async (name: string) => {
+      const remote = requireNumber(fields, name, config.path, 1, U32_MAX);
+      const port = await hypervisor.eventChannels.bindInterdomain(frontendDomid, remote);
+      releases.push(() => port.unbind());
+      return port;
+    };
+    try {
+      const ring = new BackRing(await map(Field.ringRef));
+      const events = new EventProducer(await map(Field.evtRingRef));
+      const ringPort = await bind(Field.eventChannel);
+      const eventPort = await bind(Field.evtEventChannel);
+      const stream = new BackendStream(ring, events, ringPort, eventPort, releases, options);
+      ringPort.onNotify(() => stream.#serve());
+      return stream;
+    } catch (error) {
+      await releases.releaseAll();
+      throw error;
+    }
+  }
+
+  private constructor(
+    ring: BackRing,
+    events: EventProducer,
+    ringPort: EventPort,
+    eventPort: EventPort,
+    releases: ReleaseStack,
+    options: BackendStreamOptions,
+  ) {
+    this.#ring = ring;
+    this.#events = events;
+    this.#ringPort = ringPort;
+    this.#eventPort = eventPort;
+    this.#releases = releases;
+    this.#warn = options.warn;
+    this.#handler = new CommandHandler({
+      ...options,
+      mapper: options.hypervisor.mapper,
+      sendPosition: (octets) => this.#sendPosition(octets),
+    });
+  }
+
+  /** Stops the device and lets go of pages and ports. Idempotent. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#handler.close();
+    await this.#serving;
+    await this.#handler.close(); // an OPEN may have been under way
+    await this.#releases.releaseAll();
+  }
+
+  #serve(): void {
+    if (this.#ended) return;
+    this.#serving ??= this.#answerAll()
+      .catch((error: Error) => this.#end(error))
+      .finally(() => {
+        this.#serving = undefined;
+      });
+  }
+
+  async #answerAll(): Promise<void> {
+    do {
+      while (!this.#ended && this.#ring.take(this.#entry)) {
+        const response = await this.#handler.handle(decodeRequest(this.#entry));
+        this.#ring.put(encodeResponse(response));
+        if (this.#ring.publish()) this.#ringPort.notify();
+      }
+    } while (!this.#ended && this.#ring.rearm());
+  }
+
+  #sendPosition(octets: number): void {
+    if (this.#ended) return;
+    const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) });
+    this.#nextEventId = (this.#nextEventId + 1) & 0xffff; // also for an event that the full ring drops
+    try {
+      if (!this.#events.put(event)) this.#warn('the event ring is full; a position was dropped');
+      this.#eventPort.notify();
+    } catch (error) {
+      this.#end(error as Error);
+    }
+  }
+
+  /** A corrupt index: this channel is dead until the frontend connects anew; the card's others go on. */
+  #end(error: Error): void {
+    this.#warn(error.message);
+    this.#ended = true;
+    void this.#handler.close();
+  }
+}

@@ -1,0 +1,97 @@
+import { finished, type Writable } from 'node:stream';
+import { deferred } from '../deferred.ts';
+import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
+
+/** Octets to hand over at once where the frontend wants no reports. */
+const DEFAULT_PIECE = 4096;
+
+/**
+ * A device behind a Writable, whose write callbacks are the clock. A frame counts as played when the callback of its
+ * piece has returned: early by what the device buffers itself, late by up to a piece (a period).
+ */
+export class WritableVoice implements PlaybackVoice {
+  readonly #feed: PlaybackFeed;
+  readonly #writable: Writable;
+  readonly #convert: (octets: Uint8Array) => Uint8Array;
+  readonly #pieceBytes: number;
+  #running = false;
+  #writing = false;
+  #closed = false;
+  #drained: (() => void) | undefined;
+
+  /** `convert`: makes of whole frames what the writable takes; the result must not be overwritten. */
+  constructor(
+    params: DeviceParams,
+    feed: PlaybackFeed,
+    writable: Writable,
+    convert: (octets: Uint8Array) => Uint8Array,
+  ) {
+    this.#feed = feed;
+    this.#writable = writable;
+    this.#convert = convert;
+    const piece = params.periodBytes || DEFAULT_PIECE;
+    this.#pieceBytes = Math.max(params.frameBytes, piece - (piece % params.frameBytes));
+    writable.on('error', (error) => {
+      this.#halt();
+      if (!this.#closed) feed.failed(error);
+    });
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#writeNext();
+  }
+
+  pause(): void {
+    this.#running = false;
+  }
+
+  resume(): void {
+    this.start();
+  }
+
+  stop(): void {
+    this.#halt();
+  }
+
+  refilled(): void {
+    this.#writeNext();
+  }
+
+  async close({ drain }: { drain: boolean }): Promise<void> {
+    if (drain && this.#running && (this.#writing || this.#feed.available > 0)) {
+      const { promise, resolve } = deferred();
+      this.#drained = resolve;
+      await promise;
+    }
+    this.#halt();
+    this.#closed = true;
+    if (this.#writable.destroyed) return;
+    const { promise, resolve } = deferred();
+    finished(this.#writable, () => resolve());
+    this.#writable.end();
+    await promise;
+  }
+
+  #halt(): void {
+    this.#running = false;
+    this.#drained?.();
+  }
+
+  #writeNext(): void {
+    if (!this.#running || this.#writing) return;
+    const octets = this.#feed.take(this.#pieceBytes);
+    if (octets.length === 0) {
+      this.#feed.dry();
+      this.#drained?.();
+      return;
+    }
+    this.#writing = true;
+    this.#writable.write(this.#convert(octets), (error) => {
+      this.#writing = false;
+      if (error) return;
+      this.#feed.played(octets.length);
+      this.#writeNext();
+    });
+  }
+}

@@ -1,0 +1,48 @@
+import { parseArgs } from 'node:util';
+
+/** Wrong usage: the message names the argument; exit status 2. */
+export class UsageError extends Error {
+  /** What to ask for help about, as in 'play'. */
+  readonly command: string | undefined;
+
+  constructor(message: string, command?: string) {
+    super(message);
+    this.name = 'UsageError';
+    this.command = command;
+  }
+}
+
+/** The options that a command has. */
+type Options = Record<string, { type: 'boolean' | 'string' }>;
+type Values<T extends Options> = { [Name in keyof T]?: T[Name]['type'] extends 'boolean' ? boolean : string };
+
+/** The options and the one file name of a command. Throws {@link UsageError}. */
+export function parseCommandLine<T extends Options>(
+  command: string,
+  args: string[],
+  options: T,
+  { takesFile }: { takesFile: boolean },
+): { values: Values<T>; file: string | undefined } {
+  const { values, positionals } = parseStrictly(command, args, options);
+  const extra = positionals[takesFile ? 1 : 0];
+  if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`, command);
+  return { values: values as Values<T>, file: positionals[0] };
+}
+
+function parseStrictly(command: string, args: string[], options: Options) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    // The first sentence names the argument; advice that vsnd's users do not need may follow.
+    const [sentence = ''] = (error as Error).message.split(/\.\s/, 1);
+    throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1), command);
+  }
+}
+
+/** The value of an option that counts from 0. Throws {@link UsageError}. */
+export function parseIndex(command: string, option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(value))
+    throw new UsageError(`${option} is '${value}'; allowed: 0, 1, 2, ...`, command);
+  return Number(value);
+}

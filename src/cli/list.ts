@@ -1,0 +1,48 @@
+import { startEmulatedGuest } from '../emulation/guest.ts';
+import { type CardInfo, listCards } from '../index.ts';
+import { parseCommandLine } from './arguments.ts';
+import type { Terminal } from './terminal.ts';
+
+/** `vsnd list`: prints the cards of this guest, or of an emulated one. */
+export async function list(args: string[], terminal: Terminal): Promise<void> {
+  const options = { json: { type: 'boolean' }, emulate: { type: 'boolean' } } as const;
+  const { values } = parseCommandLine('list', args, options, { takesFile: false });
+  const cards = values.emulate ? await listEmulatedCards() : await listCards();
+  if (values.json) terminal.say(JSON.stringify(cards, null, 2));
+  else if (cards.length === 0) terminal.say('This guest has no virtual sound card.');
+  else terminal.say(cards.map(describeCard).join('\n\n'));
+}
+
+async function listEmulatedCards(): Promise<CardInfo[]> {
+  const guest = await startEmulatedGuest({ sink: 'null' });
+  try {
+    return await listCards({ hypervisor: guest.hypervisor });
+  } finally {
+    await guest.close();
+  }
+}
+
+function describeCard(card: CardInfo): string {
+  const names = [card.shortName, card.longName].filter((name) => name !== undefined);
+  return [
+    [`card ${card.devid}`, ...names].join(', '),
+    `  state ${card.state}; backend in domain ${card.backendDomid}, state ${card.backendState}`,
+    ...card.pcmDevices.flatMap(describeDevice),
+  ].join('\n');
+}
+
+function describeDevice(device: CardInfo['pcmDevices'][number]): string[] {
+  const title = `  PCM device ${device.index}${device.name === undefined ? '' : `, ${device.name}`}`;
+  return [title, ...device.streams.flatMap(describeStream)];
+}
+
+function describeStream(stream: CardInfo['pcmDevices'][number]['streams'][number]): string[] {
+  const { min, max } = stream.channels;
+  return [
+    `    stream ${stream.index}, ${stream.type}, id ${stream.uniqueId}`,
+    `      rates     ${stream.rates.join(', ')} Hz`,
+    `      formats   ${stream.formats.join(', ')}`,
+    `      channels  ${min === max ? min : `${min} to ${max}`}`,
+    `      buffer    ${stream.bufferBytes} bytes`,
+  ];
+}

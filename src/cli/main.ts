@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+import { UsageError } from './arguments.ts';
+import { helpText, version } from './help.ts';
+import { list } from './list.ts';
+import { errorMessage } from './messages.ts';
+import { play } from './play.ts';
+import { Terminal } from './terminal.ts';
+
+const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+const { env, stdout, stderr } = process;
+const terminal = new Terminal(stdout, stderr, env);
+const stopped = new AbortController();
+
+/** Tells the user what went wrong, and the shell too. */
+function fail(error: unknown): void {
+  terminal.release();
+  terminal.complain(errorMessage(error, env['VSND_DEBUG'] === '1'));
+  process.exitCode ??= error instanceof UsageError ? 2 : 1;
+}
+
+async function run(args: string[]): Promise<void> {
+  const [command, ...rest] = args;
+  const options = rest.slice(0, rest.indexOf('--') === -1 ? rest.length : rest.indexOf('--'));
+  if (command === undefined) throw new UsageError('a command is missing');
+  if (command === '--version') return terminal.say(version());
+  if (command === '--help' || command === '-h') return terminal.say(helpText(undefined));
+  if (command === 'help') return terminal.say(helpText(rest[0]));
+  if (options.includes('--help') || options.includes('-h')) return terminal.say(helpText(command));
+  if (env['VSND_EMULATE'] === '1') rest.unshift('--emulate');
+  if (command === 'play') return play(rest, terminal, stopped.signal);
+  if (command === 'list') return list(rest, terminal);
+  throw new UsageError(`unknown ${command.startsWith('-') ? 'option' : 'command'} '${command}'`);
+}
+
+for (const [signal, status] of Object.entries(SIGNAL_STATUS)) {
+  // The handler stays, so that a second Ctrl-C does not interrupt the clearing up after the first.
+  process.on(signal, () => {
+    process.exitCode ??= status;
+    stopped.abort();
+  });
+}
+// A reader that has gone away (`vsnd list | head -1`) is no reason to stop.
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE' && process.exitCode === undefined) fail(error);
+});
+stderr.on('error', () => {});
+process.removeAllListeners('warning').on('warning', (warning) => {
+  terminal.complain(`warning: ${warning.message}`);
+});
+process.on('exit', () => terminal.release());
+process.on('uncaughtException', (error) => {
+  fail(error);
+  process.exit();
+});
+
+run(process.argv.slice(2)).catch((error: unknown) => {
+  if (!(stopped.signal.aborted && (error as Error).name === 'AbortError')) fail(error);
+});

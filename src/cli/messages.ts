@@ -1,0 +1,44 @@
+import { inspect } from 'node:util';
+import { isVsndError } from '../errors.ts';
+import { UsageError } from './arguments.ts';
+
+/** Seconds as a person reads them: 0:04.5, 1:02:03.4. */
+export function clockTime(seconds: number, digits: 0 | 1 = 1): string {
+  // Down, never up to 0:60; the small term undoes what binary fractions take off.
+  const tenths = Math.floor(seconds * 10 + 1e-6);
+  const whole = Math.floor(tenths / 10);
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  const pad = (value: number) => String(value).padStart(2, '0');
+  const text = `${hours > 0 ? `${hours}:${pad(minutes)}` : minutes}:${pad(whole % 60)}`;
+  return digits === 0 ? text : `${text}.${tenths % 10}`;
+}
+
+/** A format as a person reads it: s16_le, 44100 Hz, 2 channels. */
+export function describeFormat({
+  format,
+  rate,
+  channels,
+}: {
+  format: string;
+  rate: number;
+  channels: number;
+}): string {
+  return `${format}, ${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}`;
+}
+
+/** Control characters, which a file name or a XenStore value may contain, would reach the terminal. */
+export function withoutControls(text: string): string {
+  return text.replace(/(?!\n)\p{Cc}/gu, '?');
+}
+
+/** What to tell the user about an error: never a stack, unless `debug`. */
+export function errorMessage(error: unknown, debug: boolean): string {
+  if (debug) return inspect(error);
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof UsageError) {
+    return `${error.message}; see vsnd ${error.command ? `${error.command} ` : ''}--help`;
+  }
+  const expected = isVsndError(error) || 'syscall' in error || error.name === 'AbortError';
+  return expected ? error.message : `internal error: ${error.message} (VSND_DEBUG=1 shows where)`;
+}

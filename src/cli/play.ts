@@ -1,0 +1,187 @@
+import { stat } from 'node:fs/promises';
+import { relative } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
+import { isVsndError, VsndError } from '../errors.ts';
+import { type Card, openCard, type PlaybackStream, type StreamWarning } from '../index.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import { openWav, type WavFile } from '../wav/reader.ts';
+import { parseCommandLine, parseIndex, UsageError } from './arguments.ts';
+import { LevelMeter } from './level-meter.ts';
+import { clockTime, describeFormat } from './messages.ts';
+import { liveStatus, type PlayStatus, plainStatus, underrunCount } from './status-line.ts';
+import type { Terminal } from './terminal.ts';
+
+/** ms between two repaintings of the live line, and between two plain lines. */
+const PAINT_INTERVAL = 66;
+const PLAIN_INTERVAL = 1000;
+
+interface PlayOptions {
+  file: string;
+  emulate: boolean;
+  sink: string | undefined;
+  fast: boolean;
+  card: number | undefined;
+  device: number | undefined;
+}
+
+/**
+ * `vsnd play`: plays a WAV file and says how it went. An aborted `signal` stops at once, without an error.
+ */
+export async function play(args: string[], terminal: Terminal, signal: AbortSignal): Promise<void> {
+  const options = parseOptions(args);
+  const releases = new ReleaseStack();
+  let summary: string[];
+  try {
+    const wav = await openWav(options.file);
+    releases.push(() => wav.close());
+    if (wav.truncated) terminal.complain(`warning: ${wav.path} ends early; playing what is there`);
+    if (wav.frames === 0) return terminal.complain(`nothing to play: ${wav.path} holds no frames`);
+
+    const guest = options.emulate ? await startGuest(options) : undefined;
+    if (guest) releases.push(() => guest.close());
+    const card = await openCard({
+      signal,
+      ...(guest && { hypervisor: guest.hypervisor }),
+      ...(options.card !== undefined && { card: options.card }),
+    });
+    releases.push(() => card.close());
+    const stream = openStream(card, wav, options.device);
+    stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
+
+    terminal.say(announcement(wav, card, guest));
+    await playThrough(wav, stream, options.fast, terminal, signal);
+    summary = summarize(wav, stream, guest, options.fast);
+  } finally {
+    await releases.releaseAll();
+  }
+  // Only now is the sink's file complete.
+  terminal.say(summary.join('\n'));
+}
+
+function parseOptions(args: string[]): PlayOptions {
+  const { values, file } = parseCommandLine(
+    'play',
+    args,
+    {
+      emulate: { type: 'boolean' },
+      sink: { type: 'string' },
+      fast: { type: 'boolean' },
+      card: { type: 'string' },
+      device: { type: 'string' },
+    },
+    { takesFile: true },
+  );
+  const emulate = values.emulate ?? false;
+  const { sink, fast = false } = values;
+  if (!emulate && file === undefined) throw new UsageError('FILE.wav is missing (--emulate has one)', 'play');
+  if (!emulate && (sink !== undefined || fast)) {
+    throw new UsageError(`${fast ? '--fast' : '--sink'} needs --emulate`, 'play');
+  }
+  if (sink !== undefined && !/^(null|speaker|wav:.+)$/s.test(sink)) {
+    throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`, 'play');
+  }
+  return {
+    file: file ?? packagedExample(),
+    emulate,
+    sink,
+    fast,
+    card: parseIndex('play', '--card', values.card),
+    device: parseIndex('play', '--device', values.device),
+  };
+}
+
+/** The sound that comes with vsnd, by the shorter of its names. */
+function packagedExample(): string {
+  const path = fileURLToPath(new URL('../../examples/hello.wav', import.meta.url));
+  const fromHere = relative('', path);
+  return fromHere.startsWith('..') ? path : fromHere;
+}
+
+async function startGuest({ file, sink, fast }: PlayOptions): Promise<EmulatedGuest> {
+  if (sink?.startsWith('wav:') && (await isSameFile(file, sink.slice(4)))) {
+    throw new UsageError(`--sink is '${sink}', the file to be played; allowed: another one`, 'play');
+  }
+  return startEmulatedGuest({ fast, ...(sink !== undefined && { sink }) });
+}
+
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => stat(path).catch(() => undefined)));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+function openStream(card: Card, wav: WavFile, device: number | undefined): PlaybackStream {
+  const { format, rate, channels } = wav;
+  try {
+    return card.createPlaybackStream({ format, rate, channels, ...(device !== undefined && { device }) });
+  } catch (error) {
+    const isOfFile =
+      isVsndError(error, 'ERR_VSND_INVALID_ARG') && /^(format|rate|channels) /.test(error.message);
+    if (!isOfFile) throw error;
+    const message = `${wav.path} (${describeFormat(wav)}) does not fit this card: ${error.message}`;
+    throw new VsndError(error.code, message, { cause: error });
+  }
+}
+
+/** Returns when the last frame has been played, or at once when `signal` aborts. */
+async function playThrough(
+  wav: WavFile,
+  stream: PlaybackStream,
+  fast: boolean,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const meter = new LevelMeter(wav);
+  const status = (): PlayStatus => ({
+    elapsed: stream.position / wav.rate,
+    total: wav.frames / wav.rate,
+    fill: stream.latency / (stream.bufferFrames || 1), // 0 before the backend has opened the stream
+    latency: (stream.latency / wav.rate) * 1000,
+    underruns: fast ? undefined : stream.underruns,
+    levels: terminal.live ? meter.levelsUpTo(stream.position) : [],
+  });
+  const show = terminal.live
+    ? () => terminal.paint(liveStatus(status(), terminal.width, terminal.style))
+    : () => terminal.say(plainStatus(status()));
+  const timer = setInterval(show, terminal.live ? PAINT_INTERVAL : PLAIN_INTERVAL);
+  try {
+    await pipeline(terminal.live ? [wav.stream(), meter, stream] : [wav.stream(), stream], { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    clearInterval(timer);
+    terminal.release();
+  }
+}
+
+function announcement(wav: WavFile, card: Card, guest: EmulatedGuest | undefined): string {
+  const { devid, backendDomid } = card.info;
+  const length = clockTime(wav.frames / wav.rate);
+  const sink = guest ? guest.sink.description : `the backend in domain ${backendDomid}`;
+  return [
+    `playing ${wav.path}: ${describeFormat(wav)}, ${length}`,
+    `on card ${devid} of ${guest ? guest.hypervisor.description : 'this guest'}; sound goes to ${sink}`,
+  ].join('\n');
+}
+
+function summarize(
+  wav: WavFile,
+  stream: PlaybackStream,
+  guest: EmulatedGuest | undefined,
+  fast: boolean,
+): string[] {
+  const frames = stream.position;
+  const part = frames < wav.frames ? `${frames} of ${wav.frames}` : `${frames}`;
+  return [
+    `played ${part} frames (${clockTime(frames / wav.rate)}) of ${wav.path}: ${describeFormat(wav)}`,
+    `positions reported by the backend: ${stream.positionReports}`,
+    `underruns: ${underrunCount(fast ? undefined : stream.underruns)}`,
+    `result: ${guest ? describeResult(guest) : 'played by the backend'}`,
+  ];
+}
+
+function describeResult({ sink }: EmulatedGuest): string {
+  if (sink.kind === 'wav') return `${sink.file}`;
+  return sink.kind === 'null' ? 'null clock: nothing was kept' : `played on ${sink.description}`;
+}

@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { QueueMode } from '../backend/playback-queue.ts';
+import { VsndError } from '../errors.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import { EmulatedMachine } from '../xen/emulated/machine.ts';
+import { serveDomain } from '../xen/emulated/remote.ts';
+import { createSoundCard, type SoundCardOptions } from '../xen/emulated/toolstack.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import type { BackendWorkerData, FromBackendWorker, SinkInfo, ToBackendWorker } from './protocol.ts';
+
+export interface EmulatedGuestOptions {
+  /** 'null', 'speaker' or 'wav:FILE'; by default the speaker where it is installed and opens, else null. */
+  sink?: string | undefined;
+  /** The sound card does not keep time: it plays as fast as data comes. Not for the speaker. */
+  fast?: boolean | undefined;
+  /** When the backend takes data out of the shared buffer; by default 'copy', at WRITE. */
+  queueMode?: QueueMode | undefined;
+  /** One line for each thing that happens to the backend. */
+  log?: ((message: string) => void) | undefined;
+}
+
+/** A guest of an emulated machine, with one sound card, whose backend runs in a thread of its own. */
+export interface EmulatedGuest {
+  readonly hypervisor: Hypervisor;
+  readonly sink: SinkInfo;
+  /** Closes the backend's devices, ends its thread and the machine. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Hz; what WAV files commonly have. */
+const RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000];
+
+/** Octets: 100 ms of 8 channels of float64 at 192 kHz, and some. */
+const BUFFER_SIZE = 2 << 20;
+
+/** Starts it. Rejects as the sink does: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */
+export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Promise<EmulatedGuest> {
+  const machine = new EmulatedMachine();
+  const releases = new ReleaseStack();
+  releases.push(() => machine.close());
+  try {
+    const guest = machine.createDomain();
+    const worker = startBackend(machine, options);
+    releases.push(() => stopBackend(worker));
+    const { sink, formats } = await backendReady(worker, options);
+    createSoundCard(machine, emulatedCard(guest.domid, formats));
+    return { hypervisor: guest, sink, close: () => releases.releaseAll() };
+  } catch (error) {
+    await releases.releaseAll();
+    throw error;
+  }
+}
+
+function startBackend(machine: EmulatedMachine, options: EmulatedGuestOptions): Worker {
+  const { port1, port2 } = new MessageChannel();
+  serveDomain(machine.startProcess(0), port1);
+  port1.unref();
+  const { sink, fast = false, queueMode = 'copy' } = options;
+  const workerData: BackendWorkerData = { port: port2, sink, fast, queueMode };
+  const worker = new Worker(new URL('./backend-worker.js', import.meta.url), {
+    workerData,
+    transferList: [port2],
+  });
+  worker.unref();
+  return worker;
+}
+
+async function backendReady(worker: Worker, { log }: EmulatedGuestOptions) {
+  worker.ref();
+  const ready = new Promise<Extract<FromBackendWorker, { type: 'ready' }>>((resolve, reject) => {
+    worker.on('message', (message: FromBackendWorker) => {
+      if (message.type === 'ready') resolve(message);
+      else if (message.type === 'log') log?.(message.message);
+      else
+        reject(new VsndError(message.code, message.message, message.errno ? { errno: message.errno } : {}));
+    });
+    worker.once('error', reject);
+  });
+  try {
+    return await ready;
+  } finally {
+    worker.unref();
+  }
+}
+
+async function stopBackend(worker: Worker): Promise<void> {
+  worker.ref();
+  const exit = once(worker, 'exit');
+  worker.postMessage('close' satisfies ToBackendWorker);
+  await exit;
+}
+
+function emulatedCard(frontendDomid: number, formats: readonly string[]): SoundCardOptions {
+  return {
+    frontendDomid,
+    fields: {
+      'short-name': 'Emulated',
+      'long-name': 'Emulated virtual sound card',
+      'sample-rates': RATES.join(','),
+      'sample-formats': formats.join(','),
+      'channels-min': '1',
+      'channels-max': '8',
+      'buffer-size': String(BUFFER_SIZE),
+    },
+    pcmDevices: [
+      {
+        fields: { name: 'General' },
+        streams: [{ fields: { type: 'p', 'unique-id': 'playback0' } }],
+      },
+    ],
+  };
+}

@@ -1,0 +1,88 @@
+/** For tests of programs that use vsnd: a Xen machine in memory, a backend in it, and a clock moved by hand. */
+
+import { Backend } from './backend/backend.ts';
+import { type MemoryDevice, memoryDevice } from './backend/devices.ts';
+import type { PcmDevice } from './backend/pcm-device.ts';
+import type { QueueMode } from './backend/playback-queue.ts';
+import { ManualClock } from './clock.ts';
+import { EmulatedMachine } from './xen/emulated/machine.ts';
+import { createSoundCard, type Fields, type SoundCardOptions } from './xen/emulated/toolstack.ts';
+import type { Hypervisor } from './xen/hypervisor.ts';
+
+export { Backend, type BackendOptions } from './backend/backend.ts';
+export { type MemoryDevice, memoryDevice, nullDevice, wavDevice } from './backend/devices.ts';
+export type { DeviceParams, PcmDevice, PlaybackFeed, PlaybackVoice } from './backend/pcm-device.ts';
+export { type Clock, FastClock, ManualClock, RealClock, type Timer } from './clock.ts';
+export type { EmulatedDomain } from './xen/emulated/domain.ts';
+export type { Faults } from './xen/emulated/faults.ts';
+export { EmulatedMachine } from './xen/emulated/machine.ts';
+export { connectDomain, serveDomain } from './xen/emulated/remote.ts';
+export {
+  createSoundCard,
+  type Fields,
+  removeSoundCard,
+  type SoundCardOptions,
+} from './xen/emulated/toolstack.ts';
+export type { Hypervisor } from './xen/hypervisor.ts';
+
+export interface TestGuestOptions {
+  /** Hz: what one frame means to `clock.advance(frames)`; by default 48000. */
+  rate?: number | undefined;
+  /** XenStore fields of the card, over the defaults: all rates and formats, 1 to 8 channels, a buffer of 64 KiB. */
+  fields?: Fields | undefined;
+  /** By default one PCM device with one playback stream. */
+  pcmDevices?: SoundCardOptions['pcmDevices'] | undefined;
+  /** When the backend takes data out of the shared buffer; by default 'copy', at WRITE. */
+  queueMode?: QueueMode | undefined;
+  /** What plays, if not a memory device. */
+  device?: ((clock: ManualClock) => PcmDevice) | undefined;
+  /** One line for each thing that happens to the backend. */
+  log?: ((message: string) => void) | undefined;
+}
+
+/** A guest with a sound card, its backend in domain 0, and the time in the test's hand: all in one thread. */
+export interface TestGuest {
+  /** For `openCard({ hypervisor })`. */
+  readonly hypervisor: Hypervisor;
+  /** `await clock.advance(frames)` settles when all that follows, on both sides, has been handled. */
+  readonly clock: ManualClock;
+  /** `machine.faults` lets things go wrong; `machine.assertCleanedUp()` names what a program left behind. */
+  readonly machine: EmulatedMachine;
+  readonly backend: Backend;
+  /** What the card has played: `device.heard()`. Empty where the options name another device. */
+  readonly device: MemoryDevice;
+  /** Ends the backend, then checks that nothing is left: throws ERR_VSND_INVALID_STATE with a list of what is. */
+  close(): Promise<void>;
+}
+
+const ONE_PLAYBACK_STREAM = [{ streams: [{ fields: { type: 'p', 'unique-id': 'playback0' } }] }];
+
+/** Starts a machine with a guest and a backend. */
+export async function startTestGuest(options: TestGuestOptions = {}): Promise<TestGuest> {
+  const clock = new ManualClock(options.rate === undefined ? {} : { rate: options.rate });
+  const machine = new EmulatedMachine({ clock });
+  const guest = machine.createDomain();
+  createSoundCard(machine, {
+    frontendDomid: guest.domid,
+    fields: { 'buffer-size': '65536', ...options.fields },
+    pcmDevices: options.pcmDevices ?? ONE_PLAYBACK_STREAM,
+  });
+  const device = memoryDevice(clock);
+  const played = options.device?.(clock) ?? device;
+  const { queueMode, log } = options;
+  const backend = await Backend.start(machine.dom0, { deviceFor: () => played, queueMode, log });
+  await machine.settle();
+  return {
+    hypervisor: guest,
+    clock,
+    machine,
+    backend,
+    device,
+    close: async () => {
+      await backend.close();
+      await machine.settle();
+      machine.assertCleanedUp();
+      await machine.close();
+    },
+  };
+}

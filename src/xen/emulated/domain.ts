@@ -1,0 +1,220 @@
+import { invalidArg, VsndError } from '../../errors.ts';
+import type {
+  DeviceClaim,
+  EventChannels,
+  EventPort,
+  GrantAccess,
+  GrantAllocator,
+  GrantedPages,
+  GrantMapper,
+  Hypervisor,
+  Pages,
+  XenStoreTransport,
+} from '../hypervisor.ts';
+import { EmulatedPort, type PortState, type PortTable } from './event-channels.ts';
+import type { HypervisorOperation } from './faults.ts';
+import type { GrantTable } from './grant-table.ts';
+import { Lease } from './lease.ts';
+import type { EmulatedMachine } from './machine.ts';
+import { EmulatedGrantedPages, EmulatedPages } from './pages.ts';
+import { EmulatedTransport } from './store-transport.ts';
+import { TrackedClock } from './tracked-clock.ts';
+
+/** What the processes of one domain have in common. */
+export interface DomainState {
+  readonly domid: number;
+  readonly privileged: boolean;
+  readonly grants: GrantTable;
+  readonly ports: PortTable;
+  readonly claims: Set<string>;
+  readonly processes: Set<EmulatedDomain>;
+}
+
+/** A process in a domain of an emulated machine; {@link EmulatedDomain.close} is its exit, and leaves the domain alive. */
+export class EmulatedDomain implements Hypervisor {
+  readonly description: string;
+  readonly domid: number;
+  readonly privileged: boolean;
+  readonly clock: TrackedClock;
+  readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
+  readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
+  readonly eventChannels: EventChannels = {
+    bindUnbound: (...args) => this.#bindUnbound(...args),
+    bindInterdomain: (...args) => this.#bindInterdomain(...args),
+  };
+  readonly machine: EmulatedMachine;
+  readonly #state: DomainState;
+  readonly #leases = new Map<Lease, () => string[]>();
+  #open = true;
+  #holding = true;
+  #openDevices = 0;
+  #keepAlive: NodeJS.Timeout | undefined;
+
+  constructor(machine: EmulatedMachine, state: DomainState) {
+    this.machine = machine;
+    this.#state = state;
+    this.domid = state.domid;
+    this.privileged = state.privileged;
+    this.description = `domain ${state.domid} of an emulated Xen machine`;
+    this.clock = new TrackedClock(machine.clock);
+    state.processes.add(this);
+  }
+
+  async openXenStore(): Promise<XenStoreTransport> {
+    await this.#enter('openXenStore');
+    const { store, faults } = this.machine;
+    return new EmulatedTransport({
+      domid: this.domid,
+      server: store,
+      faults,
+      schedule: (step) => this.machine.schedule(step),
+      lease: (connection) =>
+        this.#openDevice(
+          () => [
+            'XenStore connection',
+            ...connection.watches.map(({ path, token }) => `XenStore watch of ${path} (token ${token})`),
+            ...[...connection.transactions.keys()].map((id) => `XenStore transaction ${id}`),
+          ],
+          () => store.disconnect(connection),
+        ),
+    });
+  }
+
+  async claim(device: string): Promise<DeviceClaim> {
+    await this.#enter('claim');
+    const { claims } = this.#state;
+    if (claims.has(device)) {
+      const message = `${device} of domain ${this.domid} is in use by process ${process.pid}`;
+      throw new VsndError('ERR_VSND_CARD_BUSY', message, { pid: process.pid, path: device });
+    }
+    claims.add(device);
+    const lease = this.#lease(
+      () => [`claim of ${device}`],
+      () => claims.delete(device),
+    );
+    return { release: () => lease.end() };
+  }
+
+  ref(): void {
+    this.#holding = true;
+    this.#updateKeepAlive();
+  }
+
+  unref(): void {
+    this.#holding = false;
+    this.#updateKeepAlive();
+  }
+
+  async close(): Promise<void> {
+    this.exit();
+    await this.machine.step();
+  }
+
+  /** As {@link close}, all at once. */
+  exit(): void {
+    this.#open = false;
+    this.clock.stop();
+    for (const lease of [...this.#leases.keys()].reverse()) void lease.end();
+    this.#state.processes.delete(this);
+  }
+
+  /** What the process still has, a line each. */
+  leaks(): string[] {
+    const timers = this.clock.pendingTimers;
+    const held = [...this.#leases.values()].flatMap((describe) => describe());
+    return [...held, ...(timers === 0 ? [] : [`${timers} pending timers`])].map(
+      (line) => `domain ${this.domid}: ${line}`,
+    );
+  }
+
+  async #grant(domid: number, pageCount: number, access: GrantAccess = 'read-write'): Promise<GrantedPages> {
+    if (!Number.isInteger(pageCount) || pageCount < 1)
+      throw invalidArg('pageCount', pageCount, 'integers from 1');
+    await this.#enter('grant');
+    const table = this.#state.grants;
+    const grants = table.grant(domid, pageCount, access);
+    const grefs = grants.map(({ gref }) => gref);
+    const lease = this.#lease(
+      () => [`grant of ${pageCount} pages to domain ${domid} (gref ${grefs.join(', ')})`],
+      () => table.end(grants),
+    );
+    return new EmulatedGrantedPages(grants, grefs, lease);
+  }
+
+  async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
+    if (grefs.length === 0) throw invalidArg('grefs', grefs, 'one or more grant references');
+    await this.#enter('map');
+    const table = this.machine.state(domid)?.grants;
+    if (table === undefined) {
+      throw new VsndError('ERR_VSND_HYPERVISOR', `cannot map: there is no domain ${domid}`, {
+        errno: 'ESRCH',
+      });
+    }
+    const grants = table.map(this.domid, grefs, access);
+    const lease = this.#lease(
+      () => [`mapping of ${grants.length} pages of domain ${domid} (gref ${grefs.join(', ')})`],
+      () => table.unmap(grants),
+    );
+    return new EmulatedPages(grants, access, lease);
+  }
+
+  async #bindUnbound(remoteDomid: number): Promise<EventPort> {
+    await this.#enter('bindUnbound');
+    return this.#holdPort(this.#state.ports.bindUnbound(remoteDomid));
+  }
+
+  async #bindInterdomain(remoteDomid: number, remotePort: number): Promise<EventPort> {
+    await this.#enter('bindInterdomain');
+    const remote = this.machine.state(remoteDomid)?.ports;
+    return this.#holdPort(this.#state.ports.bindInterdomain(remoteDomid, remote, remotePort));
+  }
+
+  #holdPort(port: PortState): EventPort {
+    const lease = this.#openDevice(
+      () => [`event channel port ${port.port} to domain ${port.remoteDomid}`],
+      () => this.#state.ports.close(port),
+    );
+    return new EmulatedPort(port, lease);
+  }
+
+  /** One step of the machine: a hypercall does not return in the turn in which it was made. */
+  async #enter(operation: HypervisorOperation): Promise<void> {
+    this.#assertOpen();
+    await this.machine.step();
+    this.#assertOpen();
+    this.machine.faults.checkOperation(this.domid, operation);
+  }
+
+  #assertOpen(): void {
+    if (this.#open) return;
+    throw new VsndError('ERR_VSND_INVALID_STATE', `the process in domain ${this.domid} has ended`);
+  }
+
+  #lease(describe: () => string[], end: () => void): Lease {
+    const lease = new Lease(() => {
+      this.#leases.delete(lease);
+      end();
+      return this.machine.step();
+    });
+    this.#leases.set(lease, describe);
+    return lease;
+  }
+
+  /** A lease of what brings events, and so holds the Node process. */
+  #openDevice(describe: () => string[], end: () => void): Lease {
+    this.#openDevices += 1;
+    this.#updateKeepAlive();
+    return this.#lease(describe, () => {
+      this.#openDevices -= 1;
+      this.#updateKeepAlive();
+      end();
+    });
+  }
+
+  #updateKeepAlive(): void {
+    const wanted = this.#holding && this.#openDevices > 0;
+    if (wanted === (this.#keepAlive !== undefined)) return;
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = wanted ? setInterval(() => {}, 2 ** 31 - 1) : undefined;
+  }
+}

@@ -1,0 +1,160 @@
+import { VsndError } from '../../errors.ts';
+import type { EmulatedMachine } from './machine.ts';
+
+/** What a domain asks of its hypervisor. */
+export type HypervisorOperation =
+  | 'grant'
+  | 'map'
+  | 'bindUnbound'
+  | 'bindInterdomain'
+  | 'openXenStore'
+  | 'claim';
+
+/** Which of the occasions that a fault concerns it strikes: `count` of them (1), `after` so many (0). */
+export interface Occasions {
+  after?: number;
+  count?: number;
+}
+
+/** The ports of the domain that receives; all of them without `port`. */
+export interface PortFilter {
+  domid: number;
+  port?: number;
+}
+
+type Rule<T> = T & { after: number; count: number };
+
+/** What can go wrong, for a test to switch on. */
+export class Faults {
+  readonly #machine: EmulatedMachine;
+  readonly #lost: Rule<PortFilter>[] = [];
+  readonly #failing: Rule<{ domid: number; operation?: HypervisorOperation; errno: string }>[] = [];
+  readonly #refused: Rule<{ domid: number; type?: number; errno: string }>[] = [];
+  readonly #held = new Set<PortFilter>();
+  readonly #muted = new Set<{ domid: number }>();
+  readonly #chunkSizes = new Map<number, number>();
+
+  constructor(machine: EmulatedMachine) {
+    this.#machine = machine;
+  }
+
+  /** The domain is gone from one instant to the next, with all it has; its XenStore nodes stay. */
+  killDomain(domid: number): void {
+    this.#machine.destroyDomain(domid);
+  }
+
+  /** Notifications that never arrive at the domain. */
+  loseNotifications(options: PortFilter & Occasions): void {
+    this.#lost.push(rule(options));
+  }
+
+  /** Delays the domain's notifications until the function returned is called; each port then has one, merged. */
+  holdNotifications(filter: PortFilter): () => void {
+    const held = { ...filter };
+    this.#held.add(held);
+    return () => {
+      this.#held.delete(held);
+      this.#machine.deliverPending(held.domid);
+    };
+  }
+
+  /** Hypervisor operations of the domain fail with `errno` (ENOMEM), before they have done anything. */
+  failOperations(
+    options: { domid: number; operation?: HypervisorOperation; errno?: string } & Occasions,
+  ): void {
+    this.#failing.push(rule({ errno: 'ENOMEM', ...options }));
+  }
+
+  /** The domain's XenStore requests of one `type` of XsType are refused; a refused end of a transaction ends it. */
+  refuseXenStore(options: { domid: number; type?: number; errno: string } & Occasions): void {
+    this.#refused.push(rule(options));
+  }
+
+  /** XenStore neither answers the domain nor tells it anything, until the function returned is called. */
+  muteXenStore(domid: number): () => void {
+    const muted = { domid };
+    this.#muted.add(muted);
+    return () => {
+      this.#muted.delete(muted);
+    };
+  }
+
+  /** What XenStore sends to the domain arrives in parts of `octets`. */
+  splitXenStore(domid: number, octets: number): void {
+    this.#chunkSizes.set(domid, octets);
+  }
+
+  /** Ends the domain's XenStore connections from XenStore's side. */
+  closeXenStore(domid: number): void {
+    const error = new VsndError('ERR_VSND_XENSTORE', 'the XenStore connection was lost', { errno: 'EIO' });
+    const { store } = this.#machine;
+    for (const connection of store.connectionsOf(domid)) {
+      store.disconnect(connection);
+      connection.onLost(error);
+    }
+  }
+
+  /** `count` events that nobody caused, for each of the domain's watches that concern `path` (absolute). */
+  watchStorm({ domid, path, count }: { domid: number; path: string; count: number }): void {
+    for (let index = 0; index < count; index++) this.#machine.store.fireFor(domid, path);
+  }
+
+  /** For the machine: true for a notification to swallow. */
+  isLost(domid: number, port: number): boolean {
+    return this.#lost.length > 0 && strike(this.#lost, (rule) => concerns(rule, domid, port)) !== undefined;
+  }
+
+  /** For the machine: true where notifications wait. */
+  isHeld(domid: number, port: number): boolean {
+    for (const filter of this.#held) if (concerns(filter, domid, port)) return true;
+    return false;
+  }
+
+  /** For the machine: throws where the operation is to fail. */
+  checkOperation(domid: number, operation: HypervisorOperation): void {
+    const failure = strike(
+      this.#failing,
+      (rule) => rule.domid === domid && (rule.operation ?? operation) === operation,
+    );
+    if (failure === undefined) return;
+    const { errno } = failure;
+    throw new VsndError('ERR_VSND_HYPERVISOR', `${operation} in domain ${domid} fails: ${errno}`, { errno });
+  }
+
+  /** For the transport: the errno with which to refuse a request. */
+  refusal(domid: number, type: number): string | undefined {
+    return strike(this.#refused, (rule) => rule.domid === domid && (rule.type ?? type) === type)?.errno;
+  }
+
+  /** For the transport: true where XenStore is silent. */
+  isMuted(domid: number): boolean {
+    for (const muted of this.#muted) if (muted.domid === domid) return true;
+    return false;
+  }
+
+  /** For the transport: the octets of a part. */
+  chunkSize(domid: number): number | undefined {
+    return this.#chunkSizes.get(domid);
+  }
+}
+
+function rule<T extends Occasions>(options: T): Rule<T> {
+  return { after: 0, count: 1, ...options };
+}
+
+function concerns(filter: PortFilter, domid: number, port: number): boolean {
+  return filter.domid === domid && (filter.port ?? port) === port;
+}
+
+/** The first rule that the occasion concerns, if this is one of those that it is to strike. */
+function strike<T>(rules: Rule<T>[], concerns: (rule: Rule<T>) => boolean): Rule<T> | undefined {
+  const found = rules.find(concerns);
+  if (found === undefined) return undefined;
+  if (found.after > 0) {
+    found.after -= 1;
+    return undefined;
+  }
+  found.count -= 1;
+  if (found.count <= 0) rules.splice(rules.indexOf(found), 1);
+  return found;
+}

@@ -1,0 +1,114 @@
+/** What the toolstack (xl, libxl) does to the XenStore of an emulated machine. */
+
+import type { XsPermission } from '../../wire/xenstore.ts';
+import type { EmulatedMachine } from './machine.ts';
+import { homeOf } from './store-server.ts';
+import { parentPath } from './store-tree.ts';
+import type { StoreView } from './store-view.ts';
+
+/** Nodes of XenStore by their names, as in sndif.h: `{ 'sample-rates': '48000', 'channels-max': '2' }`. */
+export type Fields = Readonly<Record<string, string>>;
+
+export interface SoundCardAddress {
+  frontendDomid: number;
+  /** 0 by default. */
+  backendDomid?: number;
+  /** 0 by default. */
+  devid?: number;
+}
+
+export interface SoundCardOptions extends SoundCardAddress {
+  fields?: Fields;
+  pcmDevices: readonly { fields?: Fields; streams: readonly { fields: Fields }[] }[];
+}
+
+/** The absolute paths of a card's two directories. */
+export interface SoundCardPaths {
+  frontend: string;
+  backend: string;
+}
+
+export function soundCardPaths({
+  frontendDomid,
+  backendDomid = 0,
+  devid = 0,
+}: SoundCardAddress): SoundCardPaths {
+  return {
+    frontend: `${homeOf(frontendDomid)}/device/vsnd/${devid}`,
+    backend: `${homeOf(backendDomid)}/backend/vsnd/${frontendDomid}/${devid}`,
+  };
+}
+
+/** Makes a sound card, both ends in XenbusStateInitialising, with the permissions that libxl gives. */
+export function createSoundCard(machine: EmulatedMachine, options: SoundCardOptions): SoundCardPaths {
+  const { frontendDomid, backendDomid = 0, fields = {}, pcmDevices } = options;
+  const paths = soundCardPaths(options);
+  machine.store.run((view) => {
+    makeDirectory(view, paths.frontend, frontendDomid, backendDomid);
+    makeDirectory(view, paths.backend, backendDomid, frontendDomid);
+    writeFields(view, paths.backend, {
+      frontend: paths.frontend,
+      'frontend-id': String(frontendDomid),
+      online: '1',
+      state: '1',
+    });
+    writeFields(view, paths.frontend, {
+      backend: paths.backend,
+      'backend-id': String(backendDomid),
+      state: '1',
+      ...fields,
+    });
+    for (const [pcm, device] of pcmDevices.entries()) {
+      writeFields(view, `${paths.frontend}/${pcm}`, device.fields ?? {});
+      for (const [index, stream] of device.streams.entries()) {
+        writeFields(view, `${paths.frontend}/${pcm}/${index}`, stream.fields);
+      }
+    }
+  });
+  return paths;
+}
+
+/** Asks the backend to close the card, as `xl` does first: offline, and its state XenbusStateClosing. */
+export function requestSoundCardClose(machine: EmulatedMachine, address: SoundCardAddress): void {
+  const { backend } = soundCardPaths(address);
+  machine.store.run((view) => writeFields(view, backend, { online: '0', state: '5' }));
+}
+
+/** Removes both directories of a card, and those above that are empty then. */
+export function removeSoundCard(machine: EmulatedMachine, address: SoundCardAddress): void {
+  const { frontend, backend } = soundCardPaths(address);
+  machine.store.run((view) => {
+    removeUpwards(view, frontend);
+    removeUpwards(view, backend);
+  });
+}
+
+/** Removes what XenStore says of a domain, and the backends that served its cards: the end of `xl destroy`. */
+export function removeDomain(machine: EmulatedMachine, domid: number, backendDomid = 0): void {
+  machine.store.run((view) => {
+    removeUpwards(view, homeOf(domid));
+    removeUpwards(view, `${homeOf(backendDomid)}/backend/vsnd/${domid}`);
+  });
+}
+
+function makeDirectory(view: StoreView, path: string, owner: number, reader: number): void {
+  const permissions: XsPermission[] = [
+    { access: 'n', domid: owner },
+    { access: 'r', domid: reader },
+  ];
+  if (view.has(path)) view.remove(path);
+  view.mkdir(path);
+  view.setPermissions(path, permissions);
+}
+
+function writeFields(view: StoreView, directory: string, fields: Fields): void {
+  if (Object.keys(fields).length === 0) view.mkdir(directory);
+  for (const [name, value] of Object.entries(fields)) view.write(`${directory}/${name}`, Buffer.from(value));
+}
+
+function removeUpwards(view: StoreView, path: string): void {
+  if (!view.has(path)) return;
+  view.remove(path);
+  const parent = parentPath(path);
+  if (view.read(parent).children.size === 0) removeUpwards(view, parent);
+}

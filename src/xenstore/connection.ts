@@ -1,0 +1,130 @@
+import { isVsndError, protocolError, VsndError } from '../errors.ts';
+import {
+  decodeXsStrings,
+  encodeXsMessage,
+  type XsMessage,
+  XsMessageDecoder,
+  XsType,
+} from '../wire/xenstore.ts';
+import type { XenStoreTransport } from '../xen/hypervisor.ts';
+
+/** What is asked, in words for an error message, and of which path. */
+export interface Purpose {
+  readonly operation: string;
+  readonly path?: string;
+}
+
+interface Pending {
+  readonly type: number;
+  readonly purpose: Purpose;
+  readonly resolve: (payload: Uint8Array) => void;
+  readonly reject: (error: VsndError) => void;
+}
+
+/**
+ * Requests and their answers over one transport, any number under way at once. Each request settles exactly once; what
+ * breaks the protocol, or the transport, ends the connection and with it all that is pending.
+ */
+export class XenStoreConnection {
+  readonly #transport: XenStoreTransport;
+  readonly #decoder = new XsMessageDecoder();
+  readonly #pending = new Map<number, Pending>();
+  readonly #onEvent: (path: string, token: string) => void;
+  #nextId: number;
+  #end: VsndError | undefined;
+
+  /** `onEvent` is called with each watch event; it must not throw. */
+  constructor(
+    transport: XenStoreTransport,
+    onEvent: (path: string, token: string) => void,
+    { firstRequestId = 1 } = {},
+  ) {
+    this.#transport = transport;
+    this.#onEvent = onEvent;
+    this.#nextId = firstRequestId >>> 0;
+    transport.onData((chunk) => this.#receive(chunk));
+    transport.onClose((cause) => {
+      const message = `XenStore: the connection was lost: ${cause.message}`;
+      this.#fail(new VsndError('ERR_VSND_XENSTORE', message, { errno: 'EIO', cause }));
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** Resolves with the answer's payload. Rejects with ERR_VSND_XENSTORE, or with what ended the connection. */
+  request(type: number, transactionId: number, payload: Uint8Array, purpose: Purpose): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#end !== undefined) throw this.#end;
+      const requestId = this.#takeId();
+      const message = encodeXsMessage({ type, requestId, transactionId, payload });
+      this.#pending.set(requestId, { type, purpose, resolve, reject });
+      try {
+        this.#transport.send(message);
+      } catch (cause) {
+        this.#pending.delete(requestId);
+        throw refused(purpose, (isVsndError(cause) && cause.errno) || 'EIO', cause);
+      }
+    });
+  }
+
+  /** Idempotent. Rejects what is pending with ERR_VSND_INVALID_STATE. */
+  async close(): Promise<void> {
+    this.#fail(new VsndError('ERR_VSND_INVALID_STATE', 'the XenStore connection has been closed'));
+    await this.#transport.close();
+  }
+
+  /** The next u32 that no pending request has. */
+  #takeId(): number {
+    while (this.#pending.has(this.#nextId)) this.#nextId = (this.#nextId + 1) >>> 0;
+    const id = this.#nextId;
+    this.#nextId = (id + 1) >>> 0;
+    return id;
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.#end !== undefined) return;
+    try {
+      for (const message of this.#decoder.push(chunk)) this.#dispatch(message);
+    } catch (error) {
+      if (!isVsndError(error, 'ERR_VSND_PROTOCOL')) throw error;
+      this.#fail(error);
+    }
+  }
+
+  #dispatch({ type, requestId, payload }: XsMessage): void {
+    if (type === XsType.watchEvent) {
+      const [path, token] = decodeXsStrings(payload);
+      if (path === undefined || token === undefined)
+        throw protocolError('a XenStore event without path or token');
+      this.#onEvent(path, token);
+      return;
+    }
+    const request = this.#pending.get(requestId);
+    if (request === undefined)
+      throw protocolError(`XenStore answers a request ${requestId}, which is not pending`);
+    if (type !== request.type && type !== XsType.error) {
+      throw protocolError(`XenStore answers a request of type ${request.type} with type ${type}`);
+    }
+    this.#pending.delete(requestId);
+    if (type === XsType.error) {
+      request.reject(refused(request.purpose, decodeXsStrings(payload)[0] ?? 'an empty error'));
+    } else {
+      request.resolve(payload);
+    }
+  }
+
+  #fail(error: VsndError): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}
+
+function refused({ operation, path }: Purpose, errno: string, cause?: unknown): VsndError {
+  const where = path === undefined ? '' : ` ${path}`;
+  const message = `XenStore: cannot ${operation}${where}: ${errno}`;
+  return new VsndError('ERR_VSND_XENSTORE', message, { errno, ...(path !== undefined && { path }), cause });
+}
