@@ -48,8 +48,7 @@ export class CommandHandler {
 
   /** The frontend is gone: stops at once and lets go of everything. Idempotent. */
   async close(): Promise<void> {
-    await this.#stream?.close({ drain: false });
-    this.#stream = undefined;
+    await this.#closeStream({ drain: false }).catch((error: Error) => this.#options.warn(error.message));
   }
 
   async #carryOut(request: ReceivedRequest['request']): Promise<HwParamRanges | undefined> {
@@ -60,8 +59,7 @@ export class CommandHandler {
         await this.#open(request);
         return undefined;
       case 'close':
-        await this.#stream?.close({ drain: true });
-        this.#stream = undefined;
+        await this.#closeStream({ drain: true });
         return undefined;
       case 'write':
         this.#requireOpen().write(request.offset, request.length);
@@ -85,6 +83,16 @@ export class CommandHandler {
     const params = this.#checkOpen(request);
     const pages = await mapSharedBuffer(mapper, frontendDomid, request.directoryGref, bufferBytes);
     this.#stream = await OpenStream.open(device, { ...this.#options, params, pages, bufferBytes });
+  }
+
+  /** It stays the stream until the end: a device that drains still takes from it. */
+  async #closeStream(options: { drain: boolean }): Promise<void> {
+    const stream = this.#stream;
+    try {
+      await stream?.close(options);
+    } finally {
+      if (this.#stream === stream) this.#stream = undefined;
+    }
   }
 
   /** What OPEN asks for, within what XenStore and the device allow. */

@@ -91,13 +91,14 @@ export class OpenStream implements PlaybackFeed {
     }
   }
 
-  /** Closes the host device, with `drain` after what is running has been played out. Idempotent. */
+  /** Closes the host device, with `drain` after what is running has been played out; then rejects where that had failed. Idempotent. */
   async close({ drain }: { drain: boolean }): Promise<void> {
     try {
       await this.#voice?.close({ drain: drain && this.#state === 'running' });
     } finally {
       await this.#options.pages.release();
     }
+    if (this.#failure) throw this.#failure;
   }
 
   get available(): number {

@@ -21,7 +21,6 @@ import {
   playbackTransition,
 } from '../pcm/substream.ts';
 import { type PcmFormatName, pcmFormat } from '../wire/pcm-format.ts';
-import type { SndifRequest } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { StreamChannel } from './channel.ts';
 import { SharedBuffer } from './shared-buffer.ts';
@@ -106,11 +105,11 @@ export class PlaybackStream extends Writable {
   /** Octets of an incomplete frame. */
   #carry = Buffer.alloc(0);
   #write: PendingWrite | undefined;
-  #final: (() => void) | undefined;
+  #final: ((error?: Error | null) => void) | undefined;
   #stallTimer: Timer | undefined;
   /** The backend may hold its device open for us. */
   #mustClose = false;
-  /** Settles when every effect so far has been carried out. */
+  /** Settles when every effect so far has been carried out; rejects where the backend refused the last CLOSE. */
   #effects: Promise<unknown> = Promise.resolve();
   #underruns = 0;
   #positionReports = 0;
@@ -189,7 +188,7 @@ export class PlaybackStream extends Writable {
     this.#final = callback;
     if (this.#position.queued === 0) {
       this.#apply('endEmpty');
-      this.#effects.then(() => this.#finish());
+      this.#finish();
     } else {
       this.#silenceRestOfPeriod();
       this.#apply('end');
@@ -206,6 +205,7 @@ export class PlaybackStream extends Writable {
     );
     this.#effects
       .then(() => this.#close())
+      .catch(() => {}) // on the way out the backend's opinion changes nothing
       .then(() => this.#buffer?.release())
       .then(
         () => callback(error),
@@ -326,7 +326,7 @@ export class PlaybackStream extends Writable {
   #checkPlayed(): void {
     if (this.#state !== 'draining' || !this.#position.isEmpty) return;
     this.#apply('played');
-    this.#effects.then(() => this.#finish());
+    this.#finish();
   }
 
   #watchForStall(): void {
@@ -334,15 +334,19 @@ export class PlaybackStream extends Writable {
     const frames = this.latency + 2 * this.periodFrames;
     this.#stallTimer = this.#slot.hypervisor.clock.after((frames * 1e9) / this.rate, () => {
       this.#apply('stalled');
-      this.#effects.then(() => this.#finish());
+      this.#finish();
     });
   }
 
+  /** 'finish' means that the backend has let go, and has not said on its way out that its device failed. */
   #finish(): void {
     this.#stallTimer?.cancel();
     const final = this.#final;
     this.#final = undefined;
-    final?.();
+    this.#effects.then(
+      () => final?.(),
+      (error: Error) => final?.(error),
+    );
   }
 
   #apply(event: PlaybackEvent): void {
@@ -360,7 +364,8 @@ export class PlaybackStream extends Writable {
           (error: Error) => void this.destroy(error),
         );
       case 'triggerStop':
-        return await this.#requestQuietly({ op: 'trigger', trigger: 'stop' });
+        await this.#slot.channel.request({ op: 'trigger', trigger: 'stop' }).catch(() => {}); // CLOSE follows
+        return;
       case 'close':
         return await this.#close();
       case 'countUnderrun':
@@ -379,13 +384,8 @@ export class PlaybackStream extends Writable {
   async #close(): Promise<void> {
     if (!this.#mustClose) return;
     this.#mustClose = false;
-    await this.#requestQuietly({ op: 'close' });
-  }
-
-  /** On the way out the backend's opinion changes nothing. CLOSE may play out what is queued. */
-  async #requestQuietly(request: SndifRequest): Promise<void> {
-    const extraTime = (this.latency * 1e9) / this.rate;
-    await this.#slot.channel.request(request, { extraTime }).catch(() => {});
+    const toPlayOut = (this.latency * 1e9) / this.rate;
+    await this.#slot.channel.request({ op: 'close' }, { extraTime: toPlayOut });
   }
 
   #warn(code: StreamWarning['code'], message: string): void {

@@ -60,6 +60,13 @@ type FromMachine =
   | { kind: 'data'; handle: number; chunk: Uint8Array }
   | { kind: 'lost'; handle: number; error: ErrorImage };
 
+/** What the other thread has by a handle. */
+interface Held {
+  release(): Promise<void>;
+  notify?(): void;
+  send?(message: Uint8Array): void;
+}
+
 const NOTHING: Result = { handle: 0, port: 0, grefs: [], frames: [], description: '' };
 
 /**
@@ -80,9 +87,7 @@ export async function connectDomain(port: MessagePort, { clock }: { clock: Clock
 class ServedProcess {
   readonly #process: EmulatedDomain;
   readonly #port: MessagePort;
-  readonly #releases = new Map<number, () => Promise<void>>();
-  readonly #eventPorts = new Map<number, EventPort>();
-  readonly #transports = new Map<number, XenStoreTransport>();
+  readonly #held = new Map<number, Held>();
   readonly #unhandled: Activity[] = [];
   #nextHandle = 1;
   #closed = false;
@@ -100,13 +105,21 @@ class ServedProcess {
         void this.#answer(message.id, message.call);
         break;
       case 'notify':
-        this.#eventPorts.get(message.handle)?.notify();
-        break;
       case 'send':
-        this.#transports.get(message.handle)?.send(message.message);
+        this.#use(message);
         break;
       case 'handled':
         for (const activity of this.#unhandled.splice(0, message.count)) activity.end();
+    }
+  }
+
+  #use(message: ToMachine & { kind: 'notify' | 'send' }): void {
+    const held = this.#held.get(message.handle);
+    try {
+      if (message.kind === 'notify') held?.notify?.();
+      else held?.send?.(message.message);
+    } catch {
+      // The domain has died, and the other thread cannot know yet: nobody is there to be told.
     }
   }
 
@@ -127,27 +140,24 @@ class ServedProcess {
         return { description };
       case 'grant': {
         const pages = await grants.grant(call.domid, call.pageCount, call.access);
-        return { handle: this.#keep(() => pages.release()), grefs: pages.grefs, frames: framesOf(pages) };
+        return { handle: this.#keep(pages), grefs: pages.grefs, frames: framesOf(pages) };
       }
       case 'map': {
         const pages = await mapper.map(call.domid, call.grefs, call.access);
-        return { handle: this.#keep(() => pages.release()), frames: framesOf(pages) };
+        return { handle: this.#keep(pages), frames: framesOf(pages) };
       }
       case 'bindUnbound':
         return this.#keepPort(await eventChannels.bindUnbound(call.domid));
       case 'bindInterdomain':
         return this.#keepPort(await eventChannels.bindInterdomain(call.domid, call.port));
       case 'openXenStore':
-        return { handle: this.#keepTransport(await this.#process.openXenStore()) };
-      case 'claim': {
-        const claim = await this.#process.claim(call.device);
-        return { handle: this.#keep(() => claim.release()) };
-      }
+        return this.#keepTransport(await this.#process.openXenStore());
+      case 'claim':
+        return { handle: this.#keep(await this.#process.claim(call.device)) };
       case 'release': {
-        const release = this.#releases.get(call.handle);
-        for (const handles of [this.#releases, this.#eventPorts, this.#transports])
-          handles.delete(call.handle);
-        await release?.();
+        const held = this.#held.get(call.handle);
+        this.#held.delete(call.handle);
+        await held?.release();
         return {};
       }
       case 'close':
@@ -156,25 +166,26 @@ class ServedProcess {
     }
   }
 
-  #keep(release: () => Promise<void>): number {
+  #keep(held: Held): number {
     const handle = this.#nextHandle++;
-    this.#releases.set(handle, release);
+    this.#held.set(handle, held);
     return handle;
   }
 
   #keepPort(port: EventPort): Partial<Result> {
-    const handle = this.#keep(() => port.unbind());
-    this.#eventPorts.set(handle, port);
+    const handle = this.#keep({ release: () => port.unbind(), notify: () => port.notify() });
     port.onNotify(() => this.#send({ kind: 'event', handle }));
     return { handle, port: port.port };
   }
 
-  #keepTransport(transport: XenStoreTransport): number {
-    const handle = this.#keep(() => transport.close());
-    this.#transports.set(handle, transport);
+  #keepTransport(transport: XenStoreTransport): Partial<Result> {
+    const handle = this.#keep({
+      release: () => transport.close(),
+      send: (message) => transport.send(message),
+    });
     transport.onData((chunk) => this.#send({ kind: 'data', handle, chunk: new Uint8Array(chunk) }));
     transport.onClose((error) => this.#send({ kind: 'lost', handle, error: imageOf(error) }));
-    return handle;
+    return { handle };
   }
 
   #send(message: FromMachine): void {
