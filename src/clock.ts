@@ -12,6 +12,9 @@ export interface Clock {
   after(delay: number, callback: () => void): Timer;
 }
 
+/** ms: what setTimeout takes; a longer delay would count as 1 ms. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
 /** The machine's monotonic clock. Its timers hold the process only where `ref` is true. */
 export class RealClock implements Clock {
   readonly #ref: boolean;
@@ -25,8 +28,19 @@ export class RealClock implements Clock {
   }
 
   after(delay: number, callback: () => void): Timer {
-    const timeout = setTimeout(callback, Math.ceil(delay / 1e6));
-    if (!this.#ref) timeout.unref();
+    const due = this.now() + delay;
+    let timeout: NodeJS.Timeout;
+    const wait = (rest: number): void => {
+      timeout = setTimeout(check, Math.min(Math.ceil(rest / 1e6), LONGEST_TIMEOUT));
+      if (!this.#ref) timeout.unref();
+    };
+    /** Node counts whole milliseconds of its own, and so may be up to one early. */
+    const check = (): void => {
+      const rest = due - this.now();
+      if (rest > 0) wait(rest);
+      else callback();
+    };
+    wait(delay);
     return { cancel: () => clearTimeout(timeout) };
   }
 }
@@ -63,6 +77,9 @@ class Agenda {
     if (index !== -1) this.#due.splice(index, 1);
   }
 }
+
+/** ns: a timer as near as that is due. Times that are whole numbers of frames are seldom whole nanoseconds. */
+const ROUNDING = 0.5;
 
 /** A clock that stands still until a test moves it. */
 export class ManualClock implements Clock {
@@ -106,13 +123,17 @@ export class ManualClock implements Clock {
   async advanceTime(duration: number): Promise<void> {
     const target = this.#now + duration;
     await this.#settleAll();
-    for (let due = this.#agenda.next; due !== undefined && due.time <= target; due = this.#agenda.next) {
+    for (
+      let due = this.#agenda.next;
+      due !== undefined && due.time <= target + ROUNDING;
+      due = this.#agenda.next
+    ) {
       this.#agenda.shift();
       this.#now = Math.max(this.#now, due.time);
       due.callback();
       await this.#settleAll();
     }
-    this.#now = target;
+    this.#now = Math.max(this.#now, target);
   }
 
   async #settleAll(): Promise<void> {

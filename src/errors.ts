@@ -47,10 +47,10 @@ export interface VsndErrorDetails {
 /** Every error that vsnd makes itself; cancellation is Node's own AbortError instead. */
 export class VsndError extends Error {
   readonly code: VsndErrorCode;
-  readonly errno?: string;
-  readonly status?: number;
-  readonly path?: string;
-  readonly pid?: number;
+  declare readonly errno?: string;
+  declare readonly status?: number;
+  declare readonly path?: string;
+  declare readonly pid?: number;
 
   constructor(code: VsndErrorCode, message: string, details: VsndErrorDetails = {}) {
     const { cause, ...fields } = details;

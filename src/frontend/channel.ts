@@ -60,7 +60,7 @@ export class StreamChannel {
   readonly #events: EventConsumer;
   readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
   readonly #event = new Uint8Array(EVENT_SIZE);
-  /** In the order of the ring, which is the order in which the backend answers. */
+  /** In the order of the ring, in which today's backends answer. */
   readonly #pending: Pending[] = [];
   /** Those for which the ring had no slot yet. */
   readonly #waiting: Pending[] = [];
@@ -182,14 +182,15 @@ export class StreamChannel {
   }
 
   #settle(response: SndifResponse): void {
-    const pending = this.#pending[0];
-    if (response.id !== pending?.id || response.operation !== SndifOp[pending.request.op]) {
-      const asked = pending && `${pending.request.op.toUpperCase()} with id ${pending.id}`;
+    const index = this.#pending.findIndex(({ id }) => id === response.id);
+    const pending = this.#pending[index];
+    if (pending === undefined || response.operation !== SndifOp[pending.request.op]) {
+      const asked = pending ? pending.request.op.toUpperCase() : 'nothing';
       throw protocolError(
-        `the backend answered operation ${response.operation} with id ${response.id}; asked was ${asked}`,
+        `the backend answered operation ${response.operation} with id ${response.id}; asked with that id was ${asked}`,
       );
     }
-    this.#pending.shift();
+    this.#pending.splice(index, 1);
     if (response.status === 0) pending.resolve(response);
     else pending.reject(statusError(pending.request, response.status));
   }

@@ -1,0 +1,389 @@
+import { once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import type { Card } from '../../src/frontend/card.ts';
+import type { PlaybackStream, StreamWarning } from '../../src/frontend/playback-stream.ts';
+import { openCard } from '../../src/open-card.ts';
+import { createSoundCard, EmulatedMachine, ManualClock } from '../../src/testing.ts';
+import { RawBackend } from './raw-backend.ts';
+import { closing, pattern, startCard } from './setup.ts';
+
+const FORMAT = {
+  rate: 48_000,
+  channels: 2,
+  format: 's16_le',
+  bufferFrames: 1000,
+  periodFrames: 100,
+} as const;
+const FRAME = 4;
+
+interface RawSetup {
+  machine: EmulatedMachine;
+  clock: ManualClock;
+  backend: RawBackend;
+  card: Card;
+}
+
+/** A card on a raw backend, in the hands of the test; everything must be released at its end. */
+async function withRawBackend(body: (setup: RawSetup) => Promise<void>): Promise<void> {
+  const clock = new ManualClock();
+  const machine = new EmulatedMachine({ clock });
+  const guest = machine.createDomain();
+  createSoundCard(machine, {
+    frontendDomid: guest.domid,
+    pcmDevices: [{ streams: [{ fields: { type: 'p' } }] }],
+  });
+  const backend = await RawBackend.start(machine, guest.domid);
+  const card = await openCard({ hypervisor: guest });
+  await body({ machine, clock, backend, card });
+  const closed = card.close();
+  await clock.advanceTime(10e9);
+  await closed;
+  await backend.close();
+  await machine.settle();
+  machine.assertCleanedUp();
+}
+
+/** A stream that is running, with its buffer full and 4000 frames still to come. */
+async function startPlaying({ machine, card }: RawSetup): Promise<PlaybackStream> {
+  const out = card.createPlaybackStream(FORMAT);
+  out.write(pattern(5000 * FRAME));
+  await machine.settle();
+  expect(out.latency).toBe(1000);
+  return out;
+}
+
+describe('positions, however they arrive: nothing is skipped, nothing overwritten', () => {
+  const report = async (setup: RawSetup, out: PlaybackStream, frames: number, expected: number) => {
+    setup.backend.sendPosition(frames * FRAME);
+    await setup.machine.settle();
+    expect(out.position).toBe(expected);
+    expect(out.latency).toBe(1000);
+    const written = Buffer.concat(setup.backend.written);
+    expect(written.length).toBe((expected + 1000) * FRAME);
+    expect(written.equals(pattern(5000 * FRAME).subarray(0, written.length))).toBe(true);
+  };
+
+  test('doubled', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      await report(setup, out, 100, 100);
+      await report(setup, out, 100, 100);
+      await report(setup, out, 200, 200);
+    }));
+
+  test('late: lower than one before', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      await report(setup, out, 300, 300);
+      await report(setup, out, 200, 300);
+      await report(setup, out, 400, 400);
+    }));
+
+  test('merged: several periods at once, and between periods', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      await report(setup, out, 350, 350);
+      await report(setup, out, 999, 999);
+    }));
+
+  test('after lost events, whose ids are used up', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      setup.backend.sendPosition(100 * FRAME);
+      setup.backend.sendPosition(400 * FRAME, 17);
+      await setup.machine.settle();
+      expect(out.position).toBe(400);
+      await report(setup, out, 500, 500);
+    }));
+
+  test('inside a frame: only whole frames go in', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      setup.backend.sendPosition(100 * FRAME + 3);
+      await setup.machine.settle();
+      expect(out.position).toBe(100);
+      expect(Buffer.concat(setup.backend.written).length).toBe(1100 * FRAME);
+      await report(setup, out, 200, 200);
+    }));
+
+  test.each([2n ** 64n - 1n, 2n ** 53n, 5000n * 4n])('beyond what was written: %d octets', (octets) =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      setup.backend.sendPosition(octets);
+      await setup.machine.settle();
+      expect(out.position).toBe(1000);
+      expect(out.latency).toBe(1000);
+      expect(out.underruns).toBe(1);
+    }),
+  );
+
+  test('an event whose entry never lands is passed over', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      setup.backend.announceEvents(1);
+      await setup.machine.settle();
+      expect(out.position).toBe(0);
+      expect(out.destroyed).toBe(false);
+    }));
+
+  test('a real backend whose notifications are lost or held back', async () => {
+    const { guest, card } = await startCard({ queueMode: 'direct' });
+    const out = card.createPlaybackStream(FORMAT);
+    const source = pattern(20_000 * FRAME);
+    out.end(source);
+    await guest.machine.settle();
+    for (let round = 0; !out.writableFinished; round++) {
+      expect(round).toBeLessThan(500);
+      const letGo = guest.machine.faults.holdNotifications({ domid: 1 });
+      await guest.clock.advance(100 + ((round * 37) % 300));
+      letGo();
+      await guest.machine.settle();
+      await guest.clock.advance(50);
+    }
+    expect(Buffer.from(guest.device.heard()).equals(source)).toBe(true);
+    expect(out.underruns).toBe(0);
+    await card.close();
+  });
+});
+
+describe('the requests of a stream', () => {
+  test('from the question to the end, in this order', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      const out = card.createPlaybackStream(FORMAT);
+      out.end(pattern(950 * FRAME));
+      await machine.settle();
+      backend.sendPosition(950 * FRAME);
+      await once(out, 'close');
+      expect(backend.operations).toEqual([
+        'hwParamQuery',
+        'open',
+        'write',
+        'trigger start',
+        'trigger stop',
+        'close',
+      ]);
+    }));
+
+  test('OPEN counts octets, and its buffer holds a control area behind the audio area', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      const out = card.createPlaybackStream(FORMAT);
+      await machine.settle();
+      const [query, open] = backend.requests.map(({ request }) => request);
+      expect(query).toMatchObject({ op: 'hwParamQuery', ranges: { bufferFrames: { max: 1000 } } });
+      expect(open).toMatchObject({
+        op: 'open',
+        rate: 48_000,
+        channels: 2,
+        format: 2,
+        bufferBytes: 4032 + 64,
+        periodBytes: 400,
+      });
+      expect(out.bufferFrames).toBe(1000);
+    }));
+
+  test('destroy() of a playing stream: STOP, CLOSE', () =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      out.destroy();
+      await once(out, 'close');
+      expect(setup.backend.operations.slice(-2)).toEqual(['trigger stop', 'close']);
+    }));
+
+  test('a refused OPEN is followed by CLOSE, and its error says what was refused', () =>
+    withRawBackend(async ({ backend, card }) => {
+      backend.answer = (request) => (request?.op === 'open' ? { status: -16 } : {});
+      const out = card.createPlaybackStream(FORMAT);
+      out.write(pattern(FRAME));
+      expect(await closing(out)).toMatchObject({
+        code: 'ERR_VSND_STATUS',
+        status: -16,
+        errno: 'EBUSY',
+        message: expect.stringContaining('status -16 (EBUSY)'),
+      });
+      expect(backend.operations).toEqual(['hwParamQuery', 'open', 'close']);
+    }));
+
+  test('a query that no OPEN follows is followed by CLOSE', () =>
+    withRawBackend(async ({ backend, card }) => {
+      backend.answer = (request) => {
+        if (request?.op === 'hwParamQuery') setImmediate(() => out.destroy());
+        return {};
+      };
+      const out = card.createPlaybackStream(FORMAT);
+      out.on('error', () => {});
+      await once(out, 'close');
+      expect(backend.operations.at(-1)).toBe('close');
+    }));
+
+  test('a backend that does not know the question is taken at XenStore’s word', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      backend.answer = (request) => (request?.op === 'hwParamQuery' ? { status: -22 } : {});
+      const out = card.createPlaybackStream(FORMAT);
+      await machine.settle();
+      expect(out.bufferFrames).toBe(1000);
+    }));
+
+  test('an offer of less is taken; one beyond the question is cut', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      backend.answer = (request) =>
+        request?.op === 'hwParamQuery'
+          ? {
+              ranges: {
+                ...request.ranges,
+                rates: { min: 8000, max: 192_000 },
+                bufferFrames: { min: 1, max: 512 },
+              },
+            }
+          : {};
+      const out = card.createPlaybackStream(FORMAT);
+      out.write(pattern(5000 * FRAME));
+      await machine.settle();
+      expect([out.bufferFrames, out.periodFrames, out.latency]).toEqual([512, 100, 512]);
+    }));
+
+  test('an offer of nothing names the parameter', () =>
+    withRawBackend(async ({ backend, card }) => {
+      backend.answer = (request) =>
+        request?.op === 'hwParamQuery'
+          ? { ranges: { ...request.ranges, rates: { min: 8000, max: 8000 } } }
+          : {};
+      expect(await closing(card.createPlaybackStream(FORMAT))).toMatchObject({
+        code: 'ERR_VSND_NOT_SUPPORTED',
+        message: 'the backend cannot meet rates: asked for 48000, it offers 8000',
+      });
+    }));
+
+  test.each(['write', 'trigger'])('a refused %s destroys the stream', (op) =>
+    withRawBackend(async ({ backend, card }) => {
+      backend.answer = (request) => (request?.op === op ? { status: -5 } : {});
+      const out = card.createPlaybackStream(FORMAT);
+      out.write(pattern(1000 * FRAME));
+      expect(await closing(out)).toMatchObject({ code: 'ERR_VSND_STATUS', errno: 'EIO' });
+      expect(backend.operations.at(-1)).toBe('close');
+    }),
+  );
+
+  test('a CLOSE refused after all was played is the stream’s error: its device failed on the way out', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      backend.answer = (request) => (request?.op === 'close' ? { status: -28 } : {});
+      const out = card.createPlaybackStream(FORMAT);
+      const closed = closing(out);
+      out.end(pattern(10 * FRAME));
+      await machine.settle();
+      backend.sendPosition(10 * FRAME);
+      expect(await closed).toMatchObject({ code: 'ERR_VSND_STATUS', errno: 'ENOSPC' });
+    }));
+});
+
+describe('a backend that stops telling its position', () => {
+  test('while the rest is played: CLOSE without STOP after the time that remains and two periods', () =>
+    withRawBackend(async ({ machine, clock, backend, card }) => {
+      const out = card.createPlaybackStream(FORMAT);
+      const warnings: StreamWarning[] = [];
+      out.on('warning', (warning: StreamWarning) => warnings.push(warning));
+      out.end(pattern(900 * FRAME));
+      await machine.settle();
+      backend.sendPosition(400 * FRAME);
+      await machine.settle();
+      const finished = once(out, 'finish');
+      await clock.advance(500 + 199);
+      expect(backend.operations.at(-1)).toBe('trigger start');
+      await clock.advance(1);
+      await finished;
+      expect(backend.operations.slice(-2)).toEqual(['trigger start', 'close']);
+      expect(warnings).toMatchObject([{ code: 'VSND_DRAIN_STALLED' }]);
+    }));
+});
+
+describe('a backend that breaks the protocol, or falls silent', () => {
+  const failure = async (setup: RawSetup, damage: () => void) => {
+    const out = await startPlaying(setup);
+    const closed = closing(out);
+    damage();
+    return await closed;
+  };
+
+  test('an answer with another id', () =>
+    withRawBackend(async (setup) => {
+      setup.backend.answer = (request) => (request?.op === 'trigger' ? { id: 4711 } : {});
+      const out = setup.card.createPlaybackStream(FORMAT);
+      out.write(pattern(1000 * FRAME));
+      expect(await closing(out)).toMatchObject({
+        code: 'ERR_VSND_PROTOCOL',
+        message: expect.stringContaining('4711'),
+      });
+    }));
+
+  test('an answer to another operation', () =>
+    withRawBackend(async (setup) => {
+      setup.backend.answer = (request) => (request?.op === 'write' ? { operation: 2 } : {});
+      const out = setup.card.createPlaybackStream(FORMAT);
+      out.write(pattern(1000 * FRAME));
+      expect(await closing(out)).toMatchObject({ code: 'ERR_VSND_PROTOCOL' });
+    }));
+
+  test('responses that nobody asked for', () =>
+    withRawBackend(async (setup) => {
+      expect(await failure(setup, () => setup.backend.scribbleRing(8, 1000))).toMatchObject({
+        code: 'ERR_VSND_PROTOCOL',
+        message: expect.stringContaining('rsp_prod'),
+      });
+    }));
+
+  test('more events than the page holds', () =>
+    withRawBackend(async (setup) => {
+      expect(await failure(setup, () => setup.backend.announceEvents(1000))).toMatchObject({
+        code: 'ERR_VSND_PROTOCOL',
+        message: expect.stringContaining('in_prod'),
+      });
+    }));
+
+  test('an event of an unknown type', () =>
+    withRawBackend(async (setup) => {
+      const damage = () => {
+        setup.backend.sendPosition(100);
+        setup.backend.scribbleEvents(64 + 2, Uint8Array.of(9));
+      };
+      expect(await failure(setup, damage)).toMatchObject({ code: 'ERR_VSND_PROTOCOL' });
+    }));
+
+  test('no answer for 3 s: the backend is gone, for the stream and for the card', () =>
+    withRawBackend(async (setup) => {
+      setup.backend.answer = (request) =>
+        request?.op === 'write' || request?.op === 'trigger' ? undefined : {};
+      const out = setup.card.createPlaybackStream(FORMAT);
+      const closed = closing(out);
+      out.write(pattern(1000 * FRAME));
+      await setup.machine.settle();
+      await setup.clock.advanceTime(2.9e9);
+      expect(out.destroyed).toBe(false);
+      await setup.clock.advanceTime(0.2e9);
+      expect(await closed).toMatchObject({
+        code: 'ERR_VSND_BACKEND_GONE',
+        message: 'the backend has not answered WRITE for 3 s',
+      });
+      expect(() => setup.card.createPlaybackStream(FORMAT)).toThrow('has not answered');
+      expect(await setup.backend.frontendState()).toBe('1');
+    }));
+
+  test.each([
+    [5, 'Closing'],
+    [6, 'Closed'],
+    [2, 'InitWait'],
+    [1, 'Initialising'],
+    ['nonsense', 'Unknown'],
+  ])('a state of %s while playing', (state, name) =>
+    withRawBackend(async (setup) => {
+      const out = await startPlaying(setup);
+      const closed = closing(out);
+      await setup.backend.say(state);
+      expect(await closed).toMatchObject({
+        code: 'ERR_VSND_BACKEND_GONE',
+        message: expect.stringContaining(name),
+        path: expect.stringContaining('/backend/vsnd/'),
+      });
+      await setup.machine.settle();
+      expect(await setup.backend.frontendState()).toBe('1');
+    }),
+  );
+});

@@ -1,0 +1,172 @@
+import { EventProducer } from '../../src/wire/event-page.ts';
+import { BackRing } from '../../src/wire/ring.ts';
+import {
+  decodeDirectoryPage,
+  decodeRequest,
+  encodeCurPos,
+  encodeResponse,
+  type HwParamRanges,
+  type OpenRequest,
+  type ReceivedRequest,
+  type SndifRequest,
+  type SndifResponse,
+} from '../../src/wire/sndif.ts';
+import type { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
+import { type EventPort, type Hypervisor, PAGE_SIZE, type Pages } from '../../src/xen/hypervisor.ts';
+import { XenStoreClient } from '../../src/xenstore/client.ts';
+
+/** What a raw backend answers; undefined: nothing at all. */
+export type Answer = Partial<SndifResponse> & { ranges?: HwParamRanges };
+
+/** A backend that is nothing but the wire, for one stream: says whatever a test wants it to, right or wrong. */
+export class RawBackend {
+  /** Every request, in order. */
+  readonly requests: ReceivedRequest[] = [];
+  /** What every WRITE had in the buffer at the time, in order. */
+  readonly written: Buffer[] = [];
+  /** Decides about each request; by default all are answered with status 0. */
+  answer: (request: SndifRequest | undefined) => Answer | undefined = () => ({});
+  readonly #hypervisor: Hypervisor;
+  readonly #xenstore: XenStoreClient;
+  readonly #path: string;
+  readonly #frontend: string;
+  readonly #pages: Pages[] = [];
+  readonly #ports: EventPort[] = [];
+  #ring: BackRing | undefined;
+  #events: EventProducer | undefined;
+  #eventPage: Pages | undefined;
+  #ringPort: EventPort | undefined;
+  #eventPort: EventPort | undefined;
+  #buffer: Pages | undefined;
+  #nextEventId = 0;
+
+  private constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, path: string, frontend: string) {
+    this.#hypervisor = hypervisor;
+    this.#xenstore = xenstore;
+    this.#path = path;
+    this.#frontend = frontend;
+  }
+
+  /** Waits in InitWait for the frontend of domain `frontendDomid`, device 0, stream 0/0, and connects to it. */
+  static async start(machine: EmulatedMachine, frontendDomid: number): Promise<RawBackend> {
+    const hypervisor = machine.dom0;
+    const xenstore = await XenStoreClient.open(hypervisor);
+    const path = `/local/domain/0/backend/vsnd/${frontendDomid}/0`;
+    const frontend = `/local/domain/${frontendDomid}/device/vsnd/0`;
+    const backend = new RawBackend(hypervisor, xenstore, path, frontend);
+    await backend.say(2);
+    await xenstore.watch(`${frontend}/state`, async () => {
+      if ((await xenstore.readIfPresent(`${frontend}/state`)) === '3') await backend.#connect(frontendDomid);
+    });
+    return backend;
+  }
+
+  /** The operations asked for, in order: ['hwParamQuery', 'open', 'write', 'trigger start']. */
+  get operations(): string[] {
+    return this.requests.map(({ request, operation }) =>
+      request?.op === 'trigger' ? `trigger ${request.trigger}` : (request?.op ?? `operation ${operation}`),
+    );
+  }
+
+  /** Writes the backend's own state. */
+  async say(state: number | string): Promise<void> {
+    await this.#xenstore.write(`${this.#path}/state`, String(state));
+  }
+
+  /** The frontend's state. */
+  async frontendState(): Promise<string | undefined> {
+    return await this.#xenstore.readIfPresent(`${this.#frontend}/state`);
+  }
+
+  /** Sends CUR_POS. `id`: the next one by default. */
+  sendPosition(octets: number | bigint, id = this.#nextEventId): void {
+    this.#nextEventId = (id + 1) & 0xffff;
+    this.#events?.put(encodeCurPos({ id, position: BigInt(octets) }));
+    this.#eventPort?.notify();
+  }
+
+  /** Announces events whose entries have not landed: only the index moves. */
+  announceEvents(count: number): void {
+    this.#eventPage?.store32(4, (this.#eventPage.load32(4) + count) >>> 0);
+    this.#eventPort?.notify();
+  }
+
+  /** Puts any octets at any place of the event page, and notifies. */
+  scribbleEvents(offset: number, octets: Uint8Array): void {
+    this.#eventPage?.copyIn(offset, octets);
+    this.#eventPort?.notify();
+  }
+
+  /** Puts any octets at any place of the ring page, and notifies. */
+  scribbleRing(offset: number, value: number): void {
+    this.#pages[0]?.store32(offset, value);
+    this.#ringPort?.notify();
+  }
+
+  /** Lets go of everything. */
+  async close(): Promise<void> {
+    for (const port of this.#ports) await port.unbind();
+    for (const page of this.#pages) await page.release();
+    await this.#buffer?.release();
+    await this.#xenstore.close();
+  }
+
+  async #connect(domid: number): Promise<void> {
+    const stream = `${this.#frontend}/0/0`;
+    const read = async (name: string) => Number(await this.#xenstore.read(`${stream}/${name}`));
+    const map = async (name: string) => {
+      const page = await this.#hypervisor.mapper.map(domid, [await read(name)]);
+      this.#pages.push(page);
+      return page;
+    };
+    const bind = async (name: string) => {
+      const port = await this.#hypervisor.eventChannels.bindInterdomain(domid, await read(name));
+      this.#ports.push(port);
+      return port;
+    };
+    const ring = new BackRing(await map('ring-ref'));
+    this.#ring = ring;
+    this.#eventPage = await map('evt-ring-ref');
+    this.#events = new EventProducer(this.#eventPage);
+    this.#ringPort = await bind('event-channel');
+    this.#eventPort = await bind('evt-event-channel');
+    this.#ringPort.onNotify(() => void this.#serve(ring, domid));
+    await this.say(4);
+  }
+
+  async #serve(ring: BackRing, domid: number): Promise<void> {
+    const entry = new Uint8Array(64);
+    do {
+      while (ring === this.#ring && ring.take(entry)) {
+        const received = decodeRequest(entry);
+        this.requests.push(received);
+        await this.#act(received.request, domid);
+        const answer = this.answer(received.request);
+        if (answer === undefined) continue;
+        const { id, operation } = received;
+        const echo = received.request?.op === 'hwParamQuery' ? { ranges: received.request.ranges } : {};
+        ring.put(encodeResponse({ id, operation, status: 0, ...echo, ...answer }));
+        if (ring.publish()) this.#ringPort?.notify();
+      }
+    } while (ring.rearm());
+  }
+
+  async #act(request: SndifRequest | undefined, domid: number): Promise<void> {
+    if (request?.op === 'open') this.#buffer = await this.#mapBuffer(request, domid);
+    if (request?.op === 'write') {
+      const octets = Buffer.alloc(request.length);
+      this.#buffer?.copyOut(request.offset, octets);
+      this.written.push(octets);
+    }
+    if (request?.op === 'close') await this.#buffer?.release();
+  }
+
+  async #mapBuffer({ bufferBytes, directoryGref }: OpenRequest, domid: number): Promise<Pages> {
+    const directory = await this.#hypervisor.mapper.map(domid, [directoryGref]);
+    const octets = new Uint8Array(PAGE_SIZE);
+    directory.copyOut(0, octets);
+    await directory.release();
+    const { grefs } = decodeDirectoryPage(octets, Math.ceil(bufferBytes / PAGE_SIZE));
+    return await this.#hypervisor.mapper.map(domid, grefs);
+  }
+}

@@ -1,0 +1,56 @@
+import { afterEach } from 'vitest';
+import type { Card } from '../../src/frontend/card.ts';
+import { openCard } from '../../src/open-card.ts';
+import { startTestGuest, type TestGuest, type TestGuestOptions } from '../../src/testing.ts';
+
+const open: TestGuest[] = [];
+
+afterEach(async () => {
+  for (const guest of open.splice(0)) await guest.close();
+});
+
+/** A test guest that must be left clean; it is closed, and that is checked, after the test. */
+export async function startGuest(options: TestGuestOptions = {}): Promise<TestGuest> {
+  const guest = await startTestGuest(options);
+  open.push(guest);
+  return guest;
+}
+
+/** A test guest and its card, opened; the test closes the card. */
+export async function startCard(options: TestGuestOptions = {}): Promise<{ guest: TestGuest; card: Card }> {
+  const guest = await startGuest(options);
+  return { guest, card: await openCard({ hypervisor: guest.hypervisor }) };
+}
+
+/** `length` octets in which every place looks different from its neighbours. */
+export function pattern(length: number, seed = 1): Buffer {
+  const octets = Buffer.alloc(length);
+  let value = seed >>> 0;
+  for (let at = 0; at < length; at++) {
+    value = (Math.imul(value, 1_664_525) + 1_013_904_223) >>> 0;
+    octets[at] = value >>> 24;
+  }
+  return octets;
+}
+
+/** The error with which a stream ends; undefined where it ends without one. */
+export async function closing(stream: NodeJS.EventEmitter): Promise<Error | undefined> {
+  let failure: Error | undefined;
+  stream.on('error', (error: Error) => {
+    failure = error;
+  });
+  await new Promise((resolve) => stream.once('close', resolve));
+  return failure;
+}
+
+/** Lets the time pass, a period at a time, until `promise` is settled; gives up after `frames`. */
+export async function playUntil<T>(guest: TestGuest, promise: Promise<T>, frames = 10_000_000): Promise<T> {
+  let settled = false;
+  const watched = promise.finally(() => {
+    settled = true;
+  });
+  watched.catch(() => {});
+  for (let played = 0; !settled && played < frames; played += 1000) await guest.clock.advance(1000);
+  if (!settled) throw new Error(`still waiting after ${frames} frames`);
+  return await watched;
+}
