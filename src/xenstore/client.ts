@@ -13,8 +13,8 @@ export type XenStoreTransaction = XenStoreOperations;
 const NO_PAYLOAD = new Uint8Array(1);
 
 /**
- * A domain's view of XenStore over one connection of its own. Requests are sent at once and answered in any order.
- * A daemon that breaks the protocol ends the connection with ERR_VSND_PROTOCOL, a lost transport with
+ * A domain's view of XenStore over one connection of its own. Requests are sent at once and answered in any
+ * order. A daemon that breaks the protocol ends the connection with ERR_VSND_PROTOCOL, a lost transport with
  * ERR_VSND_XENSTORE (EIO): everything pending rejects with it, and so does everything asked later.
  */
 export class XenStoreClient extends XenStoreOperations {
@@ -54,10 +54,11 @@ export class XenStoreClient extends XenStoreOperations {
   }
 
   /**
-   * Watches a path and all below it, '@introduceDomain' or '@releaseDomain'. The handler is called once in any case,
-   * possibly before the promise resolves, and then for changes: with each changed path, one call at a time, the next
-   * one when the promise of the last one has resolved. Equal paths that come meanwhile are merged, and more than 64
-   * different ones become the watched path, so that a storm of events costs no memory.
+   * Watches a path and all below it, '@introduceDomain' or '@releaseDomain'. The handler is called once in
+   * any case, possibly before the promise resolves, and then for changes: with each changed path, one call at
+   * a time, the next one when the promise of the last one has resolved. Equal paths that come meanwhile are
+   * merged, and more than 64 different ones become the watched path, so that a storm of events costs no
+   * memory.
    */
   async watch(path: string, handler: WatchHandler): Promise<Watch> {
     checkPath(path);
@@ -89,9 +90,9 @@ export class XenStoreClient extends XenStoreOperations {
   }
 
   /**
-   * Runs `body` in a transaction: all of its changes, or none. Another domain's change of anything that it read or
-   * wrote makes it run again, at most `retries` times (20), then rejects with ERR_VSND_XENSTORE and EAGAIN. What
-   * `body` throws aborts the transaction and is thrown on.
+   * Runs `body` in a transaction: all of its changes, or none. Another domain's change of anything that it
+   * read or wrote makes it run again, at most `retries` times (20), then rejects with ERR_VSND_XENSTORE and
+   * EAGAIN. What `body` throws aborts the transaction and is thrown on.
    */
   async transaction<T>(
     body: (transaction: XenStoreTransaction) => Promise<T>,
@@ -111,7 +112,9 @@ export class XenStoreClient extends XenStoreOperations {
     }
   }
 
-  /** Idempotent. What is pending rejects with ERR_VSND_INVALID_STATE; watches and transactions are dropped. */
+  /**
+   * Idempotent. What is pending rejects with ERR_VSND_INVALID_STATE; watches and transactions are dropped.
+   */
   async close(): Promise<void> {
     for (const queue of this.#watches.values()) queue.close();
     this.#watches.clear();

@@ -22,8 +22,8 @@ interface Pending {
 }
 
 /**
- * Requests and their answers over one transport, any number under way at once. Each request settles exactly once; what
- * breaks the protocol, or the transport, ends the connection and with it all that is pending.
+ * Requests and their answers over one transport, any number under way at once. Each request settles exactly
+ * once; what breaks the protocol, or the transport, ends the connection and with it all that is pending.
  */
 export class XenStoreConnection {
   readonly #transport: XenStoreTransport;
@@ -53,7 +53,9 @@ export class XenStoreConnection {
     return this.#end === undefined;
   }
 
-  /** Resolves with the answer's payload. Rejects with ERR_VSND_XENSTORE, or with what ended the connection. */
+  /**
+   * Resolves with the answer's payload. Rejects with ERR_VSND_XENSTORE, or with what ended the connection.
+   */
   request(type: number, transactionId: number, payload: Uint8Array, purpose: Purpose): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       if (this.#end !== undefined) throw this.#end;

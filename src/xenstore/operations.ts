@@ -15,9 +15,9 @@ import type { XenStoreConnection } from './connection.ts';
 const PART_RESTARTS = 20;
 
 /**
- * The typed requests of XenStore, outside transactions or in one. Paths are absolute, or relative to the domain's
- * home. All reject with ERR_VSND_INVALID_ARG for what is not a path, before anything is sent, and otherwise with
- * ERR_VSND_XENSTORE, whose `errno` and `path` say more.
+ * The typed requests of XenStore, outside transactions or in one. Paths are absolute, or relative to the
+ * domain's home. All reject with ERR_VSND_INVALID_ARG for what is not a path, before anything is sent, and
+ * otherwise with ERR_VSND_XENSTORE, whose `errno` and `path` say more.
  */
 export class XenStoreOperations {
   readonly #connection: XenStoreConnection;

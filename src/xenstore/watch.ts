@@ -1,4 +1,7 @@
-/** Called with the path of something that has changed, or may have: read it again. Relative where the watch is. */
+/**
+ * Called with the path of something that has changed, or may have: read it again. Relative where the watch
+ * is.
+ */
 export type WatchHandler = (path: string) => void | Promise<void>;
 
 /** A watch on a path and all below it. */

@@ -30,7 +30,10 @@ export interface DomainState {
   readonly processes: Set<EmulatedDomain>;
 }
 
-/** A process in a domain of an emulated machine; {@link EmulatedDomain.close} is its exit, and leaves the domain alive. */
+/**
+ * A process in a domain of an emulated machine; {@link EmulatedDomain.close} is its exit, and leaves the
+ * domain alive.
+ */
 export class EmulatedDomain implements Hypervisor {
   readonly description: string;
   readonly domid: number;

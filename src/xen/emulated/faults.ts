@@ -48,7 +48,9 @@ export class Faults {
     this.#lost.push(rule(options));
   }
 
-  /** Delays the domain's notifications until the function returned is called; each port then has one, merged. */
+  /**
+   * Delays the domain's notifications until the function returned is called; each port then has one, merged.
+   */
   holdNotifications(filter: PortFilter): () => void {
     const held = { ...filter };
     this.#held.add(held);
@@ -65,7 +67,10 @@ export class Faults {
     this.#failing.push(rule({ errno: 'ENOMEM', ...options }));
   }
 
-  /** The domain's XenStore requests of one `type` of XsType are refused; a refused end of a transaction ends it. */
+  /**
+   * The domain's XenStore requests of one `type` of XsType are refused; a refused end of a transaction ends
+   * it.
+   */
   refuseXenStore(options: { domid: number; type?: number; errno: string } & Occasions): void {
     this.#refused.push(rule(options));
   }

@@ -15,7 +15,9 @@ export interface Grant extends PageFrame {
   ended: boolean;
 }
 
-/** The pages that one domain grants. References are never used again, so that a stale one is always found out. */
+/**
+ * The pages that one domain grants. References are never used again, so that a stale one is always found out.
+ */
 export class GrantTable {
   readonly #limit: number;
   readonly #grants = new Map<number, Grant>();
@@ -51,7 +53,9 @@ export class GrantTable {
     }
   }
 
-  /** Maps pages into the domain `mapper`. Throws ERR_VSND_HYPERVISOR, with nothing mapped, if any is refused. */
+  /**
+   * Maps pages into the domain `mapper`. Throws ERR_VSND_HYPERVISOR, with nothing mapped, if any is refused.
+   */
   map(mapper: number, grefs: readonly number[], access: GrantAccess): Grant[] {
     const grants = grefs.map((gref) => this.#permitted(mapper, gref, access));
     for (const grant of grants) grant.mappings += 1;
@@ -69,7 +73,8 @@ export class GrantTable {
     const grant = this.#grants.get(gref);
     if (grant === undefined) throw refused(gref, 'there is no such grant', 'EINVAL'); // GNTST_bad_gntref
     if (grant.domid !== mapper) {
-      throw refused(gref, `it is granted to domain ${grant.domid}, not ${mapper}`, 'EPERM'); // GNTST_permission_denied
+      // GNTST_permission_denied
+      throw refused(gref, `it is granted to domain ${grant.domid}, not ${mapper}`, 'EPERM');
     }
     if (access === 'read-write' && grant.access === 'read-only') {
       throw refused(gref, 'it is granted for reading only', 'EACCES');

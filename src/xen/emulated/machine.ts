@@ -3,8 +3,8 @@
  *
  * ```
  * EmulatedMachine          domains, the one queue of deliveries, settle(), leaks()
- *   EmulatedDomain         a process in a domain: the Hypervisor interface, and all that the process has (Lease)
- *     EmulatedTransport    its XenStore device  -> StoreServer -> StoreView (a transaction) -> store-tree (snapshots)
+ *   EmulatedDomain         a process in a domain: the Hypervisor interface, and all that it has (Lease)
+ *     EmulatedTransport    its XenStore device  -> StoreServer -> StoreView (a transaction) -> store-tree
  *     EmulatedPort         its event channels   -> PortTable
  *     EmulatedPages        its memory           -> GrantTable
  *   Faults                 what a test lets go wrong
@@ -83,7 +83,10 @@ export class EmulatedMachine {
     return new EmulatedDomain(this, state);
   }
 
-  /** The domain and its processes end here and now. What XenStore says of it stays: see removeDomain of the toolstack. */
+  /**
+   * The domain and its processes end here and now. What XenStore says of it stays: see removeDomain of the
+   * toolstack.
+   */
   destroyDomain(domid: number): void {
     const state = this.#domains.get(domid);
     if (state === undefined) return;
@@ -92,7 +95,9 @@ export class EmulatedMachine {
     this.store.release(domid);
   }
 
-  /** Runs `step` in a later turn of the event loop, in order; everything that is not immediate goes this way. */
+  /**
+   * Runs `step` in a later turn of the event loop, in order; everything that is not immediate goes this way.
+   */
   schedule(step: () => void): void {
     this.#moves += 1;
     this.#queue.push(step);
@@ -104,7 +109,9 @@ export class EmulatedMachine {
     return new Promise((resolve) => this.schedule(resolve));
   }
 
-  /** Lets {@link settle} wait for something that the machine cannot see: a thread, a file, a child process. */
+  /**
+   * Lets {@link settle} wait for something that the machine cannot see: a thread, a file, a child process.
+   */
   activity(): Activity {
     let ended = false;
     this.#activities += 1;
@@ -120,8 +127,8 @@ export class EmulatedMachine {
   }
 
   /**
-   * Resolves when nothing is under way any more, and a turn of the event loop has passed in which nothing new began:
-   * promises and stream callbacks have had their say. Pending timers are not under way.
+   * Resolves when nothing is under way any more, and a turn of the event loop has passed in which nothing new
+   * began: promises and stream callbacks have had their say. Pending timers are not under way.
    */
   async settle(): Promise<void> {
     for (let idle = false; !idle; ) {
@@ -168,7 +175,9 @@ export class EmulatedMachine {
     setImmediate(this.#drain);
   }
 
-  /** One turn: all that was scheduled before it. A handler that throws does not keep the others from theirs. */
+  /**
+   * One turn: all that was scheduled before it. A handler that throws does not keep the others from theirs.
+   */
   readonly #drain = (): void => {
     const steps = this.#queue;
     this.#queue = [];

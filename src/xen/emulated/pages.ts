@@ -14,7 +14,9 @@ interface Run {
   readonly bytes: Uint8Array;
 }
 
-/** Page frames in a row. Where they follow each other in one buffer they are one run, otherwise a run each. */
+/**
+ * Page frames in a row. Where they follow each other in one buffer they are one run, otherwise a run each.
+ */
 export class EmulatedPages implements Pages {
   readonly byteLength: number;
   readonly frames: readonly PageFrame[];

@@ -1,4 +1,6 @@
-/** A domain of an emulated machine that is used from another thread: memory directly, all else by messages. */
+/**
+ * A domain of an emulated machine that is used from another thread: memory directly, all else by messages.
+ */
 
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
@@ -70,8 +72,8 @@ interface Held {
 const NOTHING: Result = { handle: 0, port: 0, grefs: [], frames: [], description: '' };
 
 /**
- * Serves a new process of `domain` to whoever has the other end of `port`; when that closes, the process exits. The
- * machine settles only when the other thread has handled what was sent to it.
+ * Serves a new process of `domain` to whoever has the other end of `port`; when that closes, the process
+ * exits. The machine settles only when the other thread has handled what was sent to it.
  */
 export function serveDomain(domain: EmulatedDomain, port: MessagePort): void {
   new ServedProcess(domain.machine.startProcess(domain.domid), port);

@@ -37,11 +37,15 @@ export interface StoreWatch {
   /** Absolute, or '@introduceDomain', '@releaseDomain'. */
   readonly path: string;
   readonly token: string;
-  /** How many characters of an event's path the domain does not see: its home's, where the watch is relative. */
+  /**
+   * How many characters of an event's path the domain does not see: its home's, where the watch is relative.
+   */
   readonly hidden: number;
 }
 
-/** The XenStore daemon: takes messages of xs_wire.h and gives messages back, for any number of connections. */
+/**
+ * The XenStore daemon: takes messages of xs_wire.h and gives messages back, for any number of connections.
+ */
 export class StoreServer {
   readonly #domains = new Map<number, StoreActor>();
   readonly #connections = new Set<StoreConnection>();
@@ -329,7 +333,10 @@ function watchPath(connection: StoreConnection, path = ''): string {
   return path === '@introduceDomain' || path === '@releaseDomain' ? path : absolutePath(connection, path);
 }
 
-/** A part of the children's names: generation, NUL, names from `offset` on, and one more NUL at the list's end. */
+/**
+ * A part of the children's names: generation, NUL, names from `offset` on, and one more NUL at the list's
+ * end.
+ */
 function directoryPart(node: StoreNode, offset: number): Uint8Array {
   const list = childList(node).subarray(offset);
   const generation = encodeXsStrings(String(node.generation));
@@ -338,7 +345,9 @@ function directoryPart(node: StoreNode, offset: number): Uint8Array {
   return Buffer.concat([generation, list.subarray(0, list.lastIndexOf(0, room - 1) + 1)]);
 }
 
-/** The NUL-terminated strings of a request; throws EINVAL for another number of them, or without the last NUL. */
+/**
+ * The NUL-terminated strings of a request; throws EINVAL for another number of them, or without the last NUL.
+ */
 function args(payload: Uint8Array, count?: number): string[] {
   const strings = Buffer.from(payload).toString().split('\0');
   if (strings.pop() !== '' || (count !== undefined && strings.length !== count)) throw storeError('EINVAL');

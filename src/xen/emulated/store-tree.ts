@@ -46,7 +46,10 @@ export interface StoreChange {
   readonly apply: (node: StoreNode | undefined) => StoreNode | undefined;
 }
 
-/** The tree after a change of one node, whose parent exists: its path is copied, all else is common to both trees. */
+/**
+ * The tree after a change of one node, whose parent exists: its path is copied, all else is common to both
+ * trees.
+ */
 export function changeTree(root: StoreNode, change: StoreChange): StoreNode {
   return changeBelow(root, split(change.path), change) ?? root;
 }

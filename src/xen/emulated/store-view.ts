@@ -13,7 +13,10 @@ import {
   walk,
 } from './store-tree.ts';
 
-/** xenstored's default limits for an unprivileged domain; the size of a node includes the names of its children. */
+/**
+ * xenstored's default limits for an unprivileged domain; the size of a node includes the names of its
+ * children.
+ */
 export const STORE_QUOTA = { nodes: 1000, watches: 128, transactions: 10, nodeBytes: 2048 } as const;
 
 /** The domain on whose behalf the store is used. */
@@ -49,9 +52,9 @@ export function permits(permissions: readonly XsPermission[], actor: StoreActor,
 }
 
 /**
- * The store as one domain sees it from one moment on: a transaction, or a single request outside one. It works on a
- * snapshot and remembers what it touched, what it changed and whom to tell. Paths are absolute and valid; every method
- * throws {@link storeError}.
+ * The store as one domain sees it from one moment on: a transaction, or a single request outside one. It
+ * works on a snapshot and remembers what it touched, what it changed and whom to tell. Paths are absolute and
+ * valid; every method throws {@link storeError}.
  */
 export class StoreView {
   readonly #base: StoreNode;
@@ -74,7 +77,10 @@ export class StoreView {
     return this.#events.values();
   }
 
-  /** `current` with the changes of this view; undefined where anything that it read or wrote has changed meanwhile. */
+  /**
+   * `current` with the changes of this view; undefined where anything that it read or wrote has changed
+   * meanwhile.
+   */
   mergeInto(current: StoreNode): StoreNode | undefined {
     if (current === this.#base) return this.#root;
     for (const path of this.#touched) {

@@ -83,7 +83,9 @@ export function removeSoundCard(machine: EmulatedMachine, address: SoundCardAddr
   });
 }
 
-/** Removes what XenStore says of a domain, and the backends that served its cards: the end of `xl destroy`. */
+/**
+ * Removes what XenStore says of a domain, and the backends that served its cards: the end of `xl destroy`.
+ */
 export function removeDomain(machine: EmulatedMachine, domid: number, backendDomid = 0): void {
   machine.store.run((view) => {
     removeUpwards(view, homeOf(domid));
