@@ -1,4 +1,5 @@
 import { DEVICE_CLASS } from '../config/fields.ts';
+import { isVsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { XenStoreClient } from '../xenstore/client.ts';
@@ -31,10 +32,17 @@ export class Backend {
   static async start(hypervisor: Hypervisor, options: BackendOptions): Promise<Backend> {
     const xenstore = await XenStoreClient.open(hypervisor);
     const backend = new Backend(hypervisor, xenstore, options);
-    const watch = await xenstore.watch(`backend/${DEVICE_CLASS}`, () => backend.#followToolstack());
     backend.#releases.push(() => xenstore.close());
-    backend.#releases.push(() => watch.close());
-    return backend;
+    try {
+      hypervisor.ref(); // a backend lives until it is closed
+      backend.#releases.push(() => hypervisor.unref());
+      const watch = await xenstore.watch(`backend/${DEVICE_CLASS}`, () => backend.#followToolstack());
+      backend.#releases.push(() => watch.close());
+      return backend;
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
   }
 
   private constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, options: BackendOptions) {
@@ -48,9 +56,8 @@ export class Backend {
   /** Closes every card, and with it every device. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    const cards = [...this.#cards.values()];
+    for (const card of this.#cards.values()) this.#releases.push(() => card.close());
     this.#cards.clear();
-    await Promise.all(cards.map((card) => card.close()));
     await this.#releases.releaseAll();
   }
 
@@ -78,7 +85,7 @@ export class Backend {
   /** '<frontend domid>/<devid>' of every card; a node that vanishes meanwhile has none. */
   async #listCards(): Promise<Set<string>> {
     const list = async (path: string) => {
-      const names = await this.#xenstore.directory(path).catch(() => []);
+      const names = await this.#xenstore.directory(path).catch(noneIfAbsent);
       return names.filter((name) => /^\d+$/.test(name));
     };
     const domids = await list(`backend/${DEVICE_CLASS}`);
@@ -95,6 +102,7 @@ export class Backend {
     const frontendPath = await this.#xenstore.readIfPresent(`${path}/frontend`);
     const state = await this.#xenstore.readIfPresent(`${path}/state`);
     if (frontendPath === undefined || state === undefined) return; // the toolstack is not done with it, or just has removed it
+    if (this.#closed) return;
     const card = new BackendCard({
       deviceFor: this.#deviceFor,
       queueMode: this.#queueMode,
@@ -109,4 +117,10 @@ export class Backend {
     this.#cards.set(key, card);
     await card.start();
   }
+}
+
+/** Only a list that is not there is empty: one that cannot be read says nothing about the cards. */
+function noneIfAbsent(error: unknown): string[] {
+  if (isVsndError(error, 'ERR_VSND_XENSTORE') && error.errno === 'ENOENT') return [];
+  throw error;
 }

@@ -89,7 +89,17 @@ export class BackendCard {
       debug('%s: %s, frontend: %s -> %s', this.#options.path, this.#state, event, to);
       this.#state = to;
       event = undefined;
-      for (const effect of effects) event = (await this.#run(effect)) ?? event;
+      for (const effect of effects) event = (await this.#attempt(effect)) ?? event;
+    }
+  }
+
+  /** What one effect cannot do does not keep the next one from being done: to disconnect, above all. */
+  async #attempt(effect: BackendEffect): Promise<BackendEvent | undefined> {
+    try {
+      return await this.#run(effect);
+    } catch (error) {
+      this.#options.log((error as Error).message);
+      return undefined;
     }
   }
 

@@ -8,6 +8,9 @@ import { Terminal } from './terminal.ts';
 
 const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
+/** ms: how long clearing up may take after a signal. A backend that has died must not hold the terminal. */
+const GRACE = 5000;
+
 const { env, stdout, stderr } = process;
 const terminal = new Terminal(stdout, stderr, env);
 const stopped = new AbortController();
@@ -38,6 +41,7 @@ for (const [signal, status] of Object.entries(SIGNAL_STATUS)) {
   process.on(signal, () => {
     process.exitCode ??= status;
     stopped.abort();
+    setTimeout(() => process.exit(), GRACE).unref();
   });
 }
 // A reader that has gone away (`vsnd list | head -1`) is no reason to stop.

@@ -41,18 +41,16 @@ export async function play(args: string[], terminal: Terminal, signal: AbortSign
 
     const guest = options.emulate ? await startGuest(options) : undefined;
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({
-      signal,
-      ...(guest && { hypervisor: guest.hypervisor }),
-      ...(options.card !== undefined && { card: options.card }),
-    });
+    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, signal });
     releases.push(() => card.close());
     const stream = openStream(card, wav, options.device);
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
 
     terminal.say(announcement(wav, card, guest));
-    await playThrough(wav, stream, options.fast, terminal, signal);
-    summary = summarize(wav, stream, guest, options.fast);
+    // A speaker keeps its own time.
+    const paced = !options.fast || guest?.sink.kind === 'speaker';
+    await playThrough(wav, stream, paced, terminal, signal);
+    summary = summarize(wav, stream, guest, paced);
   } finally {
     await releases.releaseAll();
   }
@@ -103,7 +101,7 @@ async function startGuest({ file, sink, fast }: PlayOptions): Promise<EmulatedGu
   if (sink?.startsWith('wav:') && (await isSameFile(file, sink.slice(4)))) {
     throw new UsageError(`--sink is '${sink}', the file to be played; allowed: another one`, 'play');
   }
-  return startEmulatedGuest({ fast, ...(sink !== undefined && { sink }) });
+  return startEmulatedGuest({ sink, fast });
 }
 
 async function isSameFile(one: string, other: string): Promise<boolean> {
@@ -114,7 +112,7 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
 function openStream(card: Card, wav: WavFile, device: number | undefined): PlaybackStream {
   const { format, rate, channels } = wav;
   try {
-    return card.createPlaybackStream({ format, rate, channels, ...(device !== undefined && { device }) });
+    return card.createPlaybackStream({ format, rate, channels, device });
   } catch (error) {
     const isOfFile =
       isVsndError(error, 'ERR_VSND_INVALID_ARG') && /^(format|rate|channels) /.test(error.message);
@@ -128,7 +126,7 @@ function openStream(card: Card, wav: WavFile, device: number | undefined): Playb
 async function playThrough(
   wav: WavFile,
   stream: PlaybackStream,
-  fast: boolean,
+  paced: boolean,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<void> {
@@ -138,7 +136,7 @@ async function playThrough(
     total: wav.frames / wav.rate,
     fill: stream.latency / (stream.bufferFrames || 1), // 0 before the backend has opened the stream
     latency: (stream.latency / wav.rate) * 1000,
-    underruns: fast ? undefined : stream.underruns,
+    underruns: paced ? stream.underruns : undefined,
     levels: terminal.live ? meter.levelsUpTo(stream.position) : [],
   });
   const show = terminal.live
@@ -157,11 +155,12 @@ async function playThrough(
 
 function announcement(wav: WavFile, card: Card, guest: EmulatedGuest | undefined): string {
   const { devid, backendDomid } = card.info;
-  const length = clockTime(wav.frames / wav.rate);
-  const sink = guest ? guest.sink.description : `the backend in domain ${backendDomid}`;
+  const where = guest
+    ? `${guest.hypervisor.description}, sink ${guest.sink.description}`
+    : `this guest, through the backend in domain ${backendDomid}`;
   return [
-    `playing ${wav.path}: ${describeFormat(wav)}, ${length}`,
-    `on card ${devid} of ${guest ? guest.hypervisor.description : 'this guest'}; sound goes to ${sink}`,
+    `playing ${wav.path}: ${describeFormat(wav)}, ${clockTime(wav.frames / wav.rate)}`,
+    `on card ${devid} of ${where}`,
   ].join('\n');
 }
 
@@ -169,19 +168,18 @@ function summarize(
   wav: WavFile,
   stream: PlaybackStream,
   guest: EmulatedGuest | undefined,
-  fast: boolean,
+  paced: boolean,
 ): string[] {
   const frames = stream.position;
   const part = frames < wav.frames ? `${frames} of ${wav.frames}` : `${frames}`;
   return [
     `played ${part} frames (${clockTime(frames / wav.rate)}) of ${wav.path}: ${describeFormat(wav)}`,
     `positions reported by the backend: ${stream.positionReports}`,
-    `underruns: ${underrunCount(fast ? undefined : stream.underruns)}`,
+    `underruns: ${underrunCount(paced ? stream.underruns : undefined)}`,
     `result: ${guest ? describeResult(guest) : 'played by the backend'}`,
   ];
 }
 
 function describeResult({ sink }: EmulatedGuest): string {
-  if (sink.kind === 'wav') return `${sink.file}`;
-  return sink.kind === 'null' ? 'null clock: nothing was kept' : `played on ${sink.description}`;
+  return sink.kind === 'null' ? 'null clock: nothing was kept' : sink.description;
 }

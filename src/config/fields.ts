@@ -80,8 +80,11 @@ export function narrowLimits(upper: SaidLimits, fields: Fields, path: string): S
     bufferBytes: both(Math.min, upper.bufferBytes, bufferBytes),
   };
   const { channelsMin: min = 1, channelsMax: max = U8_MAX } = limits;
-  if (min > max)
-    throw configError(`${path}/${Field.channelsMax}`, `${max}`, `at least ${min} (channels-min)`);
+  if (min > max) {
+    if (channelsMax === undefined)
+      throw configError(`${path}/${Field.channelsMin}`, `${min}`, `at most ${max} (channels-max)`);
+    throw configError(`${path}/${Field.channelsMax}`, `${channelsMax}`, `at least ${min} (channels-min)`);
+  }
   return limits;
 }
 

@@ -79,7 +79,7 @@ export function checkSpec(
   const format = pcmFormatByName(wanted.format);
   const playable = limits.formats.filter((name) => pcmFormat(name).sampleBytes !== undefined);
   if (format?.sampleBytes === undefined || !playable.includes(format.name)) {
-    throw invalidArg('format', wanted.format, playable.join(', '));
+    throw invalidArg('format', wanted.format, describeFormats(playable));
   }
   return { rate, channels, format: format.name, frameBytes: format.sampleBytes * channels };
 }
@@ -137,7 +137,11 @@ export function queryRanges(spec: PcmSpec, wishes: BufferWishes, limits: StreamL
 export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRanges {
   const formats = a.formats & b.formats;
   if (formats === 0n)
-    throw nothingLeft('format', formatNames(a.formats).join(', '), formatNames(b.formats).join(', '));
+    throw nothingLeft(
+      'format',
+      describeFormats(formatNames(a.formats)),
+      describeFormats(formatNames(b.formats)),
+    );
   const intersect = (name: 'rates' | 'channels' | 'bufferFrames' | 'periodFrames'): Interval => {
     const both = { min: Math.max(a[name].min, b[name].min), max: Math.min(a[name].max, b[name].max) };
     if (both.min > both.max) throw nothingLeft(name, describeInterval(a[name]), describeInterval(b[name]));
@@ -156,7 +160,8 @@ export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRang
 export function chooseParams(spec: PcmSpec, wishes: BufferWishes, offer: HwParamRanges): HwParams {
   const clamp = (value: number, { min, max }: Interval) => Math.min(Math.max(value, min), max);
   const defaultPeriod = Math.ceil((spec.rate * DEFAULT_BUFFER_MS) / 1000 / DEFAULT_PERIODS);
-  const wishedBuffer = wishes.bufferFrames ?? DEFAULT_PERIODS * (wishes.periodFrames ?? defaultPeriod);
+  const leastPeriod = Math.max(wishes.periodFrames ?? defaultPeriod, offer.periodFrames.min);
+  const wishedBuffer = wishes.bufferFrames ?? DEFAULT_PERIODS * leastPeriod;
   const bufferFrames = clamp(wishedBuffer, offer.bufferFrames);
   const wishedPeriod = wishes.periodFrames ?? Math.floor(bufferFrames / DEFAULT_PERIODS);
   const periodFrames = Math.min(clamp(wishedPeriod, offer.periodFrames), bufferFrames);
@@ -179,6 +184,10 @@ function formatMask(formats: readonly PcmFormatName[]): bigint {
 
 function minPeriodFrames(rate: number): number {
   return Math.ceil((rate * MIN_PERIOD_MS) / 1000);
+}
+
+function describeFormats(names: readonly PcmFormatName[]): string {
+  return names.join(', ') || 'none';
 }
 
 function describeInterval({ min, max }: Interval): string {

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import { invalidArg, isVsndError, protocolError } from '../errors.ts';
 import { decodeXsStrings, encodeXsStrings, XsType } from '../wire/xenstore.ts';
 import type { Hypervisor, XenStoreTransport } from '../xen/hypervisor.ts';
@@ -15,7 +16,7 @@ const NO_PAYLOAD = new Uint8Array(1);
 /**
  * A domain's view of XenStore over one connection of its own. Requests are sent at once and answered in any
  * order. A daemon that breaks the protocol ends the connection with ERR_VSND_PROTOCOL, a lost transport with
- * ERR_VSND_XENSTORE (EIO): everything pending rejects with it, and so does everything asked later.
+ * ERR_VSND_XENSTORE (EIO), 5 s without an answer with ERR_VSND_XENSTORE (ETIMEDOUT): everything pending rejects with it, and so does everything asked later.
  */
 export class XenStoreClient extends XenStoreOperations {
   readonly #connection: XenStoreConnection;
@@ -23,15 +24,15 @@ export class XenStoreClient extends XenStoreOperations {
   #nextToken = 1;
 
   /** Opens a connection of the domain's. */
-  static async open(hypervisor: Pick<Hypervisor, 'openXenStore'>): Promise<XenStoreClient> {
-    return new XenStoreClient(await hypervisor.openXenStore());
+  static async open(hypervisor: Pick<Hypervisor, 'openXenStore' | 'clock'>): Promise<XenStoreClient> {
+    return new XenStoreClient(await hypervisor.openXenStore(), hypervisor.clock);
   }
 
   /** Takes the transport over. `firstRequestId` is a u32. */
-  constructor(transport: XenStoreTransport, options?: { firstRequestId?: number }) {
+  constructor(transport: XenStoreTransport, clock: Clock, options?: { firstRequestId?: number }) {
     const watches = new Map<string, WatchQueue>();
     const onEvent = (path: string, token: string): void => watches.get(token)?.add(path);
-    const connection = new XenStoreConnection(transport, onEvent, options);
+    const connection = new XenStoreConnection(transport, clock, onEvent, options);
     super(connection, 0);
     this.#connection = connection;
     this.#watches = watches;

@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '../clock.ts';
 import { isVsndError, protocolError, VsndError } from '../errors.ts';
 import {
   decodeXsStrings,
@@ -7,6 +8,9 @@ import {
   XsType,
 } from '../wire/xenstore.ts';
 import type { XenStoreTransport } from '../xen/hypervisor.ts';
+
+/** How long the daemon may take for one answer, ns. */
+const ANSWER_TIMEOUT = 5e9;
 
 /** What is asked, in words for an error message, and of which path. */
 export interface Purpose {
@@ -23,23 +27,28 @@ interface Pending {
 
 /**
  * Requests and their answers over one transport, any number under way at once. Each request settles exactly
- * once; what breaks the protocol, or the transport, ends the connection and with it all that is pending.
+ * once; what breaks the protocol, a lost transport, and 5 s without an answer end the connection and with it all
+ * that is pending.
  */
 export class XenStoreConnection {
   readonly #transport: XenStoreTransport;
   readonly #decoder = new XsMessageDecoder();
   readonly #pending = new Map<number, Pending>();
   readonly #onEvent: (path: string, token: string) => void;
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
   #nextId: number;
   #end: VsndError | undefined;
 
   /** `onEvent` is called with each watch event; it must not throw. */
   constructor(
     transport: XenStoreTransport,
+    clock: Clock,
     onEvent: (path: string, token: string) => void,
     { firstRequestId = 1 } = {},
   ) {
     this.#transport = transport;
+    this.#clock = clock;
     this.#onEvent = onEvent;
     this.#nextId = firstRequestId >>> 0;
     transport.onData((chunk) => this.#receive(chunk));
@@ -62,10 +71,12 @@ export class XenStoreConnection {
       const requestId = this.#takeId();
       const message = encodeXsMessage({ type, requestId, transactionId, payload });
       this.#pending.set(requestId, { type, purpose, resolve, reject });
+      if (this.#pending.size === 1) this.#watchOldest();
       try {
         this.#transport.send(message);
       } catch (cause) {
         this.#pending.delete(requestId);
+        this.#watchOldest();
         throw refused(purpose, (isVsndError(cause) && cause.errno) || 'EIO', cause);
       }
     });
@@ -110,6 +121,7 @@ export class XenStoreConnection {
       throw protocolError(`XenStore answers a request of type ${request.type} with type ${type}`);
     }
     this.#pending.delete(requestId);
+    this.#watchOldest();
     if (type === XsType.error) {
       request.reject(refused(request.purpose, decodeXsStrings(payload)[0] ?? 'an empty error'));
     } else {
@@ -117,9 +129,18 @@ export class XenStoreConnection {
     }
   }
 
+  /** A daemon that has stopped answering ends the connection: nothing that waits for it must wait for ever. */
+  #watchOldest(): void {
+    this.#timer?.cancel();
+    const [oldest] = this.#pending.values();
+    this.#timer =
+      oldest && this.#clock.after(ANSWER_TIMEOUT, () => this.#fail(refused(oldest.purpose, 'ETIMEDOUT')));
+  }
+
   #fail(error: VsndError): void {
     if (this.#end !== undefined) return;
     this.#end = error;
+    this.#timer?.cancel();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }

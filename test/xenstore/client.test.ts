@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { ManualClock } from '../../src/clock.ts';
 import { VsndError } from '../../src/errors.ts';
 import {
   encodeXsMessage,
@@ -316,11 +317,33 @@ class Daemon implements XenStoreTransport {
 
 describe('over a daemon of any kind', () => {
   let daemon: Daemon;
+  let clock: ManualClock;
   let client: XenStoreClient;
 
   beforeEach(() => {
     daemon = new Daemon();
-    client = new XenStoreClient(daemon, { firstRequestId: 0xfffffffe });
+    clock = new ManualClock();
+    client = new XenStoreClient(daemon, clock, { firstRequestId: 0xfffffffe });
+  });
+
+  test('gives up a daemon that does not answer for 5 s, and has no timer while nothing is asked', async () => {
+    const first = client.read('a');
+    const second = client.read('b');
+    await clock.advanceTime(4.9e9);
+    daemon.emit(answerTo(daemon.requests[0], 'late'));
+    expect(await first).toBe('late');
+    await clock.advanceTime(4.9e9);
+    expect(client.isOpen).toBe(true);
+    const refused = expect(second).rejects.toMatchObject({
+      code: 'ERR_VSND_XENSTORE',
+      errno: 'ETIMEDOUT',
+      path: 'b',
+    });
+    await clock.advanceTime(0.2e9);
+    await refused;
+    expect(client.isOpen).toBe(false);
+    await expect(client.read('c')).rejects.toMatchObject({ errno: 'ETIMEDOUT' });
+    expect(clock.pendingTimers).toBe(0);
   });
 
   test('matches answers of any order with their requests, by ids that wrap', async () => {
@@ -403,7 +426,7 @@ describe('over a daemon of any kind', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 40 })), fc.nat(5), async (chunks, answered) => {
         const daemon = new Daemon();
-        const client = new XenStoreClient(daemon);
+        const client = new XenStoreClient(daemon, new ManualClock());
         let settled = 0;
         const requests = Array.from({ length: 5 }, (_, index) =>
           client.read(`x${index}`).then(

@@ -49,8 +49,7 @@ export class EmulatedDomain implements Hypervisor {
   readonly #state: DomainState;
   readonly #leases = new Map<Lease, () => string[]>();
   #open = true;
-  #holding = true;
-  #openDevices = 0;
+  #holds = 0;
   #keepAlive: NodeJS.Timeout | undefined;
 
   constructor(machine: EmulatedMachine, state: DomainState) {
@@ -72,7 +71,7 @@ export class EmulatedDomain implements Hypervisor {
       faults,
       schedule: (step) => this.machine.schedule(step),
       lease: (connection) =>
-        this.#openDevice(
+        this.#lease(
           () => [
             'XenStore connection',
             ...connection.watches.map(({ path, token }) => `XenStore watch of ${path} (token ${token})`),
@@ -99,13 +98,15 @@ export class EmulatedDomain implements Hypervisor {
   }
 
   ref(): void {
-    this.#holding = true;
-    this.#updateKeepAlive();
+    this.#holds += 1;
+    this.#keepAlive ??= setInterval(() => {}, 2 ** 31 - 1);
   }
 
   unref(): void {
-    this.#holding = false;
-    this.#updateKeepAlive();
+    this.#holds = Math.max(0, this.#holds - 1);
+    if (this.#holds > 0) return;
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = undefined;
   }
 
   async close(): Promise<void> {
@@ -117,6 +118,7 @@ export class EmulatedDomain implements Hypervisor {
   exit(): void {
     this.#open = false;
     this.clock.stop();
+    clearInterval(this.#keepAlive);
     for (const lease of [...this.#leases.keys()].reverse()) void lease.end();
     this.#state.processes.delete(this);
   }
@@ -173,7 +175,7 @@ export class EmulatedDomain implements Hypervisor {
   }
 
   #holdPort(port: PortState): EventPort {
-    const lease = this.#openDevice(
+    const lease = this.#lease(
       () => [`event channel port ${port.port} to domain ${port.remoteDomid}`],
       () => this.#state.ports.close(port),
     );
@@ -201,23 +203,5 @@ export class EmulatedDomain implements Hypervisor {
     });
     this.#leases.set(lease, describe);
     return lease;
-  }
-
-  /** A lease of what brings events, and so holds the Node process. */
-  #openDevice(describe: () => string[], end: () => void): Lease {
-    this.#openDevices += 1;
-    this.#updateKeepAlive();
-    return this.#lease(describe, () => {
-      this.#openDevices -= 1;
-      this.#updateKeepAlive();
-      end();
-    });
-  }
-
-  #updateKeepAlive(): void {
-    const wanted = this.#holding && this.#openDevices > 0;
-    if (wanted === (this.#keepAlive !== undefined)) return;
-    clearInterval(this.#keepAlive);
-    this.#keepAlive = wanted ? setInterval(() => {}, 2 ** 31 - 1) : undefined;
   }
 }

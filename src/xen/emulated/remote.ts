@@ -211,12 +211,14 @@ class Link {
   readonly #leases = new Set<Lease>();
   #nextId = 1;
   #handled = 0;
+  #holds = 0;
   #closed = false;
 
   constructor(port: MessagePort) {
     this.#port = port;
     port.on('message', (message: FromMachine) => this.#receive(message));
     port.on('close', () => this.#fail());
+    port.unref();
   }
 
   call(call: Call): Promise<Result> {
@@ -224,6 +226,7 @@ class Link {
       if (this.#closed) throw new VsndError('ERR_VSND_INVALID_STATE', 'the process in this domain has ended');
       const id = this.#nextId++;
       this.#calls.set(id, { resolve, reject });
+      this.#port.ref();
       this.post({ kind: 'call', id, call });
     });
   }
@@ -257,11 +260,17 @@ class Link {
   }
 
   ref(): void {
+    this.#holds += 1;
     this.#port.ref();
   }
 
   unref(): void {
-    this.#port.unref();
+    this.#holds = Math.max(0, this.#holds - 1);
+    this.#unrefIfIdle();
+  }
+
+  #unrefIfIdle(): void {
+    if (this.#holds === 0 && this.#calls.size === 0) this.#port.unref();
   }
 
   #receive(message: FromMachine): void {
@@ -272,6 +281,7 @@ class Link {
     }
     const call = this.#calls.get(message.id);
     this.#calls.delete(message.id);
+    this.#unrefIfIdle();
     if (message.kind === 'result') call?.resolve(message.result);
     else call?.reject(errorOf(message.error));
   }
