@@ -2,8 +2,9 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { invalidArg, VsndError } from '../errors.ts';
-import { nullDevice, speakerDevice, speakerOpens, wavDevice } from './devices.ts';
+import { nullDevice, wavDevice } from './devices.ts';
 import type { PcmDevice } from './pcm-device.ts';
+import { speakerDevice } from './speaker.ts';
 
 /** Where sound goes in the end. */
 export interface Sink {
@@ -16,7 +17,7 @@ export interface Sink {
 /**
  * Makes the device that a sink's name asks for: 'null', 'speaker', 'wav:FILE'. With none, the speaker where it is
  * installed and opens, else null. Rejects with ERR_VSND_INVALID_ARG for another name, with ERR_VSND_DEVICE for a speaker
- * that is not installed, with ERR_VSND_FILE for a file that cannot be written.
+ * that is not installed or has no device, with ERR_VSND_FILE for a file that cannot be written.
  */
 export async function openSink(name: string | undefined, clock: Clock): Promise<Sink> {
   if (name === undefined) return await defaultSink(clock);
@@ -30,8 +31,7 @@ export async function openSink(name: string | undefined, clock: Clock): Promise<
 
 async function defaultSink(clock: Clock): Promise<Sink> {
   const speaker = await speakerDevice().catch(() => undefined);
-  if (speaker && (await speakerOpens(speaker))) return { kind: 'speaker', device: speaker };
-  return { kind: 'null', device: nullDevice(clock) };
+  return speaker ? { kind: 'speaker', device: speaker } : { kind: 'null', device: nullDevice(clock) };
 }
 
 /** Says before anything plays what would fail at the first OPEN. Leaves no file behind. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { isEmulationRequested } from '../emulation/process-guest.ts';
 import { UsageError } from './arguments.ts';
 import { helpText, version } from './help.ts';
 import { list } from './list.ts';
@@ -30,7 +31,7 @@ async function run(args: string[]): Promise<void> {
   if (command === '--help' || command === '-h') return terminal.say(helpText(undefined));
   if (command === 'help') return terminal.say(helpText(rest[0]));
   if (options.includes('--help') || options.includes('-h')) return terminal.say(helpText(command));
-  if (env['VSND_EMULATE'] === '1') rest.unshift('--emulate');
+  if (isEmulationRequested(env)) rest.unshift('--emulate');
   if (command === 'play') return play(rest, terminal, stopped.signal);
   if (command === 'list') return list(rest, terminal);
   throw new UsageError(`unknown ${command.startsWith('-') ? 'option' : 'command'} '${command}'`);

@@ -26,6 +26,17 @@ interface PlayOptions {
   device: number | undefined;
 }
 
+/** All that takes part. */
+interface Playing {
+  wav: WavFile;
+  card: Card;
+  stream: PlaybackStream;
+  /** The emulated machine, if it is one. */
+  guest: EmulatedGuest | undefined;
+  /** Whether the card keeps time, so that underruns mean something. */
+  paced: boolean;
+}
+
 /**
  * `vsnd play`: plays a WAV file and says how it went. An aborted `signal` stops at once, without an error.
  */
@@ -46,11 +57,11 @@ export async function play(args: string[], terminal: Terminal, signal: AbortSign
     const stream = openStream(card, wav, options.device);
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
 
-    terminal.say(announcement(wav, card, guest));
-    // A speaker keeps its own time.
-    const paced = !options.fast || guest?.sink.kind === 'speaker';
-    await playThrough(wav, stream, paced, terminal, signal);
-    summary = summarize(wav, stream, guest, paced);
+    // A speaker keeps its own time, --fast or not.
+    const playing = { wav, card, stream, guest, paced: !options.fast || guest?.sink.kind === 'speaker' };
+    terminal.say(announcement(playing));
+    await playThrough(playing, terminal, signal);
+    summary = summarize(playing);
   } finally {
     await releases.releaseAll();
   }
@@ -123,13 +134,8 @@ function openStream(card: Card, wav: WavFile, device: number | undefined): Playb
 }
 
 /** Returns when the last frame has been played, or at once when `signal` aborts. */
-async function playThrough(
-  wav: WavFile,
-  stream: PlaybackStream,
-  paced: boolean,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<void> {
+async function playThrough(playing: Playing, terminal: Terminal, signal: AbortSignal): Promise<void> {
+  const { wav, stream, guest, paced } = playing;
   const meter = new LevelMeter(wav);
   const status = (): PlayStatus => ({
     elapsed: stream.position / wav.rate,
@@ -146,14 +152,20 @@ async function playThrough(
   try {
     await pipeline(terminal.live ? [wav.stream(), meter, stream] : [wav.stream(), stream], { signal });
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!signal.aborted) throw withSink(error, guest);
   } finally {
     clearInterval(timer);
     terminal.release();
   }
 }
 
-function announcement(wav: WavFile, card: Card, guest: EmulatedGuest | undefined): string {
+/** On Xen, Dom0 has the reason why its backend refused something; here the sink is the user's own. */
+function withSink(error: unknown, guest: EmulatedGuest | undefined): unknown {
+  if (guest === undefined || !isVsndError(error, 'ERR_VSND_STATUS')) return error;
+  return new VsndError(error.code, `${error.message}; its sink: ${guest.sink.description}`, { cause: error });
+}
+
+function announcement({ wav, card, guest }: Playing): string {
   const { devid, backendDomid } = card.info;
   const where = guest
     ? `${guest.hypervisor.description}, sink ${guest.sink.description}`
@@ -164,12 +176,7 @@ function announcement(wav: WavFile, card: Card, guest: EmulatedGuest | undefined
   ].join('\n');
 }
 
-function summarize(
-  wav: WavFile,
-  stream: PlaybackStream,
-  guest: EmulatedGuest | undefined,
-  paced: boolean,
-): string[] {
+function summarize({ wav, stream, guest, paced }: Playing): string[] {
   const frames = stream.position;
   const part = frames < wav.frames ? `${frames} of ${wav.frames}` : `${frames}`;
   return [

@@ -1,0 +1,359 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PlaybackPosition, type Span, spans } from '../../src/pcm/position.ts';
+import { expectCode, thrownBy, u64 } from '../wire/support.ts';
+
+/** The octets of the buffer that the spans name, in their order. */
+const octetsOf = (where: readonly Span[]): number[] =>
+  where.flatMap(({ offset, length }) => Array.from({ length }, (_, index) => offset + index));
+
+/** Where `length` octets from `position` lie, one by one. */
+const octetsFrom = (position: number, length: number, size: number): number[] =>
+  Array.from({ length }, (_, index) => (position + index) % size);
+
+describe('spans', () => {
+  it('cover exactly the octets asked for, in order, for every small buffer', () => {
+    for (let size = 1; size <= 9; size++) {
+      for (let position = 0; position <= 2 * size; position++) {
+        for (let length = 0; length <= size; length++) {
+          const where = spans(position, length, size);
+          expect(octetsOf(where)).toEqual(octetsFrom(position, length, size));
+          expect(where.length).toBeLessThanOrEqual(2);
+          expect(where.every((span) => span.length > 0)).toBe(true);
+        }
+      }
+    }
+  });
+
+  it('are one where nothing wraps, two where it does, and none of nothing', () => {
+    expect(spans(24, 8, 32)).toEqual([{ offset: 24, length: 8 }]);
+    expect(spans(24, 9, 32)).toEqual([
+      { offset: 24, length: 8 },
+      { offset: 0, length: 1 },
+    ]);
+    expect(spans(32, 32, 32)).toEqual([{ offset: 0, length: 32 }]);
+    expect(spans(31, 32, 32)).toEqual([
+      { offset: 31, length: 1 },
+      { offset: 0, length: 31 },
+    ]);
+    expect(spans(7, 0, 32)).toEqual([]);
+  });
+
+  it('stay in the buffer and lose nothing, wherever the position is', () => {
+    const cases = fc
+      .integer({ min: 1, max: 2 ** 32 - 1 })
+      .chain((size) =>
+        fc.tuple(
+          fc.oneof(fc.integer({ min: 0, max: 2 ** 40 }), fc.maxSafeInteger().map(Math.abs)),
+          fc.integer({ min: 1, max: size }),
+          fc.constant(size),
+        ),
+      );
+    fc.assert(
+      fc.property(cases, ([position, length, size]) => {
+        const where = spans(position, length, size);
+        expect(where[0]?.offset).toBe(Number(BigInt(position) % BigInt(size)));
+        expect(where[1]?.offset ?? 0).toBe(0);
+        expect(where.reduce((sum, span) => sum + span.length, 0)).toBe(length);
+        for (const span of where) expect(span.offset + span.length).toBeLessThanOrEqual(size);
+      }),
+    );
+  });
+});
+
+/** Buffers of all shapes: frames of odd sizes, few frames, many. */
+const shape = fc.record({
+  frameBytes: fc.constantFrom(1, 2, 3, 4, 6, 8, 24),
+  frames: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 100 })),
+});
+
+type Action =
+  | { kind: 'enqueue' | 'acknowledge' | 'play'; share: number }
+  /** How many plays ago the reported position was true; `past` it by that much where all has been played. */
+  | { kind: 'report'; age: number; past: bigint };
+
+/** Also all and nothing. */
+const share = fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }));
+const past = fc.oneof(fc.constantFrom(0n, 1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n), u64);
+const action: fc.Arbitrary<Action> = fc.oneof(
+  fc.record({ kind: fc.constantFrom('enqueue', 'acknowledge', 'play'), share }),
+  fc.record({ kind: fc.constant('report'), age: fc.constantFrom(0, 0, 0, 1, 2, 5), past }),
+);
+
+/** A backend that plays octet by octet what is in the buffer, and is checked whenever the buffer changes. */
+class Model {
+  readonly position: PlaybackPosition;
+  readonly frameBytes: number;
+  /** For each octet of the buffer, which one of the stream it holds. */
+  readonly buffer: (number | undefined)[];
+  readonly truths = [0];
+  queued = 0;
+  acknowledged = 0;
+  reported = 0;
+
+  constructor(frames: number, frameBytes: number) {
+    this.frameBytes = frameBytes;
+    this.position = new PlaybackPosition(frames * frameBytes, frameBytes);
+    this.buffer = new Array(frames * frameBytes).fill(undefined);
+  }
+
+  get played(): number {
+    return this.truths.at(-1) ?? 0;
+  }
+
+  carryOut(action: Action): void {
+    switch (action.kind) {
+      case 'enqueue':
+        return this.enqueue(
+          Math.round((action.share * this.position.room) / this.frameBytes) * this.frameBytes,
+        );
+      case 'acknowledge':
+        return this.acknowledge(Math.round(action.share * this.buffer.length));
+      case 'play':
+        this.truths.push(this.played + Math.round(action.share * (this.queued - this.played)));
+        return;
+      case 'report': {
+        const truth = this.truths.at(-1 - action.age) ?? 0;
+        return this.report(BigInt(truth) + (truth === this.queued ? action.past : 0n));
+      }
+    }
+  }
+
+  enqueue(length: number): void {
+    const octets = octetsOf(this.position.enqueue(length));
+    expect(octets).toHaveLength(length);
+    for (const octet of octets) {
+      const old = this.buffer[octet];
+      expect(old === undefined || old < this.played, `octet ${octet} holds ${old}, not played`).toBe(true);
+      expect(octet).toBe(this.queued % this.buffer.length);
+      this.buffer[octet] = this.queued++;
+    }
+  }
+
+  acknowledge(length: number): void {
+    this.position.acknowledge(length);
+    this.acknowledged = Math.min(this.queued, this.acknowledged + length);
+  }
+
+  report(position: bigint): void {
+    const before = this.reported;
+    if (position > BigInt(before)) this.reported = Math.min(Number(position), this.queued);
+    expect(this.position.report(position)).toBe(this.reported - before);
+  }
+
+  check(): void {
+    const { position, frameBytes, buffer } = this;
+    expect(position).toMatchObject({
+      queued: this.queued,
+      applPtr: this.acknowledged,
+      hwPtr: this.reported,
+      isEmpty: this.reported === this.queued,
+    });
+    const free = buffer.length - (this.queued - this.reported);
+    expect(position.room % frameBytes).toBe(0);
+    expect(free - position.room).toBeGreaterThanOrEqual(0);
+    expect(free - position.room).toBeLessThan(frameBytes);
+  }
+}
+
+describe('a playback position', () => {
+  it('starts empty, with the whole buffer as room', () => {
+    expect(new PlaybackPosition(4096, 4)).toMatchObject({
+      bufferBytes: 4096,
+      queued: 0,
+      applPtr: 0,
+      hwPtr: 0,
+      room: 4096,
+      isEmpty: true,
+    });
+  });
+
+  it.each([
+    [0, 4],
+    [2, 4],
+    [4097, 4],
+    [7, 6],
+    [Number.NaN, 4],
+    [-4, 4],
+  ])('cannot be one of %d octets for frames of %d', (bufferBytes, frameBytes) => {
+    const error = thrownBy(() => new PlaybackPosition(bufferBytes, frameBytes));
+    expect(error).toMatchObject({
+      code: 'ERR_VSND_INVALID_STATE',
+      message: `a buffer of ${bufferBytes} octets for frames of ${frameBytes}`,
+    });
+  });
+
+  it('never lets octets in that would overwrite what has not been played, whatever is reported when', () => {
+    fc.assert(
+      fc.property(
+        shape,
+        fc.array(action, { maxLength: 60, size: 'max' }),
+        ({ frames, frameBytes }, actions) => {
+          const model = new Model(frames, frameBytes);
+          for (const step of actions) {
+            model.carryOut(step);
+            model.check();
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('takes any number for a position: it only grows, and never past what was put in', () => {
+    const hostile = fc.oneof(
+      u64,
+      fc.constantFrom(0n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n),
+      fc.bigInt({ min: 0n, max: 200n }),
+    );
+    fc.assert(
+      fc.property(
+        shape,
+        fc.array(fc.tuple(share, hostile), { maxLength: 40 }),
+        ({ frames, frameBytes }, sequence) => {
+          const model = new Model(frames, frameBytes);
+          for (const [part, position] of sequence) {
+            model.truths.push(model.reported); // what this backend says is all that we know
+            model.carryOut({ kind: 'enqueue', share: part });
+            model.report(position);
+            model.check();
+          }
+        },
+      ),
+    );
+  });
+
+  it('refuses more than its room, parts of frames, and what is no number', () => {
+    const position = new PlaybackPosition(24, 6);
+    for (const length of [30, 25, 5, 1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expectCode(() => position.enqueue(length), 'ERR_VSND_INVALID_STATE');
+      expect(position.queued).toBe(0);
+    }
+    position.enqueue(18);
+    expect(thrownBy(() => position.enqueue(12))).toMatchObject({ message: '12 octets into a room of 6' });
+    expect(position.enqueue(6)).toEqual([{ offset: 18, length: 6 }]);
+    expect(position.room).toBe(0);
+    expect(position.enqueue(0)).toEqual([]);
+  });
+
+  it('wraps into the room that a report has made', () => {
+    const position = new PlaybackPosition(24, 4);
+    position.enqueue(24);
+    expect(position.report(8n)).toBe(8);
+    expect(position.enqueue(8)).toEqual([{ offset: 0, length: 8 }]);
+    position.report(28n);
+    expect(position.enqueue(20)).toEqual([
+      { offset: 8, length: 16 },
+      { offset: 0, length: 4 },
+    ]);
+  });
+
+  it('moves nothing for a late or a doubled report, and all at once for a merged one', () => {
+    const position = new PlaybackPosition(64, 4);
+    position.enqueue(64);
+    expect([16n, 16n, 8n, 0n, 48n, 32n, 48n].map((at) => position.report(at))).toEqual([
+      16, 0, 0, 0, 32, 0, 0,
+    ]);
+    expect(position.hwPtr).toBe(48);
+  });
+
+  it('counts a report past what was written as all of it, and one after that from there', () => {
+    const position = new PlaybackPosition(64, 4);
+    position.enqueue(32);
+    expect(position.report(36n)).toBe(32);
+    expect(position.isEmpty).toBe(true);
+    position.enqueue(32);
+    expect(position.hwPtr).toBe(32);
+    expect(position.report(2n ** 64n - 1n)).toBe(32);
+    expect(position.hwPtr).toBe(64);
+  });
+
+  it('gives no room for a part of a frame: a position inside one counts as the last whole one', () => {
+    const position = new PlaybackPosition(24, 6);
+    position.enqueue(24);
+    expect([5n, 6n, 11n, 17n].map((at) => [position.report(at), position.room])).toEqual([
+      [5, 0],
+      [1, 6],
+      [5, 6],
+      [6, 12],
+    ]);
+    expect(position.isEmpty).toBe(false);
+    position.report(23n);
+    expect([position.isEmpty, position.room]).toEqual([false, 18]);
+    position.report(24n);
+    expect([position.isEmpty, position.room]).toEqual([true, 24]);
+  });
+
+  it('counts exactly up to 2^53 octets, which no stream lives to see', () => {
+    const position = new PlaybackPosition(2 ** 52, 4);
+    position.enqueue(2 ** 52);
+    expect(position.report(2n ** 52n)).toBe(2 ** 52);
+    position.enqueue(2 ** 52 - 4);
+    expect(position.queued).toBe(2 ** 53 - 4);
+    expect(position.report(2n ** 53n - 5n)).toBe(2 ** 52 - 5);
+    expect(position.isEmpty).toBe(false);
+    expect(position.report(2n ** 53n + 1n)).toBe(1);
+    expect(position.isEmpty).toBe(true);
+  });
+
+  it('acknowledges no more than was put in', () => {
+    const position = new PlaybackPosition(64, 4);
+    position.acknowledge(8);
+    expect(position.applPtr).toBe(0);
+    position.enqueue(16);
+    position.acknowledge(12);
+    expect(position.applPtr).toBe(12);
+    position.acknowledge(8);
+    expect(position.applPtr).toBe(16);
+  });
+});
+
+describe('the rest of the last period', () => {
+  it('is what lies between the last octet and the next multiple of the period, as far as there is room', () => {
+    const cases = fc.record({
+      shape,
+      periodFrames: fc.integer({ min: 1, max: 120 }),
+      sequence: fc.array(fc.tuple(share, share), { minLength: 1, maxLength: 12 }),
+    });
+    fc.assert(
+      fc.property(cases, ({ shape: { frames, frameBytes }, periodFrames, sequence }) => {
+        const size = frames * frameBytes;
+        const period = periodFrames * frameBytes;
+        const position = new PlaybackPosition(size, frameBytes);
+        for (const [enqueued, reported] of sequence) {
+          position.enqueue(Math.floor((enqueued * position.room) / frameBytes) * frameBytes);
+          position.report(BigInt(Math.floor(reported * position.queued)));
+          const end = Math.ceil(position.queued / period) * period;
+          const length = Math.min(end - position.queued, position.room);
+          const before = position.queued;
+          expect(octetsOf(position.restOfPeriod(period))).toEqual(octetsFrom(before, length, size));
+          expect(position.queued).toBe(before);
+        }
+      }),
+    );
+  });
+
+  it('is nothing at the end of a period, and all but a frame after its first frame', () => {
+    const position = new PlaybackPosition(40, 4);
+    expect(position.restOfPeriod(16)).toEqual([]);
+    position.enqueue(16);
+    expect(position.restOfPeriod(16)).toEqual([]);
+    position.enqueue(4);
+    expect(position.restOfPeriod(16)).toEqual([{ offset: 20, length: 12 }]);
+  });
+
+  it('wraps, and ends where unplayed octets begin', () => {
+    const position = new PlaybackPosition(40, 4);
+    position.enqueue(36);
+    position.report(4n);
+    expect(position.restOfPeriod(16)).toEqual([
+      { offset: 36, length: 4 },
+      { offset: 0, length: 4 },
+    ]);
+    position.report(36n);
+    expect(position.restOfPeriod(16)).toEqual([
+      { offset: 36, length: 4 },
+      { offset: 0, length: 8 },
+    ]);
+  });
+});
