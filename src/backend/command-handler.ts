@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/card.ts';
-import { intersectRanges, rangesOf } from '../pcm/hw-params.ts';
+import { formatNames, intersectRanges, rangesOf } from '../pcm/hw-params.ts';
 import { pcmFormatByCode } from '../wire/pcm-format.ts';
 import type { HwParamRanges, OpenRequest, ReceivedRequest, SndifResponse } from '../wire/sndif.ts';
 import type { GrantMapper } from '../xen/hypervisor.ts';
@@ -123,7 +123,12 @@ export class CommandHandler {
   #query(asked: HwParamRanges): HwParamRanges {
     const { config, device } = this.#options;
     const formats = config.formats.filter((name) => device.formats.includes(name));
-    return intersectRanges(asked, rangesOf({ ...config, formats }));
+    const offer = intersectRanges(asked, rangesOf({ ...config, formats }));
+    // The formats and channels that are left bound the frames that fit into the buffer.
+    return intersectRanges(
+      offer,
+      rangesOf({ ...config, channels: offer.channels, formats: formatNames(offer.formats) }),
+    );
   }
 
   #requireOpen(): OpenStream {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createRequire } from 'node:module';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { VsndError } from '../errors.ts';
@@ -29,7 +30,7 @@ const FORMATS: Partial<Record<PcmFormatName, { bitDepth: number; signed: boolean
 
 /** Opens the sound device and plays one silent frame of 16-bit stereo. */
 const PROBE = `
-  const { default: Speaker } = await import(process.argv[1]);
+  const Speaker = require(process.argv[1]);
   const speaker = new Speaker({ channels: 2, bitDepth: 16, sampleRate: 48000 });
   speaker.on('error', () => process.exit(1));
   speaker.write(Buffer.alloc(4), () => process.exit(0));
@@ -41,8 +42,9 @@ const PROBE = `
  * Rejects with ERR_VSND_DEVICE where `speaker` is not installed, cannot be loaded, or finds no sound device.
  */
 export async function speakerDevice(): Promise<PcmDevice> {
-  const Speaker = await loadSpeaker();
-  await probe();
+  const path = findSpeaker();
+  await probe(path);
+  const Speaker = require(path) as SpeakerConstructor;
   return {
     description: 'speaker: the sound card of this machine',
     formats: Object.keys(FORMATS) as PcmFormatName[],
@@ -53,31 +55,27 @@ export async function speakerDevice(): Promise<PcmDevice> {
   };
 }
 
-async function loadSpeaker(): Promise<SpeakerConstructor> {
-  const name = 'speaker'; // an optional peer dependency: its types must not be needed to compile
+/** An optional peer dependency, without types: found at run time only. */
+const require = createRequire(import.meta.url);
+
+function findSpeaker(): string {
   try {
-    const { default: Speaker } = (await import(name)) as { default: SpeakerConstructor };
-    return Speaker;
+    return require.resolve('speaker');
   } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
-    const reason = isMissing ? 'it is not installed' : `it cannot be loaded (${(cause as Error).message})`;
     throw deviceError(
-      `the sink 'speaker' needs the npm package speaker; ${reason}: npm install speaker (on Debian after: apt install g++ make python3 libasound2-dev)`,
+      "the sink 'speaker' needs the npm package speaker, which is not installed: npm install speaker (on Debian after: apt install g++ make python3 libasound2-dev)",
       cause,
     );
   }
 }
 
-/** In a process of its own: where there is no sound device, `speaker` ends the process with a failed assertion. */
-async function probe(): Promise<void> {
-  const url = import.meta.resolve('speaker');
+/** In a process of its own: without a sound device, loading `speaker` is enough for a failed assertion to end the process. */
+async function probe(path: string): Promise<void> {
   try {
-    await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', PROBE, url], {
-      timeout: 10_000,
-    });
+    await promisify(execFile)(process.execPath, ['--eval', PROBE, path], { timeout: 10_000 });
   } catch (cause) {
     throw deviceError(
-      'the speaker cannot be opened: this machine has no sound device that takes 48 kHz stereo',
+      'the speaker cannot be opened: speaker cannot be loaded, or this machine has no sound device that takes 48 kHz stereo',
       cause,
     );
   }
