@@ -103,31 +103,31 @@ class Model {
 
   carryOut(action: Action): void {
     switch (action.kind) {
-      case 'enqueue':
-        return this.enqueue(
-          Math.round((action.share * this.position.room) / this.frameBytes) * this.frameBytes,
-        );
+      case 'enqueue': {
+        const frames = Math.round((action.share * this.position.room) / this.frameBytes);
+        this.enqueue(frames * this.frameBytes);
+        break;
+      }
       case 'acknowledge':
-        return this.acknowledge(Math.round(action.share * this.buffer.length));
+        this.acknowledge(Math.round(action.share * this.buffer.length));
+        break;
       case 'play':
         this.truths.push(this.played + Math.round(action.share * (this.queued - this.played)));
-        return;
+        break;
       case 'report': {
         const truth = this.truths.at(-1 - action.age) ?? 0;
-        return this.report(BigInt(truth) + (truth === this.queued ? action.past : 0n));
+        this.report(BigInt(truth) + (truth === this.queued ? action.past : 0n));
+        break;
       }
     }
   }
 
   enqueue(length: number): void {
     const octets = octetsOf(this.position.enqueue(length));
-    expect(octets).toHaveLength(length);
-    for (const octet of octets) {
-      const old = this.buffer[octet];
-      expect(old === undefined || old < this.played, `octet ${octet} holds ${old}, not played`).toBe(true);
-      expect(octet).toBe(this.queued % this.buffer.length);
-      this.buffer[octet] = this.queued++;
-    }
+    expect(octets).toEqual(octetsFrom(this.queued, length, this.buffer.length));
+    const overwritten = octets.filter((octet) => (this.buffer[octet] ?? -1) >= this.played);
+    expect(overwritten, 'octets that have not been played').toEqual([]);
+    for (const octet of octets) this.buffer[octet] = this.queued++;
   }
 
   acknowledge(length: number): void {

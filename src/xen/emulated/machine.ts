@@ -10,7 +10,7 @@
  *   Faults                 what a test lets go wrong
  * toolstack.ts             what xl does; remote.ts: a domain that is used from another thread
  * ```
- * LIMITS.md says what is not emulated.
+ * docs/emulation.md says what is not emulated.
  */
 
 import { type Clock, ManualClock, RealClock } from '../../clock.ts';

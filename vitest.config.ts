@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 30_000,
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+      thresholds: {
+        'src/wire/**': { branches: 95 },
+        'src/xenbus/**': { branches: 95 },
+        'src/pcm/**': { branches: 95 },
+      },
+    },
+  },
+});
