@@ -41,6 +41,8 @@ export interface VsndErrorDetails {
   path?: string;
   /** The process that owns the card. */
   pid?: number;
+  /** The option or argument that was misused. */
+  option?: string;
   cause?: unknown;
 }
 
@@ -51,6 +53,7 @@ export class VsndError extends Error {
   declare readonly status?: number;
   declare readonly path?: string;
   declare readonly pid?: number;
+  declare readonly option?: string;
 
   constructor(code: VsndErrorCode, message: string, details: VsndErrorDetails = {}) {
     const { cause, ...fields } = details;
@@ -63,7 +66,8 @@ export class VsndError extends Error {
 
 /** Caller misuse: names the option, the value given and what is allowed. */
 export function invalidArg(name: string, value: unknown, allowed: string): VsndError {
-  return new VsndError('ERR_VSND_INVALID_ARG', `${name} is ${describe(value)}; allowed: ${allowed}`);
+  const message = `${name} is ${describe(value)}; allowed: ${allowed}`;
+  return new VsndError('ERR_VSND_INVALID_ARG', message, { option: name });
 }
 
 /** The peer wrote something that the protocol does not allow. */

@@ -41,8 +41,10 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   pause(): void {
-    this.#playDue();
+    this.#playOrFail();
     this.#halt();
+    // Its timer was late: the run that begins at RESUME would never say that there is nothing left.
+    if (this.#feed.available === 0) this.#feed.dry();
   }
 
   resume(): void {
@@ -95,17 +97,21 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   #wake(): void {
+    this.#playOrFail();
+    if (!this.#running) return; // it failed, or was closed by who heard of the position
+    this.#arm();
+    if (this.#timer !== undefined) return;
+    this.#feed.dry();
+    this.#drained?.();
+  }
+
+  #playOrFail(): void {
     try {
       this.#playDue();
     } catch (error) {
       this.#halt();
       this.#feed.failed(error as Error);
-      return;
     }
-    this.#arm();
-    if (this.#timer !== undefined) return;
-    this.#feed.dry();
-    this.#drained?.();
   }
 
   /** Plays what the time since the run began has brought. */

@@ -24,7 +24,8 @@ export function wavDevice(path: string, clock: Clock): PcmDevice {
     description: `WAV file ${path}`,
     formats: WAV_FORMATS,
     openPlayback: async (params, feed) => {
-      const file = new WavWriter(numbered(path, ++takes), params);
+      const file = new WavWriter(numbered(path, takes + 1), params);
+      takes += 1;
       return new ClockedVoice(params, feed, clock, file);
     },
   };

@@ -1,7 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { fileError } from '../wav/file-error.ts';
 import { nullDevice, wavDevice } from './devices.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import { speakerDevice } from './speaker.ts';
@@ -36,12 +37,13 @@ async function defaultSink(clock: Clock): Promise<Sink> {
 
 /** Says before anything plays what would fail at the first OPEN. Leaves no file behind. */
 function checkWritable(file: string): void {
-  const existing = statSync(file, { throwIfNoEntry: false });
   try {
-    if (existing?.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' });
+    const existing = statSync(file, { throwIfNoEntry: false });
+    if (existing?.isDirectory()) {
+      throw new VsndError('ERR_VSND_FILE', `cannot write ${file}: it is a directory`, { errno: 'EISDIR' });
+    }
     accessSync(existing ? file : dirname(file), constants.W_OK);
-  } catch (cause) {
-    const { code = 'EIO' } = cause as NodeJS.ErrnoException;
-    throw new VsndError('ERR_VSND_FILE', `cannot write ${file}: ${code}`, { errno: code, cause });
+  } catch (error) {
+    throw isVsndError(error) ? error : fileError(`cannot write ${file}`, error);
   }
 }

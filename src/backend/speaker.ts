@@ -33,7 +33,7 @@ const PROBE = `
   const Speaker = require(process.argv[1]);
   const speaker = new Speaker({ channels: 2, bitDepth: 16, sampleRate: 48000 });
   speaker.on('error', () => process.exit(1));
-  speaker.write(Buffer.alloc(4), () => process.exit(0));
+  speaker.write(Buffer.alloc(4), (error) => process.exit(error ? 1 : 0));
 `;
 
 /**

@@ -16,6 +16,8 @@ export class WritableVoice implements PlaybackVoice {
   readonly #pieceBytes: number;
   #running = false;
   #writing = false;
+  /** Counts the STOPs: a piece that was under way at one of them is not counted when its callback returns. */
+  #run = 0;
   #closed = false;
   #drained: (() => void) | undefined;
 
@@ -51,6 +53,7 @@ export class WritableVoice implements PlaybackVoice {
   }
 
   stop(): void {
+    this.#run += 1;
     this.#halt();
   }
 
@@ -87,10 +90,11 @@ export class WritableVoice implements PlaybackVoice {
       return;
     }
     this.#writing = true;
+    const run = this.#run;
     this.#writable.write(this.#convert(octets), (error) => {
       this.#writing = false;
       if (error) return;
-      this.#feed.played(octets.length);
+      if (run === this.#run) this.#feed.played(octets.length);
       this.#writeNext();
     });
   }

@@ -125,9 +125,7 @@ function openStream(card: Card, wav: WavFile, device: number | undefined): Playb
   try {
     return card.createPlaybackStream({ format, rate, channels, device });
   } catch (error) {
-    const isOfFile =
-      isVsndError(error, 'ERR_VSND_INVALID_ARG') && /^(format|rate|channels) /.test(error.message);
-    if (!isOfFile) throw error;
+    if (!isVsndError(error) || !['format', 'rate', 'channels'].includes(error.option ?? '')) throw error;
     const message = `${wav.path} (${describeFormat(wav)}) does not fit this card: ${error.message}`;
     throw new VsndError(error.code, message, { cause: error });
   }

@@ -18,10 +18,10 @@ const NOT_LANDED = 0xff;
 /** XENSND_IN_RING_REF, in u32 by both roles alike. */
 const slot = (index: number): number => EVENTS + (index % EVENT_RING_SIZE) * EVENT_SIZE;
 
-/** 63 does not divide 2^32: behind the wrap, the first four indexes share their slots with the four before it. */
+/** 63 does not divide 2^32: the first four indexes behind the wrap have the slots of the four before it. */
 const SHARED_AT_WRAP = 2 ** 32 % EVENT_RING_SIZE;
 
-/** Events that may wait unread when `index` is written: one more, and its slot still holds the oldest of them. */
+/** Events that may wait when `index` is written: with one more, its slot would still hold an unread one. */
 const capacity = (index: number): number => (index < SHARED_AT_WRAP ? SHARED_AT_WRAP : EVENT_RING_SIZE);
 
 const distance = (to: number, from: number): number => (to - from) >>> 0;

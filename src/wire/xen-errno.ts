@@ -1,6 +1,6 @@
 /**
- * The errno values of xen/errno.h by name, those that the header keeps to the hypervisor included, and EPIPE, EBADFD
- * and ESTRPIPE, which it lacks: a Linux backend passes on what its sound library returns.
+ * The errno values of xen/errno.h by name, those that the header keeps to the hypervisor included, and EPIPE,
+ * EBADFD and ESTRPIPE, which it lacks: a Linux backend passes on what its sound library returns.
  */
 export const XenErrno = {
   EPERM: 1,

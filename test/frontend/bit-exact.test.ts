@@ -1,4 +1,5 @@
-import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openCard } from '../../src/open-card.ts';
@@ -12,6 +13,8 @@ interface Play {
   format: PcmFormatName;
   frames: number;
   chunkBytes: number;
+  /** 1: each chunk waits for the one before it; more: they are merged on their way. */
+  highWaterMark?: number | undefined;
   bufferFrames?: number | undefined;
   periodFrames?: number | undefined;
   startThresholdFrames?: number | undefined;
@@ -24,9 +27,10 @@ async function expectExact(play: Play, queueMode: TestGuestOptions['queueMode'])
   const card = await openCard({ hypervisor: guest.hypervisor });
   const out = card.createPlaybackStream(options);
   const source = pattern(frames * out.frameBytes);
-  for (let at = 0; at < source.length; at += chunkBytes) out.write(source.subarray(at, at + chunkBytes));
-  out.end();
-  await playUntil(guest, once(out, 'finish'));
+  const chunks = Array.from({ length: Math.ceil(source.length / chunkBytes) }, (_, n) =>
+    source.subarray(n * chunkBytes, (n + 1) * chunkBytes),
+  );
+  await playUntil(guest, pipeline(Readable.from(chunks), out));
   const heard = Buffer.from(guest.device.heard());
   expect(heard.length).toBe(source.length);
   expect(heard.equals(source)).toBe(true);
@@ -65,6 +69,7 @@ describe.each(['copy', 'direct'] as const)(
           rate: fc.constantFrom(8000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000),
           frames: fc.integer({ min: 1, max: 3000 }),
           chunkBytes: fc.integer({ min: 1, max: 9000 }),
+          highWaterMark: fc.constantFrom(1, 1000, 100_000),
           buffer: fc.double({ min: 0, max: 1, noNaN: true }),
           period: fc.double({ min: 0, max: 1, noNaN: true }),
           startThresholdFrames: fc.option(fc.integer({ min: 1, max: 2000 }), { nil: undefined }),

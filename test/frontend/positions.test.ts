@@ -181,6 +181,22 @@ describe('the requests of a stream', () => {
       expect(out.bufferFrames).toBe(1000);
     }));
 
+  test('the rest of the last period is silence in the buffer, and no WRITE announces it', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      const out = card.createPlaybackStream({ ...FORMAT, channels: 1, format: 'u8' });
+      out.write(Buffer.alloc(1000, 7));
+      await machine.settle();
+      backend.sendPosition(1000);
+      await machine.settle();
+      out.end(Buffer.alloc(150, 8));
+      await machine.settle();
+      const buffer = [Buffer.alloc(150, 8), Buffer.alloc(50, 0x80), Buffer.alloc(800, 7)];
+      expect(backend.readBuffer(0, 1000).equals(Buffer.concat(buffer))).toBe(true);
+      expect(Buffer.concat(backend.written)).toHaveLength(1150);
+      backend.sendPosition(1150);
+      await once(out, 'close');
+    }));
+
   test('destroy() of a playing stream: STOP, CLOSE', () =>
     withRawBackend(async (setup) => {
       const out = await startPlaying(setup);

@@ -103,6 +103,13 @@ export class RawBackend {
     this.#ringPort?.notify();
   }
 
+  /** What stands in the shared buffer now. */
+  readBuffer(offset: number, length: number): Buffer {
+    const octets = Buffer.alloc(length);
+    this.#buffer?.copyOut(offset, octets);
+    return octets;
+  }
+
   /** Lets go of everything. */
   async close(): Promise<void> {
     for (const port of this.#ports) await port.unbind();
