@@ -1,8 +1,9 @@
 /*
- * Prints, as JSON, what Xen's own headers make of the protocol: every byte and every number here comes from their
- * structures and macros. The tests hold src/wire against it. Built and run by regenerate.sh.
+ * Prints, as JSON, what Xen's own headers make of the protocol: every byte and every number here comes from
+ * their structures and macros. The tests hold src/wire against it. Built and run by regenerate.sh.
  *
- * Octets are hexadecimal; pages come without the zeros behind their last octet; u64 values are decimal strings.
+ * Octets are hexadecimal; pages come without the zeros behind their last octet; u64 values are decimal
+ * strings.
  */
 #include <assert.h>
 #include <errno.h>
@@ -607,7 +608,9 @@ static void step(const char *operation, int value)
 
 static bool possible(char operation)
 {
-    return operation == 'q' ? !RING_FULL(&front) : operation == 's' ? back.rsp_prod_pvt != back.req_cons : true;
+    return operation == 'q'   ? !RING_FULL(&front)
+           : operation == 's' ? back.rsp_prod_pvt != back.req_cons
+                              : true;
 }
 
 static void perform(char operation)
@@ -730,11 +733,13 @@ static void random_script(const char *name, RING_IDX start, uint32_t state, int 
     end_script();
 }
 
-/* What the overflow macros say of a producer index `ahead` of the consumer: [start, ahead, requests, responses]. */
+/* What the overflow macros say of an index `ahead` of its consumer: [start, ahead, requests, responses]. */
 static void overflows(void)
 {
     static const RING_IDX starts[] = { 0, 1, 0x7ffffff0, 0xfffffff0, 0xffffffff };
-    static const RING_IDX distances[] = { 0, 1, 31, 32, 33, 64, 0x7fffffff, 0x80000000, 0xffffffe0, 0xffffffff };
+    static const RING_IDX distances[] = {
+        0, 1, 31, 32, 33, 64, 0x7fffffff, 0x80000000, 0xffffffe0, 0xffffffff,
+    };
 
     key("overflows");
     open_with('[');
@@ -756,7 +761,8 @@ static void rings(void)
     begin("rings");
     script("one request, one response", 0, "qQG gGsSTtT");
     script("a batch is one notification", 0, "5qQ 5gG 5sS 5tT 3qQ");
-    script("no notification before the other end asks again", 0, "qQ qQ 2g qQ gG qQ gG s S s S 2t s S 2t T s");
+    script("no notification before the other end asks again", 0,
+           "qQ qQ 2g qQ gG qQ gG s S s S 2t s S 2t T s");
     script("rearmed with work to do", 0, "qQ G g G qQ G gG sS T t T sS T tT");
     script("a full ring", 0, "32qQ 32gG 32sS 32tT 32qQ");
     script("publishing nothing", 7, "Q S qQ Q g S sS S t Q S");
@@ -806,7 +812,8 @@ static void event_script(const char *name, uint32_t start, const char *program)
 static void event_pages(void)
 {
     static const uint32_t indexes[] = {
-        0, 1, 62, 63, 64, 125, 126, 0x7fffffff, 0x80000000, 0xffffffbf, 0xfffffffc, 0xfffffffd, 0xfffffffe, 0xffffffff,
+        0, 1, 62, 63, 64, 125, 126, 0x7fffffff, 0x80000000, 0xffffffbf,
+        0xfffffffc, 0xfffffffd, 0xfffffffe, 0xffffffff,
     };
     static uint8_t bytes[XENSND_EVENT_PAGE_SIZE];
 

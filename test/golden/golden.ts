@@ -103,7 +103,7 @@ export interface GoldenDirectory {
   readonly pages: readonly { readonly next: number; readonly bytes: string }[];
 }
 
-/** Operation, argument or result, then behind it: req_prod, req_event, rsp_prod, rsp_event, RING_FREE_REQUESTS. */
+/** Operation, argument or result; then the four indexes behind it, and RING_FREE_REQUESTS. */
 export type GoldenRingStep = readonly [
   operation: `front.${'put' | 'publish' | 'take' | 'rearm'}` | `back.${'put' | 'publish' | 'take' | 'rearm'}`,
   value: number,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the golden JSON that Xen's own headers give; with --check, compares it with the committed golden.json.
+# Prints the golden JSON that Xen's own headers give; with --check, compares it with the one committed.
 #
 #   test/golden/regenerate.sh > golden.json.new && mv golden.json.new test/golden/golden.json
 set -eu
@@ -17,13 +17,14 @@ case "${1-}" in
   *) fail "unknown argument '$1'; usage: regenerate.sh [--check]" ;;
 esac
 
-command -v "$cc" > /dev/null || fail "no C compiler '$cc': install the package gcc (Debian: apt-get install gcc libc6-dev)"
+command -v "$cc" > /dev/null ||
+  fail "no C compiler '$cc': install the package gcc (Debian: apt-get install gcc libc6-dev)"
 
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
 for header in xen/io/sndif.h xen/io/xs_wire.h libxl.h; do
-  printf '#define __XEN_TOOLS__ 1\n#include <stdint.h>\n#include <stddef.h>\n#include <%s>\n' "$header" > "$temp/probe.c"
+  printf '#include <%s>\n' stdint.h stddef.h "$header" > "$temp/probe.c"
   "$cc" -std=gnu11 -E "$temp/probe.c" > /dev/null 2> "$temp/log" || {
     cat "$temp/log" >&2
     fail "cannot include <$header>: install the package libxen-dev (Debian: apt-get install libxen-dev)"
@@ -34,7 +35,8 @@ done
 "$temp/golden" > "$temp/golden.json"
 
 if [ "${1-}" = --check ]; then
-  diff -u "$here/golden.json" "$temp/golden.json" || fail "golden.json is not what the installed headers give (- committed, + headers)"
+  diff -u "$here/golden.json" "$temp/golden.json" ||
+    fail 'golden.json is not what the installed headers give (- committed, + headers)'
   printf '%s\n' 'golden.json is what the installed headers give'
 else
   cat "$temp/golden.json"

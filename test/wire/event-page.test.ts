@@ -117,7 +117,7 @@ describe('a role', () => {
     expect([pair.take(), pair.take(), pair.take()]).toEqual([eventOf(1), eventOf(2), 'none']);
   });
 
-  it('orders its accesses: the event before its index, the index once before the event, the mark before the slot is free', () => {
+  it('orders its accesses: the event, then its index; the event, then its mark, then the freed slot', () => {
     const pair = new Pair(0);
     const accesses: string[] = [];
     pair.onAccess = (access) => accesses.push(access);
@@ -168,7 +168,7 @@ describe('both roles against a model', () => {
     size: 'max',
   });
 
-  it('every event taken was put, in order, and is dropped only where its slot still holds an unread one', () => {
+  it('every event taken was put, in order; one is dropped only where an unread one is in its slot', () => {
     fc.assert(
       fc.property(startIndex, bursts, (start, sequence) => {
         const pair = new Pair(start);
@@ -290,6 +290,21 @@ describe("a peer's corrupt index", () => {
       { numRuns: 300 },
     );
   });
+
+  it.each([0, 5, 0x8000_0000, 0xffff_ffff])(
+    'is one from 64 events on, in both directions: start %i',
+    (start) => {
+      const pair = new Pair(start);
+      pair.memory.store32(IN_CONS, plus(start, -64));
+      expectCode(() => pair.put(1), 'ERR_VSND_PROTOCOL');
+      pair.memory.store32(IN_CONS, plus(start, -63));
+      expect(pair.put(1)).toBe(false);
+      pair.memory.store32(IN_PROD, plus(start, 64));
+      expectCode(() => pair.take(), 'ERR_VSND_PROTOCOL');
+      pair.memory.store32(IN_PROD, plus(start, 63));
+      expect(pair.take()).toBe('not-landed');
+    },
+  );
 
   it('is named in words', () => {
     const pair = new Pair(0xffff_ffff);

@@ -1,6 +1,6 @@
 import type { SharedMemory } from '../../src/wire/memory.ts';
 
-/** One page of memory that takes nothing but what the interface allows: aligned u32 accesses within the page. */
+/** Memory that takes only what the interface allows: aligned accesses of u32 values, within it. */
 export class ArrayMemory implements SharedMemory {
   readonly bytes: Uint8Array;
   readonly #view: DataView;

@@ -148,6 +148,10 @@ describe('a role', () => {
   it('takes its first index modulo 2^32, and starts at 0 without one', () => {
     expect(new Pair(2 ** 32 + 5).memory.bytes).toEqual(new Pair(5).memory.bytes);
     expect(new Pair(-1).memory.bytes).toEqual(new Pair(0xffff_ffff).memory.bytes);
+    const beyond = new Pair(2 ** 32 + 5);
+    expect(beyond.takeRequest()).toBeUndefined();
+    beyond.putRequests(8);
+    expect([beyond.takeRequest(), beyond.takeRequest()]).toEqual([8, undefined]);
     const memory = new ArrayMemory();
     const front = new FrontRing(memory);
     expect(memory.bytes).toEqual(new Pair(0).memory.bytes);
@@ -478,8 +482,8 @@ describe('two ends that run only when notified', () => {
           this.answered.push(id);
           yield false;
         }
-        if (pair.front.rearm()) continue;
         yield false;
+        if (pair.front.rearm()) continue;
         while (!this.frontNotified) yield true;
         this.frontNotified = false;
       }
@@ -502,7 +506,10 @@ describe('two ends that run only when notified', () => {
           for (const choice of order) ends[choice]?.next();
           // Then in turn, until all of them wait: without a notification on its way they wait for ever.
           let idle = false;
-          while (!idle) idle = ends.map((end) => end.next()).every(({ done, value }) => done || value);
+          for (let round = 0; !idle && round < 5_000; round++) {
+            idle = ends.map((end) => end.next()).every(({ done, value }) => done || value);
+          }
+          expect(idle, 'all of them fall asleep').toBe(true);
           expect(world.answered).toEqual(sequence(total));
           expect(world.notifications).toBeLessThanOrEqual(2 * total);
           expect(world.pair.front.free).toBe(RING_SIZE);
@@ -625,7 +632,8 @@ describe("a peer's corrupt index", () => {
         let answers = 0;
         while (valueOrProtocolError(() => pair.front.take(target))) answers++;
         expect(answers).toBe(ahead > RING_SIZE ? 0 : ahead);
-        expect([pair.front.publish(), pair.back.publish()]).toEqual([false, false]); // nothing new, whatever the events
+        // Nothing new to publish: no notification, whatever the event indexes say.
+        expect([pair.front.publish(), pair.back.publish()]).toEqual([false, false]);
       }),
     );
   });

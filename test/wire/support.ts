@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { VsndErrorCode } from '../../src/errors.ts';
 import { VsndError } from '../../src/errors.ts';
 
-// A property that fails is shrunk for no longer than this, and a slow machine runs fewer cases instead of failing.
+// A property that fails is shrunk no longer than this; a slow machine runs fewer cases instead of failing.
 fc.configureGlobal({ interruptAfterTimeLimit: 3_000 });
 
 /** Indexes to start at: 2^32 and the sign bit of 32 bits are where arithmetic goes wrong. */
@@ -41,7 +41,7 @@ export function expectCode(action: () => unknown, code: VsndErrorCode): void {
   expect(error).toMatchObject({ code, message: expect.stringMatching(/\S/) });
 }
 
-/** The law of every decoder: a value (returned), or ERR_VSND_PROTOCOL (undefined returned), and nothing else. */
+/** The law of every decoder: a value, or ERR_VSND_PROTOCOL (undefined is returned), and nothing else. */
 export function valueOrProtocolError<T>(decode: () => T): T | undefined {
   try {
     return decode();

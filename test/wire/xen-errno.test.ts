@@ -3,7 +3,7 @@ import { describeStatus, XenErrno, xenErrnoName } from '../../src/wire/xen-errno
 import { golden } from '../golden/golden.ts';
 
 describe('the table', () => {
-  it("holds every name of xen/errno.h, the hypervisor's own included, and three of Linux that sound needs", () => {
+  it("holds every name of xen/errno.h, the hypervisor's own included, and three that sound needs", () => {
     expect(XenErrno).toEqual({ ...golden.errnoWithInternal, ...golden.errnoOfLinuxSound });
     expect(XenErrno).toMatchObject(golden.errno);
   });

@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { parseCommandLine, parseIndex, UsageError } from '../../src/cli/arguments.ts';
+import { helpText, version } from '../../src/cli/help.ts';
+import { clockTime, describeFormat, errorMessage } from '../../src/cli/messages.ts';
+import { abortError, VsndError } from '../../src/errors.ts';
+
+const options = { fast: { type: 'boolean' }, sink: { type: 'string' } } as const;
+
+describe('arguments', () => {
+  test('options and a file, in any order', () => {
+    for (const args of [
+      ['a.wav', '--fast', '--sink', 'null'],
+      ['--sink=null', '--fast', '--', 'a.wav'],
+    ]) {
+      const { values, file } = parseCommandLine('play', args, options, { takesFile: true });
+      expect({ ...values, file }).toEqual({ fast: true, sink: 'null', file: 'a.wav' });
+    }
+  });
+
+  test.each([
+    [['--bogus'], "unknown option '--bogus'"],
+    [['-x'], "unknown option '-x'"],
+    [['--sink'], "option '--sink <value>' argument missing"],
+    [['--fast=yes'], "option '--fast' does not take an argument"],
+    [['a.wav', 'b.wav'], "unexpected argument 'b.wav'"],
+  ])('%j is wrong usage', (args, message) => {
+    const parse = () => parseCommandLine('play', args, options, { takesFile: true });
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(message);
+    try {
+      parse();
+    } catch (error) {
+      expect(errorMessage(error, false)).toBe(`${message}; see vsnd play --help`);
+    }
+  });
+
+  test('an index', () => {
+    expect(parseIndex('play', '--card', undefined)).toBe(undefined);
+    expect(parseIndex('play', '--card', '12')).toBe(12);
+    for (const value of ['', '-1', 'x', '1.5', '0x1', '9999999999']) {
+      expect(() => parseIndex('play', '--card', value)).toThrow(
+        `--card is '${value}'; allowed: 0, 1, 2, ...`,
+      );
+    }
+  });
+});
+
+describe('messages', () => {
+  test.each([
+    [0, '0:00.0', '0:00'],
+    [4.56, '0:04.5', '0:04'],
+    [0.3, '0:00.3', '0:00'],
+    [59.999, '0:59.9', '0:59'],
+    [3599.99, '59:59.9', '59:59'],
+    [3723.4, '1:02:03.4', '1:02:03'],
+  ])('%d seconds', (seconds, tenths, whole) => {
+    expect(clockTime(seconds)).toBe(tenths);
+    expect(clockTime(seconds, 0)).toBe(whole);
+  });
+
+  test('a format', () => {
+    const format = { format: 's16_le', rate: 8000, channels: 1 };
+    expect(describeFormat(format)).toBe('s16_le, 8000 Hz, 1 channel');
+    expect(describeFormat({ ...format, channels: 2 })).toBe('s16_le, 8000 Hz, 2 channels');
+  });
+
+  test('errors, without a stack unless asked for', () => {
+    const bug = new TypeError('x is undefined');
+    expect(errorMessage(new VsndError('ERR_VSND_FILE', 'a.wav is gone'), false)).toBe('a.wav is gone');
+    expect(errorMessage(abortError(), false)).toBe('The operation was aborted');
+    expect(errorMessage(Object.assign(new Error('ENOENT: a'), { syscall: 'open' }), false)).toBe('ENOENT: a');
+    expect(errorMessage(bug, false)).toBe('internal error: x is undefined (VSND_DEBUG=1 shows where)');
+    expect(errorMessage('odd', false)).toBe('odd');
+    expect(errorMessage(new UsageError('no'), false)).toBe('no; see vsnd --help');
+    expect(errorMessage(bug, true)).toContain('\n    at ');
+  });
+
+  test('help names every option, in lines of at most 80 columns', () => {
+    for (const option of ['--card', '--device', '--emulate', '--sink', '--fast', 'Examples:']) {
+      expect(helpText('play')).toContain(option);
+    }
+    for (const option of ['--json', '--emulate', 'Examples:']) expect(helpText('list')).toContain(option);
+    expect(helpText('help')).toBe(helpText(undefined));
+    expect(() => helpText('nope')).toThrow("unknown command 'nope'");
+    const lines = [undefined, 'play', 'list'].flatMap((command) => helpText(command).split('\n'));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(version()).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+});
