@@ -7,7 +7,6 @@ import {
   type StreamConfig,
 } from '../../src/config/card.ts';
 import {
-  completeLimits,
   Field,
   type Fields,
   narrowLimits,
