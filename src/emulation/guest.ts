@@ -61,6 +61,7 @@ function startBackend(machine: EmulatedMachine, options: EmulatedGuestOptions): 
   const worker = new Worker(new URL('./backend-worker.js', import.meta.url), {
     workerData,
     transferList: [port2],
+    execArgv: [], // the process's own may be --eval or --import: not for this thread
   });
   worker.unref();
   return worker;

@@ -211,7 +211,10 @@ export class PlaybackStream extends Writable {
         () => callback(error),
         (failure: Error) => callback(error ?? failure),
       )
-      .finally(() => this.#slot.release());
+      .finally(() => {
+        this.#slot.channel.use(undefined);
+        this.#slot.release();
+      });
   }
 
   async #open(): Promise<void> {
