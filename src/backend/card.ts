@@ -10,6 +10,7 @@ import {
   type BackendState,
   backendTransition,
 } from '../xenbus/backend-table.ts';
+import { StateMachine } from '../xenbus/machine.ts';
 import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
 import type { PcmDevice } from './pcm-device.ts';
@@ -48,59 +49,37 @@ export class BackendCard {
   readonly #options: BackendCardOptions;
   readonly #streams: BackendStream[] = [];
   readonly #releases = new ReleaseStack();
-  #state: BackendState = 'initialising';
-  #events: Promise<void> = Promise.resolve();
+  readonly #machine: StateMachine<BackendState, BackendEvent, BackendEffect>;
 
   constructor(options: BackendCardOptions) {
     this.#options = options;
+    this.#machine = new StateMachine<BackendState, BackendEvent, BackendEffect>({
+      initial: 'initialising',
+      transition: (from, event) => {
+        const transition = backendTransition(from, event);
+        debug('%s: %s, %s -> %s', options.path, from, event, transition.to);
+        return transition;
+      },
+      run: (effect) => this.#run(effect),
+      onError: (error) => options.log(error.message),
+    });
   }
 
   /** Watches the frontend and says InitWait. */
   async start(): Promise<void> {
     const { xenstore, frontendPath } = this.#options;
-    await this.#dispatch('ready');
-    const watch = await xenstore.watch(`${frontendPath}/state`, () => this.#readFrontend());
+    await this.#machine.dispatch('ready');
+    const watch = await xenstore.watch(
+      `${frontendPath}/state`,
+      () => void this.#machine.perform('readAgain'),
+    );
     this.#releases.push(() => watch.close());
   }
 
   /** Disconnects, says Closed as far as its node is still there, and lets go of everything. Idempotent. */
   async close(): Promise<void> {
-    await this.#dispatch('remove');
+    await this.#machine.dispatch('remove');
     await this.#releases.releaseAll();
-  }
-
-  #readFrontend(): void {
-    this.#enqueue(async () => this.#handle(await this.#run('readAgain')));
-  }
-
-  #dispatch(event: BackendEvent): Promise<void> {
-    return this.#enqueue(() => this.#handle(event));
-  }
-
-  /** One event at a time, each with all its effects. */
-  #enqueue(action: () => Promise<void>): Promise<void> {
-    this.#events = this.#events.then(action).catch((error: Error) => this.#options.log(error.message));
-    return this.#events;
-  }
-
-  async #handle(first: BackendEvent | undefined): Promise<void> {
-    for (let event = first; event !== undefined; ) {
-      const { to, effects } = backendTransition(this.#state, event);
-      debug('%s: %s, frontend: %s -> %s', this.#options.path, this.#state, event, to);
-      this.#state = to;
-      event = undefined;
-      for (const effect of effects) event = (await this.#attempt(effect)) ?? event;
-    }
-  }
-
-  /** What one effect cannot do does not keep the next one from being done: to disconnect, above all. */
-  async #attempt(effect: BackendEffect): Promise<BackendEvent | undefined> {
-    try {
-      return await this.#run(effect);
-    } catch (error) {
-      this.#options.log((error as Error).message);
-      return undefined;
-    }
   }
 
   async #run(effect: BackendEffect): Promise<BackendEvent | undefined> {

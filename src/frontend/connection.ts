@@ -10,6 +10,7 @@ import {
   type FrontendState,
   frontendTransition,
 } from '../xenbus/frontend-table.ts';
+import { StateMachine } from '../xenbus/machine.ts';
 import {
   describeXenbusState,
   formatXenbusState,
@@ -44,8 +45,7 @@ export class Connection {
   readonly #releases = new ReleaseStack();
   readonly #opened = deferred();
   readonly #ended = deferred();
-  #state: FrontendState = 'initialising';
-  #events: Promise<void> = Promise.resolve();
+  readonly #machine: StateMachine<FrontendState, FrontendEvent, FrontendEffect>;
   #otherend: OtherendState = 'Unknown';
   #failure: Error | undefined;
 
@@ -53,6 +53,16 @@ export class Connection {
     this.#hypervisor = hypervisor;
     this.#xenstore = xenstore;
     this.#target = target;
+    this.#machine = new StateMachine<FrontendState, FrontendEvent, FrontendEffect>({
+      initial: 'initialising',
+      transition: (from, event) => {
+        const transition = frontendTransition(from, event);
+        debug('%s: %s, %s -> %s', target.path, from, event, transition.to);
+        return transition;
+      },
+      run: (effect) => this.#run(effect),
+      onError: (error) => this.#giveUp(error),
+    });
   }
 
   /** Why the connection was lost; undefined while it is not. */
@@ -76,7 +86,10 @@ export class Connection {
     const timer = this.#hypervisor.clock.after(timeout, () => this.#giveUp(this.#describeSilence(timeout)));
     try {
       await this.#writeState('Initialising');
-      const watch = await this.#xenstore.watch(`${backendPath}/state`, () => this.#readOtherend());
+      const watch = await this.#xenstore.watch(
+        `${backendPath}/state`,
+        () => void this.#machine.perform('readAgain'),
+      );
       this.#releases.push(() => watch.close());
       await this.#opened.promise;
     } catch (error) {
@@ -89,46 +102,17 @@ export class Connection {
 
   /** Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. */
   async close(): Promise<void> {
-    const timer = this.#hypervisor.clock.after(LEAVE_TIMEOUT, () => this.#dispatch('silence'));
-    this.#dispatch('leave');
+    const timer = this.#hypervisor.clock.after(LEAVE_TIMEOUT, () => void this.#machine.dispatch('silence'));
+    void this.#machine.dispatch('leave');
     await this.#ended.promise;
     timer.cancel();
+    await this.#machine.idle;
   }
 
-  /** Gives the connection up because of something that the backend did or did not do. */
+  /** Gives the connection up because of what the backend did not do, or because XenStore failed. */
   #giveUp(error: Error): void {
     this.#failure ??= error;
-    this.#dispatch('silence');
-  }
-
-  #readOtherend(): void {
-    this.#enqueue(async () => this.#handle(await this.#run('readAgain')));
-  }
-
-  #dispatch(event: FrontendEvent): void {
-    this.#enqueue(() => this.#handle(event));
-  }
-
-  /** One event at a time, each with all its effects. */
-  #enqueue(action: () => Promise<void>): void {
-    this.#events = this.#events.then(action).catch((error: unknown) => this.#handleFailure(error));
-  }
-
-  async #handle(first: FrontendEvent | undefined): Promise<void> {
-    for (let event = first; event !== undefined; ) {
-      const { to, effects } = frontendTransition(this.#state, event);
-      debug('%s: %s, backend: %s -> %s', this.#target.path, this.#state, event, to);
-      this.#state = to;
-      event = undefined;
-      for (const effect of effects) event = (await this.#run(effect)) ?? event;
-    }
-  }
-
-  /** XenStore failed us in the middle of an effect: nothing more can be negotiated. */
-  async #handleFailure(error: unknown): Promise<void> {
-    this.#failure ??= error instanceof Error ? error : new Error(String(error));
-    this.#state = frontendTransition(this.#state, 'silence').to;
-    await this.#announceEnd(this.#failure);
+    void this.#machine.dispatch('silence');
   }
 
   async #run(effect: FrontendEffect): Promise<FrontendEvent | undefined> {

@@ -1,4 +1,5 @@
 import { VsndError } from '../errors.ts';
+import type { Transition } from './machine.ts';
 import { forEveryState, type OtherendState } from './state.ts';
 
 /** The backend's side of one connection. */
@@ -39,10 +40,7 @@ export type BackendEffect =
   /** The frontend may have moved on meanwhile: read its state again. */
   | 'readAgain';
 
-export interface BackendTransition {
-  readonly to: BackendState;
-  readonly effects: readonly BackendEffect[];
-}
+export type BackendTransition = Transition<BackendState, BackendEffect>;
 
 type Row = Record<OtherendState, BackendTransition> & Partial<Record<BackendOwnEvent, BackendTransition>>;
 

@@ -1,4 +1,5 @@
 import { VsndError } from '../errors.ts';
+import type { Transition } from './machine.ts';
 import { forEveryState, type OtherendState } from './state.ts';
 
 /** The frontend's side of one connection. */
@@ -47,10 +48,7 @@ export type FrontendEffect =
   /** Nothing of ours is mapped any more: release. */
   | 'announceClosed';
 
-export interface FrontendTransition {
-  readonly to: FrontendState;
-  readonly effects: readonly FrontendEffect[];
-}
+export type FrontendTransition = Transition<FrontendState, FrontendEffect>;
 
 type Row = Record<OtherendState, FrontendTransition> & Partial<Record<FrontendOwnEvent, FrontendTransition>>;
 

@@ -204,8 +204,10 @@ describe('wishes for the buffer', () => {
   });
 
   it("cannot help where the card's buffer does not hold one period", () => {
-    const exact = bufferLayout({ ...CD, bufferFrames: 45 }).totalBytes;
-    expect(() => checkBufferWishes({}, CD, { ...LIMITS, bufferBytes: exact })).not.toThrow();
+    const dat = { ...CD, rate: 48000 };
+    expect(maxBufferFrames(dat, 256)).toBe(48);
+    expect(() => checkBufferWishes({}, dat, { ...LIMITS, bufferBytes: 256 })).not.toThrow();
+    expect(() => checkBufferWishes({}, dat, { ...LIMITS, bufferBytes: 255 })).toThrow();
     const error = thrownBy(() => checkBufferWishes({}, CD, { ...LIMITS, bufferBytes: 192 }));
     expect(error).toMatchObject({
       code: 'ERR_VSND_CONFIG',
