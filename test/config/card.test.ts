@@ -6,12 +6,7 @@ import {
   parseCardConfig,
   type StreamConfig,
 } from '../../src/config/card.ts';
-import {
-  Field,
-  type Fields,
-  narrowLimits,
-  type SaidLimits,
-} from '../../src/config/fields.ts';
+import { Field, type Fields, narrowLimits, type SaidLimits } from '../../src/config/fields.ts';
 import { isVsndError } from '../../src/errors.ts';
 import type { StreamLimits } from '../../src/pcm/hw-params.ts';
 import { PCM_FORMATS } from '../../src/wire/pcm-format.ts';
