@@ -8,8 +8,8 @@ export class ReleaseStack {
   }
 
   /**
-   * Runs every release, also after one that failed; then throws the first failure. Idempotent; a second call waits
-   * for the first, so that nothing is undone out of order, and all is undone when either of them resolves.
+   * Runs every release, also after one that failed; then throws the first failure. Idempotent; a second call
+   * waits for the first, so that nothing is undone out of order, and all is undone when either has settled.
    */
   releaseAll(): Promise<void> {
     const run = this.#runs.then(() => this.#releaseEach());

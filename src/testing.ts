@@ -4,7 +4,7 @@ import { Backend } from './backend/backend.ts';
 import { type MemoryDevice, memoryDevice } from './backend/devices.ts';
 import type { PcmDevice } from './backend/pcm-device.ts';
 import type { QueueMode } from './backend/playback-queue.ts';
-import { ManualClock } from './clock.ts';
+import { type Clock, ManualClock } from './clock.ts';
 import { EmulatedMachine } from './xen/emulated/machine.ts';
 import { createSoundCard, type Fields, type SoundCardOptions } from './xen/emulated/toolstack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
@@ -35,7 +35,7 @@ export interface TestGuestOptions {
   /** When the backend takes data out of the shared buffer; by default 'copy', at WRITE. */
   queueMode?: QueueMode | undefined;
   /** What plays, if not a memory device. */
-  device?: ((clock: ManualClock) => PcmDevice) | undefined;
+  device?: ((clock: Clock) => PcmDevice) | undefined;
   /** One line for each thing that happens to the backend. */
   log?: ((message: string) => void) | undefined;
 }
@@ -67,8 +67,8 @@ export async function startTestGuest(options: TestGuestOptions = {}): Promise<Te
     fields: { 'buffer-size': '65536', ...options.fields },
     pcmDevices: options.pcmDevices ?? ONE_PLAYBACK_STREAM,
   });
-  const device = memoryDevice(clock);
-  const played = options.device?.(clock) ?? device;
+  const device = memoryDevice(machine.dom0.clock);
+  const played = options.device?.(machine.dom0.clock) ?? device;
   const { queueMode, log } = options;
   const backend = await Backend.start(machine.dom0, { deviceFor: () => played, queueMode, log });
   await machine.settle();

@@ -7,13 +7,23 @@ import { BackendCard, type StreamAddress } from './card.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 
+/** Something that has happened, and to whom. */
+export interface BackendLogEntry {
+  readonly message: string;
+  /** The guest. */
+  readonly domid?: number | undefined;
+  readonly devid?: number | undefined;
+  /** '<PCM device>/<stream>' */
+  readonly stream?: string | undefined;
+}
+
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
   deviceFor(address: StreamAddress): PcmDevice;
   /** When octets leave the shared buffer; by default 'copy'. */
   queueMode?: QueueMode | undefined;
   /** One line for each event: '1/0: connected, 2 streams'. By default nowhere. */
-  log?: ((message: string) => void) | undefined;
+  log?: ((line: string, entry: BackendLogEntry) => void) | undefined;
 }
 
 /** The vsnd backend of one domain: serves every card that the toolstack puts below its `backend/vsnd`. */
@@ -22,7 +32,7 @@ export class Backend {
   readonly #xenstore: XenStoreClient;
   readonly #deviceFor: BackendOptions['deviceFor'];
   readonly #queueMode: QueueMode;
-  readonly #log: (message: string) => void;
+  readonly #log: (entry: BackendLogEntry) => void;
   /** By '<frontend domid>/<devid>'. */
   readonly #cards = new Map<string, BackendCard>();
   readonly #releases = new ReleaseStack();
@@ -50,7 +60,7 @@ export class Backend {
     this.#xenstore = xenstore;
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
-    this.#log = options.log ?? (() => {});
+    this.#log = (entry) => options.log?.(formatLogEntry(entry), entry);
   }
 
   /** Closes every card, and with it every device. Idempotent. */
@@ -65,7 +75,7 @@ export class Backend {
     try {
       await this.#findCards();
     } catch (error) {
-      if (!this.#closed) this.#log((error as Error).message);
+      if (!this.#closed) this.#log({ message: (error as Error).message });
     }
   }
 
@@ -77,7 +87,7 @@ export class Backend {
       if (found.has(key)) continue;
       this.#cards.delete(key);
       await card.close();
-      this.#log(`${key}: removed`);
+      this.#log({ ...addressOf(key), message: 'removed' });
     }
     for (const key of found) if (!this.#cards.has(key)) await this.#addCard(key);
   }
@@ -98,7 +108,7 @@ export class Backend {
 
   async #addCard(key: string): Promise<void> {
     const path = `backend/${DEVICE_CLASS}/${key}`;
-    const [domid = 0, devid = 0] = key.split('/').map(Number);
+    const { domid, devid } = addressOf(key);
     const frontendPath = await this.#xenstore.readIfPresent(`${path}/frontend`);
     const state = await this.#xenstore.readIfPresent(`${path}/state`);
     if (frontendPath === undefined || state === undefined) return; // the toolstack is not done with it, or just has removed it
@@ -112,11 +122,22 @@ export class Backend {
       frontendPath,
       frontendDomid: domid,
       devid,
-      log: (message) => this.#log(`${key}: ${message}`),
+      log: (message, stream) => this.#log({ domid, devid, stream, message }),
     });
     this.#cards.set(key, card);
     await card.start();
   }
+}
+
+/** A line for people: '1/0: stream 0/0: ...'. */
+export function formatLogEntry({ domid, devid, stream, message }: BackendLogEntry): string {
+  const card = domid === undefined ? '' : `${domid}/${devid}: `;
+  return `${card}${stream === undefined ? '' : `stream ${stream}: `}${message}`;
+}
+
+function addressOf(key: string): { domid: number; devid: number } {
+  const [domid = 0, devid = 0] = key.split('/').map(Number);
+  return { domid, devid };
 }
 
 /** Only a list that is not there is empty: one that cannot be read says nothing about the cards. */

@@ -2,6 +2,7 @@ import { debuglog } from 'node:util';
 import type { StreamConfig } from '../config/card.ts';
 import { Field, type Fields } from '../config/fields.ts';
 import { readCardConfig } from '../config/read-card.ts';
+import { isVsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import {
@@ -20,6 +21,9 @@ import { BackendStream } from './stream.ts';
 const debug = debuglog('vsnd');
 
 const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, Field.evtEventChannel];
+
+/** Lines that one connection of a stream may add to the log: a guest must not be able to fill a disk. */
+const MAX_WARNINGS = 100;
 
 /** Which stream of which guest is to be served. */
 export interface StreamAddress {
@@ -41,7 +45,7 @@ export interface BackendCardOptions {
   readonly queueMode: QueueMode;
   deviceFor(address: StreamAddress): PcmDevice;
   /** Takes note of what happens to the card: one line each. */
-  log(message: string): void;
+  log(message: string, stream?: string): void;
 }
 
 /** One guest's card, as its backend sees it: the xenbus handshake, and the streams while it is connected. */
@@ -89,9 +93,7 @@ export class BackendCard {
       case 'disconnect':
         return await this.#disconnect();
       case 'readAgain':
-        return parseXenbusState(
-          await this.#options.xenstore.readIfPresent(`${this.#options.frontendPath}/state`),
-        );
+        return parseXenbusState(await this.#readFrontendState());
       case 'writeInitWait':
         return await this.#writeState('InitWait');
       case 'writeConnected':
@@ -100,6 +102,17 @@ export class BackendCard {
         return await this.#writeState('Closing');
       case 'writeClosed':
         return await this.#writeState('Closed');
+    }
+  }
+
+  /** Undefined where the guest is gone: Dom0 is told that there is no such node, a driver domain that it may not read it. */
+  async #readFrontendState(): Promise<string | undefined> {
+    const { xenstore, frontendPath } = this.#options;
+    try {
+      return await xenstore.readIfPresent(`${frontendPath}/state`);
+    } catch (error) {
+      if (isVsndError(error, 'ERR_VSND_XENSTORE') && error.errno === 'EACCES') return undefined;
+      throw error;
     }
   }
 
@@ -131,7 +144,7 @@ export class BackendCard {
       frontendDomid,
       queueMode,
       device: deviceFor({ frontendDomid, devid, pcmDevice, config }),
-      warn: (message) => log(`stream ${pcmDevice}/${config.index}: ${message}`),
+      warn: atMost(MAX_WARNINGS, (message) => log(message, `${pcmDevice}/${config.index}`)),
     });
   }
 
@@ -149,4 +162,13 @@ export class BackendCard {
       await transaction.write(`${path}/state`, formatXenbusState(state));
     });
   }
+}
+
+function atMost(count: number, log: (message: string) => void): (message: string) => void {
+  let left = count;
+  return (message) => {
+    left -= 1;
+    if (left > 0) log(message);
+    else if (left === 0) log(`${message}; what follows is not logged any more`);
+  };
 }

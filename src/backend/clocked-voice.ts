@@ -52,6 +52,7 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   stop(): void {
+    if (this.#timer !== undefined) this.#playOrFail();
     this.#halt();
     this.#played = 0;
   }

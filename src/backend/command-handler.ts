@@ -9,6 +9,9 @@ import type { QueueMode } from './playback-queue.ts';
 import { Refusal, statusOf } from './refusal.ts';
 import { mapSharedBuffer } from './shared-buffer.ts';
 
+/** Octets: the most that a guest can make this backend map and hold for a stream, whatever its own buffer-size node says. */
+const MAX_BUFFER_BYTES = 16 << 20;
+
 /** What a stream's handler works with. */
 export interface CommandHandlerOptions {
   readonly config: StreamConfig;
@@ -97,38 +100,44 @@ export class CommandHandler {
 
   /** What OPEN asks for, within what XenStore and the device allow. */
   #checkOpen(request: OpenRequest): DeviceParams {
-    const { config, device } = this.#options;
+    const limits = this.#limits;
     const { rate, channels, bufferBytes, periodBytes } = request;
     const require = (isAllowed: boolean, what: string, value: number | string, allowed: string) => {
       if (!isAllowed) throw new Refusal('EINVAL', `${what} is ${value}; allowed: ${allowed}`);
     };
-    if (config.type !== 'playback') throw new Refusal('EOPNOTSUPP', 'this backend does not capture');
-    require(config.rates.includes(rate), 'pcm_rate', rate, config.rates.join(', '));
-    const { min, max } = config.channels;
+    if (limits.type !== 'playback') throw new Refusal('EOPNOTSUPP', 'this backend does not capture');
+    require(limits.rates.includes(rate), 'pcm_rate', rate, limits.rates.join(', '));
+    const { min, max } = limits.channels;
     require(channels >= min && channels <= max, 'pcm_channels', channels, `${min} to ${max}`);
-    const formats = config.formats.filter((name) => device.formats.includes(name));
-    const format = formats.find((name) => name === pcmFormatByCode(request.format)?.name);
+    const format = limits.formats.find((name) => name === pcmFormatByCode(request.format)?.name);
     const sampleBytes = pcmFormatByCode(request.format)?.sampleBytes;
     if (format === undefined || sampleBytes === undefined) {
-      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${formats.join(', ')}`);
+      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${limits.formats.join(', ')}`);
     }
     const frameBytes = sampleBytes * channels;
-    const isBuffer = bufferBytes >= frameBytes && bufferBytes <= config.bufferBytes;
-    require(isBuffer, 'buffer_sz', bufferBytes, `${frameBytes} to ${config.bufferBytes}`);
+    const isBuffer = bufferBytes >= frameBytes && bufferBytes <= limits.bufferBytes;
+    require(isBuffer, 'buffer_sz', bufferBytes, `${frameBytes} to ${limits.bufferBytes}`);
     const isPeriod = periodBytes === 0 || (periodBytes >= frameBytes && periodBytes <= bufferBytes);
     require(isPeriod, 'period_sz', periodBytes, `0 (no events), or ${frameBytes} to ${bufferBytes}`);
     return { rate, channels, format, frameBytes, periodBytes };
   }
 
   #query(asked: HwParamRanges): HwParamRanges {
-    const { config, device } = this.#options;
-    const formats = config.formats.filter((name) => device.formats.includes(name));
-    const offer = intersectRanges(asked, rangesOf({ ...config, formats }));
+    const limits = this.#limits;
+    const offer = intersectRanges(asked, rangesOf(limits));
     // The formats and channels that are left bound the frames that fit into the buffer.
-    return intersectRanges(
-      offer,
-      rangesOf({ ...config, channels: offer.channels, formats: formatNames(offer.formats) }),
-    );
+    const left = { ...limits, channels: offer.channels, formats: formatNames(offer.formats) };
+    return intersectRanges(offer, rangesOf(left));
+  }
+
+  /** What XenStore allows and the device can do. */
+  get #limits(): StreamConfig {
+    const { config, device } = this.#options;
+    return {
+      ...config,
+      formats: config.formats.filter((name) => device.formats.includes(name)),
+      bufferBytes: Math.min(config.bufferBytes, MAX_BUFFER_BYTES),
+    };
   }
 
   #requireOpen(): OpenStream {

@@ -200,6 +200,8 @@ describe('a level', () => {
   });
 });
 
+const RATE_LIST = 'a list, separated by commas, of rates in Hz';
+
 describe('a list', () => {
   it("takes libxl's names for sndif.h's formats, and each format once", () => {
     const formats = (value: string) => streamOf({ 'sample-formats': value }).formats;
@@ -231,7 +233,7 @@ describe('a list', () => {
       expect(thrownBy(() => streamOf({}, {}, { 'sample-rates': value }))).toMatchObject({
         code: 'ERR_VSND_CONFIG',
         path: '/c/0/0/sample-rates',
-        message: `/c/0/0/sample-rates is ${JSON.stringify(item)}; allowed: a list, separated by commas, of rates in Hz`,
+        message: `/c/0/0/sample-rates is ${JSON.stringify(item)}; allowed: ${RATE_LIST}`,
       });
     },
   );
@@ -249,10 +251,7 @@ describe('a list', () => {
 
   it('is quoted only from its beginning where it is long', () => {
     const error = thrownBy(() => streamOf({ 'sample-rates': 'x'.repeat(100_000) }));
-    expect(error).toHaveProperty(
-      'message',
-      `/c/sample-rates is "${'x'.repeat(80)}"; allowed: a list, separated by commas, of rates in Hz`,
-    );
+    expect(error).toHaveProperty('message', `/c/sample-rates is "${'x'.repeat(80)}"; allowed: ${RATE_LIST}`);
   });
 });
 

@@ -66,10 +66,11 @@ describe('a number', () => {
   });
 
   it.each(NOT_DECIMAL)('is not %j', (value) => {
+    const quoted = JSON.stringify(value.slice(0, 80));
     const expected = {
       code: 'ERR_VSND_CONFIG',
       path: '/p/n',
-      message: `/p/n is ${JSON.stringify(value.slice(0, 80))}; allowed: a decimal number from 0 to 4294967295`,
+      message: `/p/n is ${quoted}; allowed: a decimal number from 0 to 4294967295`,
     };
     expect(thrownBy(() => parseNumber({ n: value }, 'n', '/p', 0, 0xffff_ffff))).toMatchObject(expected);
     expect(thrownBy(() => requireNumber({ n: value }, 'n', '/p', 0, 0xffff_ffff))).toMatchObject(expected);

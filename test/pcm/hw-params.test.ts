@@ -227,7 +227,7 @@ describe('the ranges', () => {
     });
   });
 
-  it('of a stream count the smallest frame, one octet where samples have no size, and no order of rates', () => {
+  it('of a stream count in the smallest frames, and do not depend on the order of the rates', () => {
     const limits: StreamLimits = {
       rates: [48000, 8000, 44100],
       formats: ['float64_be', 'gsm'],

@@ -309,7 +309,7 @@ describe('a playback position', () => {
 });
 
 describe('the rest of the last period', () => {
-  it('is what lies between the last octet and the next multiple of the period, as far as there is room', () => {
+  it('is what lies between the last octet and the end of its period, as far as there is room', () => {
     const cases = fc.record({
       shape,
       periodFrames: fc.integer({ min: 1, max: 120 }),

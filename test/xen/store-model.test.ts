@@ -100,6 +100,18 @@ test('transactions that commit are as if each had run alone, at the moment of it
   );
 });
 
+test('removing what has no parent depends on there being none', () => {
+  let generation = 0;
+  const nextGeneration = () => ++generation;
+  const root = emptyRoot();
+  const removing = new StoreView(root, dom0, nextGeneration);
+  expect(applyToView(removing, { kind: 'remove', path: '/a/b', value: '' })).toBe('ENOENT');
+  const writing = new StoreView(root, dom0, nextGeneration);
+  writing.write('/a', Buffer.from('1'));
+  const changed = writing.mergeInto(root);
+  expect(changed && removing.mergeInto(changed)).toBeUndefined();
+});
+
 test('a change copies its path only, and leaves the tree before it as it was', () => {
   let root = emptyRoot();
   const make = (path: string, generation: number) => {

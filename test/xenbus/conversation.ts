@@ -24,7 +24,7 @@ interface Machine<S, E, F> {
   readonly carryOut: (effect: F) => E | undefined;
 }
 
-/** One end: takes an event at a time, and one effect at each step, so that the other end can come between any two. */
+/** One end: takes one event, or carries out one effect, a step; the other end can come between any two. */
 class End<S, E, F> {
   state: S;
   readonly #machine: Machine<S, E, F>;
@@ -73,8 +73,8 @@ const WRITES: Readonly<Record<string, XenbusStateName>> = {
 };
 
 /**
- * A frontend and a backend that know each other only by two nodes, whose watches say "read it again" and merge. Grants
- * are generations: each publishing makes a new one, and its node stays when the grant ends.
+ * A frontend and a backend that know each other only by two nodes; watches say "read it again", and merge.
+ * Grants are generations: each publishing makes a new one, and its node stays when the grant ends.
  */
 export class Conversation {
   /** The nodes' values; undefined: removed. */
@@ -93,7 +93,7 @@ export class Conversation {
   canMap = true;
   #generation = 0;
 
-  /** The backend's first end is told that its device is ready, the frontend's that its node may say something. */
+  /** Both have just been started: the frontend is at 1, and the backend's device is ready. */
   constructor(nodes: Record<Role, string | undefined> = { front: '1', back: '1' }) {
     this.nodes = { ...nodes };
     this.front = this.#newFront();

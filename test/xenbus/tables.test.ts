@@ -51,18 +51,18 @@ describe('the frontend', () => {
     'lost',
   ];
 
-  /** Whatever ends a connection: nothing pending is answered any more, and 1 tells a living backend to let go. */
+  /** Whatever ends a connection: nothing pending is answered, and 1 tells a living backend to let go. */
   const LOSE = ['lost', 'announceLost', 'writeInitialising'] as const;
 
   const DEMANDED: readonly Statement<FrontendState, FrontendEvent, FrontendEffect>[] = [
     // A backend at 4, 5 or 6 is letting go of a predecessor and comes to 2; one at 1 looks at its device.
     ['initialising', except('InitWait', 'Gone'), 'initialising'],
-    // Only a backend at 2 takes what is published; state 3 comes after it, and 4 is never written before the backend's.
+    // Only a backend at 2 takes what is published; then comes 3, and 4 never before the backend's 4.
     ['initialising', ['InitWait'], 'publishing', 'publish'],
     ['initialising', ['Gone', 'silence'], ...LOSE],
     ['initialising', ['leave'], 'closed', 'writeClosed', 'announceClosed'],
     ['publishing', OTHEREND, 'publishing'],
-    // The backend may be ready before anybody looks: a state that does not change again is not announced again.
+    // The backend may be ready before anybody looks, and no watch tells of a state that stays.
     ['publishing', ['published'], 'initialised', 'writeInitialised', 'readAgain'],
     ['publishing', ['publishFailed'], ...LOSE],
     // It reads and maps at 2, and a backend that begins anew (1, 2) finds state 3.
@@ -108,7 +108,7 @@ describe('the frontend', () => {
     }
   });
 
-  it('knows what to do with each state of the backend at any time, and with silence whenever it waits', () => {
+  it('has an answer to each state of the backend at any time, and to silence whenever it waits', () => {
     for (const from of STATES) {
       for (const event of OTHEREND) expect(() => frontendTransition(from, event)).not.toThrow();
       if (from === 'publishing') continue; // it waits for nobody then
@@ -178,7 +178,7 @@ describe('the backend', () => {
     }
   });
 
-  it('knows what to do with each state of the frontend at any time, and with its removal whenever it waits', () => {
+  it('has an answer to each state of the frontend at any time, and to its removal whenever it waits', () => {
     for (const from of STATES) {
       for (const event of OTHEREND) expect(() => backendTransition(from, event)).not.toThrow();
       if (from !== 'connecting') expect(() => backendTransition(from, 'remove')).not.toThrow();

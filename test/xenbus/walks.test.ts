@@ -251,7 +251,7 @@ describe("the backend's removal", () => {
 });
 
 describe('both ends, in any interleaving', () => {
-  /** State 3 has been written and not answered: a backend that is mapping what its frontend published looks the same. */
+  /** State 3 is not answered yet: nobody can see whether the backend has begun to map what was published. */
   const isHalfWay = ({ nodes }: Conversation) => nodes.front === '3' && nodes.back === '2';
 
   const PLAY: Readonly<Record<string, (pair: Conversation) => void>> = {
@@ -275,7 +275,7 @@ describe('both ends, in any interleaving', () => {
     { maxLength: 120, size: 'max' },
   );
 
-  it('come to rest, and mean the same grants where they are connected: now, or after the next attempts', () => {
+  it('come to rest, and are connected by the same grants: now, or after the next attempts', () => {
     fc.assert(
       fc.property(script, (actions) => {
         const pair = new Conversation();

@@ -116,10 +116,10 @@ export class StoreView {
   remove(path: string): void {
     const node = this.#find(path, 'write');
     if (path === '/') throw storeError('EINVAL');
+    this.#touched.add(parentPath(path));
     const parent = findNode(this.#root, parentPath(path));
     if (parent === undefined) throw storeError('ENOENT');
     if (node === undefined) return;
-    this.#touched.add(parentPath(path));
     for (const [below, removed] of walk(path, node)) {
       this.#touched.add(below);
       this.#addEvent({
