@@ -135,8 +135,9 @@ export class StreamChannel {
     return this.#failure;
   }
 
-  /** Sets who is told of positions and of the failure, or nobody. */
+  /** Sets who is told of positions and of the failure, or nobody. Positions that are there already are not for the new one. */
   use(user: ChannelUser | undefined): void {
+    this.#guard(() => this.#drainEvents());
     this.#user = user;
   }
 

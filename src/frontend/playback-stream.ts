@@ -219,10 +219,6 @@ export class PlaybackStream extends Writable {
 
   async #open(): Promise<void> {
     const { channel, hypervisor, backendDomid } = this.#slot;
-    channel.use({
-      handlePosition: (position) => this.#handlePosition(position),
-      handleFailure: (error) => this.destroy(error),
-    });
     this.#mustClose = true;
     const offer = await this.#queryHwParams();
     if (this.destroyed) return;
@@ -242,6 +238,10 @@ export class PlaybackStream extends Writable {
     this.#params = params;
     this.#position = new PlaybackPosition(buffer.audioBytes, params.frameBytes);
     this.#startThreshold = this.#wishes.startThresholdFrames ?? defaultStartThreshold(params);
+    channel.use({
+      handlePosition: (position) => this.#handlePosition(position),
+      handleFailure: (error) => this.destroy(error),
+    });
     this.#apply('opened');
     this.#emitLater('open');
   }
@@ -309,7 +309,7 @@ export class PlaybackStream extends Writable {
   }
 
   #handlePosition(position: bigint): void {
-    if (this.#state === 'closed' || this.#state === 'finished') return; // late news of a stream before or of this one
+    if (this.#state === 'prepared' || this.#state === 'finished') return; // nothing moves before START or after STOP
     this.#positionReports++;
     if (this.#position.report(position) > 0) {
       this.#emitLater('position', { frames: this.position });

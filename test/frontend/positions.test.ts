@@ -117,6 +117,28 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }),
   );
 
+  test('before START: none moves anything', () =>
+    withRawBackend(async ({ machine, backend, card }) => {
+      const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1000 });
+      out.write(pattern(500 * FRAME));
+      await machine.settle();
+      backend.sendPosition(400 * FRAME);
+      await machine.settle();
+      expect([out.position, out.latency, out.state]).toEqual([0, 500, 'prepared']);
+    }));
+
+  test('of the stream before, still in the event page when the next one opens', () =>
+    withRawBackend(async (setup) => {
+      const first = await startPlaying(setup);
+      first.destroy();
+      await once(first, 'close');
+      setup.backend.putPosition(700 * FRAME);
+      setup.backend.written.length = 0;
+      const out = await startPlaying(setup);
+      expect(out.position).toBe(0);
+      await report(setup, out, 100, 100);
+    }));
+
   test('an event whose entry never lands is passed over', () =>
     withRawBackend(async (setup) => {
       const out = await startPlaying(setup);

@@ -80,9 +80,14 @@ export class RawBackend {
 
   /** Sends CUR_POS. `id`: the next one by default. */
   sendPosition(octets: number | bigint, id = this.#nextEventId): void {
+    this.putPosition(octets, id);
+    this.#eventPort?.notify();
+  }
+
+  /** As {@link sendPosition}, but the notification is still to come. */
+  putPosition(octets: number | bigint, id = this.#nextEventId): void {
     this.#nextEventId = (id + 1) & 0xffff;
     this.#events?.put(encodeCurPos({ id, position: BigInt(octets) }));
-    this.#eventPort?.notify();
   }
 
   /** Announces events whose entries have not landed: only the index moves. */
