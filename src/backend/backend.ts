@@ -92,18 +92,24 @@ export class Backend {
     for (const key of found) if (!this.#cards.has(key)) await this.#addCard(key);
   }
 
-  /** '<frontend domid>/<devid>' of every card; a node that vanishes meanwhile has none. */
+  /**
+   * '<frontend domid>/<devid>' of every card; a node that vanishes meanwhile has none. One that the toolstack has put
+   * offline is to be closed: it waits for our Closed before it removes the nodes.
+   */
   async #listCards(): Promise<Set<string>> {
     const list = async (path: string) => {
       const names = await this.#xenstore.directory(path).catch(noneIfAbsent);
       return names.filter((name) => /^\d+$/.test(name));
     };
     const domids = await list(`backend/${DEVICE_CLASS}`);
-    const keys = domids.map(async (domid) => {
+    const all = domids.map(async (domid) => {
       const devids = await list(`backend/${DEVICE_CLASS}/${domid}`);
       return devids.map((devid) => `${domid}/${devid}`);
     });
-    return new Set((await Promise.all(keys)).flat());
+    const keys = (await Promise.all(all)).flat();
+    const online = keys.map((key) => this.#xenstore.readIfPresent(`backend/${DEVICE_CLASS}/${key}/online`));
+    const isOnline = (await Promise.all(online)).map((value) => value !== '0');
+    return new Set(keys.filter((_, index) => isOnline[index]));
   }
 
   async #addCard(key: string): Promise<void> {
