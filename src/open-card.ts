@@ -5,6 +5,7 @@ import { Card, type CardOptions, listCards as listCardsOf } from './frontend/car
 import type { CardInfo } from './frontend/discovery.ts';
 import { ReleaseStack } from './release-stack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
+import { openLinuxHypervisor } from './xen/linux/hypervisor.ts';
 
 export interface OpenCardOptions extends CardOptions {
   /** The machine to use: one of `vsnd/testing`, say. By default this machine's Xen, or with VSND_EMULATE=1 an emulated one. */
@@ -41,8 +42,10 @@ export async function listCards({
 
 async function ownHypervisor(): Promise<{ hypervisor: Hypervisor; release(): Promise<void> }> {
   if (isEmulationRequested()) return await joinProcessGuest();
-  const reason = existsSync(XENBUS)
-    ? `this version of vsnd drives the emulated machine only, not the devices below ${XENBUS}`
-    : `this machine is not a Xen guest: there is no ${XENBUS}`;
+  if (existsSync(XENBUS)) {
+    const hypervisor = await openLinuxHypervisor();
+    return { hypervisor, release: () => hypervisor.close() };
+  }
+  const reason = `this machine is not a Xen guest: there is no ${XENBUS}`;
   throw new VsndError('ERR_VSND_NO_XEN', `${reason}; --emulate, or VSND_EMULATE=1, plays without Xen`);
 }

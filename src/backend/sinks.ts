@@ -35,14 +35,14 @@ async function defaultSink(clock: Clock): Promise<Sink> {
   return speaker ? { kind: 'speaker', device: speaker } : { kind: 'null', device: nullDevice(clock) };
 }
 
-/** Says before anything plays what would fail at the first OPEN. Leaves no file behind. */
-function checkWritable(file: string): void {
+/** Says before anything plays what would fail at the first OPEN, with ERR_VSND_FILE. Leaves no file behind. */
+export function checkWritable(file: string): void {
   try {
     const existing = statSync(file, { throwIfNoEntry: false });
     if (existing?.isDirectory()) {
       throw new VsndError('ERR_VSND_FILE', `cannot write ${file}: it is a directory`, { errno: 'EISDIR' });
     }
-    accessSync(existing ? file : dirname(file), constants.W_OK);
+    accessSync(existing ? file : `${dirname(file)}/.`, constants.W_OK); // '/.': it must be a directory
   } catch (error) {
     throw isVsndError(error) ? error : fileError(`cannot write ${file}`, error);
   }

@@ -13,8 +13,11 @@ export class UsageError extends Error {
 }
 
 /** The options that a command has. */
-type Options = Record<string, { type: 'boolean' | 'string' }>;
-type Values<T extends Options> = { [Name in keyof T]?: T[Name]['type'] extends 'boolean' ? boolean : string };
+type Options = Record<string, { type: 'boolean' | 'string'; multiple?: true }>;
+type Value<T extends Options[string]> = T['type'] extends 'boolean' ? boolean : string;
+type Values<T extends Options> = {
+  [Name in keyof T]?: T[Name] extends { multiple: true } ? Value<T[Name]>[] : Value<T[Name]>;
+};
 
 /** The options and the one file name of a command. Throws {@link UsageError}. */
 export function parseCommandLine<T extends Options>(

@@ -6,6 +6,8 @@ const GENERAL = `vsnd: the Xen virtual sound card of a guest
 Usage:
   vsnd play [FILE.wav] [options]   play a WAV file through a virtual sound card
   vsnd list [options]              list this guest's virtual sound cards
+  vsnd backend [options]           serve the sound cards of guests, in Dom0 or a
+                                   driver domain
   vsnd help COMMAND                say more about a command
   vsnd --version                   print the version
 
@@ -18,7 +20,7 @@ Environment:
   NO_COLOR=1       no colours
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C),
-143 terminated.`;
+143 terminated (vsnd backend: 0, it is the way to end it).`;
 
 const PLAY = `Usage: vsnd play [FILE.wav] [options]
 
@@ -60,11 +62,43 @@ Examples:
   vsnd list
   vsnd list --emulate --json`;
 
+const BACKEND = `Usage: vsnd backend [options]
+
+Serves the virtual sound cards (vsnd) that the toolstack gives to guests, until
+it is ended (SIGTERM, Ctrl-C). Runs in Dom0, or in the domain that backend= in
+the guests' configurations names. Prints a line for each thing that happens.
+
+Options:
+  --sink SINK     where streams go that no --map fits; without it, to the device
+                  that a stream's unique-id names (alsa, pulse), else to null
+  --map ID=SINK   where streams go whose unique-id is ID; a * in ID stands for
+                  any characters; of several --map the first that fits counts
+  --json          print a JSON object a line
+  -h, --help      print this
+
+Sinks:
+  null            nowhere, at the pace of a real card
+  speaker         this machine's speakers, by the npm package speaker
+  wav:FILE        a WAV file for each OPEN of a stream: FILE, then FILE with -2,
+                  -3; may have {domid} {devid} {pcm} {stream} {id}
+  exec:COMMAND    a program that plays its standard input, run by sh; may have
+                  {rate} {channels} {format} {pulse-format} {pw-format} {domid}
+                  {devid} {pcm} {stream}, or $VSND_RATE and so on
+  alsa            aplay; alsa<hw:0;0> for the device hw:0,0
+  pulse           pacat; pulse<SINK>, or pulse<SINK>media.role:music
+
+Examples:
+  vsnd backend
+  vsnd backend --sink 'wav:/var/tmp/{domid}-{devid}-{pcm}-{stream}.wav'
+  vsnd backend --map 'radio*=null' --sink 'alsa<hw:0;0>'
+  vsnd backend --sink 'exec:aplay -q -t raw -r {rate} -c {channels} -f {format}'`;
+
 /** The help text of vsnd, or of one of its commands. Throws {@link UsageError} for another one. */
 export function helpText(command: string | undefined): string {
   if (command === undefined || command === 'help') return GENERAL;
   if (command === 'play') return PLAY;
   if (command === 'list') return LIST;
+  if (command === 'backend') return BACKEND;
   throw new UsageError(`unknown command '${command}'`);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { isEmulationRequested } from '../emulation/process-guest.ts';
 import { UsageError } from './arguments.ts';
+import { backend } from './backend.ts';
 import { helpText, version } from './help.ts';
 import { list } from './list.ts';
 import { errorMessage } from './messages.ts';
@@ -34,7 +35,14 @@ async function run(args: string[]): Promise<void> {
   if (isEmulationRequested(env)) rest.unshift('--emulate');
   if (command === 'play') return play(rest, terminal, stopped.signal);
   if (command === 'list') return list(rest, terminal);
+  if (command === 'backend') return serve(rest);
   throw new UsageError(`unknown ${command.startsWith('-') ? 'option' : 'command'} '${command}'`);
+}
+
+/** SIGTERM is how a service is ended: one that has then closed all its devices has done well. */
+async function serve(args: string[]): Promise<void> {
+  await backend(args, terminal, stopped.signal);
+  if (process.exitCode === SIGNAL_STATUS.SIGTERM) process.exitCode = 0;
 }
 
 for (const [signal, status] of Object.entries(SIGNAL_STATUS)) {

@@ -23,7 +23,9 @@ async function readNode(
     .map(async (name) => [name, await xenstore.read(`${path}/${name}`)] as const);
   const count = below.length === 0 ? 0 : contiguousIndexes(present);
   const children = Array.from({ length: count }, (_, index) => readNode(xenstore, `${path}/${index}`, below));
-  return { fields: Object.fromEntries(await Promise.all(values)), children: await Promise.all(children) };
+  // One wait for all: a second one would leave the rejections of the others to nobody.
+  const [fields, nodes] = await Promise.all([Promise.all(values), Promise.all(children)]);
+  return { fields: Object.fromEntries(fields), children: nodes };
 }
 
 /** How many of the names are 0, 1, 2 and so on: sndif.h's indexes are "zero based contigous"; what follows a gap is nobody's. */

@@ -1,0 +1,47 @@
+// What the operating system offers of Xen, as thin as can be: no policy and no protocol. src/xen/linux has
+// those.
+#include <napi.h>
+#include <sys/ioctl.h>
+
+#include "arguments.h"
+#include "devices.h"
+#include "environment.h"
+#include "mapping.h"
+
+namespace vsnd {
+
+namespace {
+
+/** setPipeSize(fd, octets): what the pipe holds from now on, octets. fcntl(F_SETPIPE_SZ). */
+Napi::Value SetPipeSize(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint32_t fd = arguments.U32(0);
+  uint32_t octets = arguments.U32(1);
+  if (!arguments.ok()) return Napi::Value();
+  int size = fcntl(static_cast<int>(fd), F_SETPIPE_SZ, static_cast<int>(octets));
+  if (size >= 0) return Napi::Number::New(info.Env(), size);
+  ThrowErrno(info.Env(), errno, "set the size of", "the pipe " + std::to_string(fd));
+  return Napi::Value();
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment();
+  environment->mapping = Napi::Persistent(Mapping::Define(env));
+  env.SetInstanceData(environment);
+  exports.Set("XenbusDevice", XenbusDevice::Define(env));
+  exports.Set("EventChannelDevice", EventChannelDevice::Define(env));
+  exports.Set("GrantAllocDevice", GrantAllocDevice::Define(env));
+  exports.Set("GrantMapDevice", GrantMapDevice::Define(env));
+  exports.Set("setPipeSize", Napi::Function::New<SetPipeSize>(env, "setPipeSize"));
+  // Octets; where it is not Xen's 4096, one mapping of the kernel's is more than one grant.
+  exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace vsnd
+
+using vsnd::Init;
+
+NODE_API_MODULE(vsnd, Init)

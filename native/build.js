@@ -1,0 +1,120 @@
+// Builds the addon: prebuilds/linux-ARCH/vsnd.node.
+//
+//   node native/build.js [--arch x64|arm64]   for this machine, or another one by Debian's cross compiler
+//   node native/build.js --asan               native/build/asan/vsnd.node, with AddressSanitizer and UBSan
+//
+// Needs a C++17 compiler and uv.h (Debian: g++ libuv1-dev); node_api.h and napi.h come from npm. CXX names another
+// compiler. Nothing comes from nodejs.org, and npm's `nodedir` does not matter.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { complaintsOf } from './check-symbols.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = dirname(HERE);
+const require = createRequire(import.meta.url);
+
+/** Debian's compiler, by Node's name of the architecture. */
+const COMPILERS = {
+  x64: { triplet: 'x86_64-linux-gnu', packages: 'g++-x86-64-linux-gnu' },
+  arm64: { triplet: 'aarch64-linux-gnu', packages: 'g++-aarch64-linux-gnu' },
+};
+
+const SANITIZE = '-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined';
+
+const { values } = parseArgs({
+  options: { arch: { type: 'string', default: process.arch }, asan: { type: 'boolean', default: false } },
+});
+
+try {
+  build(values);
+} catch (error) {
+  console.error(`build:native: ${error.message}`);
+  process.exitCode = 1;
+}
+
+function build({ arch, asan }) {
+  if (process.platform !== 'linux') throw new Error('the devices of Xen are Linux devices: build there');
+  if (!(arch in COMPILERS))
+    throw new Error(`--arch ${arch}: allowed are ${Object.keys(COMPILERS).join(', ')}`);
+  const compiler = findCompiler(arch);
+  const work = join(HERE, 'build', asan ? 'asan' : `linux-${arch}`);
+  const output = asan ? join(work, 'vsnd.node') : join(ROOT, 'prebuilds', `linux-${arch}`, 'vsnd.node');
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  mkdirSync(dirname(output), { recursive: true });
+
+  const includes = [packageHeaders('node-addon-api'), packageHeaders('node-api-headers'), uvHeaders(work)];
+  const objects = sourcesFor(asan).map((source) => {
+    const object = join(work, source.replace(/\.cc$/, '.o'));
+    const flags = [...compileFlags(asan), ...includes.flatMap((path) => ['-isystem', path])];
+    run(compiler, [...flags, '-c', join(HERE, source), '-o', object]);
+    return object;
+  });
+  run(compiler, [...linkFlags(asan), '-o', output, ...objects, ...(asan ? [] : ['-lc', '-lgcc'])]);
+
+  const complaints = asan ? [] : complaintsOf(output);
+  if (complaints.length > 0) throw new Error(`${output}:\n${complaints.join('\n')}`);
+  console.log(output);
+}
+
+/** With the sanitizers, the compiler's own C++ library: they need to see its allocations. */
+function sourcesFor(asan) {
+  return readdirSync(HERE).filter((name) => name.endsWith('.cc') && !(asan && name === 'runtime.cc'));
+}
+
+function compileFlags(asan) {
+  const common = '-std=c++17 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti -Wall -Wextra';
+  // SWALLOW: a worker that is being terminated takes no exception any more; by default the whole process would end.
+  const defines =
+    '-DNAPI_VERSION=8 -DNAPI_DISABLE_CPP_EXCEPTIONS -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS ' +
+    '-DNODE_ADDON_API_DISABLE_DEPRECATED -DNODE_GYP_MODULE_NAME=vsnd';
+  const kind = asan
+    ? `-O1 -g -Werror -fno-omit-frame-pointer ${SANITIZE}`
+    : '-O2 -ffunction-sections -fdata-sections';
+  return `${common} ${defines} ${kind}`.split(' ');
+}
+
+function linkFlags(asan) {
+  const exported = `-Wl,--version-script=${join(HERE, 'exports.map')}`;
+  const kind = asan ? SANITIZE : '-nodefaultlibs -Wl,--gc-sections -s';
+  return [...`-shared -Wl,-z,relro,-z,now ${kind}`.split(' '), exported];
+}
+
+function findCompiler(arch) {
+  const { triplet, packages } = COMPILERS[arch];
+  const own = arch === process.arch;
+  const candidates = process.env.CXX ? [process.env.CXX] : own ? ['g++', 'c++'] : [`${triplet}-g++`];
+  const found = candidates.find((name) => spawnSync(name, ['--version']).status === 0);
+  if (found) return found;
+  throw new Error(`there is no ${candidates.join(' or ')}; Debian: apt install ${own ? 'g++' : packages}`);
+}
+
+function packageHeaders(name) {
+  try {
+    return resolve(ROOT, require(name).include_dir.replaceAll('"', ''));
+  } catch {
+    throw new Error(`the npm package ${name} is missing: npm ci`);
+  }
+}
+
+/** A folder with uv.h alone: a cross compiler must not see this machine's /usr/include. */
+function uvHeaders(work) {
+  const from = ['/usr/include', '/usr/local/include'].find((path) => existsSync(join(path, 'uv.h')));
+  if (!from) throw new Error('there is no uv.h; Debian: apt install libuv1-dev');
+  const folder = join(work, 'include');
+  mkdirSync(folder);
+  for (const name of ['uv.h', 'uv']) symlinkSync(join(from, name), join(folder, name));
+  return folder;
+}
+
+function run(command, args) {
+  try {
+    execFileSync(command, args, { stdio: 'inherit' });
+  } catch {
+    throw new Error(`${command} failed`);
+  }
+}

@@ -1,0 +1,103 @@
+// The four devices below /dev/xen, as JavaScript classes. Each is constructed with the device's path.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "poller.h"
+#include "posix.h"
+
+namespace vsnd {
+
+/**
+ * What xenbus and evtchn have in common: start(onReadable), close().
+ * read(): what is there, at most one read(2); undefined where nothing is; empty at the end of the file.
+ * write(octets): all of them in one write(2).
+ */
+template <typename T>
+class PolledDevice : public Napi::ObjectWrap<T> {
+ public:
+  explicit PolledDevice(const Napi::CallbackInfo& info);
+  ~PolledDevice() override { Close(); }
+
+ protected:
+  void Start(const Napi::CallbackInfo& info);
+  Napi::Value Read(const Napi::CallbackInfo& info);
+  void Write(const Napi::CallbackInfo& info);
+  void CloseDevice(const Napi::CallbackInfo&) { Close(); }
+  void Close() {
+    if (poller_) poller_->Close();
+  }
+
+  /** ioctl(2): its result, or -1 with an error thrown that says what `operation` was. */
+  int Control(Napi::Env env, unsigned long request, void* argument, const char* operation);
+
+  std::shared_ptr<Poller> poller_;
+};
+
+/** XenStore: a stream of octets, one request a write. */
+class XenbusDevice : public PolledDevice<XenbusDevice> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  using PolledDevice::PolledDevice;
+};
+
+/**
+ * Event channels: read() gives the ports (u32, native order) that have been notified, each masked until it is
+ * written back.
+ */
+class EventChannelDevice : public PolledDevice<EventChannelDevice> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  using PolledDevice::PolledDevice;
+
+ private:
+  /** bindUnbound(remoteDomid): port. IOCTL_EVTCHN_BIND_UNBOUND_PORT. */
+  Napi::Value BindUnbound(const Napi::CallbackInfo& info);
+  /** bindInterdomain(remoteDomid, remotePort): port. IOCTL_EVTCHN_BIND_INTERDOMAIN. */
+  Napi::Value BindInterdomain(const Napi::CallbackInfo& info);
+  /** unbind(port). IOCTL_EVTCHN_UNBIND. */
+  void Unbind(const Napi::CallbackInfo& info);
+  /** notify(port). IOCTL_EVTCHN_NOTIFY. */
+  void Notify(const Napi::CallbackInfo& info);
+  /** reset(): empties the queue of ports and ends its overflow (EFBIG of read). IOCTL_EVTCHN_RESET. */
+  void Reset(const Napi::CallbackInfo& info);
+};
+
+/** Gives pages to other domains. */
+class GrantAllocDevice : public Napi::ObjectWrap<GrantAllocDevice> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  explicit GrantAllocDevice(const Napi::CallbackInfo& info);
+
+ private:
+  /**
+   * grant(domid, pageCount, writable): { grefs, memory }: zeroed pages in a row. IOCTL_GNTALLOC_ALLOC_GREF,
+   * mmap, IOCTL_GNTALLOC_DEALLOC_GREF: from then on the mapping alone keeps the pages.
+   */
+  Napi::Value Grant(const Napi::CallbackInfo& info);
+  /** close(): idempotent. What has been mapped stays. */
+  void Close(const Napi::CallbackInfo&) { fd_.Close(); }
+
+  std::string device_;
+  Fd fd_;
+};
+
+/** Maps pages of other domains. */
+class GrantMapDevice : public Napi::ObjectWrap<GrantMapDevice> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  explicit GrantMapDevice(const Napi::CallbackInfo& info);
+
+ private:
+  /** map(domid, grefs, writable): memory. IOCTL_GNTDEV_MAP_GRANT_REF, mmap. */
+  Napi::Value Map(const Napi::CallbackInfo& info);
+  /** close(): idempotent. What has been mapped stays, and keeps the device open. */
+  void Close(const Napi::CallbackInfo&) { fd_.reset(); }
+
+  std::string device_;
+  std::shared_ptr<Fd> fd_;
+};
+
+}  // namespace vsnd

@@ -1,0 +1,65 @@
+#include "poller.h"
+
+namespace vsnd {
+
+bool Poller::Open() {
+  if (self_) return true;
+  uv_loop_t* loop = nullptr;
+  int error = napi_get_uv_event_loop(env_, &loop) == napi_ok ? uv_poll_init(loop, &poll_, fd()) : UV_EINVAL;
+  if (error != 0) {
+    ThrowErrno(env_, -error, "poll", device_);
+    return false;
+  }
+  poll_.data = this;
+  self_ = shared_from_this();
+  uv_unref(reinterpret_cast<uv_handle_t*>(&poll_));
+  context_.emplace(env_, "vsnd.Device");
+  // The loop of an environment that ends is closed only after this handle is.
+  napi_add_async_cleanup_hook(env_, OnEnvironmentEnd, this, &hook_);
+  return true;
+}
+
+void Poller::Start(Napi::Function onReadable) {
+  if (!fd_) return ThrowErrno(env_, EBADF, "poll", device_);
+  if (!Open()) return;
+  on_readable_ = Napi::Persistent(onReadable);
+  int error = uv_poll_start(&poll_, UV_READABLE, OnPoll);
+  if (error != 0) ThrowErrno(env_, -error, "poll", device_);
+}
+
+void Poller::Close() {
+  if (!fd_) return;
+  if (self_) {
+    on_readable_.Reset();
+    context_.reset();
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll_), OnClosed);
+  }
+  fd_.Close();
+}
+
+void Poller::OnPoll(uv_poll_t* handle, int, int) {
+  auto* poller = static_cast<Poller*>(handle->data);
+  Napi::Env env = poller->env_;
+  Napi::HandleScope scope(env);
+  napi_value receiver = nullptr;
+  if (napi_get_global(env, &receiver) != napi_ok) return;
+  Napi::Function onReadable = poller->on_readable_.Value();
+  // By hand: in a worker that is being terminated the wrapper would end the whole process.
+  napi_status status = napi_make_callback(env, *poller->context_, receiver, onReadable, 0, nullptr, nullptr);
+  napi_value exception = nullptr;
+  if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
+    napi_fatal_exception(env, exception);
+  }
+}
+
+void Poller::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* poller) {
+  static_cast<Poller*>(poller)->Close();
+}
+
+void Poller::OnClosed(uv_handle_t* handle) {
+  auto* poller = static_cast<Poller*>(handle->data);
+  std::shared_ptr<Poller> last = std::move(poller->self_);
+  napi_remove_async_cleanup_hook(poller->hook_);
+}
+
+}  // namespace vsnd

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <napi.h>
+#include <uv.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "posix.h"
+
+namespace vsnd {
+
+/**
+ * An open device whose input the event loop waits for. It outlives its JavaScript object until libuv has let
+ * go of it, and ends with its environment.
+ */
+class Poller : public std::enable_shared_from_this<Poller> {
+ public:
+  Poller(Napi::Env env, Fd fd, std::string device)
+      : env_(env), fd_(std::move(fd)), device_(std::move(device)) {}
+
+  /** -1 once closed. */
+  int fd() const { return fd_.get(); }
+  const std::string& device() const { return device_; }
+
+  /**
+   * Calls `onReadable` whenever there is input, or an error that read() will tell of; an error also ends the
+   * polling. Called again, it goes on with another function. Does not hold the process. Throws what libuv
+   * refuses.
+   */
+  void Start(Napi::Function onReadable);
+
+  /** Idempotent. `onReadable` is not called any more. */
+  void Close();
+
+ private:
+  static void OnPoll(uv_poll_t* handle, int status, int events);
+  static void OnEnvironmentEnd(napi_async_cleanup_hook_handle hook, void* poller);
+  static void OnClosed(uv_handle_t* handle);
+
+  bool Open();
+
+  Napi::Env env_;
+  Fd fd_;
+  std::string device_;
+  Napi::FunctionReference on_readable_;
+  std::optional<Napi::AsyncContext> context_;
+  uv_poll_t poll_ = {};
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  /** Set while libuv has poll_. */
+  std::shared_ptr<Poller> self_;
+};
+
+}  // namespace vsnd

@@ -1,0 +1,97 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { VsndError } from '../../errors.ts';
+import { PAGE_SIZE } from '../hypervisor.ts';
+
+/**
+ * What native/ offers. Operations throw an Error with `code` (an errno's name), `operation` and `device`; arguments
+ * that are out of place throw a TypeError or RangeError.
+ */
+export interface Addon {
+  readonly XenbusDevice: new (path: string) => PolledDevice;
+  readonly EventChannelDevice: new (path: string) => EventChannelDevice;
+  readonly GrantAllocDevice: new (path: string) => GrantAllocDevice;
+  readonly GrantMapDevice: new (path: string) => GrantMapDevice;
+  /** The kernel's page, octets. */
+  readonly pageSize: number;
+  /** fcntl(F_SETPIPE_SZ): gives a pipe room for at least `octets`, and says how much it has now. */
+  setPipeSize(fd: number, octets: number): number;
+}
+
+/** An open device that the event loop waits for, without holding the process. */
+export interface PolledDevice {
+  /** Calls `onReadable` whenever read() has something to give or to throw; an error ends the calls until the next start. */
+  start(onReadable: () => void): void;
+  /** One read(2); undefined where there is nothing, empty at the end of the file. */
+  read(): Uint8Array | undefined;
+  /** One write(2). */
+  write(octets: Uint8Array): void;
+  /** Idempotent; everything else throws EBADF from then on. */
+  close(): void;
+}
+
+/** read() gives ports (u32) that have been notified, each masked until it has been written back. */
+export interface EventChannelDevice extends PolledDevice {
+  /** IOCTL_EVTCHN_BIND_UNBOUND_PORT */
+  bindUnbound(remoteDomid: number): number;
+  /** IOCTL_EVTCHN_BIND_INTERDOMAIN */
+  bindInterdomain(remoteDomid: number, remotePort: number): number;
+  /** IOCTL_EVTCHN_UNBIND */
+  unbind(port: number): void;
+  /** IOCTL_EVTCHN_NOTIFY */
+  notify(port: number): void;
+  /** IOCTL_EVTCHN_RESET: forgets the ports that have not been read, and that there were too many of them. */
+  reset(): void;
+}
+
+/** Mapped pages: everything but release() throws after release(). Offsets are checked. */
+export interface Mapping {
+  load32(offset: number): number;
+  store32(offset: number, value: number): void;
+  copyIn(offset: number, source: Uint8Array): void;
+  copyOut(offset: number, target: Uint8Array): void;
+  /** munmap, and with gntdev IOCTL_GNTDEV_UNMAP_GRANT_REF. Idempotent. */
+  release(): void;
+}
+
+export interface GrantAllocDevice {
+  /** IOCTL_GNTALLOC_ALLOC_GREF: zeroed pages in a row, which end with their mapping. */
+  grant(domid: number, pageCount: number, writable: boolean): { grefs: number[]; memory: Mapping };
+  close(): void;
+}
+
+export interface GrantMapDevice {
+  /** IOCTL_GNTDEV_MAP_GRANT_REF */
+  map(domid: number, grefs: readonly number[], writable: boolean): Mapping;
+  close(): void;
+}
+
+/** From src/xen/linux/ and from dist/xen/linux/ alike. */
+const PREBUILDS = new URL('../../../prebuilds/', import.meta.url);
+
+/** Loads the addon for this machine. Throws ERR_VSND_NO_XEN, saying what was tried and how to come by it. */
+export function loadAddon(path = prebuiltPath()): Addon {
+  const addon = requireAddon(path);
+  if (addon.pageSize === PAGE_SIZE) return addon;
+  const message = `this kernel's pages have ${addon.pageSize} octets; Xen's devices need a kernel with pages of ${PAGE_SIZE}`;
+  throw new VsndError('ERR_VSND_NO_XEN', message);
+}
+
+function prebuiltPath(): string {
+  return fileURLToPath(new URL(`${process.platform}-${process.arch}/vsnd.node`, PREBUILDS));
+}
+
+function requireAddon(path: string): Addon {
+  try {
+    return createRequire(import.meta.url)(path);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reason = code === 'MODULE_NOT_FOUND' ? 'there is no such file' : message;
+    throw new VsndError(
+      'ERR_VSND_NO_XEN',
+      `cannot load the addon for Xen's devices, ${path}: ${reason}; there are prebuilt ones for linux-x64 and ` +
+        "linux-arm64 with glibc, and 'npm run build:native' builds it in a checkout of vsnd",
+      { path, cause },
+    );
+  }
+}

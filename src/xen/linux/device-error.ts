@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { VsndError, type VsndErrorCode } from '../../errors.ts';
+
+/** What the addon's errors say. */
+interface DeviceError extends Error {
+  code: string;
+  operation: string;
+  device: string;
+}
+
+const GUIDE = 'see docs/guest-setup.md';
+
+/** The kernel's module behind each device. */
+const MODULES: Readonly<Record<string, string>> = {
+  xenbus: 'xenfs',
+  evtchn: 'xen-evtchn',
+  gntalloc: 'xen-gntalloc',
+  gntdev: 'xen-gntdev',
+};
+
+/** How many pages gntalloc gives in all; can be changed at any time. */
+const GNTALLOC_LIMIT = '/sys/module/xen_gntalloc/parameters/limit';
+
+/** Does what may fail with the errno of a device, and throws a VsndError then: ERR_VSND_NO_XEN where it cannot be opened. */
+export function withDevice<T>(action: () => T, code: VsndErrorCode = 'ERR_VSND_HYPERVISOR'): T {
+  try {
+    return action();
+  } catch (cause) {
+    if (!isDeviceError(cause)) throw cause;
+    const { code: errno, operation, device, message } = cause;
+    const advice = adviceFor(cause);
+    throw new VsndError(
+      operation === 'open' ? 'ERR_VSND_NO_XEN' : code,
+      advice === undefined ? message : `${message}: ${advice}`,
+      { errno, path: device, cause },
+    );
+  }
+}
+
+function isDeviceError(error: unknown): error is DeviceError {
+  return error instanceof Error && 'operation' in error && 'device' in error;
+}
+
+function adviceFor({ code, operation, device }: DeviceError): string | undefined {
+  const name = device.slice(device.lastIndexOf('/') + 1);
+  if (operation === 'open') {
+    if (code === 'EACCES' || code === 'EPERM') return `run as root or install the udev rule, ${GUIDE}`;
+    const module = MODULES[name];
+    if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') {
+      return `this is not a Xen guest, or a module is missing: modprobe ${module}, ${GUIDE}`;
+    }
+  }
+  if (name === 'gntalloc' && code === 'ENOSPC') {
+    return `all of the ${gntallocLimit()}pages that ${GNTALLOC_LIMIT} allows are in use; echo 4096 > ${GNTALLOC_LIMIT}, ${GUIDE}`;
+  }
+  return undefined;
+}
+
+function gntallocLimit(): string {
+  try {
+    return `${readFileSync(GNTALLOC_LIMIT, 'latin1').trim()} `;
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,143 @@
+import { RealClock, type Timer } from '../../clock.ts';
+import { invalidArg } from '../../errors.ts';
+import type {
+  DeviceClaim,
+  EventChannels,
+  GrantAccess,
+  GrantAllocator,
+  GrantedPages,
+  GrantMapper,
+  Hypervisor,
+  Pages,
+  XenStoreTransport,
+} from '../hypervisor.ts';
+import { type Addon, type GrantAllocDevice, type GrantMapDevice, loadAddon, type Mapping } from './addon.ts';
+import { assertNoKernelDriver, claimDevice } from './claim.ts';
+import { withDevice } from './device-error.ts';
+import { LinuxEventChannels } from './event-channels.ts';
+import { type Holding, Holdings } from './holdings.ts';
+import { MappedPages } from './pages.ts';
+import { LinuxStoreTransport } from './store-transport.ts';
+
+export interface LinuxHypervisorOptions {
+  /** The folder of Xen's devices. */
+  devices?: string;
+  /** Where sysfs is mounted. */
+  sys?: string;
+  /** The addon's file, in place of the prebuilt one. */
+  addon?: string;
+}
+
+/**
+ * The Xen below this Linux domain, through /dev/xen: each device is opened when it is first needed. Rejects with
+ * ERR_VSND_NO_XEN where the addon cannot be loaded; so do operations whose device cannot be opened.
+ */
+export async function openLinuxHypervisor(options: LinuxHypervisorOptions = {}): Promise<Hypervisor> {
+  const { devices = '/dev/xen', sys = '/sys', addon } = options;
+  return new LinuxHypervisor(loadAddon(addon), devices, sys);
+}
+
+class LinuxHypervisor implements Hypervisor {
+  readonly description = 'Xen';
+  readonly clock = new RealClock();
+  readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
+  readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
+  readonly eventChannels: EventChannels = {
+    bindUnbound: async (...args) => this.#openEventChannels().bindUnbound(...args),
+    bindInterdomain: async (...args) => this.#openEventChannels().bindInterdomain(...args),
+  };
+  readonly #addon: Addon;
+  readonly #devices: string;
+  readonly #sys: string;
+  readonly #holdings = new Holdings();
+  #gntalloc: GrantAllocDevice | undefined;
+  #gntdev: GrantMapDevice | undefined;
+  #evtchn: LinuxEventChannels | undefined;
+  #holds = 0;
+  #keepAlive: Timer | undefined;
+
+  constructor(addon: Addon, devices: string, sys: string) {
+    this.#addon = addon;
+    this.#devices = devices;
+    this.#sys = sys;
+  }
+
+  async openXenStore(): Promise<XenStoreTransport> {
+    return new LinuxStoreTransport(this.#open(this.#addon.XenbusDevice, 'xenbus'), this.#holdings);
+  }
+
+  async claim(device: string): Promise<DeviceClaim> {
+    this.#holdings.assertOpen();
+    await assertNoKernelDriver(device, this.#sys);
+    const release = await claimDevice(device, this.clock);
+    const holding = this.#holdings.add(release);
+    // close() may have been called meanwhile, and does not know of it.
+    if (!this.#holdings.isOpen) await holding.end();
+    this.#holdings.assertOpen();
+    return { release: () => holding.end() };
+  }
+
+  ref(): void {
+    if (!this.#holdings.isOpen) return;
+    this.#holds += 1;
+    this.#keepAlive ??= this.clock.after(Number.POSITIVE_INFINITY, () => {});
+  }
+
+  unref(): void {
+    this.#holds = Math.max(0, this.#holds - 1);
+    if (this.#holds === 0) this.#letGo();
+  }
+
+  async close(): Promise<void> {
+    this.#letGo();
+    await this.#holdings.endAll();
+  }
+
+  async #grant(domid: number, pageCount: number, access: GrantAccess = 'read-write'): Promise<GrantedPages> {
+    if (!Number.isInteger(pageCount) || pageCount < 1)
+      throw invalidArg('pageCount', pageCount, 'integers from 1');
+    this.#gntalloc ??= this.#openAndHold(this.#addon.GrantAllocDevice, 'gntalloc');
+    const device = this.#gntalloc;
+    this.#holdings.assertOpen();
+    const { grefs, memory } = withDevice(() => device.grant(domid, pageCount, access === 'read-write'));
+    return new MappedPages(memory, grefs, 'read-write', this.#holdMemory(memory));
+  }
+
+  async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
+    if (grefs.length === 0) throw invalidArg('grefs', grefs, 'one or more grant references');
+    this.#gntdev ??= this.#openAndHold(this.#addon.GrantMapDevice, 'gntdev');
+    const device = this.#gntdev;
+    this.#holdings.assertOpen();
+    const memory = withDevice(() => device.map(domid, grefs, access === 'read-write'));
+    return new MappedPages(memory, grefs, access, this.#holdMemory(memory));
+  }
+
+  #openEventChannels(): EventChannels {
+    this.#holdings.assertOpen();
+    this.#evtchn ??= new LinuxEventChannels(
+      this.#open(this.#addon.EventChannelDevice, 'evtchn'),
+      this.#holdings,
+    );
+    return this.#evtchn;
+  }
+
+  #holdMemory(memory: Mapping): Holding {
+    return this.#holdings.add(() => memory.release());
+  }
+
+  #open<T>(Device: new (path: string) => T, name: string): T {
+    this.#holdings.assertOpen();
+    return withDevice(() => new Device(`${this.#devices}/${name}`));
+  }
+
+  #openAndHold<T extends { close(): void }>(Device: new (path: string) => T, name: string): T {
+    const device = this.#open(Device, name);
+    this.#holdings.add(() => device.close());
+    return device;
+  }
+
+  #letGo(): void {
+    this.#keepAlive?.cancel();
+    this.#keepAlive = undefined;
+  }
+}

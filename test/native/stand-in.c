@@ -1,0 +1,549 @@
+/*
+ * Xen's devices for a machine without Xen, for LD_PRELOAD: the addon under test is the shipped one, and its
+ * mmap, poll, read, write and close are real. Below /xen-stand-in/DOMID/ are gntalloc  a memfd: "RAM" of all
+ * domains; ALLOC_GREF hands out its pages gntdev    maps those pages where their grants allow it evtchn one
+ * end of a socket pair; ports that were notified are put in at the other end xenbus    a connection to the
+ * unix socket VSND_STAND_IN_XENSTORE, which begins with the domid (u32) Tests control it by reading files:
+ *   /xen-stand-in/state           what is held, a line each
+ *   /xen-stand-in/fail/OP/ERRNO   the next OP ("open:evtchn", "ioctl:ALLOC_GREF", "mmap:gntdev", ...) fails
+ *   /xen-stand-in/leak/OCTETS     so much memory is lost: what a leak check has to find
+ *   /xen-stand-in/overflow/DOMID  the domain's queue of notified ports overflows
+ * Not modelled: several processes, save and restore, XenStore quotas, what a kernel does when its memory runs
+ * out.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+typedef uint16_t domid_t;
+typedef uint32_t grant_ref_t;
+#include <xen/evtchn.h>
+#include <xen/gntalloc.h>
+#include <xen/gntdev.h>
+
+#define ROOT "/xen-stand-in/"
+#define PAGE 4096u
+#define PAGES 65536u      /* "RAM", in pages */
+#define GRANT_LIMIT 1024u /* gntalloc's `limit` */
+#define FIRST_GREF 8u
+#define DOMAINS 8u
+#define PORTS 256u
+#define FDS 65536
+#define REGIONS 4096
+#define XENBUS_LIMIT 4096u
+
+enum kind { NONE, GNTALLOC, GNTDEV, EVTCHN, XENBUS };
+static const char* const NAMES[] = {"", "gntalloc", "gntdev", "evtchn", "xenbus"};
+
+struct device {
+  enum kind kind;
+  unsigned domid;
+  int other_end; /* evtchn */
+  int overflow;  /* evtchn */
+};
+
+struct page {
+  unsigned from, to; /* domids */
+  int writable, indexed, local, foreign;
+};
+
+struct port {
+  int fd; /* 0: free */
+  unsigned remote_domid, peer;
+  int pending, masked;
+};
+
+struct entry { /* of gntdev */
+  int fd;
+  uint64_t index;
+  uint32_t count, *pages;
+  unsigned granter;
+};
+
+struct region {
+  void* base;
+  size_t size;
+  int foreign;
+  uint32_t* pages;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct device devices[FDS];
+static struct page pages[PAGES];
+static struct port ports[DOMAINS][PORTS];
+static struct entry entries[REGIONS];
+static struct region regions[REGIONS];
+static struct {
+  char operation[64];
+  int error;
+} faults[16];
+static int ram = -1;
+static uint32_t next_page;
+static uint64_t next_index = PAGE;
+
+static int fail(int error) {
+  errno = error;
+  return -1;
+}
+
+/* True, with errno set, where a test wants this operation to fail. */
+static int faulty(const char* verb, const char* what) {
+  char operation[64];
+  snprintf(operation, sizeof operation, "%s:%s", verb, what);
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    if (faults[i].error != 0 && strcmp(faults[i].operation, operation) == 0) {
+      errno = faults[i].error;
+      faults[i].error = 0;
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static struct device* device_of(int fd) {
+  return fd >= 0 && fd < FDS && devices[fd].kind != NONE ? &devices[fd] : NULL;
+}
+
+static int in_use(const struct page* page) {
+  return page->indexed || page->local || page->foreign;
+}
+static int granted(const struct page* page) {
+  return page->indexed || page->local;
+}
+
+/* ---- grants ---- */
+
+static int alloc_gref(unsigned domid, struct ioctl_gntalloc_alloc_gref* request) {
+  uint32_t used = 0;
+  for (uint32_t i = 0; i < PAGES; i++) used += in_use(&pages[i]) && pages[i].from == domid;
+  if (used + request->count > GRANT_LIMIT) return fail(ENOSPC);
+  uint32_t first = next_page;
+  for (uint32_t i = 0; i < request->count; i++) {
+    if (first + i >= PAGES || in_use(&pages[first + i])) return fail(ENOMEM);
+  }
+  next_page = (first + request->count) % (PAGES - GRANT_LIMIT);
+  fallocate(ram, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * PAGE,
+            (off_t)request->count * PAGE);
+  uint32_t* grefs = (uint32_t*)((char*)request + offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids));
+  for (uint32_t i = 0; i < request->count; i++) {
+    pages[first + i] = (struct page){domid, request->domid, request->flags & GNTALLOC_FLAG_WRITABLE, 1, 0, 0};
+    grefs[i] = FIRST_GREF + first + i;
+  }
+  request->index = (uint64_t)first * PAGE;
+  return 0;
+}
+
+static int dealloc_gref(const struct ioctl_gntalloc_dealloc_gref* request) {
+  uint64_t first = request->index / PAGE;
+  if (request->index % PAGE != 0 || first + request->count > PAGES) return fail(EINVAL);
+  for (uint32_t i = 0; i < request->count; i++) pages[first + i].indexed = 0;
+  return 0;
+}
+
+static int map_grant_ref(int fd, struct ioctl_gntdev_map_grant_ref* request) {
+  struct entry* entry = NULL;
+  for (int i = 0; i < REGIONS && entry == NULL; i++) {
+    if (entries[i].pages == NULL) entry = &entries[i];
+  }
+  if (entry == NULL) return fail(ENOMEM);
+  struct ioctl_gntdev_grant_ref* refs =
+      (void*)((char*)request + offsetof(struct ioctl_gntdev_map_grant_ref, refs));
+  *entry = (struct entry){fd, next_index, request->count, calloc(request->count, 4), refs[0].domid};
+  for (uint32_t i = 0; i < request->count; i++) entry->pages[i] = refs[i].ref - FIRST_GREF;
+  request->index = next_index;
+  next_index += (uint64_t)request->count * PAGE;
+  return 0;
+}
+
+static struct entry* entry_of(uint64_t index, uint32_t count) {
+  for (int i = 0; i < REGIONS; i++) {
+    if (entries[i].pages != NULL && entries[i].index == index && entries[i].count == count)
+      return &entries[i];
+  }
+  return NULL;
+}
+
+static int unmap_grant_ref(const struct ioctl_gntdev_unmap_grant_ref* request) {
+  struct entry* entry = entry_of(request->index, request->count);
+  if (entry == NULL) return fail(ENOENT);
+  free(entry->pages);
+  entry->pages = NULL;
+  return 0;
+}
+
+static void* remember(void* base, size_t size, int foreign, const uint32_t* list, uint32_t first) {
+  for (int i = 0; i < REGIONS; i++) {
+    if (regions[i].base != NULL) continue;
+    regions[i] = (struct region){base, size, foreign, calloc(size / PAGE, 4)};
+    for (size_t j = 0; j < size / PAGE; j++) {
+      regions[i].pages[j] = list ? list[j] : first + (uint32_t)j;
+      *(foreign ? &pages[regions[i].pages[j]].foreign : &pages[regions[i].pages[j]].local) += 1;
+    }
+    return base;
+  }
+  abort();
+}
+
+static void* map_own(size_t size, int protection, int flags, int fd, off_t offset) {
+  uint32_t first = (uint32_t)(offset / PAGE);
+  for (size_t i = 0; i < size / PAGE; i++) {
+    if (first + i >= PAGES || !pages[first + i].indexed) return errno = ENOENT, MAP_FAILED;
+  }
+  void* base = (void*)syscall(SYS_mmap, NULL, size, protection, flags, fd, offset);
+  return base == MAP_FAILED ? base : remember(base, size, 0, NULL, first);
+}
+
+static void* map_foreign(unsigned domid, size_t size, int protection, off_t offset) {
+  struct entry* entry = entry_of((uint64_t)offset, (uint32_t)(size / PAGE));
+  if (entry == NULL) return errno = EINVAL, MAP_FAILED;
+  for (uint32_t i = 0; i < entry->count; i++) {
+    uint32_t number = entry->pages[i];
+    if (number >= PAGES || !granted(&pages[number]) || pages[number].to != domid ||
+        pages[number].from != entry->granter || ((protection & PROT_WRITE) && !pages[number].writable)) {
+      return errno = EINVAL, MAP_FAILED;
+    }
+  }
+  char* base = (char*)syscall(SYS_mmap, NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (uint32_t i = 0; i < entry->count; i++) {
+    syscall(SYS_mmap, base + (size_t)i * PAGE, PAGE, protection, MAP_SHARED | MAP_FIXED, ram,
+            (off_t)entry->pages[i] * PAGE);
+  }
+  return remember(base, size, 1, entry->pages, 0);
+}
+
+/* ---- event channels ---- */
+
+static void deliver(unsigned domid, uint32_t number) {
+  struct port* port = &ports[domid][number];
+  if (port->fd == 0 || !port->pending || port->masked) return;
+  port->pending = 0;
+  port->masked = 1;
+  syscall(SYS_write, devices[port->fd].other_end, &number, sizeof number);
+}
+
+static void raise_port(unsigned domid, uint32_t number) {
+  ports[domid][number].pending = 1;
+  deliver(domid, number);
+}
+
+static int bind_port(int fd, unsigned domid, unsigned remote_domid, uint32_t peer) {
+  for (uint32_t number = 1; number < PORTS; number++) {
+    if (ports[domid][number].fd != 0) continue;
+    ports[domid][number] = (struct port){fd, remote_domid, peer, 0, 0};
+    return (int)number;
+  }
+  return fail(ENOSPC);
+}
+
+static int bind_interdomain(int fd, unsigned domid, unsigned remote_domid, uint32_t remote_port) {
+  if (remote_domid >= DOMAINS) return fail(ESRCH);
+  if (remote_port == 0 || remote_port >= PORTS) return fail(EINVAL);
+  struct port* remote = &ports[remote_domid][remote_port];
+  if (remote->fd == 0 || remote->peer != 0 || remote->remote_domid != domid) return fail(EINVAL);
+  int number = bind_port(fd, domid, remote_domid, remote_port);
+  if (number < 0) return number;
+  remote->peer = (uint32_t)number;
+  raise_port(domid, (uint32_t)number); /* as Xen does */
+  return number;
+}
+
+static struct port* own_port(int fd, unsigned domid, uint32_t number) {
+  return number < PORTS && ports[domid][number].fd == fd ? &ports[domid][number] : NULL;
+}
+
+static int unbind(int fd, unsigned domid, uint32_t number) {
+  struct port* port = own_port(fd, domid, number);
+  if (port == NULL) return fail(ENOTCONN);
+  if (port->peer != 0) ports[port->remote_domid][port->peer].peer = 0;
+  *port = (struct port){0};
+  return 0;
+}
+
+static int notify(int fd, unsigned domid, uint32_t number) {
+  struct port* port = own_port(fd, domid, number);
+  if (port == NULL) return fail(ENOTCONN);
+  if (port->peer != 0) raise_port(port->remote_domid, port->peer);
+  return 0;
+}
+
+/* Puts a fresh socket pair at `fd`, or at a new one. */
+static int open_queue(int fd) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) return -1;
+  if (fd >= 0) {
+    if (devices[fd].other_end > 0) syscall(SYS_close, devices[fd].other_end);
+    dup3(ends[0], fd, O_CLOEXEC);
+    syscall(SYS_close, ends[0]);
+  } else {
+    fd = ends[0];
+  }
+  devices[fd].other_end = ends[1];
+  devices[fd].overflow = 0;
+  return fd;
+}
+
+/* EPOLLERR, and EFBIG of read: the other end closes with something left unread. What was queued is lost, and
+ * masked. */
+static void overflow(unsigned domid) {
+  for (int fd = 0; fd < FDS; fd++) {
+    if (devices[fd].kind != EVTCHN || devices[fd].domid != domid || devices[fd].other_end == 0) continue;
+    syscall(SYS_write, fd, "", 1);
+    syscall(SYS_close, devices[fd].other_end);
+    devices[fd].other_end = 0;
+    devices[fd].overflow = 1;
+    for (uint32_t number = 1; number < PORTS; number++) ports[domid][number].masked = 1;
+  }
+}
+
+/* ---- XenStore ---- */
+
+static int connect_store(unsigned domid) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  const char* path = getenv("VSND_STAND_IN_XENSTORE");
+  if (path == NULL) return fail(ENOENT);
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd, (struct sockaddr*)&address, sizeof address) != 0 ||
+      syscall(SYS_write, fd, &domid, sizeof domid) != sizeof domid) {
+    int error = errno;
+    syscall(SYS_close, fd);
+    return fail(error);
+  }
+  fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+  return fd;
+}
+
+static ssize_t write_store(int fd, const void* octets, size_t count) {
+  uint32_t header[4] = {0};
+  memcpy(header, octets, count < sizeof header ? count : sizeof header);
+  if (header[3] > XENBUS_LIMIT - sizeof header) return fail(E2BIG);
+  if (count > XENBUS_LIMIT) return fail(EINVAL);
+  return syscall(SYS_write, fd, octets, count);
+}
+
+/* ---- the files ---- */
+
+static int open_state(void) {
+  int fd = memfd_create("state", MFD_CLOEXEC);
+  uint32_t in_all = 0, local = 0, foreign = 0, bound = 0, open_devices = 0, mapped = 0;
+  for (uint32_t i = 0; i < PAGES; i++) {
+    in_all += in_use(&pages[i]);
+    local += pages[i].local;
+    foreign += pages[i].foreign;
+  }
+  for (unsigned d = 0; d < DOMAINS; d++) {
+    for (uint32_t n = 0; n < PORTS; n++) bound += ports[d][n].fd != 0;
+  }
+  for (int i = 0; i < FDS; i++) open_devices += devices[i].kind != NONE;
+  for (int i = 0; i < REGIONS; i++) mapped += entries[i].pages != NULL;
+  dprintf(fd, "pages %u\nlocal %u\nforeign %u\nentries %u\nports %u\ndevices %u\n", in_all, local, foreign,
+          mapped, bound, open_devices);
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+static int control(const char* command) {
+  unsigned domid;
+  char operation[64];
+  int error;
+  if (sscanf(command, "overflow/%u", &domid) == 1) overflow(domid);
+  size_t lost;
+  if (sscanf(command, "leak/%zu", &lost) == 1) memset(malloc(lost), 1, lost);
+  if (sscanf(command, "fail/%63[^/]/%d", operation, &error) == 2) {
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+      if (faults[i].error != 0) continue;
+      strcpy(faults[i].operation, operation);
+      faults[i].error = error;
+      break;
+    }
+  }
+  return open_state();
+}
+
+static int open_device(const char* rest) {
+  unsigned domid;
+  char name[16];
+  if (sscanf(rest, "%u/%15s", &domid, name) != 2 || domid >= DOMAINS) return control(rest);
+  enum kind kind = NONE;
+  for (int i = GNTALLOC; i <= XENBUS; i++) {
+    if (strcmp(name, NAMES[i]) == 0) kind = (enum kind)i;
+  }
+  if (kind == NONE) return fail(ENOENT);
+  if (faulty("open", name)) return -1;
+  if (ram < 0) {
+    ram = memfd_create("ram", MFD_CLOEXEC);
+    if (ftruncate(ram, (off_t)PAGES * PAGE) != 0) return -1;
+  }
+  int fd = kind == EVTCHN   ? open_queue(-1)
+           : kind == XENBUS ? connect_store(domid)
+                            : fcntl(ram, F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) return -1;
+  devices[fd].kind = kind;
+  devices[fd].domid = domid;
+  return fd;
+}
+
+static void close_device(int fd) {
+  if (devices[fd].kind == EVTCHN) {
+    for (uint32_t number = 1; number < PORTS; number++) unbind(fd, devices[fd].domid, number);
+    if (devices[fd].other_end > 0) syscall(SYS_close, devices[fd].other_end);
+  }
+  devices[fd] = (struct device){0};
+}
+
+static const char* operation_of(unsigned long request) {
+  switch (request) {
+    case IOCTL_GNTALLOC_ALLOC_GREF:
+      return "ALLOC_GREF";
+    case IOCTL_GNTALLOC_DEALLOC_GREF:
+      return "DEALLOC_GREF";
+    case IOCTL_GNTDEV_MAP_GRANT_REF:
+      return "MAP_GRANT_REF";
+    case IOCTL_GNTDEV_UNMAP_GRANT_REF:
+      return "UNMAP_GRANT_REF";
+    case IOCTL_EVTCHN_BIND_UNBOUND_PORT:
+      return "BIND_UNBOUND_PORT";
+    case IOCTL_EVTCHN_BIND_INTERDOMAIN:
+      return "BIND_INTERDOMAIN";
+    case IOCTL_EVTCHN_UNBIND:
+      return "UNBIND";
+    case IOCTL_EVTCHN_NOTIFY:
+      return "NOTIFY";
+    case IOCTL_EVTCHN_RESET:
+      return "RESET";
+    default:
+      return "?";
+  }
+}
+
+static int control_device(int fd, struct device* device, unsigned long request, void* argument) {
+  if (faulty("ioctl", operation_of(request))) return -1;
+  struct ioctl_evtchn_bind_interdomain* bind = argument;
+  uint32_t* port = argument;
+  int result = 0;
+  if (device->kind == GNTALLOC && request == IOCTL_GNTALLOC_ALLOC_GREF)
+    return alloc_gref(device->domid, argument);
+  if (device->kind == GNTALLOC && request == IOCTL_GNTALLOC_DEALLOC_GREF) return dealloc_gref(argument);
+  if (device->kind == GNTDEV && request == IOCTL_GNTDEV_MAP_GRANT_REF) return map_grant_ref(fd, argument);
+  if (device->kind == GNTDEV && request == IOCTL_GNTDEV_UNMAP_GRANT_REF) return unmap_grant_ref(argument);
+  if (device->kind != EVTCHN) return fail(ENOTTY);
+  if (request == IOCTL_EVTCHN_BIND_UNBOUND_PORT) return bind_port(fd, device->domid, *port, 0);
+  if (request == IOCTL_EVTCHN_BIND_INTERDOMAIN) {
+    return bind_interdomain(fd, device->domid, bind->remote_domain, bind->remote_port);
+  }
+  if (request == IOCTL_EVTCHN_UNBIND) return unbind(fd, device->domid, *port);
+  if (request == IOCTL_EVTCHN_NOTIFY) return notify(fd, device->domid, *port);
+  if (request == IOCTL_EVTCHN_RESET) return open_queue(fd) < 0 ? -1 : result;
+  return fail(ENOTTY);
+}
+
+static ssize_t unmask(int fd, unsigned domid, const uint32_t* numbers, size_t count) {
+  for (size_t i = 0; i < count / 4; i++) {
+    struct port* port = own_port(fd, domid, numbers[i]);
+    if (port == NULL) continue;
+    port->masked = 0;
+    deliver(domid, numbers[i]);
+  }
+  return (ssize_t)count;
+}
+
+/* ---- what the addon calls ---- */
+
+int open(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, int) : 0;
+  va_end(arguments);
+  if (strncmp(path, ROOT, strlen(ROOT)) != 0) return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+  pthread_mutex_lock(&lock);
+  int fd = open_device(path + strlen(ROOT));
+  pthread_mutex_unlock(&lock);
+  return fd;
+}
+
+int open64(const char* path, int flags, ...) __attribute__((alias("open")));
+
+int close(int fd) {
+  pthread_mutex_lock(&lock);
+  if (device_of(fd)) close_device(fd);
+  pthread_mutex_unlock(&lock);
+  return (int)syscall(SYS_close, fd);
+}
+
+int ioctl(int fd, unsigned long request, ...) {
+  va_list arguments;
+  va_start(arguments, request);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  struct device* device = device_of(fd);
+  if (device == NULL) return (int)syscall(SYS_ioctl, fd, request, argument);
+  pthread_mutex_lock(&lock);
+  int result = control_device(fd, device, request, argument);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+ssize_t read(int fd, void* octets, size_t count) {
+  struct device* device = device_of(fd);
+  if (device == NULL) return syscall(SYS_read, fd, octets, count);
+  pthread_mutex_lock(&lock);
+  ssize_t result = device->overflow                      ? fail(EFBIG)
+                   : faulty("read", NAMES[device->kind]) ? -1
+                                                         : syscall(SYS_read, fd, octets, count);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+ssize_t write(int fd, const void* octets, size_t count) {
+  struct device* device = device_of(fd);
+  if (device == NULL) return syscall(SYS_write, fd, octets, count);
+  pthread_mutex_lock(&lock);
+  ssize_t result = faulty("write", NAMES[device->kind]) ? -1
+                   : device->kind == EVTCHN             ? unmask(fd, device->domid, octets, count)
+                                                        : write_store(fd, octets, count);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+void* mmap(void* base, size_t size, int protection, int flags, int fd, off_t offset) {
+  struct device* device = device_of(fd);
+  if (device == NULL) return (void*)syscall(SYS_mmap, base, size, protection, flags, fd, offset);
+  pthread_mutex_lock(&lock);
+  void* result = faulty("mmap", NAMES[device->kind]) ? MAP_FAILED
+                 : device->kind == GNTDEV            ? map_foreign(device->domid, size, protection, offset)
+                                                     : map_own(size, protection, flags, fd, offset);
+  pthread_mutex_unlock(&lock);
+  return result;
+}
+
+void* mmap64(void* base, size_t size, int protection, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
+
+int munmap(void* base, size_t size) {
+  for (int i = 0; i < REGIONS; i++) {
+    if (regions[i].base != base || base == NULL) continue;
+    pthread_mutex_lock(&lock);
+    for (size_t j = 0; j < regions[i].size / PAGE; j++) {
+      struct page* page = &pages[regions[i].pages[j]];
+      *(regions[i].foreign ? &page->foreign : &page->local) -= 1;
+    }
+    free(regions[i].pages);
+    regions[i] = (struct region){0};
+    pthread_mutex_unlock(&lock);
+    break;
+  }
+  return (int)syscall(SYS_munmap, base, size);
+}

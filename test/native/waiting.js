@@ -1,0 +1,4 @@
+import { openEverything } from './worker.js';
+
+openEverything(process.argv[2]);
+console.log('open');

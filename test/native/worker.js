@@ -1,0 +1,54 @@
+// A user of the addon that is ended from outside, or ends itself: in a worker thread, or as a process of its own.
+import { createRequire } from 'node:module';
+
+/** Opens one of everything, with events going round for ever between two domains where `busy`. */
+export function openEverything(addonPath, onEvent = () => {}) {
+  const addon = createRequire(import.meta.url)(addonPath);
+  const device = (name, domid, file) => new addon[name](`/xen-stand-in/${domid}/${file}`);
+  const alloc = device('GrantAllocDevice', 1, 'gntalloc');
+  const map = device('GrantMapDevice', 2, 'gntdev');
+  const { grefs, memory } = alloc.grant(2, 3, true);
+  const mapping = map.map(1, grefs, true);
+  const [a, b] = [device('EventChannelDevice', 1, 'evtchn'), device('EventChannelDevice', 2, 'evtchn')];
+  const xenbus = process.env.VSND_STAND_IN_XENSTORE ? [device('XenbusDevice', 1, 'xenbus')] : [];
+  for (const bus of xenbus) bus.start(() => {});
+  const portA = a.bindUnbound(2);
+  const portB = b.bindInterdomain(1, portA);
+  for (const [own, port] of [
+    [a, portA],
+    [b, portB],
+  ]) {
+    own.start(() => {
+      const ports = own.read();
+      if (ports === undefined) return;
+      own.write(ports);
+      onEvent({ port, notify: () => own.notify(port), memory, mapping });
+    });
+  }
+  return {
+    memory,
+    mapping,
+    kick: () => a.notify(portA),
+    close: () => {
+      for (const one of [mapping, memory]) one.release();
+      for (const one of [a, b, ...xenbus, alloc, map]) one.close();
+    },
+  };
+}
+
+/** What to do, by name. `ready` is called when everything is open and under way. */
+export function live(mode, addonPath, ready) {
+  const onEvent = ({ notify, memory, mapping }) => {
+    if (mode === 'throw') throw new Error('a handler that throws');
+    memory.store32(0, mapping.load32(0) + 1);
+    memory.copyIn(8, new Uint8Array(64).fill(7));
+    notify();
+  };
+  const all = openEverything(addonPath, mode === 'idle' ? () => {} : onEvent);
+  if (mode !== 'idle') all.kick();
+  ready();
+  if (mode === 'close') setTimeout(all.close, 20);
+  if (mode === 'exit') setTimeout(() => process.exit(0), 20);
+  if (mode === 'spin') for (;;) all.memory.load32(0);
+  if (mode === 'busy' || mode === 'idle' || mode === 'throw') setTimeout(() => {}, 1e6);
+}
