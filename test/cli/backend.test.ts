@@ -1,0 +1,287 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { formatLogEntry } from '../../src/backend/backend.ts';
+import { logLine, parseBackendOptions, serveGuests } from '../../src/cli/backend.ts';
+import { LogLimit } from '../../src/cli/log-limit.ts';
+import { ManualClock } from '../../src/clock.ts';
+import { openCard } from '../../src/index.ts';
+import { pcmFormat } from '../../src/wire/pcm-format.ts';
+import { XenErrno } from '../../src/wire/xen-errno.ts';
+import { createSoundCard, type SoundCardOptions } from '../../src/xen/emulated/toolstack.ts';
+import { noise, openRequest, type RawChannel, type RawFrontend } from '../backend/raw-frontend.ts';
+import { World } from '../backend/world.ts';
+import { readAll, useDirectory } from '../wav/files.ts';
+import { vsnd } from './run.ts';
+
+const directory = useDirectory();
+const hasXen = existsSync('/dev/xen/xenbus');
+
+describe('usage', () => {
+  test.each([
+    [['--sink', 'nul'], '--sink is "nul"; allowed: null, speaker, wav:FILE, exec:COMMAND, alsa, '],
+    [['--sink', 'wav:{x}'], 'a placeholder of --sink is "{x}"; allowed: {domid}, '],
+    [['--map', 'radio'], '--map is "radio"; allowed: ID=SINK, where SINK is one of null, '],
+    [['--map', 'a=null', '--map', 'b'], '--map is "b"; '],
+    [['--emulate'], '--emulate, or VSND_EMULATE=1, is not for vsnd backend: '],
+    [['--source', 'null'], "unknown option '--source'"],
+    [['file'], "unexpected argument 'file'"],
+  ])('%j: status 2', async (args, message) => {
+    const { status, stdout, stderr } = await vsnd(['backend', ...args]);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr.startsWith(`vsnd: ${message}`), stderr).toBe(true);
+    expect(stderr).toMatch(/; see vsnd backend --help\n$/);
+  });
+
+  test('VSND_EMULATE=1 is refused too', async () => {
+    expect(await vsnd(['backend'], { VSND_EMULATE: '1' })).toMatchObject({ status: 2, stdout: '' });
+  });
+
+  test('help', async () => {
+    const { status, stdout } = await vsnd(['backend', '--help']);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/^Usage: vsnd backend/) });
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect((await vsnd(['help', 'backend'])).stdout).toBe(stdout);
+  });
+
+  test.skipIf(hasXen)('without Xen: one clear sentence (skipped on Xen)', async () => {
+    expect(await vsnd(['backend', '--sink', 'null'])).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'vsnd: this machine is not a domain of Xen: there is no /dev/xen/xenbus\n',
+    });
+  });
+});
+
+describe('a line of the log', () => {
+  const time = new Date(0);
+  const entry = { message: 'odd\n\x1b[2J', domid: 1, devid: 2, stream: '0/0' };
+
+  test('for people', () => {
+    expect(logLine(time, entry, false)).toBe('1970-01-01T00:00:00.000Z 1/2: stream 0/0: odd??[2J');
+    expect(logLine(time, { message: 'ended' }, false)).toBe('1970-01-01T00:00:00.000Z ended');
+  });
+
+  test('for machines', () => {
+    const line = logLine(time, entry, true);
+    expect(line).not.toMatch(/\p{Cc}/u);
+    expect(JSON.parse(line)).toEqual({ time: '1970-01-01T00:00:00.000Z', ...entry });
+    expect(logLine(time, { message: 'ended' }, true)).toBe(
+      '{"time":"1970-01-01T00:00:00.000Z","message":"ended"}',
+    );
+  });
+});
+
+test('a guest that causes too many lines is heard again a minute later, others all the time', async () => {
+  const lines: string[] = [];
+  const clock = new ManualClock();
+  const limit = new LogLimit(clock, (entry) => lines.push(formatLogEntry(entry)));
+  for (let line = 0; line < 1000; line++) limit.log({ domid: 1, devid: 0, message: `line ${line}` });
+  expect(lines).toHaveLength(300);
+  limit.log({ domid: 2, devid: 0, message: 'connected' });
+  limit.log({ message: 'ended' });
+  await clock.advanceTime(60e9);
+  limit.log({ domid: 1, devid: 0, message: 'again' });
+  expect(lines.slice(300)).toEqual([
+    ...['2/0: connected', 'ended', 'domain 1: 700 lines were left out', '1/0: again'],
+  ]);
+});
+
+const worlds: World[] = [];
+const ends: (() => Promise<void>)[] = [];
+
+// The command before its machine, which then finds nothing of it.
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+  for (const world of worlds.splice(0)) await world.close();
+});
+
+const stream = (uniqueId: string) => ({ streams: [{ fields: { type: 'p', 'unique-id': uniqueId } }] });
+const playback = (...ids: string[]): SoundCardOptions['pcmDevices'] => ids.map(stream);
+
+/** A machine whose domain 0 runs `vsnd backend` with these arguments. */
+async function startCommand(...args: string[]) {
+  const world = new World();
+  worlds.push(world);
+  const lines: string[] = [];
+  const stop = new AbortController();
+  const say = (line: string) => void lines.push(line.replace(/^\d\S+ |"time":"[^"]*",/, ''));
+  const options = parseBackendOptions(args);
+  const ended = serveGuests(world.machine.dom0, options, { say }, stop.signal);
+  const end = async () => {
+    stop.abort();
+    await ended;
+  };
+  ends.push(end);
+  await world.machine.settle();
+  return { world, lines, end };
+}
+
+/** The next answer, also of a device that is no part of the machine. */
+async function ask(channel: RawChannel, ...request: Parameters<RawChannel['send']>): Promise<number> {
+  const answered = new Promise<void>((resolve) => channel.ringPort.onNotify(resolve));
+  channel.send(...request);
+  await answered;
+  const [response] = channel.takeResponses();
+  if (response === undefined) throw new Error('no answer');
+  return response.status;
+}
+
+/** OPEN, all of `octets` (one buffer at most), START, CLOSE; the status of each. */
+async function play(frontend: RawFrontend, channel: RawChannel, octets: Uint8Array, format = 's16_le') {
+  const buffer = await frontend.createBuffer(octets.length);
+  buffer.put(0, octets);
+  const code = pcmFormat(format as 's16_le').code;
+  const opened = await ask(channel, openRequest(buffer, { bufferBytes: octets.length, format: code }));
+  const written = await ask(channel, { op: 'write', offset: 0, length: octets.length });
+  const started = await ask(channel, { op: 'trigger', trigger: 'start' });
+  const closed = await ask(channel, { op: 'close' });
+  return [opened, written, started, closed];
+}
+
+describe('on the emulated machine', () => {
+  test('a program hears each stream of each guest bit for bit; the log says what happens', async () => {
+    const command = `exec:cat > ${directory.path('{domid}-{pcm}')}`;
+    const { world, lines, end } = await startCommand('--sink', command, '--map', 'quiet*=null');
+    const guests = [
+      await world.addGuest({ pcmDevices: playback('a', 'b') }),
+      await world.addGuest({ pcmDevices: playback('quiet one') }),
+    ] as const;
+    const [first, second] = await guests[0].connect(['0/0', '1/0']);
+    await guests[1].connectOne();
+    if (first === undefined || second === undefined) throw new Error('not connected');
+    const sound = noise(32_768, 1);
+    const wide = noise(8000, 2);
+    expect(await play(guests[0], first, sound)).toEqual([0, 0, 0, 0]);
+    expect(await play(guests[0], second, wide, 's24_le')).toEqual([0, 0, 0, 0]);
+    expect(Buffer.compare(readFileSync(directory.path('1-0')), sound)).toBe(0);
+    expect(Buffer.compare(readFileSync(directory.path('1-1')), wide)).toBe(0);
+    await guests[0].setState('5');
+    await end();
+    expect(lines).toEqual([
+      `serving the guests of this domain, on ${world.machine.dom0.description}`,
+      `1/0: stream 0/0: id "a" plays into ${command}`,
+      `1/0: stream 1/0: id "b" plays into ${command}`,
+      '1/0: connected, 2 streams',
+      '2/0: stream 0/0: id "quiet one" plays into null: a clock that keeps nothing',
+      '2/0: connected, 1 streams',
+      '1/0: stream 0/0: opened: s16_le, 48000 Hz, 2 channels',
+      '1/0: stream 0/0: closed',
+      '1/0: stream 1/0: opened: s24_le, 48000 Hz, 2 channels',
+      '1/0: stream 1/0: closed',
+      '1/0: disconnected',
+      'closing every device',
+      '2/0: disconnected',
+      'ended',
+    ]);
+    expect(await guests[1].backendState()).toBe('6');
+  });
+
+  test('as JSON', async () => {
+    const { world, lines, end } = await startCommand('--json', '--sink', 'null');
+    await (await world.addGuest({ devid: 3, pcmDevices: playback('a') })).connectOne();
+    await end();
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { message: expect.stringMatching(/^serving/) },
+      { domid: 1, devid: 3, stream: '0/0', message: 'id "a" plays into null: a clock that keeps nothing' },
+      { domid: 1, devid: 3, message: 'connected, 1 streams' },
+      { message: 'closing every device' },
+      { domid: 1, devid: 3, message: 'disconnected' },
+      { message: 'ended' },
+    ]);
+  });
+
+  test('WAV files of two streams at once', async () => {
+    const { world, end } = await startCommand('--sink', `wav:${directory.path('{domid}{pcm}.wav')}`);
+    const guest = await world.addGuest({ pcmDevices: playback('a', 'b') });
+    const channels = await guest.connect(['0/0', '1/0']);
+    for (const [index, channel] of channels.entries()) {
+      const buffer = await guest.createBuffer(8192);
+      buffer.put(0, noise(8192, index + 1));
+      await channel.open(buffer);
+      await channel.write(0, 8192);
+      await channel.trigger('start');
+    }
+    await world.clock.advance(2048);
+    await end();
+    for (const [index, name] of ['10.wav', '11.wav'].entries()) {
+      const { octets } = await readAll(directory.path(name));
+      expect(Buffer.compare(octets, noise(8192, index + 1))).toBe(0);
+    }
+  });
+
+  test('a program that fails is an error for its stream, and a line for the operator', async () => {
+    const command = 'exec:read -r _; echo "no such card" >&2; exit 3';
+    const { world, lines } = await startCommand('--map', `bad=${command}`, '--sink', 'exec:cat >/dev/null');
+    const guest = await world.addGuest({ pcmDevices: playback('bad', 'good') });
+    const [bad, good] = await guest.connect(['0/0', '1/0']);
+    if (bad === undefined || good === undefined) throw new Error('not connected');
+    const sound = new Uint8Array(65_536).fill(10); // lines
+    const [opened, , , closed] = await play(guest, bad, sound);
+    expect({ opened, closed }).toEqual({ opened: 0, closed: -XenErrno.EIO });
+    expect(lines.join()).toContain(`${command} ended with status 3: no such card`);
+    expect(await play(guest, good, sound)).toEqual([0, 0, 0, 0]);
+    expect(await play(guest, bad, sound)).toMatchObject([
+      0,
+      expect.anything(),
+      expect.anything(),
+      -XenErrno.EIO,
+    ]);
+  });
+
+  test('a guest that dies while its program plays leaves no program', async () => {
+    const pid = directory.path('pid');
+    const { world, lines } = await startCommand('--sink', `exec:echo $$ > ${pid}; exec cat > /dev/null`);
+    const guest = await world.addGuest({ pcmDevices: playback('a') });
+    const channel = await guest.connectOne();
+    const buffer = await guest.createBuffer(8192);
+    expect(await ask(channel, openRequest(buffer))).toBe(0);
+    await guest.setState('1');
+    while (!lines.includes('1/0: stream 0/0: closed')) await world.machine.settle();
+    expect(await guest.backendState()).toBe('2');
+    expect(existsSync(`/proc/${readFileSync(pid, 'utf8').trim()}`)).toBe(false);
+  });
+
+  test('in a driver domain, a guest that is destroyed is let go', async () => {
+    const world = new World();
+    worlds.push(world);
+    const { machine } = world;
+    const driver = machine.createDomain();
+    const guest = machine.createDomain();
+    const paths = createSoundCard(machine, {
+      ...{ frontendDomid: guest.domid, backendDomid: driver.domid },
+      pcmDevices: playback('a'),
+    });
+    const lines: string[] = [];
+    const stop = new AbortController();
+    const options = parseBackendOptions(['--sink', 'null']);
+    const ended = serveGuests(driver, options, { say: (line) => void lines.push(line) }, stop.signal);
+    await openCard({ hypervisor: guest });
+    machine.destroyDomain(guest.domid);
+    machine.store.run((view) => view.remove(`/local/domain/${guest.domid}`));
+    await machine.settle();
+    expect(lines.join('\n')).toMatch(/2\/0: connected, 1 streams\n.* 2\/0: disconnected$/);
+    machine.store.run((view) => view.remove(paths.backend));
+    await machine.settle();
+    expect(lines.at(-1)).toMatch(/ 2\/0: removed$/);
+    stop.abort();
+    await ended;
+  });
+
+  test('a second one in the same domain is told who serves it', async () => {
+    const { world } = await startCommand('--sink', 'null');
+    const second = serveGuests(
+      world.machine.startProcess(0),
+      parseBackendOptions([]),
+      { say() {} },
+      new AbortController().signal,
+    );
+    await expect(second).rejects.toMatchObject({ code: 'ERR_VSND_CARD_BUSY', pid: process.pid });
+  });
+
+  test('that is ended before it serves ends', async () => {
+    const { lines, end } = await startCommand('--sink', 'null');
+    await end();
+    await end();
+    expect(lines.at(-1)).toBe('ended');
+  });
+});
