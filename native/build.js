@@ -3,10 +3,10 @@
 //   node native/build.js [--arch x64|arm64]   for this machine, or another one by Debian's cross compiler
 //   node native/build.js --asan               native/build/asan/vsnd.node, with AddressSanitizer and UBSan
 //
-// Needs a C++17 compiler and uv.h (Debian: g++ libuv1-dev); node_api.h and napi.h come from npm. CXX names another
-// compiler. Nothing comes from nodejs.org, and npm's `nodedir` does not matter.
+// Needs a C++17 compiler and uv.h (Debian: g++ libuv1-dev); node_api.h and napi.h come from npm. CXX names
+// another compiler. Nothing comes from nodejs.org, and npm's `nodedir` does not matter.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,12 +41,23 @@ function build({ arch, asan }) {
   if (!(arch in COMPILERS))
     throw new Error(`--arch ${arch}: allowed are ${Object.keys(COMPILERS).join(', ')}`);
   const compiler = findCompiler(arch);
-  const work = join(HERE, 'build', asan ? 'asan' : `linux-${arch}`);
-  const output = asan ? join(work, 'vsnd.node') : join(ROOT, 'prebuilds', `linux-${arch}`, 'vsnd.node');
-  rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
-  mkdirSync(dirname(output), { recursive: true });
+  const folder = asan ? join(HERE, 'build', 'asan') : join(ROOT, 'prebuilds', `linux-${arch}`);
+  for (const path of [folder, join(HERE, 'build')]) mkdirSync(path, { recursive: true });
+  const work = mkdtempSync(join(HERE, 'build', 'work-'));
+  try {
+    const built = compile(compiler, asan, work);
+    const complaints = asan ? [] : complaintsOf(built);
+    if (complaints.length > 0) throw new Error(`${built}:\n${complaints.join('\n')}`);
+    // In one step: whoever has the old one loaded keeps it, and nobody sees half of a new one.
+    renameSync(built, join(folder, 'vsnd.node'));
+    console.log(join(folder, 'vsnd.node'));
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
 
+/** Compiles and links below `work`; returns the addon's path there. */
+function compile(compiler, asan, work) {
   const includes = [packageHeaders('node-addon-api'), packageHeaders('node-api-headers'), uvHeaders(work)];
   const objects = sourcesFor(asan).map((source) => {
     const object = join(work, source.replace(/\.cc$/, '.o'));
@@ -54,11 +65,9 @@ function build({ arch, asan }) {
     run(compiler, [...flags, '-c', join(HERE, source), '-o', object]);
     return object;
   });
+  const output = join(work, 'vsnd.node');
   run(compiler, [...linkFlags(asan), '-o', output, ...objects, ...(asan ? [] : ['-lc', '-lgcc'])]);
-
-  const complaints = asan ? [] : complaintsOf(output);
-  if (complaints.length > 0) throw new Error(`${output}:\n${complaints.join('\n')}`);
-  console.log(output);
+  return output;
 }
 
 /** With the sanitizers, the compiler's own C++ library: they need to see its allocations. */
@@ -68,7 +77,7 @@ function sourcesFor(asan) {
 
 function compileFlags(asan) {
   const common = '-std=c++17 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti -Wall -Wextra';
-  // SWALLOW: a worker that is being terminated takes no exception any more; by default the whole process would end.
+  // SWALLOW: a worker that is being terminated takes no exception any more; by default the process would end.
   const defines =
     '-DNAPI_VERSION=8 -DNAPI_DISABLE_CPP_EXCEPTIONS -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS ' +
     '-DNODE_ADDON_API_DISABLE_DEPRECATED -DNODE_GYP_MODULE_NAME=vsnd';

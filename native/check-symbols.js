@@ -1,4 +1,4 @@
-// Says what a built addon asks of the machine it is loaded on, and complains of all that an old one may not have.
+// Says what a built addon asks of the machine that loads it, and complains of what an old one may not have.
 //
 //   node native/check-symbols.js [FILE...]   by default every prebuilt one
 import { execFileSync } from 'node:child_process';

@@ -1,4 +1,4 @@
-// Forgets everything that it has opened, lets the garbage be collected, and prints what is still held. Needs --expose-gc.
+// Forgets everything that it has opened, collects the garbage, and prints what is still held (--expose-gc).
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 

@@ -244,7 +244,7 @@ describe.skipIf(SKIP_REASON)(named('Linux devices'), () => {
     const answer = (requestId: number, payload = new Uint8Array(0)) =>
       encodeXsMessage({ type: XsType.read, requestId, transactionId: 0, payload });
 
-    test('give what arrives in the parts in which it arrives, none of it before there is a handler', async () => {
+    test('give what arrives in the parts in which it arrives, none before there is a handler', async () => {
       await withStore(async (hypervisor, connected) => {
         const transport = await hypervisor.openXenStore();
         const socket = await connected;

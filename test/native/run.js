@@ -2,7 +2,8 @@
 //
 //   node test/native/run.js [--asan] [--no-build] [vitest's arguments]
 //
-// --asan: the addon with AddressSanitizer and UBSan, then leak checks of whole processes (Debian: libasan8 libubsan1).
+// --asan: the addon with AddressSanitizer and UBSan, then leak checks of whole processes (Debian: libasan8
+// libubsan1).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -54,7 +55,7 @@ function checkLeaks(mode) {
   console.log(`leaks of the addon in a process that ends '${mode}': none`);
 }
 
-/** A block is a leak's stack. Frame 0 is the allocator's; what Node allocates for the addon is the addon's as well. */
+/** A block is a leak's stack. Frame 0 is the allocator's; what Node allocates for the addon counts too. */
 function isOurs(block) {
   const callers = /^ +#[123] .*$/gm;
   return (

@@ -1,4 +1,4 @@
-// A user of the addon that is ended from outside, or ends itself: in a worker thread, or as a process of its own.
+// A user of the addon that is ended from outside, or ends itself: in a worker thread or a process of its own.
 import { createRequire } from 'node:module';
 
 /** Opens one of everything, with events going round for ever between two domains where `busy`. */

@@ -17,6 +17,9 @@ fail() {
 }
 
 (cd "$root" && npm pack --silent --pack-destination "$work" >/dev/null)
+for addon in linux-x64 linux-arm64; do
+  tar tzf vsnd-*.tgz | grep -qx "package/prebuilds/$addon/vsnd.node" || fail "the tarball has no addon for $addon"
+done
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund --ignore-scripts ./vsnd-*.tgz
 [ -z "$(ls node_modules | grep -vx vsnd)" ] || fail "vsnd brings other packages: $(ls node_modules | tr '\n' ' ')"

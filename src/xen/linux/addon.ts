@@ -4,8 +4,8 @@ import { VsndError } from '../../errors.ts';
 import { PAGE_SIZE } from '../hypervisor.ts';
 
 /**
- * What native/ offers. Operations throw an Error with `code` (an errno's name), `operation` and `device`; arguments
- * that are out of place throw a TypeError or RangeError.
+ * What native/ offers. Operations throw an Error with `code` (an errno's name), `operation` and `device`;
+ * arguments that are out of place throw a TypeError or RangeError.
  */
 export interface Addon {
   readonly XenbusDevice: new (path: string) => PolledDevice;
@@ -20,7 +20,10 @@ export interface Addon {
 
 /** An open device that the event loop waits for, without holding the process. */
 export interface PolledDevice {
-  /** Calls `onReadable` whenever read() has something to give or to throw; an error ends the calls until the next start. */
+  /**
+   * Calls `onReadable` whenever read() has something to give or to throw; an error ends the calls until the
+   * next start.
+   */
   start(onReadable: () => void): void;
   /** One read(2); undefined where there is nothing, empty at the end of the file. */
   read(): Uint8Array | undefined;
@@ -73,7 +76,7 @@ const PREBUILDS = new URL('../../../prebuilds/', import.meta.url);
 export function loadAddon(path = prebuiltPath()): Addon {
   const addon = requireAddon(path);
   if (addon.pageSize === PAGE_SIZE) return addon;
-  const message = `this kernel's pages have ${addon.pageSize} octets; Xen's devices need a kernel with pages of ${PAGE_SIZE}`;
+  const message = `this kernel's pages have ${addon.pageSize} octets; Xen's devices need ${PAGE_SIZE}`;
   throw new VsndError('ERR_VSND_NO_XEN', message);
 }
 
@@ -89,8 +92,8 @@ function requireAddon(path: string): Addon {
     const reason = code === 'MODULE_NOT_FOUND' ? 'there is no such file' : message;
     throw new VsndError(
       'ERR_VSND_NO_XEN',
-      `cannot load the addon for Xen's devices, ${path}: ${reason}; there are prebuilt ones for linux-x64 and ` +
-        "linux-arm64 with glibc, and 'npm run build:native' builds it in a checkout of vsnd",
+      `cannot load the addon for Xen's devices, ${path}: ${reason}; there are prebuilt ones for linux-x64 ` +
+        "and linux-arm64 with glibc, and 'npm run build:native' builds it in a checkout of vsnd",
       { path, cause },
     );
   }

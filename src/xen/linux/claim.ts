@@ -14,7 +14,8 @@ const ATTEMPTS = 5;
 const LONGEST_ANSWER = 20;
 
 /**
- * Throws ERR_VSND_CARD_BUSY where a driver in the kernel has the device, as in 'vsnd/0'. `sys`: where sysfs is mounted.
+ * Throws ERR_VSND_CARD_BUSY where a driver in the kernel has the device, as in 'vsnd/0'. `sys`: where sysfs
+ * is mounted.
  */
 export async function assertNoKernelDriver(device: string, sys: string): Promise<void> {
   const [, name] = /^(?:device\/)?([\w-]+\/\d+)$/.exec(device) ?? [];
@@ -42,8 +43,8 @@ async function linkTarget(path: string): Promise<string | undefined> {
 
 /**
  * Makes this process the device's one owner, among the processes of every user; resolves with what ends that.
- * The name is that of an abstract socket, so that it is free again as soon as the process is gone, however it went.
- * Network namespaces (containers) have their own names: a device given to one of them is known to be taken only there.
+ * The name is that of an abstract socket: it is free again as soon as the process is gone, however it went.
+ * Network namespaces (containers) have their own names: what one of them has taken is taken only there.
  * Rejects with ERR_VSND_CARD_BUSY, and the owner's `pid` if it answers.
  */
 export async function claimDevice(device: string, clock: Clock): Promise<() => Promise<void>> {

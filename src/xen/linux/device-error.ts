@@ -21,7 +21,7 @@ const MODULES: Readonly<Record<string, string>> = {
 /** How many pages gntalloc gives in all; can be changed at any time. */
 const GNTALLOC_LIMIT = '/sys/module/xen_gntalloc/parameters/limit';
 
-/** Does what may fail with the errno of a device, and throws a VsndError then: ERR_VSND_NO_XEN where it cannot be opened. */
+/** Turns a device's errno into a VsndError with `code`; with ERR_VSND_NO_XEN where it cannot be opened. */
 export function withDevice<T>(action: () => T, code: VsndErrorCode = 'ERR_VSND_HYPERVISOR'): T {
   try {
     return action();
@@ -51,7 +51,8 @@ function adviceFor({ code, operation, device }: DeviceError): string | undefined
     }
   }
   if (name === 'gntalloc' && code === 'ENOSPC') {
-    return `all of the ${gntallocLimit()}pages that ${GNTALLOC_LIMIT} allows are in use; echo 4096 > ${GNTALLOC_LIMIT}, ${GUIDE}`;
+    const limit = `all of the ${gntallocLimit()}pages that ${GNTALLOC_LIMIT} allows are in use`;
+    return `${limit}; echo 4096 > ${GNTALLOC_LIMIT}, ${GUIDE}`;
   }
   return undefined;
 }

@@ -50,7 +50,7 @@ export class LinuxEventChannels implements EventChannels {
     }
   };
 
-  /** The kernel's queue of ports has overflowed. Which ports it had is lost: each may have been notified, and be masked. */
+  /** The kernel's queue of ports has overflowed, and is lost: any port may have been notified and masked. */
   #recover(): void {
     withDevice(() => {
       this.#device.reset();
@@ -97,7 +97,7 @@ class LinuxEventPort implements EventPort {
     this.#deliverSoon();
   }
 
-  /** In a microtask of its own: a handler that throws does not keep the other ports' handlers from running. */
+  /** In a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
   #deliverSoon(): void {
     if (!this.#pending || this.#handler === undefined || this.#scheduled) return;
     this.#scheduled = true;

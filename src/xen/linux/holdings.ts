@@ -8,7 +8,7 @@ export interface Holding {
   end(): Promise<void>;
 }
 
-/** What a hypervisor's user has from the kernel: given back one by one, or all at once, the last one first. */
+/** What a hypervisor's user has from the kernel: given back one by one, or all at once, last one first. */
 export class Holdings {
   readonly #held = new Set<Holding>();
   #open = true;

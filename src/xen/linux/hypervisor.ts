@@ -29,8 +29,8 @@ export interface LinuxHypervisorOptions {
 }
 
 /**
- * The Xen below this Linux domain, through /dev/xen: each device is opened when it is first needed. Rejects with
- * ERR_VSND_NO_XEN where the addon cannot be loaded; so do operations whose device cannot be opened.
+ * The Xen below this Linux domain, through /dev/xen: each device is opened when it is first needed. Rejects
+ * with ERR_VSND_NO_XEN where the addon cannot be loaded; so do operations whose device cannot be opened.
  */
 export async function openLinuxHypervisor(options: LinuxHypervisorOptions = {}): Promise<Hypervisor> {
   const { devices = '/dev/xen', sys = '/sys', addon } = options;
