@@ -1,0 +1,151 @@
+// A guest, its sound card, and the line to it: commands typed on its console.
+import { execFile } from 'node:child_process';
+import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ReadStream } from 'node:tty';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const XL_LIMIT_MS = 60_000;
+const BOOT_LIMIT_MS = 60_000;
+const COMMAND_LIMIT_MS = 60_000;
+
+/** What every guest's card is like: two streams for playing, so that both can play at once. */
+const CARD = [
+  'card, backend=Domain-0, short-name=VCard, long-name=Virtual sound card, sample-rates=44100;48000,' +
+    ' sample-formats=s16_le;s32_le, channels-min=1, channels-max=2, buffer-size=65536',
+  'pcm, name=dev0',
+  'stream, unique-id=one, type=P',
+  'stream, unique-id=two, type=P',
+];
+
+/** Runs Xen's toolstack; resolves with what it said. */
+export async function xl(...args) {
+  const { stdout } = await run('xl', args, { timeout: XL_LIMIT_MS });
+  return stdout;
+}
+
+let guestCount = 0;
+
+export class Guest {
+  #name;
+  #domid;
+  #fd;
+  #input = '';
+  #ready;
+  #commands = new Map();
+  #commandCount = 0;
+  #lost;
+
+  /** Starts a guest and waits for its shell. The card's backend has to be there. */
+  static async create() {
+    const name = `guest${++guestCount}`;
+    const config = [
+      `name="${name}"`,
+      `type="${process.arch === 'x64' ? 'pv' : 'pvh'}"`,
+      'kernel="/mnt/vmlinuz"',
+      'ramdisk="/tmp/guest.img"',
+      'memory=1024',
+      'vcpus=1',
+      'extra="console=hvc0 rdinit=/init quiet"',
+      'on_crash="destroy"',
+      `vsnd=[[ ${CARD.map((line) => `'${line}'`).join(', ')} ]]`,
+    ];
+    writeFileSync(`/tmp/${name}.cfg`, `${config.join('\n')}\n`);
+    await xl('create', `/tmp/${name}.cfg`).catch(async (error) => {
+      await xl('destroy', name).catch(() => {}); // half a guest would keep the memory of the next one
+      throw error;
+    });
+    const guest = new Guest(name, Number(await xl('domid', name)));
+    await guest.#connect();
+    return guest;
+  }
+
+  constructor(name, domid) {
+    this.#name = name;
+    this.#domid = domid;
+  }
+
+  get domid() {
+    return this.#domid;
+  }
+
+  get alive() {
+    return this.#lost === undefined;
+  }
+
+  /** Carries out a shell command; resolves with its output. Rejects where it fails, saying what it said. */
+  async run(command, options = {}) {
+    const { status, output } = await this.try(command, options);
+    if (status !== 0) throw new Error(`in the guest, '${command}' ended with ${status}:\n${output}`);
+    return output;
+  }
+
+  /** The same, with the status for the caller to judge. `onLine` hears each line when it comes. */
+  try(command, { limitMs = COMMAND_LIMIT_MS, onLine = () => {} } = {}) {
+    if (this.#lost) return Promise.reject(this.#lost);
+    const id = ++this.#commandCount;
+    return new Promise((resolve, reject) => {
+      const lines = [];
+      const timer = setTimeout(() => {
+        this.#commands.delete(id);
+        reject(new Error(`in the guest, '${command}' took longer than ${limitMs} ms:\n${lines.join('\n')}`));
+      }, limitMs);
+      const settle = (act) => {
+        clearTimeout(timer);
+        this.#commands.delete(id);
+        act();
+      };
+      this.#commands.set(id, {
+        line: (text) => {
+          const status = /^=(\d+)$/.exec(text)?.[1];
+          if (status !== undefined) {
+            settle(() => resolve({ status: Number(status), output: lines.join('\n') }));
+          } else {
+            lines.push(text);
+            onLine(text);
+          }
+        },
+        fail: (error) => settle(() => reject(error)),
+      });
+      writeSync(this.#fd, `${id} ${command}\n`);
+    });
+  }
+
+  /** Takes the guest away, whatever it does. Commands under way are rejected. */
+  async destroy() {
+    if (this.#lost) return;
+    this.#lost = new Error('the guest was destroyed');
+    for (const { fail } of this.#commands.values()) fail(this.#lost);
+    await xl('destroy', String(this.#domid));
+  }
+
+  async #connect() {
+    const path = `/local/domain/${this.#domid}/console/tty`;
+    const { stdout } = await run('xenstore-read', [path]);
+    this.#fd = openSync(stdout.trim(), 'r+');
+    const console = new ReadStream(openSync(stdout.trim(), 'r+'));
+    console.setRawMode(true);
+    console.unref();
+    console.on('error', () => {}); // the guest is gone: destroy() says so
+    const ready = new Promise((resolve) => {
+      this.#ready = resolve;
+    });
+    console.on('data', (octets) => this.#receive(octets.toString('latin1')));
+    const tooLate = sleep(BOOT_LIMIT_MS, undefined, { ref: false }).then(() => {
+      const log = readFileSync(`/mnt/console/guest-${this.#name}.log`, 'latin1').trim();
+      throw new Error(`the guest did not start; its last lines:\n${log.split('\n').slice(-5).join('\n')}`);
+    });
+    await Promise.race([ready, tooLate]);
+  }
+
+  #receive(text) {
+    const lines = (this.#input + text).split(/\r?\n/);
+    this.#input = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line === '@ready') this.#ready();
+      const [, id, rest] = /^@(\d+) (.*)$/.exec(line) ?? [];
+      this.#commands.get(Number(id))?.line(rest);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// Compares what the backend recorded with what the guest was told to play.
+import { openWav } from '../../../dist/wav/reader.js';
+import { noise } from '../noise.js';
+
+/**
+ * Throws unless the WAV file holds this noise in its rate and format, and behind it at most `silence`
+ * octets of silence.
+ */
+export async function expectRecording(path, { seed, frames, rate = 48_000, channels = 2, silence = 0 }) {
+  const wav = await openWav(path);
+  try {
+    const found = Buffer.concat(await wav.stream().toArray());
+    const expected = noise(seed, frames * channels * 2);
+    if (wav.rate !== rate || wav.channels !== channels || wav.format !== 's16_le') {
+      throw new Error(`${path} is ${wav.format}, ${wav.rate} Hz, ${wav.channels} channels`);
+    }
+    expectSame(path, found.subarray(0, expected.length), expected);
+    const rest = found.subarray(expected.length);
+    if (rest.length > silence) throw new Error(`${path}: ${rest.length} octets follow; allowed: ${silence}`);
+    if (rest.some((octet) => octet !== 0)) throw new Error(`${path}: what follows is not silence`);
+  } finally {
+    await wav.close();
+  }
+}
+
+function expectSame(path, found, expected) {
+  if (found.equals(expected)) return;
+  const at = found.findIndex((octet, index) => octet !== expected[index]);
+  const where = at === -1 ? `it ends after ${found.length} octets` : `octet ${at} differs`;
+  throw new Error(`${path} is not what was played: ${where} of ${expected.length}`);
+}

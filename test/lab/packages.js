@@ -1,0 +1,165 @@
+// Debian packages, unpacked into a cache folder: nothing is installed, and a full cache needs no network.
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const MAX_OUTPUT = 1 << 28;
+
+export const CACHE = fileURLToPath(new URL('.cache/', import.meta.url));
+
+/** Without these there is nothing to begin with; each with the package that has it. */
+const TOOLS = { 'apt-get': 'apt', 'apt-cache': 'apt', dpkg: 'dpkg', 'dpkg-deb': 'dpkg' };
+
+/** What both domains are made of; the kernel is added under its exact name. */
+const TARGET_PACKAGES = {
+  common: `xen-utils-4.17 xen-utils-common xenstore-utils libxencall1 libxendevicemodel1 libxenevtchn1
+    libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenmisc4.17 libxenstore4 libxentoolcore1 libxentoollog1
+    libyajl2 libnl-3-200 libnl-route-3-200 libuuid1 libncurses6 libtinfo6 zlib1g libzstd1 liblzma5 libbz2-1.0
+    liblzo2-2 libudev1 libext2fs2 libcom-err2 libaio1 libfdt1 libc6 libgcc-s1 libstdc++6 libatomic1
+    busybox-static alsa-utils libasound2 libasound2-data libfftw3-single3 libgomp1 libsamplerate0`.split(
+    /\s+/,
+  ),
+  amd64: ['xen-hypervisor-4.17-amd64'],
+  arm64: ['xen-hypervisor-4.17-arm64'],
+};
+
+const EMULATORS = {
+  amd64: { command: 'qemu-system-x86_64', package: 'qemu-system-x86' },
+  arm64: { command: 'qemu-system-aarch64', package: 'qemu-system-arm' },
+};
+
+/** Debian's names of architectures, and Node's. */
+export const NODE_ARCHITECTURES = { amd64: 'x64', arm64: 'arm64' };
+
+/** The folder with everything that runs inside the machine, laid out as in a Debian root. */
+export async function fetchTarget(arch, say) {
+  const root = join(CACHE, arch, 'root');
+  const apt = privateApt(arch);
+  await fetchOnce(root, say, async () => {
+    await prepareApt(apt);
+    const kernel = await dependencyOf(apt, `linux-image-${arch}`);
+    return { apt, packages: [kernel, ...TARGET_PACKAGES.common, ...TARGET_PACKAGES[arch]] };
+  });
+  return root;
+}
+
+/** QEMU: the system's, or one in the cache. Returns the command, its first arguments and its environment. */
+export async function fetchEmulator(arch, say) {
+  const { command, package: name } = EMULATORS[arch];
+  if (isOnPath(command)) return { command, args: [], env: process.env };
+  const root = join(CACHE, 'host', command);
+  await fetchOnce(root, say, async () => {
+    const apt = ['-o', 'APT::Install-Recommends=false'];
+    // Only what this machine lacks: the other libraries are its own.
+    const { stdout } = await run('apt-get', [...apt, '--simulate', 'install', name], {
+      maxBuffer: MAX_OUTPUT,
+    });
+    const packages = [...stdout.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
+    return { apt, packages };
+  });
+  const libraries = await libraryFolders(root);
+  return {
+    command: join(root, 'usr/bin', command),
+    args: ['usr/share/qemu', 'usr/share/seabios', 'usr/lib/ipxe/qemu'].flatMap((dir) => [
+      '-L',
+      join(root, dir),
+    ]),
+    env: { ...process.env, LD_LIBRARY_PATH: libraries.join(':') },
+  };
+}
+
+/** Node's binary for that architecture, of the version that runs this. */
+export async function fetchNode(arch, say) {
+  const name = `node-linux-${NODE_ARCHITECTURES[arch]}`;
+  if (NODE_ARCHITECTURES[arch] === process.arch) return process.execPath;
+  const root = join(CACHE, arch, `node-${process.version}`);
+  if (!existsSync(`${root}.complete`)) {
+    say(`downloading ${name} ${process.version} from npm, about 30 MB`);
+    await rm(root, { recursive: true, force: true });
+    await mkdir(root, { recursive: true });
+    const { stdout } = await run('npm', ['pack', '--silent', `${name}@${process.version.slice(1)}`], {
+      cwd: root,
+    });
+    await run('tar', ['-xzf', stdout.trim()], { cwd: root });
+    await rm(join(root, stdout.trim()));
+    await writeFile(`${root}.complete`, '');
+  }
+  return join(root, 'package/bin/node');
+}
+
+/** Fills `root` with what `choose` names, unless that has been done; half-filled it counts as empty. */
+async function fetchOnce(root, say, choose) {
+  const complete = `${root}.complete`;
+  if (existsSync(complete)) return;
+  checkTools();
+  await rm(root, { recursive: true, force: true });
+  await mkdir(root, { recursive: true });
+  const { apt, packages } = await choose();
+  const downloads = `${root}.downloads`;
+  await mkdir(downloads, { recursive: true });
+  const octets = await downloadSize(apt, packages);
+  say(`downloading ${packages.length} packages, ${(octets / 1e6).toFixed(1)} MB: ${packages.join(' ')}`);
+  await run('apt-get', [...apt, '-qq', 'download', ...packages], { cwd: downloads, maxBuffer: MAX_OUTPUT });
+  for (const file of await readdir(downloads)) await run('dpkg', ['-x', join(downloads, file), root]);
+  await rm(downloads, { recursive: true });
+  await writeFile(complete, `${packages.join('\n')}\n`);
+}
+
+function checkTools() {
+  for (const [tool, name] of Object.entries(TOOLS)) {
+    if (!isOnPath(tool)) throw new Error(`${tool} is missing: it is in Debian's package ${name}`);
+  }
+}
+
+function isOnPath(command) {
+  return (process.env.PATH ?? '').split(':').some((folder) => folder && existsSync(join(folder, command)));
+}
+
+/** apt as on a machine of that architecture with nothing installed: our sources, a state of its own. */
+function privateApt(arch) {
+  const folder = join(CACHE, arch, 'apt');
+  const options = {
+    'APT::Architecture': arch,
+    'APT::Architectures': arch,
+    'Dir::State': join(folder, 'state'),
+    'Dir::State::status': join(folder, 'status'),
+    'Dir::Cache': join(folder, 'cache'),
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none',
+  };
+  return Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+}
+
+async function prepareApt(apt) {
+  const folder = (key) => apt.find((option) => option.startsWith(`${key}=`)).slice(key.length + 1);
+  await mkdir(join(folder('Dir::State'), 'lists/partial'), { recursive: true });
+  await mkdir(join(folder('Dir::Cache'), 'archives/partial'), { recursive: true });
+  await writeFile(folder('Dir::State::status'), '');
+  await run('apt-get', [...apt, '-qq', 'update'], { maxBuffer: MAX_OUTPUT });
+}
+
+/** The one package that a meta package stands for. A pattern would also match the debug symbols. */
+async function dependencyOf(apt, name) {
+  const { stdout } = await run('apt-cache', [...apt, 'depends', '--important', name]);
+  const found = /Depends: (\S+)/.exec(stdout)?.[1];
+  if (found === undefined)
+    throw new Error(`${name} is not in the package lists of this machine's apt sources`);
+  return found;
+}
+
+async function downloadSize(apt, packages) {
+  const { stdout } = await run('apt-get', [...apt, '--print-uris', 'download', ...packages]);
+  return [...stdout.matchAll(/\.deb (\d+) /g)].reduce((sum, [, size]) => sum + Number(size), 0);
+}
+
+async function libraryFolders(root) {
+  const base = join(root, 'usr/lib');
+  const triplets = (await readdir(base)).filter((name) => name.includes('-linux-gnu'));
+  return triplets
+    .flatMap((name) => [join(base, name), join(root, 'lib', name)])
+    .filter((path) => existsSync(path));
+}

@@ -1,0 +1,149 @@
+// The two ramdisks: Dom0 with Xen's tools, the guest with Node alone; the project is in both.
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { basename, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleContract } from './contract/bundle.js';
+import { Archive, addTree } from './cpio.js';
+import { readModuleDependencies, readNeeds } from './elf.js';
+import { CACHE, NODE_ARCHITECTURES } from './packages.js';
+
+const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
+const CONTRACT = join(CACHE, 'contract');
+const TRIPLETS = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+
+const XEN_TOOLS = 'usr/lib/xen-4.17/bin';
+const DOM0_PROGRAMS = [
+  ...'xl xenstored oxenstored xen-init-dom0 xenconsoled libxl-save-helper'
+    .split(' ')
+    .map((name) => [`bin/${name}`, `${XEN_TOOLS}/${name}`]),
+  ...'xenstore-ls xenstore-read xenstore-write'.split(' ').map((name) => [`bin/${name}`, `usr/bin/${name}`]),
+];
+const GUEST_PROGRAMS = [['bin/aplay', 'usr/bin/aplay']];
+
+const XEN_MODULES = 'xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs'.split(' ');
+const DOM0_MODULES = [...XEN_MODULES, ...'virtio_pci virtio_mmio 9pnet_virtio 9p'.split(' ')];
+const GUEST_MODULES = [...XEN_MODULES, 'snd_xen_front'];
+
+/** Writes both; `target` is the unpacked root, `node` the binary for its architecture. */
+export async function buildRamdisks({ arch, target, node, dom0, guest }) {
+  await bundleContract(CONTRACT);
+  await writeFile(dom0, build({ arch, target, node, kind: 'dom0' }).encode());
+  await writeFile(guest, build({ arch, target, node, kind: 'guest' }).encode());
+}
+
+/** The kernel's file in an unpacked root. */
+export function kernelIn(target) {
+  return fileIn(join(target, 'boot'), /^vmlinuz-/);
+}
+
+/** The hypervisor's file there: .gz on x86-64, ready to boot on arm64. */
+export function hypervisorIn(target) {
+  return fileIn(join(target, 'boot'), /^xen-[\d.]+-(amd64\.gz|arm64)$/);
+}
+
+function build({ arch, target, node, kind }) {
+  const archive = new Archive();
+  archive.addFolder('proc');
+  archive.addFolder('sys');
+  archive.addFolder('tmp');
+  archive.addFolder('mnt');
+  archive.addConsole();
+  archive.addFile('bin/busybox', join(target, 'bin/busybox'));
+  archive.addLink('bin/sh', 'busybox');
+  const libraries = new LibraryFinder(archive, target, TRIPLETS[arch]);
+  libraries.addProgram('bin/node', node);
+  const programs = kind === 'dom0' ? DOM0_PROGRAMS : GUEST_PROGRAMS;
+  for (const [path, source] of programs) libraries.addProgram(path, join(target, source));
+  if (kind === 'dom0') {
+    addTree(archive, 'vsnd/contract', CONTRACT, readdirSync);
+    libraries.addLibrary('libgcc_s.so.1'); // pthread_cancel loads it when it is called
+    archive.addFile('etc/xen/oxenstored.conf', join(target, 'etc/xen/oxenstored.conf'));
+  } else {
+    addTree(archive, 'usr/share/alsa', join(target, 'usr/share/alsa'), readdirSync, (to) => !/ucm/.test(to));
+  }
+  addModules(archive, target, kind === 'dom0' ? DOM0_MODULES : GUEST_MODULES);
+  addProject(archive, libraries, addonFor(arch));
+  archive.addFile('init', join(PROJECT, `test/lab/${kind}/init`));
+  return archive;
+}
+
+/** Throws where it has not been built: nothing would work, and slowly. */
+function addonFor(arch) {
+  const addon = join(PROJECT, 'prebuilds', `linux-${NODE_ARCHITECTURES[arch]}`, 'vsnd.node');
+  if (existsSync(addon)) return addon;
+  throw new Error(`${addon} is missing: npm run build:native -- --arch ${NODE_ARCHITECTURES[arch]}`);
+}
+
+function addProject(archive, libraries, addon) {
+  const accept = (path) => !/\.cache|\.d\.ts$/.test(path);
+  archive.addFile('vsnd/package.json', join(PROJECT, 'package.json'));
+  for (const folder of ['dist', 'prebuilds', 'examples', 'test/lab']) {
+    const source = join(PROJECT, folder);
+    if (existsSync(source)) addTree(archive, `vsnd/${folder}`, source, readdirSync, accept);
+  }
+  libraries.addNeedsOf(addon);
+}
+
+/** Kernel modules in the order in which they can be loaded, listed in /modules. */
+function addModules(archive, target, names) {
+  const base = join(target, 'lib/modules');
+  const files = readdirSync(base, { recursive: true }).filter((path) => path.endsWith('.ko'));
+  const byName = new Map(files.map((path) => [moduleName(path), join(base, path)]));
+  const ordered = new Set();
+  const add = (name) => {
+    const file = byName.get(name.replaceAll('-', '_'));
+    if (file === undefined || ordered.has(file)) return; // not there: built into this kernel
+    for (const dependency of readModuleDependencies(file)) add(dependency);
+    ordered.add(file);
+  };
+  for (const name of names) add(name);
+  for (const file of ordered) archive.addFile(`modules/${basename(file)}`, file);
+  archive.addContent('modules/order', [...ordered].map((file) => `${basename(file)}\n`).join(''));
+}
+
+function moduleName(path) {
+  return basename(path, '.ko').replaceAll('-', '_');
+}
+
+/** Brings programs together with all that they need. */
+class LibraryFinder {
+  #archive;
+  #folders;
+  #target;
+
+  constructor(archive, target, triplet) {
+    this.#archive = archive;
+    this.#target = target;
+    this.#folders = [`lib/${triplet}`, `usr/lib/${triplet}`, 'usr/lib/xen-4.17/lib', 'lib', 'usr/lib'];
+  }
+
+  addProgram(path, source) {
+    this.#archive.addFile(path, source);
+    this.addNeedsOf(source);
+  }
+
+  addLibrary(name) {
+    const path = `lib/${name}`;
+    if (this.#archive.has(path)) return;
+    const source = this.#folders.map((folder) => join(this.#target, folder, name)).find(existsSync);
+    if (source === undefined) throw new Error(`no package of the lab has the library ${name}`);
+    this.addProgram(path, realpathSync(source));
+  }
+
+  addNeedsOf(source) {
+    const needs = existsSync(source) ? readNeeds(source) : undefined;
+    for (const name of needs?.libraries ?? []) this.addLibrary(name);
+    if (needs?.loader) {
+      const name = posix.basename(needs.loader);
+      this.addLibrary(name);
+      this.#archive.addLink(needs.loader.slice(1), `/lib/${name}`);
+    }
+  }
+}
+
+function fileIn(folder, pattern) {
+  const found = readdirSync(folder).find((name) => pattern.test(name));
+  if (found === undefined) throw new Error(`${folder} has no file like ${pattern}`);
+  return join(folder, found);
+}

@@ -1,0 +1,107 @@
+// npm run test:xen [-- [--list] [--arch ARCH] [NAME...]]: real Xen under QEMU, and scenarios in it.
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { boot } from './machine.js';
+import { CACHE, fetchEmulator, fetchNode, fetchTarget } from './packages.js';
+import { buildRamdisks, hypervisorIn, kernelIn } from './ramdisk.js';
+import { MACHINES, SCENARIOS } from './scenarios/index.js';
+
+/** A scenario that takes longer than this has failed, and a boot. */
+const SCENARIO_LIMIT_MS = 180_000;
+const BOOT_LIMIT_MS = 180_000;
+
+const ARCHITECTURES = { x64: 'amd64', amd64: 'amd64', arm64: 'arm64' };
+
+const say = (text) => console.log(text);
+
+function parseCommandLine() {
+  const { values, positionals } = parseArgs({
+    options: { list: { type: 'boolean' }, arch: { type: 'string' } },
+    allowPositionals: true,
+  });
+  const arch = values.arch && ARCHITECTURES[values.arch];
+  if (values.arch && !arch) throw new Error(`--arch is '${values.arch}'; allowed: x64, arm64`);
+  const names = SCENARIOS.map(({ name }) => name);
+  for (const name of positionals) {
+    if (!names.includes(name))
+      throw new Error(`there is no scenario '${name}'; there are: ${names.join(', ')}`);
+  }
+  const chosen = SCENARIOS.filter(({ name, machine }) => {
+    const named = positionals.length === 0 || positionals.includes(name);
+    return named && (!arch || MACHINES[machine].arch === arch);
+  });
+  return { list: values.list ?? false, chosen };
+}
+
+async function prepare(arch) {
+  const emulator = await fetchEmulator(arch, say);
+  const target = await fetchTarget(arch, say);
+  const folder = join(CACHE, arch);
+  const images = {
+    kernel: kernelIn(target),
+    hypervisor: hypervisorIn(target),
+    dom0: join(folder, 'dom0.img'),
+    guest: join(folder, 'guest.img'),
+  };
+  await buildRamdisks({ arch, target, node: await fetchNode(arch, say), ...images });
+  return { emulator, images };
+}
+
+/** Runs scenarios in one boot; those that it did not come to have failed. Returns how many passed. */
+async function runMachine(name, scenarios) {
+  const { arch, xenstore } = MACHINES[name];
+  const folder = join(CACHE, 'runs', name);
+  const waiting = new Set(scenarios.map((scenario) => scenario.name));
+  let passed = 0;
+  try {
+    const { emulator, images } = await prepare(arch);
+    const plan = {
+      xenstore,
+      scenarios: scenarios.map((scenario) => ({ limitMs: SCENARIO_LIMIT_MS, ...scenario })),
+    };
+    const limitMs = BOOT_LIMIT_MS + plan.scenarios.reduce((sum, scenario) => sum + scenario.limitMs, 0);
+    const booted = performance.now();
+    for await (const event of boot({ arch, emulator, images, plan, folder, limitMs })) {
+      if (event.event === 'up') {
+        say(`machine ${name}: Dom0 is up after ${((performance.now() - booted) / 1000).toFixed(0)} s`);
+      } else if (waiting.delete(event.name)) {
+        reportScenario(event);
+        if (!event.error) passed++;
+      }
+    }
+  } catch (error) {
+    say(`machine ${name}: ${error.message}`);
+  }
+  for (const scenario of waiting) say(`FAILED  ${scenario}: not run to its end`);
+  if (passed === scenarios.length) await rm(folder, { recursive: true, force: true });
+  else if (existsSync(folder)) say(`logs and recordings: ${folder}`);
+  return passed;
+}
+
+function reportScenario({ name, seconds, error = '', note = '' }) {
+  say(`${error ? 'FAILED' : 'ok    '}  ${name}  ${seconds.toFixed(1)} s  ${note}`.trimEnd());
+  for (const line of error.split('\n').filter(Boolean)) say(`        ${line}`);
+}
+
+async function main() {
+  const { list, chosen } = parseCommandLine();
+  if (list) {
+    for (const { name, machine, what } of chosen) say(`${name.padEnd(20)} ${machine.padEnd(11)} ${what}`);
+    return;
+  }
+  await mkdir(CACHE, { recursive: true });
+  let passed = 0;
+  for (const machine of Object.keys(MACHINES)) {
+    const scenarios = chosen.filter((scenario) => scenario.machine === machine);
+    if (scenarios.length > 0) passed += await runMachine(machine, scenarios);
+  }
+  say(`\n${passed} passed, ${chosen.length - passed} failed`);
+  process.exitCode = passed === chosen.length ? 0 : 1;
+}
+
+await main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 2;
+});

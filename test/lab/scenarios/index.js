@@ -1,0 +1,41 @@
+// The scenarios by name, in the order in which they run; `machine` says which boot they need.
+
+/** The boots: one for each. */
+export const MACHINES = {
+  xen: { arch: 'amd64', xenstore: 'xenstored' },
+  oxenstored: { arch: 'amd64', xenstore: 'oxenstored' },
+  arm64: { arch: 'arm64', xenstore: 'xenstored' },
+};
+
+/** `file`: the module beside this one; `limitMs`: generous, emulation is slow on a busy machine. */
+export const SCENARIOS = [
+  {
+    name: 'play',
+    file: 'play',
+    machine: 'xen',
+    what: 'vsnd to vsnd backend, bit-exact; two streams at once',
+  },
+  { name: 'errors', file: 'errors', machine: 'xen', what: 'a guest that is not set up is told why' },
+  { name: 'backend-killed', file: 'backend-killed', machine: 'xen', what: 'SIGKILL of the backend' },
+  {
+    name: 'frontend-killed',
+    file: 'frontend-killed',
+    machine: 'xen',
+    what: 'SIGKILL of the frontend, 20 times',
+  },
+  { name: 'guest-destroyed', file: 'guest-destroyed', machine: 'xen', what: 'xl destroy while playing' },
+  {
+    name: 'kernel-driver',
+    file: 'kernel-driver',
+    machine: 'xen',
+    what: 'snd_xen_front and aplay to vsnd backend',
+  },
+  { name: 'contract', file: 'contract', machine: 'xen', what: 'the contract of the hypervisor interface' },
+  {
+    name: 'play-oxenstored',
+    file: 'play',
+    machine: 'oxenstored',
+    what: 'play, with the other XenStore daemon',
+  },
+  { name: 'play-arm64', file: 'play', machine: 'arm64', what: 'play, on Xen for arm64' },
+];
