@@ -17,8 +17,9 @@ fail() {
 }
 
 (cd "$root" && npm pack --silent --pack-destination "$work" >/dev/null)
+tar tzf vsnd-*.tgz >contents
 for addon in linux-x64 linux-arm64; do
-  tar tzf vsnd-*.tgz | grep -qx "package/prebuilds/$addon/vsnd.node" || fail "the tarball has no addon for $addon"
+  grep -qx "package/prebuilds/$addon/vsnd.node" contents || fail "the tarball has no addon for $addon"
 done
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund --ignore-scripts ./vsnd-*.tgz
@@ -60,4 +61,5 @@ ALSA
 ALSA_CONFIG_PATH=$work/alsa.conf npx vsnd play --emulate --sink speaker
 cmp heard.raw <(tail -c 917280 node_modules/vsnd/examples/hello.wav)
 rm heard.raw
-ALSA_CONFIG_PATH=$work/alsa.conf npx vsnd play --emulate | grep -q 'speaker' || fail 'an installed speaker was not chosen'
+ALSA_CONFIG_PATH=$work/alsa.conf npx vsnd play --emulate >stdout
+grep -q 'speaker' stdout || fail 'an installed speaker was not chosen'
