@@ -27,6 +27,8 @@ export class OpenStream implements PlaybackFeed {
   /** Octets played since OPEN or STOP. */
   #position = 0;
   #reported = 0;
+  /** Since STOP, until START: what a WRITE that STOP has overtaken left in the queue is older than what follows. */
+  #restarting = false;
   #failure: Error | undefined;
 
   /** Opens the host device. Rejects as {@link PcmDevice.openPlayback}; the pages are then released. */
@@ -56,6 +58,7 @@ export class OpenStream implements PlaybackFeed {
     if (length === 0 || length % params.frameBytes !== 0) {
       throw new Refusal('EINVAL', `${length} octets are not whole frames of ${params.frameBytes}`);
     }
+    if (this.#restarting) this.#queue.take(Math.max(0, length - (bufferBytes - this.available)));
     if (!this.#queue.write(offset, length)) {
       throw new Refusal(
         'ENOSPC',
@@ -71,6 +74,7 @@ export class OpenStream implements PlaybackFeed {
       case 'start':
         this.#expect('stopped', trigger);
         this.#state = 'running';
+        this.#restarting = false;
         this.#voice?.start();
         break;
       case 'pause':
@@ -87,7 +91,8 @@ export class OpenStream implements PlaybackFeed {
         this.#state = 'stopped';
         this.#voice?.stop();
         this.#queue.clear();
-        this.#position = this.#reported = 0;
+        this.#restarting = true;
+        this.#rewind();
     }
   }
 
@@ -123,6 +128,14 @@ export class OpenStream implements PlaybackFeed {
   failed(error: Error): void {
     this.#failure = error;
     this.#options.warn(error.message);
+  }
+
+  /** snd_xen_front keeps its position over STOP and START, and would trust the old one until it hears of another. */
+  #rewind(): void {
+    const hasMoved = this.#reported > 0;
+    this.#position = 0;
+    if (hasMoved) this.#report();
+    this.#reported = 0;
   }
 
   #report(): void {

@@ -315,7 +315,7 @@ export class PlaybackStream extends Writable {
     if (this.#state === 'prepared' || this.#state === 'finished') return; // nothing moves before START or after STOP
     this.#positionReports++;
     if (this.#position.report(position) > 0) {
-      this.#emitLater('position', { frames: this.position });
+      if (this.listenerCount('position') > 0) this.#emitLater('position', { frames: this.position });
       if (this.#state === 'draining') this.#watchForStall();
     }
     if (this.#position.isEmpty && this.#state === 'running') this.#apply('dry');

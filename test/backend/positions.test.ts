@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { BUFFER_BYTES, PERIOD_BYTES } from './raw-frontend.ts';
+import { BUFFER_BYTES, noise, PERIOD_BYTES } from './raw-frontend.ts';
 import { PLAYBACK, useWorlds, type World, type WorldOptions } from './world.ts';
 
 const startWorld = useWorlds();
@@ -96,6 +96,7 @@ describe('when a position is sent', () => {
     await world.clock.advance(100_000);
     expect(channel.takeEvents()).toEqual([]);
     await channel.trigger('stop');
+    expect(channel.takePositions()).toEqual([0]);
     await world.clock.advance(100_000);
     expect(channel.takeEvents()).toEqual([]);
     await channel.close();
@@ -145,6 +146,7 @@ describe('what a position counts', () => {
     await world.clock.advance(PERIOD * 2 + 100);
     channel.takeEvents();
     await channel.trigger('stop');
+    expect(channel.takePositions()).toEqual([0]); // at once: a frontend may keep its own over STOP
     await channel.write(0, BUFFER_BYTES);
     await channel.trigger('start');
     await world.clock.advance(PERIOD - 1);
@@ -158,6 +160,7 @@ describe('what a position counts', () => {
     await world.clock.advance(1000);
     expect(channel.takePositions()).toEqual([400]);
     await channel.trigger('stop');
+    expect(channel.takePositions()).toEqual([0]);
     await channel.write(0, BUFFER_BYTES);
     await channel.trigger('start');
     await world.clock.advance(PERIOD - 1);
@@ -176,7 +179,21 @@ describe('what a position counts', () => {
     await channel.write(0, BUFFER_BYTES);
     await channel.trigger('start');
     await world.clock.advance(PERIOD);
-    expect(channel.takePositions()).toEqual([PERIOD_BYTES]);
+    expect(channel.takePositions()).toEqual([0, PERIOD_BYTES]);
+  });
+
+  test('what a WRITE left that STOP overtook makes way for the buffer that follows', async () => {
+    const { world, channel, buffer } = await playing();
+    await world.clock.advance(PERIOD);
+    await channel.trigger('stop');
+    expect(await channel.write(0, PERIOD_BYTES)).toBe(0);
+    const octets = noise(BUFFER_BYTES, 9);
+    buffer.put(0, octets);
+    expect(await channel.write(0, BUFFER_BYTES)).toBe(0);
+    await channel.trigger('start');
+    await world.clock.advance(100_000);
+    expect(Buffer.from(world.device.heard()).subarray(-BUFFER_BYTES)).toEqual(Buffer.from(octets));
+    expect(channel.takePositions().at(-1)).toBe(BUFFER_BYTES);
   });
 });
 
@@ -191,7 +208,7 @@ describe('event ids', () => {
     await channel.write(0, BUFFER_BYTES);
     await channel.trigger('start');
     await world.clock.advance(PERIOD * 2);
-    expect(channel.takeEvents().map(({ id }) => id)).toEqual([3, 4]);
+    expect(channel.takeEvents().map(({ id }) => id)).toEqual([3, 4, 5]);
     await world.guest.setState('5');
     const again = await world.guest.connectOne();
     await again.open(buffer);
