@@ -1,0 +1,17 @@
+// Plays a raw file in the guest, as any program would: play.js '{"file":"/tmp/sound.raw","rate":48000,...}'
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { openCard } from '../../../dist/index.js';
+
+const { file, ...options } = JSON.parse(process.argv[2]);
+const card = await openCard();
+const before = process.cpuUsage();
+const out = card.createPlaybackStream({ channels: 2, format: 's16_le', stream: 0, ...options });
+await pipeline(createReadStream(file), out);
+const { user, system } = process.cpuUsage(before);
+const { position, underruns, periodFrames, bufferFrames } = out;
+const cpu = (user + system) / 1e6;
+console.log(
+  JSON.stringify({ event: 'played', cpu, underruns, periodFrames, bufferFrames, frames: position }),
+);
+await card.close();
