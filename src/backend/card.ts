@@ -59,11 +59,8 @@ export class BackendCard {
     this.#options = options;
     this.#machine = new StateMachine<BackendState, BackendEvent, BackendEffect>({
       initial: 'initialising',
-      transition: (from, event) => {
-        const transition = backendTransition(from, event);
-        debug('%s: %s, %s -> %s', options.path, from, event, transition.to);
-        return transition;
-      },
+      transition: backendTransition,
+      trace: (from, event, to) => debug('%s: %s, %s -> %s', options.path, from, event, to),
       run: (effect) => this.#run(effect),
       onError: (error) => options.log(error.message),
     });

@@ -55,11 +55,8 @@ export class Connection {
     this.#target = target;
     this.#machine = new StateMachine<FrontendState, FrontendEvent, FrontendEffect>({
       initial: 'initialising',
-      transition: (from, event) => {
-        const transition = frontendTransition(from, event);
-        debug('%s: %s, %s -> %s', target.path, from, event, transition.to);
-        return transition;
-      },
+      transition: frontendTransition,
+      trace: (from, event, to) => debug('%s: %s, %s -> %s', target.path, from, event, to),
       run: (effect) => this.#run(effect),
       onError: (error) => this.#giveUp(error),
     });

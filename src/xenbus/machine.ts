@@ -8,6 +8,8 @@ export interface MachineOptions<State, Event, Effect> {
   readonly initial: State;
   /** The table: the only thing that decides about states. */
   transition(from: State, event: Event): Transition<State, Effect>;
+  /** Is told of each step, before its effects. */
+  trace?(from: State, event: Event, to: State): void;
   /** Carries out one effect; what it gives is the next event. */
   run(effect: Effect): Promise<Event | undefined>;
   /** Takes note of an effect that failed. It does not keep those behind it from being carried out: to release, above all. */
@@ -48,6 +50,7 @@ export class StateMachine<State, Event, Effect> {
   async #handle(first: Event | undefined): Promise<void> {
     for (let event = first; event !== undefined; ) {
       const { to, effects } = this.#options.transition(this.#state, event);
+      this.#options.trace?.(this.#state, event, to);
       this.#state = to;
       event = undefined;
       for (const effect of effects) event = (await this.#attempt(effect)) ?? event;

@@ -4,8 +4,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { boot } from './machine.js';
-import { CACHE, fetchEmulator, fetchNode, fetchTarget } from './packages.js';
-import { buildRamdisks, hypervisorIn, kernelIn } from './ramdisk.js';
+import { CACHE } from './packages.js';
+import { prepare } from './prepare.js';
 import { MACHINES, SCENARIOS } from './scenarios/index.js';
 
 /** A scenario that takes longer than this has failed, and a boot. */
@@ -35,20 +35,6 @@ function parseCommandLine() {
   return { list: values.list ?? false, chosen };
 }
 
-async function prepare(arch) {
-  const emulator = await fetchEmulator(arch, say);
-  const target = await fetchTarget(arch, say);
-  const folder = join(CACHE, arch);
-  const images = {
-    kernel: kernelIn(target),
-    hypervisor: hypervisorIn(target),
-    dom0: join(folder, 'dom0.img'),
-    guest: join(folder, 'guest.img'),
-  };
-  await buildRamdisks({ arch, target, node: await fetchNode(arch, say), ...images });
-  return { emulator, images };
-}
-
 /** Runs scenarios in one boot; those that it did not come to have failed. Returns how many passed. */
 async function runMachine(name, scenarios) {
   const { arch, xenstore } = MACHINES[name];
@@ -56,7 +42,7 @@ async function runMachine(name, scenarios) {
   const waiting = new Set(scenarios.map((scenario) => scenario.name));
   let passed = 0;
   try {
-    const { emulator, images } = await prepare(arch);
+    const { emulator, images } = await prepare(arch, join(CACHE, arch), say);
     const plan = {
       xenstore,
       scenarios: scenarios.map((scenario) => ({ limitMs: SCENARIO_LIMIT_MS, ...scenario })),

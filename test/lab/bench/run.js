@@ -1,10 +1,10 @@
 // npm run bench:xen [-- [--seconds N] [--profile]]: vsnd against aplay and snd_xen_front, in one boot of Xen.
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { boot } from '../machine.js';
-import { CACHE, fetchEmulator, fetchNode, fetchTarget } from '../packages.js';
-import { buildRamdisks, hypervisorIn, kernelIn } from '../ramdisk.js';
+import { CACHE } from '../packages.js';
+import { prepare } from '../prepare.js';
 
 const ARCH = 'amd64';
 const PERIODS = [4096, 1024, 256, 128];
@@ -21,21 +21,6 @@ function parseCommandLine() {
   const seconds = Number(values.seconds ?? 20);
   if (!Number.isInteger(seconds) || seconds < 1) throw new Error('--seconds takes an integer from 1');
   return { seconds, profile: values.profile ?? false };
-}
-
-async function prepare() {
-  const emulator = await fetchEmulator(ARCH, say);
-  const target = await fetchTarget(ARCH, say);
-  const folder = join(CACHE, 'bench');
-  await mkdir(folder, { recursive: true });
-  const images = {
-    kernel: kernelIn(target),
-    hypervisor: hypervisorIn(target),
-    dom0: join(folder, 'dom0.img'),
-    guest: join(folder, 'guest.img'),
-  };
-  await buildRamdisks({ arch: ARCH, target, node: await fetchNode(ARCH, say), ...images });
-  return { emulator, images };
 }
 
 /** The columns: how each is named and written, and what a row of measurements has for it. */
@@ -98,7 +83,7 @@ function judge(pairs) {
 
 async function main() {
   const { seconds, profile } = parseCommandLine();
-  const { emulator, images } = await prepare();
+  const { emulator, images } = await prepare(ARCH, join(CACHE, 'bench'), say);
   const limitMs = OVERHEAD_MS + PERIODS.length * 2 * seconds * 3000;
   const scenarios = [{ name: 'bench', file: '../bench/scenario', limitMs }];
   const bench = { seconds, profile, periods: PERIODS, bufferFrames: BUFFER_FRAMES };

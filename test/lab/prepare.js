@@ -1,0 +1,20 @@
+// All that a boot needs: the emulator, the kernels and both ramdisks.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fetchEmulator, fetchNode, fetchTarget } from './packages.js';
+import { buildRamdisks, hypervisorIn, kernelIn } from './ramdisk.js';
+
+/** Fetches what is missing, and builds the ramdisks of an architecture in `folder`; `say` tells of downloads. */
+export async function prepare(arch, folder, say) {
+  const emulator = await fetchEmulator(arch, say);
+  const target = await fetchTarget(arch, say);
+  await mkdir(folder, { recursive: true });
+  const images = {
+    kernel: kernelIn(target),
+    hypervisor: hypervisorIn(target),
+    dom0: join(folder, 'dom0.img'),
+    guest: join(folder, 'guest.img'),
+  };
+  await buildRamdisks({ arch, target, node: await fetchNode(arch, say), ...images });
+  return { emulator, images };
+}
