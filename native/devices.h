@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "event_poller.h"
 #include "poller.h"
 #include "posix.h"
 
@@ -15,7 +16,7 @@ namespace vsnd {
  * read(): what is there, at most one read(2); undefined where nothing is; empty at the end of the file.
  * write(octets): all of them in one write(2).
  */
-template <typename T>
+template <typename T, typename P = Poller>
 class PolledDevice : public Napi::ObjectWrap<T> {
  public:
   explicit PolledDevice(const Napi::CallbackInfo& info);
@@ -30,10 +31,7 @@ class PolledDevice : public Napi::ObjectWrap<T> {
     if (poller_) poller_->Close();
   }
 
-  /** ioctl(2): its result, or -1 with an error thrown that says what `operation` was. */
-  int Control(Napi::Env env, unsigned long request, void* argument, const char* operation);
-
-  std::shared_ptr<Poller> poller_;
+  std::shared_ptr<P> poller_;
 };
 
 /** XenStore: a stream of octets, one request a write. */
@@ -47,7 +45,7 @@ class XenbusDevice : public PolledDevice<XenbusDevice> {
  * Event channels: read() gives the ports (u32, native order) that have been notified, each masked until it is
  * written back.
  */
-class EventChannelDevice : public PolledDevice<EventChannelDevice> {
+class EventChannelDevice : public PolledDevice<EventChannelDevice, EventPoller> {
  public:
   static Napi::Function Define(Napi::Env env);
   using PolledDevice::PolledDevice;
@@ -59,6 +57,8 @@ class EventChannelDevice : public PolledDevice<EventChannelDevice> {
   Napi::Value BindInterdomain(const Napi::CallbackInfo& info);
   /** unbind(port). IOCTL_EVTCHN_UNBIND. */
   void Unbind(const Napi::CallbackInfo& info);
+  /** forgetIfRestored(): whether the domain has been restored since, and every port here is forgotten. */
+  Napi::Value ForgetIfRestored(const Napi::CallbackInfo& info);
   /** notify(port). IOCTL_EVTCHN_NOTIFY. */
   void Notify(const Napi::CallbackInfo& info);
   /** reset(): empties the queue of ports and ends its overflow (EFBIG of read). IOCTL_EVTCHN_RESET. */

@@ -13,24 +13,24 @@ constexpr size_t kReadSize = 4 * kPageSize;
 
 }  // namespace
 
-template <typename T>
-PolledDevice<T>::PolledDevice(const Napi::CallbackInfo& info) : Napi::ObjectWrap<T>(info) {
+template <typename T, typename P>
+PolledDevice<T, P>::PolledDevice(const Napi::CallbackInfo& info) : Napi::ObjectWrap<T>(info) {
   Arguments arguments(info);
   std::string device = arguments.String(0);
   if (!arguments.ok()) return;
   Fd fd = Fd::OpenDevice(info.Env(), device);
-  if (fd) poller_.reset(new Poller(info.Env(), std::move(fd), device));
+  if (fd) poller_.reset(new P(info.Env(), std::move(fd), device));
 }
 
-template <typename T>
-void PolledDevice<T>::Start(const Napi::CallbackInfo& info) {
+template <typename T, typename P>
+void PolledDevice<T, P>::Start(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   Napi::Function onReadable = arguments.Function(0);
   if (arguments.ok()) poller_->Start(onReadable);
 }
 
-template <typename T>
-Napi::Value PolledDevice<T>::Read(const Napi::CallbackInfo& info) {
+template <typename T, typename P>
+Napi::Value PolledDevice<T, P>::Read(const Napi::CallbackInfo& info) {
   std::array<uint8_t, kReadSize> octets;
   ssize_t count = read(poller_->fd(), octets.data(), octets.size());
   if (count >= 0) return Napi::Buffer<uint8_t>::Copy(info.Env(), octets.data(), static_cast<size_t>(count));
@@ -38,8 +38,8 @@ Napi::Value PolledDevice<T>::Read(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-template <typename T>
-void PolledDevice<T>::Write(const Napi::CallbackInfo& info) {
+template <typename T, typename P>
+void PolledDevice<T, P>::Write(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   Arguments::Bytes octets = arguments.Uint8Array(0);
   if (!arguments.ok()) return;
@@ -47,13 +47,6 @@ void PolledDevice<T>::Write(const Napi::CallbackInfo& info) {
   if (count == static_cast<ssize_t>(octets.length)) return;
   // Neither device takes a part of what it is given; one that did would have lost its place.
   ThrowErrno(info.Env(), count < 0 ? errno : EIO, "write to", poller_->device());
-}
-
-template <typename T>
-int PolledDevice<T>::Control(Napi::Env env, unsigned long request, void* argument, const char* operation) {
-  int result = ioctl(poller_->fd(), request, argument);
-  if (result < 0) ThrowErrno(env, errno, operation, poller_->device());
-  return result;
 }
 
 Napi::Function XenbusDevice::Define(Napi::Env env) {
@@ -76,6 +69,7 @@ Napi::Function EventChannelDevice::Define(Napi::Env env) {
                          InstanceMethod("bindUnbound", &EventChannelDevice::BindUnbound),
                          InstanceMethod("bindInterdomain", &EventChannelDevice::BindInterdomain),
                          InstanceMethod("unbind", &EventChannelDevice::Unbind),
+                         InstanceMethod("forgetIfRestored", &EventChannelDevice::ForgetIfRestored),
                          InstanceMethod("notify", &EventChannelDevice::Notify),
                          InstanceMethod("reset", &EventChannelDevice::Reset),
                      });
@@ -86,7 +80,8 @@ Napi::Value EventChannelDevice::BindUnbound(const Napi::CallbackInfo& info) {
   ioctl_evtchn_bind_unbound_port request = {};
   request.remote_domain = arguments.U16(0);
   if (!arguments.ok()) return Napi::Value();
-  int port = Control(info.Env(), IOCTL_EVTCHN_BIND_UNBOUND_PORT, &request, "bind a new port of");
+  int port = poller_->Bind(IOCTL_EVTCHN_BIND_UNBOUND_PORT, &request);
+  if (port < 0) return ThrowErrno(info.Env(), errno, "bind a new port of", poller_->device()), Napi::Value();
   return Napi::Number::New(info.Env(), port);
 }
 
@@ -96,26 +91,35 @@ Napi::Value EventChannelDevice::BindInterdomain(const Napi::CallbackInfo& info) 
   request.remote_domain = arguments.U16(0);
   request.remote_port = arguments.U32(1);
   if (!arguments.ok()) return Napi::Value();
-  int port = Control(info.Env(), IOCTL_EVTCHN_BIND_INTERDOMAIN, &request, "bind a peer's port with");
+  int port = poller_->Bind(IOCTL_EVTCHN_BIND_INTERDOMAIN, &request);
+  if (port < 0)
+    return ThrowErrno(info.Env(), errno, "bind a peer's port with", poller_->device()), Napi::Value();
   return Napi::Number::New(info.Env(), port);
 }
 
 void EventChannelDevice::Unbind(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  ioctl_evtchn_unbind request = {};
-  request.port = arguments.U32(0);
-  if (arguments.ok()) Control(info.Env(), IOCTL_EVTCHN_UNBIND, &request, "unbind a port of");
+  uint32_t port = arguments.U32(0);
+  if (!arguments.ok() || poller_->Unbind(port) == 0) return;
+  ThrowErrno(info.Env(), errno, "unbind a port of", poller_->device());
+}
+
+Napi::Value EventChannelDevice::ForgetIfRestored(const Napi::CallbackInfo& info) {
+  Ports ports = poller_->ForgetIfRestored();
+  if (ports != Ports::kUnknown) return Napi::Boolean::New(info.Env(), ports == Ports::kForgotten);
+  return ThrowErrno(info.Env(), errno, "look for a restore with", poller_->device()), Napi::Value();
 }
 
 void EventChannelDevice::Notify(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  ioctl_evtchn_notify request = {};
-  request.port = arguments.U32(0);
-  if (arguments.ok()) Control(info.Env(), IOCTL_EVTCHN_NOTIFY, &request, "notify a port of");
+  uint32_t port = arguments.U32(0);
+  if (!arguments.ok() || poller_->Notify(port) == 0) return;
+  ThrowErrno(info.Env(), errno, "notify a port of", poller_->device());
 }
 
 void EventChannelDevice::Reset(const Napi::CallbackInfo& info) {
-  Control(info.Env(), IOCTL_EVTCHN_RESET, nullptr, "reset");
+  if (ioctl(poller_->fd(), IOCTL_EVTCHN_RESET, nullptr) == 0) return;
+  ThrowErrno(info.Env(), errno, "reset", poller_->device());
 }
 
 }  // namespace vsnd

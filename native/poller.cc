@@ -34,7 +34,10 @@ void Poller::Close() {
     context_.reset();
     uv_close(reinterpret_cast<uv_handle_t*>(&poll_), OnClosed);
   }
-  fd_.Close();
+  if (StaysOpen())
+    fd_.Leave();
+  else
+    fd_.Close();
 }
 
 void Poller::OnPoll(uv_poll_t* handle, int, int) {

@@ -19,6 +19,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
  public:
   Poller(Napi::Env env, Fd fd, std::string device)
       : env_(env), fd_(std::move(fd)), device_(std::move(device)) {}
+  virtual ~Poller() = default;
 
   /** -1 once closed. */
   int fd() const { return fd_.get(); }
@@ -38,6 +39,9 @@ class Poller : public std::enable_shared_from_this<Poller> {
   static void OnPoll(uv_poll_t* handle, int status, int events);
   static void OnEnvironmentEnd(napi_async_cleanup_hook_handle hook, void* poller);
   static void OnClosed(uv_handle_t* handle);
+
+  /** True where the descriptor must not be closed before the process ends; asked once. */
+  virtual bool StaysOpen() { return false; }
 
   bool Open();
 

@@ -49,6 +49,9 @@ class Fd {
     if (fd_ >= 0) close(std::exchange(fd_, -1));
   }
 
+  /** Leaves it open until the process ends. */
+  void Leave() { fd_ = -1; }
+
   /** Opens a device of Xen's for reading and writing; throws where that fails. Children do not inherit it. */
   static Fd OpenDevice(Napi::Env env, const std::string& path) {
     int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);

@@ -39,6 +39,9 @@ void __throw_logic_error(const char*) {
 void __throw_out_of_range_fmt(const char*, ...) {
   std::abort();
 }
+void __throw_system_error(int) {
+  std::abort();
+}
 void __throw_bad_alloc() {
   std::abort();
 }

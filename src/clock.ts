@@ -2,6 +2,8 @@
 export interface Timer {
   /** Idempotent; the call will not happen any more. */
   cancel(): void;
+  /** It does not hold the process any more. */
+  unref(): void;
 }
 
 /** A monotonic clock with timers: the machine's own, or one that a test moves by hand. */
@@ -29,10 +31,15 @@ export class RealClock implements Clock {
 
   after(delay: number, callback: () => void): Timer {
     const due = this.now() + delay;
+    let isRef = this.#ref;
     let timeout: NodeJS.Timeout;
     const wait = (rest: number): void => {
       timeout = setTimeout(check, Math.min(Math.ceil(rest / 1e6), LONGEST_TIMEOUT));
-      if (!this.#ref) timeout.unref();
+      if (!isRef) timeout.unref();
+    };
+    const unref = (): void => {
+      isRef = false;
+      timeout.unref();
     };
     /** Node counts whole milliseconds of its own, and so may be up to one early. */
     const check = (): void => {
@@ -41,7 +48,7 @@ export class RealClock implements Clock {
       else callback();
     };
     wait(delay);
-    return { cancel: () => clearTimeout(timeout) };
+    return { cancel: () => clearTimeout(timeout), unref };
   }
 }
 
@@ -65,7 +72,7 @@ class Agenda {
   add(entry: Due): Timer {
     const before = this.#due.findIndex((other) => other.time > entry.time);
     this.#due.splice(before === -1 ? this.#due.length : before, 0, entry);
-    return { cancel: () => this.#remove(entry) };
+    return { cancel: () => this.#remove(entry), unref: () => {} };
   }
 
   shift(): Due | undefined {

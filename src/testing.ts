@@ -10,8 +10,25 @@ import { createSoundCard, type Fields, type SoundCardOptions } from './xen/emula
 import type { Hypervisor } from './xen/hypervisor.ts';
 
 export { Backend, type BackendOptions } from './backend/backend.ts';
-export { type MemoryDevice, memoryDevice, nullDevice, wavDevice } from './backend/devices.ts';
-export type { DeviceParams, PcmDevice, PlaybackFeed, PlaybackVoice } from './backend/pcm-device.ts';
+export {
+  type MemoryDevice,
+  memoryDevice,
+  nullDevice,
+  silenceDevice,
+  wavDevice,
+} from './backend/devices.ts';
+export type {
+  CaptureDevice,
+  CaptureFeed,
+  CaptureVoice,
+  DeviceParams,
+  PcmDevice,
+  PlaybackDevice,
+  PlaybackFeed,
+  PlaybackVoice,
+} from './backend/pcm-device.ts';
+export { sineDevice } from './backend/sine.ts';
+export { wavLoopDevice } from './backend/wav-loop.ts';
 export { type Clock, FastClock, ManualClock, RealClock, type Timer } from './clock.ts';
 export type { EmulatedDomain } from './xen/emulated/domain.ts';
 export type { Faults } from './xen/emulated/faults.ts';
@@ -32,9 +49,11 @@ export interface TestGuestOptions {
   fields?: Fields | undefined;
   /** By default one PCM device with one playback stream. */
   pcmDevices?: SoundCardOptions['pcmDevices'] | undefined;
+  /** The default PCM device has a capture stream as well, behind the playback stream. */
+  capture?: boolean | undefined;
   /** When the backend takes data out of the shared buffer; by default 'copy', at WRITE. */
   queueMode?: QueueMode | undefined;
-  /** What plays, if not a memory device. */
+  /** What plays and captures, if not a memory device. */
   device?: ((clock: Clock) => PcmDevice) | undefined;
   /** One line for each thing that happens to the backend. */
   log?: ((message: string) => void) | undefined;
@@ -49,13 +68,14 @@ export interface TestGuest {
   /** `machine.faults` lets things go wrong; `machine.assertCleanedUp()` names what a program left behind. */
   readonly machine: EmulatedMachine;
   readonly backend: Backend;
-  /** What the card has played: `device.heard()`. Empty where the options name another device. */
+  /** What the card has played, and will capture: `device.heard()`, `device.say()`. Idle where the options name another. */
   readonly device: MemoryDevice;
   /** Ends the backend, then checks that nothing is left: throws ERR_VSND_INVALID_STATE with a list of what is. */
   close(): Promise<void>;
 }
 
-const ONE_PLAYBACK_STREAM = [{ streams: [{ fields: { type: 'p', 'unique-id': 'playback0' } }] }];
+const PLAYBACK = { fields: { type: 'p', 'unique-id': 'playback0' } };
+const CAPTURE = { fields: { type: 'c', 'unique-id': 'capture0' } };
 
 /** Starts a machine with a guest and a backend. */
 export async function startTestGuest(options: TestGuestOptions = {}): Promise<TestGuest> {
@@ -65,12 +85,12 @@ export async function startTestGuest(options: TestGuestOptions = {}): Promise<Te
   createSoundCard(machine, {
     frontendDomid: guest.domid,
     fields: { 'buffer-size': '65536', ...options.fields },
-    pcmDevices: options.pcmDevices ?? ONE_PLAYBACK_STREAM,
+    pcmDevices: options.pcmDevices ?? [{ streams: options.capture ? [PLAYBACK, CAPTURE] : [PLAYBACK] }],
   });
   const device = memoryDevice(machine.dom0.clock);
-  const played = options.device?.(machine.dom0.clock) ?? device;
+  const used = options.device?.(machine.dom0.clock) ?? device;
   const { queueMode, log } = options;
-  const backend = await Backend.start(machine.dom0, { deviceFor: () => played, queueMode, log });
+  const backend = await Backend.start(machine.dom0, { deviceFor: () => used, queueMode, log });
   await machine.settle();
   return {
     hypervisor: guest,

@@ -81,6 +81,15 @@ describe('a manual clock', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('calls a timer without a reference as any other: it holds no process', async () => {
+    const clock = new ManualClock();
+    const log: string[] = [];
+    note(clock, log, 'called', 10).unref();
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advanceTime(10);
+    expect(log).toEqual(['called 10']);
+  });
+
   it('takes a negative delay for none, and never runs backwards', async () => {
     const clock = new ManualClock();
     const log: string[] = [];
@@ -323,5 +332,51 @@ describe('the real clock', () => {
       expect(timeouts.map((timeout) => timeout.hasRef())).toEqual([holds]);
       timer.cancel();
     });
+
+    it('does not hold the process by a timer without a reference, also when that waits once more', () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const setTimer = vi.spyOn(globalThis, 'setTimeout');
+      onTestFinished(() => setTimer.mockRestore());
+      const held = () => setTimer.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef());
+      const clock = new RealClock();
+      let now = 0;
+      vi.spyOn(clock, 'now').mockImplementation(() => now);
+      let called = 0;
+
+      const early = clock.after(10e6, () => called++);
+      early.unref();
+      vi.advanceTimersByTime(10);
+      expect([called, held()]).toEqual([0, [false, false]]);
+      now = 10e6;
+      vi.advanceTimersByTime(10);
+      expect(called).toBe(1);
+
+      setTimer.mockClear();
+      const late = clock.after(10e6, () => called++);
+      vi.advanceTimersByTime(10);
+      late.unref();
+      expect([called, held()]).toEqual([1, [true, false]]);
+      vi.advanceTimersByTime(10);
+      expect(held()).toEqual([true, false, false]);
+      late.cancel();
+      late.unref();
+      expect(vi.getTimerCount()).toBe(0);
+    });
+  });
+
+  it('holds the process by a timer until that is cancelled, or its reference is given up', () => {
+    const holding = () =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const clock = new RealClock();
+    const before = holding();
+    const timers = [clock.after(1e12, () => {}), clock.after(1e12, () => {})] as const;
+    expect(holding()).toBe(before + 2);
+    timers[0].unref();
+    timers[0].unref();
+    expect(holding()).toBe(before + 1);
+    timers[1].cancel();
+    expect(holding()).toBe(before);
+    timers[0].cancel();
   });
 });

@@ -66,8 +66,9 @@ export class Backend {
   /** Closes every card, and with it every device. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const card of this.#cards.values()) this.#releases.push(() => card.close());
+    const cards = [...this.#cards.values()];
     this.#cards.clear();
+    this.#releases.push(() => closeAll(cards));
     await this.#releases.releaseAll();
   }
 
@@ -133,6 +134,13 @@ export class Backend {
     this.#cards.set(key, card);
     await card.start();
   }
+}
+
+/** All at once: one with a device that takes its time holds up no other. Throws the first failure when all are closed. */
+async function closeAll(cards: readonly BackendCard[]): Promise<void> {
+  const results = await Promise.allSettled(cards.map((card) => card.close()));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
 }
 
 /** A line for people: '1/0: stream 0/0: ...'. */

@@ -2,7 +2,7 @@ import { debuglog } from 'node:util';
 import type { StreamConfig } from '../config/card.ts';
 import { Field, type Fields } from '../config/fields.ts';
 import { readCardConfig } from '../config/read-card.ts';
-import { isVsndError } from '../errors.ts';
+import { isVsndError, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import {
@@ -22,6 +22,12 @@ const debug = debuglog('vsnd');
 
 const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, Field.evtEventChannel];
 
+/** XENSND_PROTOCOL_VERSION, and all that there are of it. */
+const PROTOCOL_VERSION = '2';
+
+/** How often a connection is begun anew because its frontend has published other rings meanwhile. */
+const ATTEMPTS = 5;
+
 /** Lines that one connection of a stream may add to the log: a guest must not be able to fill a disk. */
 const MAX_WARNINGS = 100;
 
@@ -30,6 +36,12 @@ export interface StreamAddress {
   readonly frontendDomid: number;
   readonly devid: number;
   readonly pcmDevice: number;
+  readonly config: StreamConfig;
+}
+
+/** A stream of the card: its PCM device, and what XenStore says of it. */
+interface Place {
+  readonly index: number;
   readonly config: StreamConfig;
 }
 
@@ -70,10 +82,8 @@ export class BackendCard {
   async start(): Promise<void> {
     const { xenstore, frontendPath } = this.#options;
     await this.#machine.dispatch('ready');
-    const watch = await xenstore.watch(
-      `${frontendPath}/state`,
-      () => void this.#machine.perform('readAgain'),
-    );
+    // Returns when the event has been dealt with: a storm of them becomes one more, however long that takes.
+    const watch = await xenstore.watch(`${frontendPath}/state`, () => this.#machine.perform('readAgain'));
     this.#releases.push(() => watch.close());
   }
 
@@ -92,7 +102,7 @@ export class BackendCard {
       case 'readAgain':
         return parseXenbusState(await this.#readFrontendState());
       case 'writeInitWait':
-        return await this.#writeState('InitWait');
+        return await this.#writeState('InitWait', { [Field.backendVersions]: PROTOCOL_VERSION });
       case 'writeConnected':
         return await this.#writeState('Connected');
       case 'writeClosing':
@@ -116,10 +126,12 @@ export class BackendCard {
   async #connect(): Promise<BackendEvent> {
     const { xenstore, frontendPath, log } = this.#options;
     try {
+      await this.#checkVersion();
       const { pcmDevices } = await readCardConfig(xenstore, frontendPath);
-      for (const device of pcmDevices) {
-        for (const config of device.streams)
-          this.#streams.push(await this.#connectStream(device.index, config));
+      const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
+      for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
+        if (attempt === ATTEMPTS) throw new VsndError('ERR_VSND_CONFIG', 'its rings change all the time');
+        await Promise.all(this.#streams.splice(0).map((stream) => stream.close()));
       }
       log(`connected, ${this.#streams.length} streams`);
       return 'connectDone';
@@ -129,12 +141,36 @@ export class BackendCard {
     }
   }
 
-  async #connectStream(pcmDevice: number, config: StreamConfig): Promise<BackendStream> {
-    const { hypervisor, xenstore, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
+  /** Says whether what has been connected is still what the frontend publishes: snd_xen_front may do that twice, and say so once. */
+  async #connectStreams(places: readonly Place[]): Promise<boolean> {
+    const read = () => Promise.all(places.map(({ config }) => this.#readTransport(config)));
+    const published = await read();
+    for (const [number, { index, config }] of places.entries()) {
+      this.#streams.push(await this.#connectStream(index, config, published[number] ?? {}));
+    }
+    return JSON.stringify(await read()) === JSON.stringify(published);
+  }
+
+  async #readTransport({ path }: StreamConfig): Promise<Fields> {
     const values = TRANSPORT_FIELDS.map(
-      async (name) => [name, await xenstore.readIfPresent(`${config.path}/${name}`)] as const,
+      async (name) => [name, await this.#options.xenstore.readIfPresent(`${path}/${name}`)] as const,
     );
-    const fields: Fields = Object.fromEntries(await Promise.all(values));
+    return Object.fromEntries(await Promise.all(values));
+  }
+
+  /** sndif.h: "chosen among the ones supported by the backend". Nobody writes it today. */
+  async #checkVersion(): Promise<void> {
+    const { xenstore, frontendPath } = this.#options;
+    const path = `${frontendPath}/${Field.frontendVersion}`;
+    const version = await xenstore.readIfPresent(path);
+    if (version === undefined || version === PROTOCOL_VERSION) return;
+    const found = JSON.stringify(version.slice(0, 80));
+    const message = `${path} is ${found}; allowed: "${PROTOCOL_VERSION}", the version of the protocol`;
+    throw new VsndError('ERR_VSND_CONFIG', message, { path });
+  }
+
+  async #connectStream(pcmDevice: number, config: StreamConfig, fields: Fields): Promise<BackendStream> {
+    const { hypervisor, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
     return await BackendStream.connect(fields, {
       hypervisor,
       config,
@@ -151,12 +187,21 @@ export class BackendCard {
     if (streams.length > 0) this.#options.log('disconnected');
   }
 
-  /** The toolstack may have removed our node already: writing it again would leave a ruin. */
-  async #writeState(state: XenbusStateName): Promise<undefined> {
+  /**
+   * The toolstack may have removed our node already: writing it again would leave a ruin. Nor is a state written that is
+   * there, left by a predecessor: a second InitWait makes snd_xen_front publish new rings without telling.
+   */
+  async #writeState(
+    state: XenbusStateName,
+    fields: Readonly<Record<string, string>> = {},
+  ): Promise<undefined> {
     const { xenstore, path } = this.#options;
     await xenstore.transaction(async (transaction) => {
-      if ((await transaction.readIfPresent(`${path}/state`)) === undefined) return;
-      await transaction.write(`${path}/state`, formatXenbusState(state));
+      const before = await transaction.readIfPresent(`${path}/state`);
+      if (before === undefined) return;
+      for (const [name, value] of Object.entries(fields)) await transaction.write(`${path}/${name}`, value);
+      const after = formatXenbusState(state);
+      if (after !== before) await transaction.write(`${path}/state`, after);
     });
   }
 }

@@ -1,9 +1,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import { deferred } from '../deferred.ts';
+import { FrameClock } from './frame-clock.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
-
-/** Rounding of clock times, frames: a frame is due a little before its exact time. */
-const TOLERANCE = 1e-3;
 
 /** What is done with the frames at the moment they are played. */
 export interface FrameSink {
@@ -18,11 +16,9 @@ export class ClockedVoice implements PlaybackVoice {
   readonly #feed: PlaybackFeed;
   readonly #clock: Clock;
   readonly #sink: FrameSink;
+  /** Since it began to play, or to play again. */
+  readonly #run: FrameClock;
   #running = false;
-  /** The time at which the first frame of this unbroken run was due, ns. */
-  #origin = 0;
-  /** Frames played in this run. */
-  #counted = 0;
   /** Frames played since the device was opened. */
   #played = 0;
   #timer: Timer | undefined;
@@ -33,6 +29,7 @@ export class ClockedVoice implements PlaybackVoice {
     this.#feed = feed;
     this.#clock = clock;
     this.#sink = sink;
+    this.#run = new FrameClock(clock, params.rate);
   }
 
   start(): void {
@@ -74,8 +71,7 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   #beginRun(): void {
-    this.#origin = this.#clock.now();
-    this.#counted = 0;
+    this.#run.restart();
     this.#arm();
   }
 
@@ -93,8 +89,7 @@ export class ClockedVoice implements PlaybackVoice {
     const available = Math.floor(this.#feed.available / this.#params.frameBytes);
     if (available === 0) return;
     const frames = Math.min(this.#framesToPeriod(), available);
-    const due = this.#origin + ((this.#counted + frames) * 1e9) / this.#params.rate;
-    this.#timer = this.#clock.after(Math.max(0, due - this.#clock.now()), () => this.#wake());
+    this.#timer = this.#clock.after(this.#run.timeUntil(frames), () => this.#wake());
   }
 
   #wake(): void {
@@ -115,15 +110,14 @@ export class ClockedVoice implements PlaybackVoice {
     }
   }
 
-  /** Plays what the time since the run began has brought. */
+  /** Plays what is due. */
   #playDue(): void {
-    const { rate, frameBytes } = this.#params;
-    const elapsed = Math.floor(((this.#clock.now() - this.#origin) * rate) / 1e9 + TOLERANCE);
-    const octets = this.#feed.take(Math.max(0, elapsed - this.#counted) * frameBytes);
+    const { frameBytes } = this.#params;
+    const octets = this.#feed.take(this.#run.due * frameBytes);
     if (octets.length === 0) return;
     this.#sink.write(octets);
     const frames = octets.length / frameBytes;
-    this.#counted += frames;
+    this.#run.count(frames);
     this.#played += frames;
     this.#feed.played(octets.length);
   }

@@ -1,13 +1,23 @@
+import type { Clock } from '../clock.ts';
 import type { StreamConfig } from '../config/card.ts';
 import { formatNames, intersectRanges, rangesOf } from '../pcm/hw-params.ts';
 import { pcmFormatByCode } from '../wire/pcm-format.ts';
-import type { HwParamRanges, OpenRequest, ReceivedRequest, SndifResponse } from '../wire/sndif.ts';
+import type {
+  HwParamRanges,
+  OpenRequest,
+  ReceivedRequest,
+  SndifOpName,
+  SndifResponse,
+} from '../wire/sndif.ts';
 import type { GrantMapper } from '../xen/hypervisor.ts';
-import { OpenStream } from './open-stream.ts';
+import { OpenCapture } from './open-capture.ts';
+import { OpenPlayback } from './open-playback.ts';
+import type { OpenStream } from './open-stream.ts';
 import type { DeviceParams, PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import { Refusal, statusOf } from './refusal.ts';
 import { mapSharedBuffer } from './shared-buffer.ts';
+import { StreamVolume } from './stream-volume.ts';
 
 /** Octets: the most that a guest can make this backend map and hold for a stream, whatever its own buffer-size node says. */
 const MAX_BUFFER_BYTES = 16 << 20;
@@ -17,6 +27,7 @@ export interface CommandHandlerOptions {
   readonly config: StreamConfig;
   readonly device: PcmDevice;
   readonly mapper: GrantMapper;
+  readonly clock: Clock;
   readonly frontendDomid: number;
   readonly queueMode: QueueMode;
   /** Sends XENSND_EVT_CUR_POS: octets since OPEN, or since the last STOP. */
@@ -43,7 +54,7 @@ export class CommandHandler {
       const ranges = await this.#carryOut(request);
       return { id, operation, status: 0, ...(ranges && { ranges }) };
     } catch (error) {
-      const name = request ? request.op.toUpperCase() : `operation ${operation}`;
+      const name = request ? nameOf(request.op) : `operation ${operation}`;
       this.#options.warn(`${name} refused: ${(error as Error).message}`);
       return { id, operation, status: statusOf(error) };
     }
@@ -55,37 +66,44 @@ export class CommandHandler {
   }
 
   async #carryOut(request: ReceivedRequest['request']): Promise<HwParamRanges | undefined> {
-    switch (request?.op) {
-      case undefined:
-        throw new Refusal('EINVAL', 'sndif.h has no such operation');
+    if (!request) throw new Refusal('EINVAL', 'sndif.h has no such operation');
+    switch (request.op) {
       case 'open':
         await this.#open(request);
         return undefined;
       case 'close':
         await this.#closeStream({ drain: true });
         return undefined;
-      case 'write':
-        this.#requireOpen().write(request.offset, request.length);
-        return undefined;
       case 'trigger':
         this.#requireOpen().trigger(request.trigger);
         return undefined;
       case 'hwParamQuery':
         return this.#query(request.ranges);
+      case 'write':
       case 'read':
-        throw new Refusal('EINVAL', 'a playback stream cannot be read');
+        this.#requireDirection(request.op);
+        await this.#requireOpen().transfer(request.offset, request.length);
+        return undefined;
       default:
-        throw new Refusal('EOPNOTSUPP', 'this backend has no volume');
+        this.#requireOpen().volume.carryOut(request.op, request.offset, request.length);
+        return undefined;
     }
   }
 
   async #open(request: OpenRequest): Promise<void> {
     if (this.#stream) throw new Refusal('EBUSY', 'the stream is open already');
-    const { device, mapper, frontendDomid } = this.#options;
+    const { config, device, mapper, frontendDomid } = this.#options;
     const { bufferBytes } = request;
     const params = this.#checkOpen(request);
     const pages = await mapSharedBuffer(mapper, frontendDomid, request.directoryGref, bufferBytes);
-    this.#stream = await OpenStream.open(device, { ...this.#options, params, pages, bufferBytes });
+    const volume = new StreamVolume(params, pages, bufferBytes);
+    const options = { ...this.#options, params, pages, bufferBytes, volume };
+    try {
+      this.#stream = await (config.type === 'playback' ? OpenPlayback : OpenCapture).open(device, options);
+    } catch (error) {
+      await pages.release();
+      throw error;
+    }
   }
 
   /** It stays the stream until the end: a device that drains still takes from it. */
@@ -105,14 +123,14 @@ export class CommandHandler {
     const require = (isAllowed: boolean, what: string, value: number | string, allowed: string) => {
       if (!isAllowed) throw new Refusal('EINVAL', `${what} is ${value}; allowed: ${allowed}`);
     };
-    if (limits.type !== 'playback') throw new Refusal('EOPNOTSUPP', 'this backend does not capture');
-    require(limits.rates.includes(rate), 'pcm_rate', rate, limits.rates.join(', '));
+    require(limits.rates.includes(rate), 'pcm_rate', rate, limits.rates.join(', ') || 'none');
     const { min, max } = limits.channels;
     require(channels >= min && channels <= max, 'pcm_channels', channels, `${min} to ${max}`);
     const format = limits.formats.find((name) => name === pcmFormatByCode(request.format)?.name);
     const sampleBytes = pcmFormatByCode(request.format)?.sampleBytes;
     if (format === undefined || sampleBytes === undefined) {
-      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${limits.formats.join(', ')}`);
+      const allowed = limits.formats.join(', ') || 'none';
+      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${allowed}`);
     }
     const frameBytes = sampleBytes * channels;
     const isBuffer = bufferBytes >= frameBytes && bufferBytes <= limits.bufferBytes;
@@ -136,12 +154,29 @@ export class CommandHandler {
     return {
       ...config,
       formats: config.formats.filter((name) => device.formats.includes(name)),
+      rates: config.rates.filter((rate) => device.rates?.includes(rate) ?? true),
+      channels: {
+        min: Math.max(config.channels.min, device.channels?.min ?? 0),
+        max: Math.min(config.channels.max, device.channels?.max ?? Number.POSITIVE_INFINITY),
+      },
       bufferBytes: Math.min(config.bufferBytes, MAX_BUFFER_BYTES),
     };
+  }
+
+  #requireDirection(op: 'read' | 'write'): void {
+    const { type } = this.#options.config;
+    if (type === 'playback' && op === 'read') throw new Refusal('EINVAL', 'a playback stream cannot be read');
+    if (type === 'capture' && op === 'write')
+      throw new Refusal('EINVAL', 'a capture stream cannot be written');
   }
 
   #requireOpen(): OpenStream {
     if (!this.#stream) throw new Refusal('EBADFD', 'the stream is not open');
     return this.#stream;
   }
+}
+
+/** As sndif.h spells it: SET_VOLUME. */
+function nameOf(op: SndifOpName): string {
+  return op.replace(/[A-Z]/g, '_$&').toUpperCase();
 }

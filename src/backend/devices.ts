@@ -1,16 +1,39 @@
 import type { Clock } from '../clock.ts';
 import { WAV_FORMATS } from '../wav/header.ts';
 import { WavWriter } from '../wav/writer.ts';
-import { PCM_FORMATS } from '../wire/pcm-format.ts';
+import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../wire/pcm-format.ts';
+import { ClockedCapture, type FrameSource } from './clocked-capture.ts';
 import { ClockedVoice } from './clocked-voice.ts';
-import type { PcmDevice } from './pcm-device.ts';
+import type { CaptureDevice, PlaybackDevice } from './pcm-device.ts';
+
+/** Those whose frames a clock can count. */
+const COUNTABLE = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined).map(({ name }) => name);
 
 /** A device that plays into nothing, at the clock's pace. */
-export function nullDevice(clock: Clock): PcmDevice {
+export function nullDevice(clock: Clock): PlaybackDevice {
   return {
     description: 'null: a clock that keeps nothing',
-    formats: PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined).map(({ name }) => name),
+    formats: COUNTABLE,
     openPlayback: async (params, feed) => new ClockedVoice(params, feed, clock, { write() {}, close() {} }),
+  };
+}
+
+/** A device that captures silence, at the clock's pace. */
+export function silenceDevice(clock: Clock): CaptureDevice {
+  return {
+    description: 'silence',
+    formats: COUNTABLE,
+    openCapture: async (params, feed) => new ClockedCapture(params, feed, clock, silence(params.format)),
+  };
+}
+
+/** Silent frames of a format, for ever. */
+export function silence(format: PcmFormatName): FrameSource {
+  const { silence: sample } = pcmFormat(format);
+  return {
+    fill: (frames) => {
+      for (let offset = 0; offset < frames.length; offset += sample.length) frames.set(sample, offset);
+    },
   };
 }
 
@@ -18,7 +41,7 @@ export function nullDevice(clock: Clock): PcmDevice {
  * A device that keeps in WAV files what it plays, at the clock's pace, from each OPEN to its CLOSE: `path`, then
  * `path` with -2, -3 and so on before its ending. Where it ran dry the file has no gap.
  */
-export function wavDevice(path: string, clock: Clock): PcmDevice {
+export function wavDevice(path: string, clock: Clock): PlaybackDevice {
   let takes = 0;
   return {
     description: `WAV file ${path}`,
@@ -31,24 +54,39 @@ export function wavDevice(path: string, clock: Clock): PcmDevice {
   };
 }
 
-/** A device that keeps in memory what it plays. */
-export interface MemoryDevice extends PcmDevice {
-  /** What was played from the `take`th OPEN to its CLOSE, counted from 0; by default the last one. */
-  heard(take?: number): Uint8Array;
-}
+/** A device that keeps in memory what it plays, and captures what it is told. */
+export type MemoryDevice = PlaybackDevice &
+  CaptureDevice & {
+    /** What was played from the `take`th OPEN to its CLOSE, counted from 0; by default the last one. */
+    heard(take?: number): Uint8Array;
+    /** What is captured next, whole frames, in the order of the calls; silence when that is over. */
+    say(octets: Uint8Array): void;
+  };
 
-/** For tests: keeps what it plays, at the clock's pace. Where it ran dry there is no gap. */
+/** For tests: keeps what it plays, and captures what it is told, at the clock's pace. Where it ran dry there is no gap. */
 export function memoryDevice(clock: Clock): MemoryDevice {
   const takes: Uint8Array[][] = [];
+  let said = Buffer.alloc(0);
   return {
-    ...nullDevice(clock),
-    description: 'memory: keeps what it plays',
+    description: 'memory: keeps what it plays, captures what it is told',
+    formats: COUNTABLE,
     heard: (take = takes.length - 1) => Buffer.concat(takes[take] ?? []),
+    say: (octets) => {
+      said = Buffer.concat([said, octets]);
+    },
     openPlayback: async (params, feed) => {
       const pieces: Uint8Array[] = [];
       takes.push(pieces);
       const write = (octets: Uint8Array) => void pieces.push(octets.slice());
       return new ClockedVoice(params, feed, clock, { write, close() {} });
+    },
+    openCapture: async (params, feed) => {
+      const silent = silence(params.format);
+      const fill = (frames: Uint8Array) => {
+        silent.fill(frames);
+        said = said.subarray(said.copy(frames));
+      };
+      return new ClockedCapture(params, feed, clock, { fill });
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { PcmFormatName } from '../wire/pcm-format.ts';
+import type { Interval } from '../wire/sndif.ts';
 
 /** What a device is opened with. */
 export interface DeviceParams {
@@ -39,12 +40,40 @@ export interface PlaybackVoice {
   close(options: { drain: boolean }): Promise<void>;
 }
 
-/** A host's sound device. */
+/** Where a capturing device puts its frames. */
+export interface CaptureFeed {
+  /** Whole frames, those captured next, up to this moment. They are copied, or lost where nobody reads. */
+  captured(octets: Uint8Array): void;
+  /** The device cannot go on. */
+  failed(error: Error): void;
+}
+
+/** A device that is open for capture. Only {@link close} takes time. */
+export interface CaptureVoice {
+  start(): void;
+  /** What is to be heard meanwhile is not captured. */
+  pause(): void;
+  resume(): void;
+  stop(): void;
+  /** Closes the host device. */
+  close(): Promise<void>;
+}
+
+/** A host's sound device: one that plays, captures, or both. */
 export interface PcmDevice {
   /** What it is, as a person reads it. */
   readonly description: string;
-  /** What it can play. */
+  /** What it can play or capture. */
   readonly formats: readonly PcmFormatName[];
+  /** Hz; any without it. */
+  readonly rates?: readonly number[] | undefined;
+  /** Any number without it. */
+  readonly channels?: Interval | undefined;
   /** Rejects with ERR_VSND_DEVICE or ERR_VSND_FILE where the host device cannot be opened so. */
-  openPlayback(params: DeviceParams, feed: PlaybackFeed): Promise<PlaybackVoice>;
+  openPlayback?(params: DeviceParams, feed: PlaybackFeed): Promise<PlaybackVoice>;
+  /** As {@link openPlayback}. */
+  openCapture?(params: DeviceParams, feed: CaptureFeed): Promise<CaptureVoice>;
 }
+
+export type PlaybackDevice = PcmDevice & Required<Pick<PcmDevice, 'openPlayback'>>;
+export type CaptureDevice = PcmDevice & Required<Pick<PcmDevice, 'openCapture'>>;

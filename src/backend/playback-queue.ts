@@ -1,4 +1,5 @@
 import type { SharedMemory } from '../wire/memory.ts';
+import { OctetRing } from './octet-ring.ts';
 
 /** What a frontend has written and the device has not played, within one shared buffer. */
 export interface PlaybackQueue {
@@ -21,43 +22,33 @@ export type QueueMode =
 /** Copies at WRITE: the frontend may overwrite its buffer at once, and need not be trusted afterwards. */
 export class CopyingQueue implements PlaybackQueue {
   readonly #shared: SharedMemory;
-  readonly #host: Uint8Array;
-  #written = 0;
-  #taken = 0;
+  readonly #ring: OctetRing;
 
   /** `bufferBytes`: the size of the shared buffer, and the bound of this one. */
   constructor(shared: SharedMemory, bufferBytes: number) {
     this.#shared = shared;
-    this.#host = new Uint8Array(bufferBytes);
+    this.#ring = new OctetRing(bufferBytes);
   }
 
   get available(): number {
-    return this.#written - this.#taken;
+    return this.#ring.available;
   }
 
   write(offset: number, length: number): boolean {
-    const size = this.#host.length;
-    if (length > size - this.available) return false;
-    const at = this.#written % size;
-    const first = Math.min(length, size - at);
-    this.#shared.copyOut(offset, this.#host.subarray(at, at + first));
-    this.#shared.copyOut(offset + first, this.#host.subarray(0, length - first));
-    this.#written += length;
+    if (length > this.#ring.room) return false;
+    const [first, second] = this.#ring.put(length);
+    this.#shared.copyOut(offset, first);
+    this.#shared.copyOut(offset + first.length, second);
     return true;
   }
 
   take(most: number): Uint8Array {
-    const length = Math.min(most, this.available);
-    const at = this.#taken % this.#host.length;
-    this.#taken += length;
-    const tail = this.#host.subarray(at, at + length);
-    return tail.length === length
-      ? tail
-      : Buffer.concat([tail, this.#host.subarray(0, length - tail.length)]);
+    const [first, second] = this.#ring.take(Math.min(most, this.available));
+    return second.length === 0 ? first : Buffer.concat([first, second]);
   }
 
   clear(): void {
-    this.#taken = this.#written;
+    this.#ring.clear();
   }
 }
 

@@ -1,10 +1,13 @@
 import { PCM_FORMATS, type PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
-import { type ExecDeviceOptions, execDevice } from './exec-device.ts';
-import type { DeviceParams, PcmDevice } from './pcm-device.ts';
+import type { DeviceParams } from './pcm-device.ts';
+import type { ProgramCommand } from './program.ts';
 
-/** ms that aplay and pacat are asked to buffer themselves. */
+/** ms that aplay, pacat and arecord are asked to buffer themselves. */
 const LATENCY = 100;
+
+/** ms of sound that parec gives at once; arecord gives a quarter of what it buffers. */
+const FRAGMENT = 25;
 
 type FormatNames = Readonly<Partial<Record<PcmFormatName, string>>>;
 
@@ -47,78 +50,83 @@ const NAMES_BY_PLACEHOLDER: Readonly<Record<string, FormatNames>> = {
   'pw-format': PW_NAMES,
 };
 
-/** What holds for every program. */
-export type PlayerSettings = Pick<ExecDeviceOptions, 'setPipeSize' | 'closeGrace'>;
+/** A program that plays its standard input, or captures to its standard output. */
+export interface SoundProgram {
+  /** What it is, as a person reads it. */
+  readonly description: string;
+  /** What it can be told to play or to capture. */
+  readonly formats: readonly PcmFormatName[];
+  commandFor(params: DeviceParams): ProgramCommand;
+}
 
-/** ALSA's aplay, on the PCM device of that name, or on the default one. */
-export function aplayDevice(alsaDevice: string | undefined, settings: PlayerSettings): PcmDevice {
+/** ALSA's aplay or arecord, on the PCM device of that name, or on the default one. */
+export function alsaProgram(name: 'aplay' | 'arecord', alsaDevice: string | undefined): SoundProgram {
   const where = alsaDevice === undefined ? [] : [`--device=${alsaDevice}`];
-  return execDevice({
-    ...settings,
-    description: ['aplay', ...where].join(' '),
+  return {
+    description: [name, ...where].join(' '),
     formats: formatsOf(ALSA_NAMES),
     commandFor: ({ rate, channels, format }) => ({
-      name: 'aplay',
-      file: 'aplay',
+      name,
+      file: name,
       args: [
         ...['--quiet', '--file-type=raw', ...where, `--buffer-time=${LATENCY * 1000}`],
         ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${ALSA_NAMES[format]}`],
       ],
     }),
-  });
+  };
 }
 
-/** PulseAudio's pacat, into the sink of that name, or into the default one. */
-export function pacatDevice(
-  sink: string | undefined,
+/** PulseAudio's pacat or parec, at the sink or source of that name, or at the default one. */
+export function pulseProgram(
+  name: 'pacat' | 'parec',
+  pulseDevice: string | undefined,
   properties: readonly string[],
   { frontendDomid, devid, pcmDevice, config }: StreamAddress,
-  settings: PlayerSettings,
-): PcmDevice {
+): SoundProgram {
   const where = [
-    ...(sink === undefined ? [] : [`--device=${sink}`]),
+    ...(pulseDevice === undefined ? [] : [`--device=${pulseDevice}`]),
     ...properties.map((property) => `--property=${property}`),
   ];
+  const [direction, latency] = name === 'pacat' ? ['--playback', LATENCY] : ['--record', FRAGMENT];
   const streamName = `domain ${frontendDomid}, card ${devid}, stream ${pcmDevice}/${config.index}`;
-  return execDevice({
-    ...settings,
-    description: ['pacat', ...where].join(' '),
+  return {
+    description: [name, ...where].join(' '),
     formats: formatsOf(PULSE_NAMES),
     commandFor: ({ rate, channels, format }) => ({
-      name: 'pacat',
-      file: 'pacat',
+      name,
+      file: name,
       args: [
-        ...['--playback', '--raw', ...where, `--latency-msec=${LATENCY}`],
+        ...[direction, '--raw', ...where, `--latency-msec=${latency}`],
         ...['--client-name=vsnd', `--stream-name=${streamName}`],
         ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_NAMES[format]}`],
       ],
     }),
-  });
+  };
 }
 
 /**
  * A command line of the operator's, run by a shell. What it is told are numbers and names of formats: nothing
  * that a guest could have written. It takes the formats that have a name for the placeholders that it uses.
  */
-export function shellDevice(command: string, address: StreamAddress, settings: PlayerSettings): PcmDevice {
+export function shellProgram(command: string, address: StreamAddress): SoundProgram {
+  const name = `exec:${command}`;
   const used = Object.entries(NAMES_BY_PLACEHOLDER).filter(
-    ([name]) => command.includes(`{${name}}`) || command.includes(variableOf(name)),
+    ([placeholder]) => command.includes(`{${placeholder}}`) || command.includes(variableOf(placeholder)),
   );
   const formats = formatsOf(ALSA_NAMES).filter((format) =>
     used.every(([, names]) => names[format] !== undefined),
   );
-  return execDevice({
-    ...settings,
-    description: `exec:${command}`,
+  return {
+    description: name,
     formats,
     commandFor: (params) => {
       const values = valuesFor(params, address);
       const env = Object.fromEntries(
-        Object.entries(values).map(([name, value]) => [variableOf(name), value]),
+        Object.entries(values).map(([placeholder, value]) => [variableOf(placeholder), value]),
       );
-      return { name: `exec:${command}`, file: 'sh', args: ['-c', fillIn(command, values)], env };
+      return { name, file: 'sh', args: ['-c', fillIn(command, values)], env };
     },
-  });
+  };
 }
 
 /** Puts values in the place of `{name}`; other braces, and those of a shell's `${name}`, stay as they are. */

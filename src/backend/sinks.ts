@@ -4,13 +4,13 @@ import type { Clock } from '../clock.ts';
 import { invalidArg, isVsndError, VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { nullDevice, wavDevice } from './devices.ts';
-import type { PcmDevice } from './pcm-device.ts';
+import type { PlaybackDevice } from './pcm-device.ts';
 import { speakerDevice } from './speaker.ts';
 
 /** Where sound goes in the end. */
 export interface Sink {
   readonly kind: 'null' | 'speaker' | 'wav';
-  readonly device: PcmDevice;
+  readonly device: PlaybackDevice;
   /** The WAV file. */
   readonly file?: string;
 }

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { VsndError } from '../errors.ts';
 import { packS24 } from '../wav/repack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { DeviceParams, PcmDevice } from './pcm-device.ts';
+import type { DeviceParams, PlaybackDevice } from './pcm-device.ts';
 import { WritableVoice } from './writable-voice.ts';
 
 /** The constructor of npm `speaker`, as far as it is used here. */
@@ -41,7 +41,7 @@ const PROBE = `
  * they run ahead of what is heard by the host's own buffer, about 100 ms with ALSA.
  * Rejects with ERR_VSND_DEVICE where `speaker` is not installed, cannot be loaded, or finds no sound device.
  */
-export async function speakerDevice(): Promise<PcmDevice> {
+export async function speakerDevice(): Promise<PlaybackDevice> {
   const path = findSpeaker();
   await probe(path);
   const Speaker = require(path) as SpeakerConstructor;

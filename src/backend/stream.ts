@@ -9,7 +9,7 @@ import { CommandHandler, type CommandHandlerOptions } from './command-handler.ts
 const U32_MAX = 0xffff_ffff;
 
 /** What a stream is served with. */
-export type BackendStreamOptions = Omit<CommandHandlerOptions, 'mapper' | 'sendPosition'> & {
+export type BackendStreamOptions = Omit<CommandHandlerOptions, 'mapper' | 'clock' | 'sendPosition'> & {
   readonly hypervisor: Hypervisor;
 };
 
@@ -24,8 +24,10 @@ export class BackendStream {
   readonly #warn: (message: string) => void;
   readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
   #nextEventId = 0;
-  /** The round of requests that is under way; further notifications belong to it. */
-  #serving: Promise<void> | undefined;
+  /** Requests are being answered; further notifications belong to that round. */
+  #isServing = false;
+  /** Resolves when the last round is over. */
+  #round: Promise<void> = Promise.resolve();
   #ended = false;
 
   /**
@@ -78,6 +80,7 @@ export class BackendStream {
     this.#handler = new CommandHandler({
       ...options,
       mapper: options.hypervisor.mapper,
+      clock: options.hypervisor.clock,
       sendPosition: (octets) => this.#sendPosition(octets),
     });
   }
@@ -86,28 +89,30 @@ export class BackendStream {
   async close(): Promise<void> {
     this.#ended = true;
     await this.#handler.close();
-    await this.#serving;
+    await this.#round;
     await this.#handler.close(); // an OPEN may have been under way
     await this.#releases.releaseAll();
   }
 
   #serve(): void {
-    if (this.#ended) return;
-    this.#serving ??= this.#answerAll()
-      .catch((error: Error) => this.#end(error))
-      .finally(() => {
-        this.#serving = undefined;
-      });
+    if (this.#ended || this.#isServing) return;
+    this.#round = this.#answerAll().catch((error: Error) => this.#end(error));
   }
 
+  /** The round is over in the very turn in which nothing was left: a notification behind that begins the next one. */
   async #answerAll(): Promise<void> {
-    do {
-      while (!this.#ended && this.#ring.take(this.#entry)) {
-        const response = await this.#handler.handle(decodeRequest(this.#entry));
-        this.#ring.put(encodeResponse(response));
-        if (this.#ring.publish()) this.#ringPort.notify();
-      }
-    } while (!this.#ended && this.#ring.rearm());
+    this.#isServing = true;
+    try {
+      do {
+        while (!this.#ended && this.#ring.take(this.#entry)) {
+          const response = await this.#handler.handle(decodeRequest(this.#entry));
+          this.#ring.put(encodeResponse(response));
+          if (this.#ring.publish()) this.#ringPort.notify();
+        }
+      } while (!this.#ended && this.#ring.rearm());
+    } finally {
+      this.#isServing = false;
+    }
   }
 
   #sendPosition(octets: number): void {

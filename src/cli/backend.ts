@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Backend, type BackendLogEntry, formatLogEntry } from '../backend/backend.ts';
+import { parseSink, parseSource, type SinkName, type SourceName } from '../backend/device-names.ts';
 import type { SetPipeSize } from '../backend/player.ts';
-import { openRouter, parseRoute, parseSink, type Route, type SinkName } from '../backend/routes.ts';
+import { openRouter } from '../backend/router.ts';
+import { parseRoute, type Route } from '../backend/routes.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
@@ -19,6 +21,7 @@ const XENBUS = '/dev/xen/xenbus';
 export interface BackendCommandOptions {
   readonly routes: readonly Route[];
   readonly sink: SinkName | undefined;
+  readonly source: SourceName | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
   /** Without it, the pipes to players keep their 64 KiB. */
@@ -47,6 +50,7 @@ export function parseBackendOptions(args: string[]): BackendCommandOptions {
     args,
     {
       sink: { type: 'string' },
+      source: { type: 'string' },
       map: { type: 'string', multiple: true },
       json: { type: 'boolean' },
       emulate: { type: 'boolean' },
@@ -61,6 +65,7 @@ export function parseBackendOptions(args: string[]): BackendCommandOptions {
     return {
       routes: (values.map ?? []).map(parseRoute),
       sink: values.sink === undefined ? undefined : parseSink(values.sink),
+      source: values.source === undefined ? undefined : parseSource(values.source),
       json: values.json ?? false,
     };
   } catch (error) {
@@ -74,7 +79,7 @@ export function parseBackendOptions(args: string[]): BackendCommandOptions {
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
-  { routes, sink, json, setPipeSize }: BackendCommandOptions,
+  { routes, sink, source, json, setPipeSize }: BackendCommandOptions,
   terminal: Pick<Terminal, 'say'>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -89,6 +94,7 @@ export async function serveGuests(
     const deviceFor = await openRouter({
       routes,
       sink,
+      source,
       clock: hypervisor.clock,
       setPipeSize,
       log: (message, { frontendDomid: domid, devid, pcmDevice, config }) =>

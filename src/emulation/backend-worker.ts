@@ -1,18 +1,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Backend } from '../backend/backend.ts';
+import type { PcmDevice } from '../backend/pcm-device.ts';
 import { openSink } from '../backend/sinks.ts';
+import { openSource } from '../backend/sources.ts';
 import { FastClock, RealClock } from '../clock.ts';
 import { isVsndError } from '../errors.ts';
 import { connectDomain } from '../xen/emulated/remote.ts';
-import type { BackendWorkerData, FromBackendWorker, ToBackendWorker } from './protocol.ts';
+import type { BackendWorkerData, DeviceLimits, FromBackendWorker, ToBackendWorker } from './protocol.ts';
 
 /** The thread of an emulated machine in which domain 0 runs its backend. */
 async function main(): Promise<void> {
-  const { port, sink: name, fast, queueMode } = workerData as BackendWorkerData;
+  const { port, fast, queueMode, ...names } = workerData as BackendWorkerData;
   const hypervisor = await connectDomain(port, { clock: new RealClock() });
-  const sink = await openSink(name, fast ? new FastClock() : new RealClock());
+  const sink = await openSink(names.sink, fast ? new FastClock() : new RealClock());
+  // Without a clock it would capture more than anybody could read.
+  const source = openSource(names.source, new RealClock());
   const backend = await Backend.start(hypervisor, {
-    deviceFor: () => sink.device,
+    deviceFor: ({ config }) => (config.type === 'playback' ? sink.device : source),
     queueMode,
     log: (message) => say({ type: 'log', message }),
   });
@@ -23,7 +27,17 @@ async function main(): Promise<void> {
     await hypervisor.close();
     process.exit(0); // a speaker's addon may hold the thread otherwise
   });
-  say({ type: 'ready', sink: info, formats: device.formats });
+  say({
+    type: 'ready',
+    sink: info,
+    source: { description: source.description },
+    playback: limitsOf(device),
+    capture: limitsOf(source),
+  });
+}
+
+function limitsOf({ formats, rates, channels }: PcmDevice): DeviceLimits {
+  return { formats, rates, channels };
 }
 
 function say(message: FromBackendWorker): void {

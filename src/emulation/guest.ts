@@ -1,18 +1,26 @@
-import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
 import { VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EmulatedMachine } from '../xen/emulated/machine.ts';
 import { serveDomain } from '../xen/emulated/remote.ts';
-import { createSoundCard, type SoundCardOptions } from '../xen/emulated/toolstack.ts';
+import { createSoundCard, type Fields, type SoundCardOptions } from '../xen/emulated/toolstack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import type { BackendWorkerData, FromBackendWorker, SinkInfo, ToBackendWorker } from './protocol.ts';
+import type {
+  BackendWorkerData,
+  DeviceLimits,
+  FromBackendWorker,
+  SinkInfo,
+  SourceInfo,
+  ToBackendWorker,
+} from './protocol.ts';
 
 export interface EmulatedGuestOptions {
   /** 'null', 'speaker' or 'wav:FILE'; by default the speaker where it is installed and opens, else null. */
   sink?: string | undefined;
-  /** The sound card does not keep time: it plays as fast as data comes. Not for the speaker. */
+  /** What is captured: 'silence', 'sine', 'sine:HZ' or 'wav:FILE', in a loop; by default 'sine', of 1000 Hz. */
+  source?: string | undefined;
+  /** The sound card does not keep time: it plays as fast as data comes. Not for the speaker, nor for the source. */
   fast?: boolean | undefined;
   /** When the backend takes data out of the shared buffer; by default 'copy', at WRITE. */
   queueMode?: QueueMode | undefined;
@@ -24,6 +32,7 @@ export interface EmulatedGuestOptions {
 export interface EmulatedGuest {
   readonly hypervisor: Hypervisor;
   readonly sink: SinkInfo;
+  readonly source: SourceInfo;
   /** Closes the backend's devices, ends its thread and the machine. Idempotent. */
   close(): Promise<void>;
 }
@@ -31,10 +40,12 @@ export interface EmulatedGuest {
 /** Hz; what WAV files commonly have. */
 const RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000];
 
+const CHANNELS = { min: 1, max: 8 };
+
 /** Octets: 100 ms of 8 channels of float64 at 192 kHz, and some. */
 const BUFFER_SIZE = 2 << 20;
 
-/** Starts it. Rejects as the sink does: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */
+/** Starts it. Rejects as sink and source do: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */
 export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Promise<EmulatedGuest> {
   const machine = new EmulatedMachine();
   const releases = new ReleaseStack();
@@ -42,10 +53,11 @@ export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Pr
   try {
     const guest = machine.createDomain();
     const worker = startBackend(machine, options);
-    releases.push(() => stopBackend(worker));
-    const { sink, formats } = await backendReady(worker, options);
-    createSoundCard(machine, emulatedCard(guest.domid, formats));
-    return { hypervisor: guest, sink, close: () => releases.releaseAll() };
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    releases.push(() => stopBackend(worker, exited));
+    const { sink, source, playback, capture } = await backendReady(worker, options);
+    createSoundCard(machine, emulatedCard(guest.domid, playback, capture));
+    return { hypervisor: guest, sink, source, close: () => releases.releaseAll() };
   } catch (error) {
     await releases.releaseAll();
     throw error;
@@ -56,8 +68,8 @@ function startBackend(machine: EmulatedMachine, options: EmulatedGuestOptions): 
   const { port1, port2 } = new MessageChannel();
   serveDomain(machine.startProcess(0), port1);
   port1.unref();
-  const { sink, fast = false, queueMode = 'copy' } = options;
-  const workerData: BackendWorkerData = { port: port2, sink, fast, queueMode };
+  const { sink, source = 'sine', fast = false, queueMode = 'copy' } = options;
+  const workerData: BackendWorkerData = { port: port2, sink, source, fast, queueMode };
   const worker = new Worker(new URL('./backend-worker.js', import.meta.url), {
     workerData,
     transferList: [port2],
@@ -85,30 +97,42 @@ async function backendReady(worker: Worker, { log }: EmulatedGuestOptions) {
   }
 }
 
-async function stopBackend(worker: Worker): Promise<void> {
+/** `exited`: one that failed may be gone already. */
+async function stopBackend(worker: Worker, exited: Promise<void>): Promise<void> {
   worker.ref();
-  const exit = once(worker, 'exit');
   worker.postMessage('close' satisfies ToBackendWorker);
-  await exit;
+  await exited;
 }
 
-function emulatedCard(frontendDomid: number, formats: readonly string[]): SoundCardOptions {
+function emulatedCard(
+  frontendDomid: number,
+  playback: DeviceLimits,
+  capture: DeviceLimits,
+): SoundCardOptions {
   return {
     frontendDomid,
     fields: {
       'short-name': 'Emulated',
       'long-name': 'Emulated virtual sound card',
-      'sample-rates': RATES.join(','),
-      'sample-formats': formats.join(','),
-      'channels-min': '1',
-      'channels-max': '8',
       'buffer-size': String(BUFFER_SIZE),
     },
     pcmDevices: [
       {
         fields: { name: 'General' },
-        streams: [{ fields: { type: 'p', 'unique-id': 'playback0' } }],
+        streams: [
+          { fields: { type: 'p', 'unique-id': 'playback0', ...limitFields(playback) } },
+          { fields: { type: 'c', 'unique-id': 'capture0', ...limitFields(capture) } },
+        ],
       },
     ],
+  };
+}
+
+function limitFields({ formats, rates = RATES, channels = CHANNELS }: DeviceLimits): Fields {
+  return {
+    'sample-formats': formats.join(','),
+    'sample-rates': rates.join(','),
+    'channels-min': String(channels.min),
+    'channels-max': String(channels.max),
   };
 }

@@ -1,13 +1,14 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { PcmDevice } from '../backend/pcm-device.ts';
 import type { QueueMode } from '../backend/playback-queue.ts';
 import type { VsndErrorCode } from '../errors.ts';
-import type { PcmFormatName } from '../wire/pcm-format.ts';
 
 /** What the backend's thread is started with. */
 export interface BackendWorkerData {
   /** The thread's end of domain 0. */
   readonly port: MessagePort;
   readonly sink: string | undefined;
+  readonly source: string;
   readonly fast: boolean;
   readonly queueMode: QueueMode;
 }
@@ -20,9 +21,24 @@ export interface SinkInfo {
   readonly file?: string;
 }
 
+/** What the backend captures. */
+export interface SourceInfo {
+  /** As a person reads it. */
+  readonly description: string;
+}
+
+/** What one of the backend's devices can be set to; anything where it does not say. */
+export type DeviceLimits = Pick<PcmDevice, 'formats' | 'rates' | 'channels'>;
+
 /** What the backend's thread says. */
 export type FromBackendWorker =
-  | { readonly type: 'ready'; readonly sink: SinkInfo; readonly formats: readonly PcmFormatName[] }
+  | {
+      readonly type: 'ready';
+      readonly sink: SinkInfo;
+      readonly source: SourceInfo;
+      readonly playback: DeviceLimits;
+      readonly capture: DeviceLimits;
+    }
   | {
       readonly type: 'failed';
       readonly code: VsndErrorCode;

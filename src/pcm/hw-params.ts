@@ -78,6 +78,7 @@ export function checkSpec(
   }
   const format = pcmFormatByName(wanted.format);
   const playable = limits.formats.filter((name) => pcmFormat(name).sampleBytes !== undefined);
+  if (format && format.sampleBytes === undefined) throw withoutFrames(format.name, playable);
   if (format?.sampleBytes === undefined || !playable.includes(format.name)) {
     throw invalidArg('format', wanted.format, describeFormats(playable));
   }
@@ -156,17 +157,20 @@ export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRang
   };
 }
 
-/** Buffer and period, as near to the wishes and the defaults as the offer allows. */
-export function chooseParams(spec: PcmSpec, wishes: BufferWishes, offer: HwParamRanges): HwParams {
-  const clamp = (value: number, { min, max }: Interval) => Math.min(Math.max(value, min), max);
+/** Frames of the buffer, as near to the wishes and the default as the offer allows. */
+export function chooseBufferFrames(spec: PcmSpec, wishes: BufferWishes, offer: HwParamRanges): number {
   const defaultPeriod = Math.ceil((spec.rate * DEFAULT_BUFFER_MS) / 1000 / DEFAULT_PERIODS);
   const leastPeriod = Math.max(wishes.periodFrames ?? defaultPeriod, offer.periodFrames.min);
-  const wishedBuffer = wishes.bufferFrames ?? DEFAULT_PERIODS * leastPeriod;
-  const bufferFrames = clamp(wishedBuffer, offer.bufferFrames);
-  const wishedPeriod = wishes.periodFrames ?? Math.floor(bufferFrames / DEFAULT_PERIODS);
-  const periodFrames = Math.min(clamp(wishedPeriod, offer.periodFrames), bufferFrames);
-  return { ...spec, bufferFrames, periodFrames };
+  return clamp(wishes.bufferFrames ?? DEFAULT_PERIODS * leastPeriod, offer.bufferFrames);
 }
+
+/** Frames of the period for a buffer, as near to the wishes and the default as the offer allows. */
+export function choosePeriodFrames(bufferFrames: number, wishes: BufferWishes, offer: HwParamRanges): number {
+  const wished = wishes.periodFrames ?? Math.floor(bufferFrames / DEFAULT_PERIODS);
+  return Math.min(clamp(wished, offer.periodFrames), bufferFrames);
+}
+
+const clamp = (value: number, { min, max }: Interval): number => Math.min(Math.max(value, min), max);
 
 /** Frames written before TRIGGER_START, unless the caller says otherwise: all but a period, which a host buffer smaller than ours may lack. */
 export function defaultStartThreshold({ bufferFrames, periodFrames }: HwParams): number {
@@ -180,6 +184,15 @@ export function formatNames(mask: bigint): PcmFormatName[] {
 
 function formatMask(formats: readonly PcmFormatName[]): bigint {
   return formats.reduce((mask, name) => mask | (1n << BigInt(pcmFormat(name).code)), 0n);
+}
+
+function withoutFrames(format: PcmFormatName, playable: readonly PcmFormatName[]): VsndError {
+  const reason = 'it has no frames of a fixed size, which positions and buffers count in';
+  return new VsndError(
+    'ERR_VSND_INVALID_ARG',
+    `format is "${format}"; ${reason}; allowed: ${describeFormats(playable)}`,
+    { option: 'format' },
+  );
 }
 
 function minPeriodFrames(rate: number): number {

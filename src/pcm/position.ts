@@ -79,19 +79,74 @@ export class PlaybackPosition {
   }
 
   /**
-   * Takes a position from XENSND_EVT_CUR_POS, octets since OPEN, and says by how much that moved `hwPtr`.
-   * A late or doubled one moves nothing; one past what was written counts as all of it.
+   * Takes the octets played since OPEN, and says by how much that moved `hwPtr`. Fewer than before move nothing; more
+   * than were written count as all of them.
    */
-  report(position: bigint): number {
-    const played = position > BigInt(this.#queued) ? this.#queued : Number(position);
-    const advance = Math.max(0, played - this.#hwPtr);
+  report(played: number): number {
+    const advance = Math.max(0, Math.min(played, this.#queued) - this.#hwPtr);
     this.#hwPtr += advance;
     return advance;
+  }
+
+  /** Where that lies which has been put in and not been played: oldest first. */
+  get unplayed(): Span[] {
+    const whole = this.#hwPtr - (this.#hwPtr % this.#frameBytes);
+    return spans(whole, this.#queued - whole, this.bufferBytes);
   }
 
   /** The rest of the period that the last octet lies in, as spans of the buffer; none at a period's end. */
   restOfPeriod(periodBytes: number): Span[] {
     const rest = (periodBytes - (this.#queued % periodBytes)) % periodBytes;
     return spans(this.#queued, Math.min(rest, this.room), this.bufferBytes);
+  }
+}
+
+/**
+ * How far a capture buffer has been filled and read, in octets since START: numbers that only grow.
+ * `hwPtr`: captured. `applPtr`: of these, asked for by READ.
+ */
+export class CapturePosition {
+  readonly bufferBytes: number;
+  readonly #frameBytes: number;
+  #applPtr = 0;
+  #hwPtr = 0;
+
+  /** `bufferBytes`: the audio area, whole frames of `frameBytes`. */
+  constructor(bufferBytes: number, frameBytes: number) {
+    this.bufferBytes = bufferBytes;
+    this.#frameBytes = frameBytes;
+  }
+
+  get applPtr(): number {
+    return this.#applPtr;
+  }
+
+  get hwPtr(): number {
+    return this.#hwPtr;
+  }
+
+  /** Octets, whole frames, that have been captured and not been asked for. */
+  get available(): number {
+    const octets = this.#hwPtr - this.#applPtr;
+    return octets - (octets % this.#frameBytes);
+  }
+
+  /** More has been captured than the buffer holds: what is oldest is gone. */
+  get isOverrun(): boolean {
+    return this.available > this.bufferBytes;
+  }
+
+  /** Takes the octets captured since START, and says by how much that moved `hwPtr`. */
+  report(captured: number): number {
+    const advance = Math.max(0, captured - this.#hwPtr);
+    this.#hwPtr += advance;
+    return advance;
+  }
+
+  /** Takes the next `length` octets for a READ and says where in the buffer they are to be put. */
+  dequeue(length: number): Span[] {
+    const where = spans(this.#applPtr, length, this.bufferBytes);
+    this.#applPtr += length;
+    return where;
   }
 }

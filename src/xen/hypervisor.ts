@@ -47,6 +47,14 @@ export interface EventChannels {
   bindUnbound(remoteDomid: number): Promise<EventPort>;
   /** The other end of `remotePort` (EVTCHNOP_bind_interdomain). */
   bindInterdomain(remoteDomid: number, remotePort: number): Promise<EventPort>;
+  /**
+   * Finds out whether this domain has been restored (xl restore, migration) since its ports were bound: they are dead then, without
+   * a sign, and to give one back in the usual way may be fatal to the process (Linux: BUG in evtchn.c). All of them are forgotten in
+   * that case, so that releasing them later does nothing, and new ones can be bound at once; before, binding rejects with EEXIST.
+   * Resolves with true then, and with false where no port is bound. To be called before ports are unbound after a connection has
+   * ended. Rejects with ERR_VSND_HYPERVISOR where it cannot be found out.
+   */
+  forgetIfRestored(): Promise<boolean>;
 }
 
 /** A connection to XenStore: a stream of octets in each direction, xs_wire.h messages in both. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ClockedVoice, type FrameSink } from '../../src/backend/clocked-voice.ts';
 import { nullDevice, wavDevice } from '../../src/backend/devices.ts';
-import type { PcmDevice } from '../../src/backend/pcm-device.ts';
+import type { PcmDevice, PlaybackFeed } from '../../src/backend/pcm-device.ts';
 import { type Clock, FastClock } from '../../src/clock.ts';
 import { VsndError } from '../../src/errors.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
@@ -251,6 +251,22 @@ describe('any device', () => {
     await channel.close();
     expect(calls).toEqual(['refilled', ...triggers, `close ${drains}`]);
   });
+});
+
+test('a device that asks for a part of a frame gets whole ones', async () => {
+  const feeds: PlaybackFeed[] = [];
+  const world = await startWorld({
+    device: (clock) => ({
+      ...nullDevice(clock),
+      openPlayback: async (params, feed) => {
+        feeds.push(feed);
+        return await nullDevice(clock).openPlayback(params, feed);
+      },
+    }),
+  });
+  const { channel } = await world.openStream();
+  await channel.write(0, 400);
+  expect([3, 7, 1000].map((most) => feeds[0]?.take(most).length)).toEqual([0, 4, 396]);
 });
 
 describe('a device that fails while it plays', () => {

@@ -224,6 +224,10 @@ export class RawChannel {
     return this.status({ op: 'write', offset, length });
   }
 
+  read(offset: number, length: number): Promise<number> {
+    return this.status({ op: 'read', offset, length });
+  }
+
   trigger(trigger: SndifTriggerName): Promise<number> {
     return this.status({ op: 'trigger', trigger });
   }

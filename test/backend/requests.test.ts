@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { memoryDevice } from '../../src/backend/devices.ts';
+import { ManualClock } from '../../src/clock.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { encodeRequest, type HwParamRanges, type SndifRequest } from '../../src/wire/sndif.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
 import { BUFFER_BYTES, noise, type RawBuffer, type RawChannel } from './raw-frontend.ts';
-import { CAPTURE, useWorlds, type World, type WorldOptions } from './world.ts';
+import { CAPTURE, PLAYBACK, useWorlds, type World, type WorldOptions } from './world.ts';
 
 const startWorld = useWorlds();
 
@@ -12,6 +13,9 @@ const { EINVAL, EBUSY, EBADFD, EOPNOTSUPP } = XenErrno;
 
 const STATES = ['closed', 'open', 'running', 'paused', 'stopped'] as const;
 type State = (typeof STATES)[number];
+
+/** Where the buffer has zeros: 0 dB, no channel. */
+const CONTROL = BUFFER_BYTES - 64;
 
 interface Stream {
   world: World;
@@ -24,7 +28,7 @@ async function streamIn(state: State, options?: WorldOptions): Promise<Stream> {
   const world = await startWorld(options);
   const channel = await world.guest.connectOne();
   const buffer = await world.guest.createBuffer(BUFFER_BYTES);
-  buffer.put(0, noise(BUFFER_BYTES));
+  buffer.put(0, noise(CONTROL));
   if (state !== 'closed') {
     expect(await channel.open(buffer)).toBe(0);
     expect(await channel.write(0, 1024)).toBe(0);
@@ -58,10 +62,10 @@ const RANGES: HwParamRanges = {
 const CASES: [name: string, request: SndifRequest, statuses: Expected][] = [
   ['WRITE', { op: 'write', offset: 4096, length: 1024 }, { ...always(0), closed: -EBADFD }],
   ['READ', { op: 'read', offset: 0, length: 1024 }, always(-EINVAL)],
-  ['SET_VOLUME', { op: 'setVolume', offset: 0, length: 8 }, always(-EOPNOTSUPP)],
-  ['GET_VOLUME', { op: 'getVolume', offset: 0, length: 8 }, always(-EOPNOTSUPP)],
-  ['MUTE', { op: 'mute', offset: 0, length: 8 }, always(-EOPNOTSUPP)],
-  ['UNMUTE', { op: 'unmute', offset: 0, length: 8 }, always(-EOPNOTSUPP)],
+  ['SET_VOLUME', { op: 'setVolume', offset: CONTROL, length: 8 }, { ...always(0), closed: -EBADFD }],
+  ['GET_VOLUME', { op: 'getVolume', offset: CONTROL, length: 8 }, { ...always(0), closed: -EBADFD }],
+  ['MUTE', { op: 'mute', offset: CONTROL, length: 2 }, { ...always(0), closed: -EBADFD }],
+  ['UNMUTE', { op: 'unmute', offset: CONTROL, length: 2 }, { ...always(0), closed: -EBADFD }],
   [
     'START',
     { op: 'trigger', trigger: 'start' },
@@ -307,15 +311,51 @@ describe('HW_PARAM_QUERY', () => {
   });
 });
 
-describe('a capture stream', () => {
-  test('connects with the card, and refuses what it is asked', async () => {
-    const world = await startWorld({ pcmDevices: [{ streams: [CAPTURE] }] });
-    const channel = await world.guest.connectOne();
-    const buffer = await world.guest.createBuffer(BUFFER_BYTES);
-    expect(await channel.open(buffer)).toBe(-EOPNOTSUPP);
-    expect(await channel.status({ op: 'read', offset: 0, length: 1024 })).toBeLessThan(0);
-    expect(await channel.write(0, 1024)).toBe(-EBADFD);
-    expect(await channel.trigger('start')).toBe(-EBADFD);
-    expect(await channel.close()).toBe(0);
+describe('a device', () => {
+  test('that does not play, or does not capture, is refused at OPEN for what it lacks', async () => {
+    const { formats, openPlayback, openCapture } = memoryDevice(new ManualClock());
+    for (const [streams, device, sentence] of [
+      [[PLAYBACK], { description: 'an ear', formats, openCapture }, 'an ear: does not play'],
+      [[CAPTURE], { description: 'a mouth', formats, openPlayback }, 'a mouth: does not capture'],
+    ] as const) {
+      const { world, channel, buffer } = await streamIn('closed', {
+        pcmDevices: [{ streams }],
+        device: () => device,
+      });
+      const before = world.machine.leaks();
+      expect(await channel.open(buffer)).toBe(-EOPNOTSUPP);
+      expect(world.takeLog().join()).toContain(`OPEN refused: ${sentence}`);
+      expect(world.machine.leaks()).toEqual(before);
+      expect(await channel.close()).toBe(0);
+    }
+  });
+
+  test('bound to one rate and number of channels binds its stream to them', async () => {
+    const { world, channel, buffer } = await streamIn('closed', {
+      device: (clock) => ({ ...memoryDevice(clock), rates: [44_100], channels: { min: 2, max: 2 } }),
+    });
+    world.takeLog();
+    expect(await channel.open(buffer)).toBe(-EINVAL);
+    expect(await channel.open(buffer, { rate: 44_100, channels: 1 })).toBe(-EINVAL);
+    expect(world.takeLog()).toEqual([
+      expect.stringMatching(/pcm_rate is 48000; allowed: 44100$/),
+      expect.stringMatching(/pcm_channels is 1; allowed: 2 to 2$/),
+    ]);
+    const { ranges } = await channel.ask({
+      op: 'hwParamQuery',
+      ranges: { ...RANGES, rates: { min: 8000, max: 96_000 }, channels: { min: 1, max: 8 } },
+    });
+    expect(ranges).toMatchObject({ rates: { min: 44_100, max: 44_100 }, channels: { min: 2, max: 2 } });
+    expect(await channel.open(buffer, { rate: 44_100 })).toBe(0);
+  });
+
+  test('bound to a rate that the card lacks has none at all', async () => {
+    const { world, channel, buffer } = await streamIn('closed', {
+      device: (clock) => ({ ...memoryDevice(clock), rates: [47_999] }),
+    });
+    world.takeLog();
+    expect(await channel.open(buffer)).toBe(-EINVAL);
+    expect(world.takeLog().join()).toMatch(/allowed: none$/);
+    expect(await channel.status({ op: 'hwParamQuery', ranges: RANGES })).toBe(-EINVAL);
   });
 });

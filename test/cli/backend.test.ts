@@ -20,10 +20,15 @@ describe('usage', () => {
   test.each([
     [['--sink', 'nul'], '--sink is "nul"; allowed: null, speaker, wav:FILE, exec:COMMAND, alsa, '],
     [['--sink', 'wav:{x}'], 'a placeholder of --sink is "{x}"; allowed: {domid}, '],
-    [['--map', 'radio'], '--map is "radio"; allowed: ID=SINK, where SINK is one of null, '],
+    [['--map', 'radio'], '--map is "radio"; allowed: ID=SINK (null, '],
     [['--map', 'a=null', '--map', 'b'], '--map is "b"; '],
     [['--emulate'], '--emulate, or VSND_EMULATE=1, is not for vsnd backend: '],
-    [['--source', 'null'], "unknown option '--source'"],
+    [
+      ['--source', 'speaker'],
+      '--source is "speaker"; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, ',
+    ],
+    [['--source', 'exec:cat {id}'], '--source is "exec:cat {id}"; allowed: a command without {id}'],
+    [['--record'], "unknown option '--record'"],
     [['file'], "unexpected argument 'file'"],
   ])('%j: status 2', async (args, message) => {
     const { status, stdout, stderr } = await vsnd(['backend', ...args]);
@@ -138,6 +143,23 @@ async function play(frontend: RawFrontend, channel: RawChannel, octets: Uint8Arr
   return [opened, written, started, closed];
 }
 
+/** OPEN, START, each period as soon as it is reported, CLOSE. */
+async function record(world: World, channel: RawChannel, length: number): Promise<Buffer> {
+  const buffer = await channel.frontend.createBuffer(8192);
+  expect(await ask(channel, openRequest(buffer))).toBe(0);
+  expect(await ask(channel, { op: 'trigger', trigger: 'start' })).toBe(0);
+  const pieces: Uint8Array[] = [];
+  for (let position = 0, read = 0; read < length; read += 1024) {
+    for (; position < read + 1024; position = channel.takePositions().at(-1) ?? position) {
+      await world.clock.advance(64);
+    }
+    expect(await ask(channel, { op: 'read', offset: 0, length: 1024 })).toBe(0);
+    pieces.push(buffer.read(0, 1024));
+  }
+  expect(await ask(channel, { op: 'close' })).toBe(0);
+  return Buffer.concat(pieces);
+}
+
 describe('on the emulated machine', () => {
   test('a program hears each stream of each guest bit for bit; the log says what happens', async () => {
     const command = `exec:cat > ${directory.path('{domid}-{pcm}')}`;
@@ -174,6 +196,39 @@ describe('on the emulated machine', () => {
       'ended',
     ]);
     expect(await guests[1].backendState()).toBe('6');
+  });
+
+  test('capture streams hear a program and a sine, bit for bit; the log says what happens', async () => {
+    const sound = noise(32_768, 3);
+    const source = `exec:cat ${directory.put('sound.raw', sound)}`;
+    const { world, lines, end } = await startCommand('--source', source, '--map', 'tone*=sine:440');
+    const streams = ['mic', 'tone 1'].map((id) => ({ fields: { type: 'c', 'unique-id': id } }));
+    const guest = await world.addGuest({ pcmDevices: [{ streams }] });
+    const [mic, tone] = await guest.connect(['0/0', '0/1']);
+    if (mic === undefined || tone === undefined) throw new Error('not connected');
+    expect(Buffer.compare(await record(world, mic, sound.length), sound)).toBe(0);
+    const sine = await record(world, tone, 32_768);
+    const expected = Float64Array.from(
+      { length: 8192 },
+      (_, n) => 3276.8 * Math.sin((880 * Math.PI * n) / 48_000),
+    );
+    expected.forEach((value, frame) => {
+      expect(Math.abs(sine.readInt16LE(4 * frame) - value)).toBeLessThanOrEqual(0.5 + 1e-9);
+    });
+    await end();
+    expect(lines.filter((line) => !line.includes('has nothing more to say'))).toEqual([
+      `serving the guests of this domain, on ${world.machine.dom0.description}`,
+      `1/0: stream 0/0: id "mic" captures from ${source}`,
+      '1/0: stream 0/1: id "tone 1" captures from a sine of 440 Hz at -20 dBFS',
+      '1/0: connected, 2 streams',
+      '1/0: stream 0/0: opened: s16_le, 48000 Hz, 2 channels',
+      '1/0: stream 0/0: closed',
+      '1/0: stream 0/1: opened: s16_le, 48000 Hz, 2 channels',
+      '1/0: stream 0/1: closed',
+      'closing every device',
+      '1/0: disconnected',
+      'ended',
+    ]);
   });
 
   test('as JSON', async () => {

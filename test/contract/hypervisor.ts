@@ -212,6 +212,62 @@ export function describeHypervisor(name: string, setup: () => Promise<ContractSe
         await Promise.all([unbound.unbind(), bound.unbind()]);
       });
 
+      test('are not forgotten in a domain that lives on, however often one asks', async () => {
+        const { unbound, bound } = await channel();
+        let calls = 0;
+        let wake = () => {};
+        unbound.onNotify(() => {
+          calls += 1;
+          wake();
+        });
+        await s.settle();
+        const notified = async () => {
+          const before = calls;
+          const woken = new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          bound.notify();
+          await woken;
+          expect(calls).toBe(before + 1);
+        };
+        await notified();
+        for (let round = 0; round < 100; round++) {
+          const asked = s.frontend.eventChannels.forgetIfRestored();
+          if (round % 10 === 0) await notified();
+          expect(await asked).toBe(false);
+        }
+        await notified();
+        unbound.notify();
+        await Promise.all([unbound.unbind(), bound.unbind()]);
+      });
+
+      test('can be bound and unbound while one asks whether they are to be forgotten', async () => {
+        const { bindUnbound, forgetIfRestored } = s.frontend.eventChannels;
+        expect(await forgetIfRestored()).toBe(false);
+        const first = await bindUnbound(s.backendDomid);
+        const [asked, second, again, ...more] = await Promise.all([
+          forgetIfRestored(),
+          bindUnbound(s.backendDomid),
+          forgetIfRestored(),
+          bindUnbound(s.backendDomid),
+          bindUnbound(s.backendDomid),
+        ]);
+        const numbers = [first, second, ...more].map(({ port }) => port);
+        expect(new Set(numbers).size).toBe(4);
+        // Beside a free number: with the lowest one given back.
+        const answers = [asked, again, first.unbind(), forgetIfRestored(), forgetIfRestored()];
+        expect(await Promise.all(answers)).toEqual([false, false, undefined, false, false]);
+        const peer = await s.backend.eventChannels.bindInterdomain(s.frontendDomid, second.port);
+        const heard = new Promise<void>((resolve) => peer.onNotify(resolve));
+        second.notify();
+        await heard;
+        // Nothing that asking has bound is left: the free number is the next one.
+        const next = await bindUnbound(s.backendDomid);
+        expect(next.port).toBeLessThanOrEqual(Math.max(...numbers) + 1);
+        await Promise.all([next, second, ...more, peer].map((port) => port.unbind()));
+        expect(await forgetIfRestored()).toBe(false);
+      });
+
       test('refuse a port that is not there, and one that is bound already', async () => {
         const { unbound, bound } = await channel();
         for (const port of [unbound.port, 3999]) {
@@ -361,6 +417,7 @@ export function describeHypervisor(name: string, setup: () => Promise<ContractSe
       await s.backend.close();
       await expect(s.backend.openXenStore()).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_STATE' });
       await expect(s.backend.mapper.map(s.frontendDomid, granted.grefs)).rejects.toThrow();
+      expect(await s.backend.eventChannels.forgetIfRestored()).toBe(false);
       expect(() => mapped.load32(0)).toThrow();
       await granted.release();
     });

@@ -7,7 +7,17 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Addon, EventChannelDevice, Mapping } from '../../src/xen/linux/addon.ts';
-import { ADDON, devicesOf, failNext, held, NOTHING, named, SKIP_REASON, StoreSocket } from './stand-in.ts';
+import {
+  ADDON,
+  devicesOf,
+  failNext,
+  held,
+  NOTHING,
+  named,
+  restore,
+  SKIP_REASON,
+  StoreSocket,
+} from './stand-in.ts';
 
 const load = (): Addon => createRequire(import.meta.url)(ADDON);
 
@@ -262,6 +272,174 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
     });
   });
 
+  describe('event channels of a domain', () => {
+    const open = (domid = 1) => new (load().EventChannelDevice)(`${devicesOf(domid)}/evtchn`);
+    const errno = (code: string) => expect.objectContaining({ code });
+
+    /** Two ports; with `gap` above a number that is free. */
+    function bindTwo(gap: boolean): { device: EventChannelDevice; ports: number[] } {
+      const [below, device] = [open(), open()];
+      if (gap) below.bindUnbound(2);
+      const ports = [device.bindUnbound(2), device.bindUnbound(2)];
+      below.close();
+      return { device, ports };
+    }
+
+    describe.each([
+      ['with the lowest numbers', false],
+      ['above a free number', true],
+    ])('%s', (_, gap) => {
+      test('that lives on are left as they are', () => {
+        const { device, ports } = bindTwo(gap);
+        const all = held();
+        for (let round = 0; round < 300; round++) expect(device.forgetIfRestored()).toBe(false);
+        expect(held()).toEqual(all);
+        for (const port of ports) device.notify(port);
+        for (const port of ports) device.unbind(port);
+        expect(device.forgetIfRestored()).toBe(false);
+        expect(() => device.unbind(ports[0] ?? 0)).toThrow(errno('ENOTCONN'));
+        device.close();
+        expect(device.forgetIfRestored()).toBe(false);
+      });
+
+      test('that has been restored are forgotten, and none is bound beside them', () => {
+        const { device, ports } = bindTwo(gap);
+        restore(1);
+        for (const port of ports) device.notify(port);
+        for (let round = 0; round < 3; round++) {
+          expect(() => device.bindUnbound(2)).toThrow(errno('EEXIST'));
+          expect(() => device.bindInterdomain(2, 1)).toThrow(errno('EEXIST'));
+          expect(device.forgetIfRestored()).toBe(true);
+        }
+        for (const port of [...ports, ...ports]) {
+          device.notify(port);
+          device.unbind(port);
+        }
+        expect(held()).toEqual({ ...NOTHING, devices: 1 });
+        device.close();
+        device.close();
+        expect(device.forgetIfRestored()).toBe(true);
+        const next = open();
+        expect([next.bindUnbound(2), next.bindUnbound(2)]).toEqual([1, 2]);
+        expect(next.forgetIfRestored()).toBe(false);
+        next.close();
+      });
+
+      test('may be given back without asking', () => {
+        const unbound = bindTwo(gap);
+        restore(1);
+        for (const port of unbound.ports) unbound.device.unbind(port);
+        unbound.device.close();
+        const closed = bindTwo(gap);
+        restore(1);
+        closed.device.close();
+      });
+
+      test('that cannot be looked at are not touched', () => {
+        const { device, ports } = bindTwo(gap);
+        restore(1);
+        const fail = () => failNext('ioctl:BIND_UNBOUND_PORT', 'ENOSPC');
+        for (const attempt of [
+          () => device.forgetIfRestored(),
+          () => device.unbind(ports[0] ?? 0),
+          () => device.bindInterdomain(2, 1),
+        ]) {
+          fail();
+          expect(attempt).toThrow(errno('ENOSPC'));
+        }
+        expect(device.forgetIfRestored()).toBe(true);
+        device.close();
+      });
+    });
+
+    test('are told apart from those of another one, in one process', () => {
+      const [one, two] = [open(1), open(2)];
+      const port = one.bindUnbound(2);
+      const peer = two.bindInterdomain(1, port);
+      restore(1);
+      expect(two.forgetIfRestored()).toBe(false);
+      two.notify(peer);
+      expect(one.forgetIfRestored()).toBe(true);
+      for (const device of [one, two]) device.close();
+    });
+
+    test('of several devices are forgotten one by one', () => {
+      const devices = [bindTwo(false), bindTwo(false), bindTwo(false)].map(({ device }) => device);
+      restore(1);
+      for (const device of devices.reverse()) expect(device.forgetIfRestored()).toBe(true);
+      expect(held()).toEqual({ ...NOTHING, devices: 3 });
+      for (const device of devices) device.close();
+    });
+
+    test('are found where others have taken some of their numbers since', () => {
+      const [one, between] = [open(), open()];
+      one.bindUnbound(2);
+      between.bindUnbound(2);
+      one.bindUnbound(2);
+      restore(1);
+      between.close();
+      const other = open();
+      expect(other.bindUnbound(2)).toBe(1);
+      expect(one.forgetIfRestored()).toBe(true);
+      for (const device of [one, other]) device.close();
+    });
+
+    test('are not looked for where there is none', () => {
+      const device = open();
+      device.unbind(device.bindUnbound(2));
+      failNext('ioctl:BIND_UNBOUND_PORT', 'ENOSPC');
+      expect(device.forgetIfRestored()).toBe(false);
+      expect(() => device.bindUnbound(2)).toThrow(errno('ENOSPC'));
+      device.close();
+    });
+
+    test('need a file for the gaps', () => {
+      const { device } = bindTwo(true);
+      failNext('open:evtchn', 'EMFILE');
+      expect(() => device.forgetIfRestored()).toThrow(
+        expect.objectContaining({
+          message: 'cannot look for a restore with /xen-stand-in/1/evtchn: EMFILE',
+          operation: 'look for a restore with',
+        }),
+      );
+      expect(device.forgetIfRestored()).toBe(false);
+      device.close();
+    });
+
+    describe('that has been restored', () => {
+      function run(mode: string) {
+        const path = fileURLToPath(new URL('./restored.js', import.meta.url));
+        const { status, signal, stdout, stderr } = spawnSync(process.execPath, [path, ADDON, mode], {
+          encoding: 'utf8',
+          timeout: 20_000,
+        });
+        return { status, signal, stdout, bug: /kernel BUG: .*/.exec(stderr)?.[0] };
+      }
+
+      test.each(['end', 'exit', 'close', 'unbind', 'terminate', 'main-exit'])(
+        "are harmless in a process that ends with '%s'",
+        (mode) => {
+          expect(run(mode)).toEqual({ status: 0, signal: null, stdout: 'done\n', bug: undefined });
+        },
+      );
+
+      test('are harmless in a process that ends with an exception', () => {
+        expect(run('throw')).toEqual({ status: 1, signal: null, stdout: 'done\n', bug: undefined });
+      });
+
+      test('stay open to the end where nothing can be found out', () => {
+        const bug = 'kernel BUG: process exit of port 2 after a restore';
+        expect(run('blind')).toMatchObject({ signal: 'SIGABRT', stdout: 'done\n', bug });
+      });
+
+      test('stay open to the end where the kernel does not forget them', () => {
+        const stdout = 'done\nlook for a restore with EEXIST\nunbind a port of EEXIST\n';
+        const bug = 'kernel BUG: process exit of port 2 after a restore';
+        expect(run('tidy')).toMatchObject({ signal: 'SIGABRT', stdout, bug });
+      });
+    });
+  });
+
   describe('an environment that ends', () => {
     const openFiles = () => readdirSync('/proc/self/fd').length;
     const mapsOfRam = () =>
@@ -269,9 +447,11 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
         .split('\n')
         .filter((line) => line.includes('memfd:ram')).length;
 
+    const launch = (mode: string) =>
+      new Worker(new URL('./worker-thread.js', import.meta.url), { workerData: { addon: ADDON, mode } });
+
     async function start(mode: string): Promise<Worker> {
-      const workerData = { addon: ADDON, mode };
-      const worker = new Worker(new URL('./worker-thread.js', import.meta.url), { workerData });
+      const worker = launch(mode);
       await once(worker, 'message');
       return worker;
     }
@@ -299,7 +479,7 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
     });
 
     test("a handler's exception ends its worker as any other does, and leaves nothing", async () => {
-      const worker = await start('throw');
+      const worker = launch('throw');
       const [error] = await once(worker, 'error');
       expect(error).toMatchObject({ message: 'a handler that throws' });
       await worker.terminate();

@@ -18,6 +18,7 @@ import {
   named,
   openDomain,
   overflow,
+  restore,
   SKIP_REASON,
   StoreSocket,
 } from './stand-in.ts';
@@ -220,6 +221,60 @@ describe.skipIf(SKIP_REASON)(named('Linux devices'), () => {
       expect(again.port).toBe(a.port);
       await wait(20);
       expect(calls).toBe(0);
+    });
+  });
+
+  describe('for event channels of a restored domain', () => {
+    test('are closed, and opened anew for the next port', async () => {
+      const { a, b, frontend, backend } = await channel();
+      a.onNotify(() => expect.unreachable());
+      const { eventChannels } = frontend;
+      expect(await eventChannels.forgetIfRestored()).toBe(false);
+      restore(1);
+      a.notify();
+      b.notify();
+      await expect(eventChannels.bindUnbound(2)).rejects.toMatchObject({
+        code: 'ERR_VSND_HYPERVISOR',
+        errno: 'EEXIST',
+        message: expect.stringContaining('EEXIST: the guest has been restored from a saved state'),
+      });
+      const [forgotten, next] = await Promise.all([
+        eventChannels.forgetIfRestored(),
+        eventChannels.bindUnbound(2),
+      ]);
+      expect(forgotten).toBe(true);
+      expect(held()).toMatchObject({ devices: 2, ports: 2 });
+      expect(() => a.notify()).toThrow(expect.objectContaining({ code: 'ERR_VSND_INVALID_STATE' }));
+      await a.unbind();
+      expect(next.port).toBe(a.port);
+      const peer = await backend.eventChannels.bindInterdomain(1, next.port);
+      const heard = new Promise<void>((resolve) => next.onNotify(resolve));
+      peer.notify();
+      await heard;
+      expect(await eventChannels.forgetIfRestored()).toBe(false);
+      expect(await backend.eventChannels.forgetIfRestored()).toBe(false);
+    });
+
+    test('are given back by close(), without a word', async () => {
+      const { frontend } = await channel();
+      restore(1);
+      await frontend.close();
+      expect(held()).toMatchObject({ devices: 1, ports: 1 });
+    });
+
+    test('say where they cannot be looked at', async () => {
+      const { frontend } = await channel();
+      failNext('ioctl:BIND_UNBOUND_PORT', 'ENOSPC');
+      await expect(frontend.eventChannels.forgetIfRestored()).rejects.toMatchObject({
+        code: 'ERR_VSND_HYPERVISOR',
+        errno: 'ENOSPC',
+        path: '/xen-stand-in/1/evtchn',
+      });
+    });
+
+    test('are not opened to be asked', async () => {
+      expect(await (await domain(1)).eventChannels.forgetIfRestored()).toBe(false);
+      expect(held()['devices']).toBe(0);
     });
   });
 

@@ -8,8 +8,11 @@
  *   /xen-stand-in/fail/OP/ERRNO   the next OP ("open:evtchn", "ioctl:ALLOC_GREF", "mmap:gntdev", ...) fails
  *   /xen-stand-in/leak/OCTETS     so much memory is lost: what a leak check has to find
  *   /xen-stand-in/overflow/DOMID  the domain's queue of notified ports overflows
- * Not modelled: several processes, save and restore, XenStore quotas, what a kernel does when its memory runs
- * out.
+ *   /xen-stand-in/restore/DOMID   the domain is saved and restored: its ports are gone, its kernel knows them
+ *   /xen-stand-in/tidy            the kernel undoes a failed insertion of a port as it should: the tree stays
+ * What is a BUG in the kernel ends the process here, too: with a message, and abort().
+ * Not modelled: several processes, the grants of a restored domain, XenStore quotas, what a kernel does when
+ * its memory runs out.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,11 +51,14 @@ typedef uint32_t grant_ref_t;
 enum kind { NONE, GNTALLOC, GNTDEV, EVTCHN, XENBUS };
 static const char* const NAMES[] = {"", "gntalloc", "gntdev", "evtchn", "xenbus"};
 
+enum node { ABSENT, BOUND, DEAD };
+
 struct device {
   enum kind kind;
   unsigned domid;
   int other_end; /* evtchn */
   int overflow;  /* evtchn */
+  enum node* tree; /* evtchn: the kernel's own idea of the file's ports; DEAD: without an interrupt */
 };
 
 struct page {
@@ -90,6 +96,7 @@ static struct {
   char operation[64];
   int error;
 } faults[16];
+static int tidy;
 static int ram = -1;
 static uint32_t next_page;
 static uint64_t next_index = PAGE;
@@ -226,6 +233,12 @@ static void* map_foreign(unsigned domid, size_t size, int protection, off_t offs
 
 /* ---- event channels ---- */
 
+/* BUG_ON(irq < 0) of drivers/xen/evtchn.c */
+static void bug(const char* how, uint32_t number) {
+  dprintf(2, "stand-in: kernel BUG: %s of port %u after a restore\n", how, number);
+  abort();
+}
+
 static void deliver(unsigned domid, uint32_t number) {
   struct port* port = &ports[domid][number];
   if (port->fd == 0 || !port->pending || port->masked) return;
@@ -242,6 +255,13 @@ static void raise_port(unsigned domid, uint32_t number) {
 static int bind_port(int fd, unsigned domid, unsigned remote_domid, uint32_t peer) {
   for (uint32_t number = 1; number < PORTS; number++) {
     if (ports[domid][number].fd != 0) continue;
+    enum node* tree = devices[fd].tree;
+    if (tree[number] != ABSENT) {
+      /* add_evtchn() fails, and del_evtchn() erases a node that it has not inserted: the tree is empty */
+      if (!tidy) memset(tree, 0, PORTS * sizeof *tree);
+      return fail(EEXIST);
+    }
+    tree[number] = BOUND;
     ports[domid][number] = (struct port){fd, remote_domid, peer, 0, 0};
     return (int)number;
   }
@@ -261,22 +281,56 @@ static int bind_interdomain(int fd, unsigned domid, unsigned remote_domid, uint3
 }
 
 static struct port* own_port(int fd, unsigned domid, uint32_t number) {
-  return number < PORTS && ports[domid][number].fd == fd ? &ports[domid][number] : NULL;
+  return number < PORTS && devices[fd].tree[number] == BOUND ? &ports[domid][number] : NULL;
+}
+
+static void free_port(struct port* port) {
+  if (port->peer != 0) ports[port->remote_domid][port->peer].peer = 0;
+  *port = (struct port){0};
 }
 
 static int unbind(int fd, unsigned domid, uint32_t number) {
   struct port* port = own_port(fd, domid, number);
+  if (number < PORTS && devices[fd].tree[number] == DEAD) bug("UNBIND", number);
   if (port == NULL) return fail(ENOTCONN);
-  if (port->peer != 0) ports[port->remote_domid][port->peer].peer = 0;
-  *port = (struct port){0};
+  free_port(port);
+  devices[fd].tree[number] = ABSENT;
   return 0;
 }
 
 static int notify(int fd, unsigned domid, uint32_t number) {
   struct port* port = own_port(fd, domid, number);
+  if (number < PORTS && devices[fd].tree[number] == DEAD) return 0;
   if (port == NULL) return fail(ENOTCONN);
   if (port->peer != 0) raise_port(port->remote_domid, port->peer);
   return 0;
+}
+
+static void restore(unsigned domid) {
+  for (uint32_t number = 1; number < PORTS; number++) {
+    if (ports[domid][number].fd != 0) free_port(&ports[domid][number]);
+  }
+  for (int fd = 0; fd < FDS; fd++) {
+    if (devices[fd].kind != EVTCHN || devices[fd].domid != domid) continue;
+    for (uint32_t number = 1; number < PORTS; number++) {
+      if (devices[fd].tree[number] == BOUND) devices[fd].tree[number] = DEAD;
+    }
+  }
+}
+
+/* The last close of the file, be it the process's end. */
+static void release(int fd, const char* how) {
+  for (uint32_t number = 1; number < PORTS; number++) {
+    if (devices[fd].tree[number] == DEAD) bug(how, number);
+    if (devices[fd].tree[number] == BOUND) free_port(&ports[devices[fd].domid][number]);
+  }
+  free(devices[fd].tree);
+}
+
+__attribute__((destructor)) static void end_process(void) {
+  for (int fd = 0; fd < FDS; fd++) {
+    if (devices[fd].kind == EVTCHN) release(fd, "process exit");
+  }
 }
 
 /* Puts a fresh socket pair at `fd`, or at a new one. */
@@ -360,6 +414,8 @@ static int control(const char* command) {
   char operation[64];
   int error;
   if (sscanf(command, "overflow/%u", &domid) == 1) overflow(domid);
+  if (sscanf(command, "restore/%u", &domid) == 1) restore(domid);
+  if (strcmp(command, "tidy") == 0) tidy = 1;
   size_t lost;
   if (sscanf(command, "leak/%zu", &lost) == 1) memset(malloc(lost), 1, lost);
   if (sscanf(command, "fail/%63[^/]/%d", operation, &error) == 2) {
@@ -393,12 +449,13 @@ static int open_device(const char* rest) {
   if (fd < 0) return -1;
   devices[fd].kind = kind;
   devices[fd].domid = domid;
+  if (kind == EVTCHN) devices[fd].tree = calloc(PORTS, sizeof(enum node));
   return fd;
 }
 
 static void close_device(int fd) {
   if (devices[fd].kind == EVTCHN) {
-    for (uint32_t number = 1; number < PORTS; number++) unbind(fd, devices[fd].domid, number);
+    release(fd, "close");
     if (devices[fd].other_end > 0) syscall(SYS_close, devices[fd].other_end);
   }
   devices[fd] = (struct device){0};

@@ -42,7 +42,16 @@ export function held(): Record<string, number> {
 
 export const NOTHING = { pages: 0, local: 0, foreign: 0, entries: 0, ports: 0, devices: 0 };
 
-const ERRNOS = { EPERM: 1, ENOENT: 2, EIO: 5, ENOMEM: 12, EACCES: 13, EINVAL: 22, ENOSPC: 28 } as const;
+const ERRNOS = {
+  EPERM: 1,
+  ENOENT: 2,
+  EIO: 5,
+  ENOMEM: 12,
+  EACCES: 13,
+  EINVAL: 22,
+  EMFILE: 24,
+  ENOSPC: 28,
+} as const;
 
 /** Lets the next such operation fail: 'open:evtchn', 'ioctl:ALLOC_GREF', 'mmap:gntdev', 'read:xenbus', ... */
 export function failNext(operation: string, errno: keyof typeof ERRNOS): void {
@@ -52,6 +61,11 @@ export function failNext(operation: string, errno: keyof typeof ERRNOS): void {
 /** The domain's queue of notified ports overflows; what was in it is lost. */
 export function overflow(domid: number): void {
   readFileSync(`${ROOT}/overflow/${domid}`);
+}
+
+/** `xl save`, `xl restore`: the domain's ports are dead, and what its kernel does with them may be a BUG. */
+export function restore(domid: number): void {
+  readFileSync(`${ROOT}/restore/${domid}`);
 }
 
 /** What is at the other end of the stand-in's xenbus devices, each connection being led by a domid. */

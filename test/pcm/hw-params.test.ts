@@ -5,9 +5,11 @@ import {
   bufferLayout,
   checkBufferWishes,
   checkSpec,
-  chooseParams,
+  chooseBufferFrames,
+  choosePeriodFrames,
   defaultStartThreshold,
   formatNames,
+  type HwParams,
   intersectRanges,
   maxBufferFrames,
   type PcmSpec,
@@ -123,7 +125,10 @@ describe('a spec', () => {
     [{ channels: 1.5 }, 'channels is 1.5; allowed: 1 to 2'],
     [{ channels: Number.NaN }, 'channels is NaN; allowed: 1 to 2'],
     [{ format: 's32_le' }, 'format is "s32_le"; allowed: s16_le, float_le'],
-    [{ format: 'gsm' }, 'format is "gsm"; allowed: s16_le, float_le'],
+    [
+      { format: 'gsm' },
+      'format is "gsm"; it has no frames of a fixed size, which positions and buffers count in; allowed: s16_le, float_le',
+    ],
     [{ format: 'S16_LE' }, 'format is "S16_LE"; allowed: s16_le, float_le'],
     [{ format: '__proto__' }, 'format is "__proto__"; allowed: s16_le, float_le'],
     [{ format: '' }, 'format is ""; allowed: s16_le, float_le'],
@@ -160,17 +165,26 @@ describe('a spec', () => {
   });
 
   it('offers only formats whose samples have a size, and says so where there is none', () => {
-    const compressed: StreamLimits = { ...LIMITS, formats: ['gsm', 'mpeg'] };
-    expect(thrownBy(() => checkSpec({ ...CD, format: 'gsm' }, compressed))).toHaveProperty(
+    const refused = (format: PcmFormatName, formats: readonly PcmFormatName[]) =>
+      thrownBy(() => checkSpec({ ...CD, format }, { ...LIMITS, formats }));
+    expect(refused('s16_le', ['gsm', 'mpeg'])).toHaveProperty('message', 'format is "s16_le"; allowed: none');
+    expect(refused('s16_le', ['gsm', 'mu_law'])).toHaveProperty(
       'message',
-      'format is "gsm"; allowed: none',
-    );
-    const mixed: StreamLimits = { ...LIMITS, formats: ['gsm', 'mu_law'] };
-    expect(thrownBy(() => checkSpec({ ...CD, format: 'gsm' }, mixed))).toHaveProperty(
-      'message',
-      'format is "gsm"; allowed: mu_law',
+      'format is "s16_le"; allowed: mu_law',
     );
   });
+
+  it.each(PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes === undefined))(
+    'is refused with the reason for $name, which has no frames, even if the card offers it',
+    ({ name }) => {
+      const limits: StreamLimits = { ...LIMITS, formats: [name, 'mu_law'] };
+      expect(thrownBy(() => checkSpec({ ...CD, format: name }, limits))).toMatchObject({
+        code: 'ERR_VSND_INVALID_ARG',
+        option: 'format',
+        message: `format is "${name}"; it has no frames of a fixed size, which positions and buffers count in; allowed: mu_law`,
+      });
+    },
+  );
 });
 
 describe('wishes for the buffer', () => {
@@ -349,17 +363,15 @@ describe('an intersection', () => {
 
 describe('the parameters chosen', () => {
   const offer: HwParamRanges = queryRanges({ ...CD, rate: 48000 }, {}, { ...LIMITS, bufferBytes: 2 ** 20 });
-  const choose = (wishes: BufferWishes, offered: Partial<HwParamRanges> = {}) => {
-    const { bufferFrames, periodFrames } = chooseParams({ ...CD, rate: 48000 }, wishes, {
-      ...offer,
-      ...offered,
-    });
-    return [bufferFrames, periodFrames];
+  const choose = (wishes: BufferWishes, offered: Partial<HwParamRanges> = {}, rate = 48000) => {
+    const offers = { ...offer, ...offered };
+    const bufferFrames = chooseBufferFrames({ ...CD, rate }, wishes, offers);
+    return [bufferFrames, choosePeriodFrames(bufferFrames, wishes, offers)];
   };
 
   it('are 200 ms in eight periods where nothing is wished', () => {
     expect(choose({})).toEqual([9600, 1200]);
-    expect(chooseParams(CD, {}, offer)).toEqual({ ...CD, bufferFrames: 8824, periodFrames: 1103 });
+    expect(choose({}, {}, 44100)).toEqual([8824, 1103]);
   });
 
   it('are what is wished, and eight periods make a buffer', () => {
@@ -380,7 +392,15 @@ describe('the parameters chosen', () => {
     expect(choose({}, { periodFrames: { min: 10_000, max: 60_000 } })).toEqual([80_000, 10_000]);
   });
 
-  it('lie inside the offer, and a period is no longer than the buffer', () => {
+  it('are a period for the buffer that was chosen, as the second answer offers it', () => {
+    expect(choosePeriodFrames(8192, {}, { ...offer, periodFrames: { min: 256, max: 512 } })).toBe(512);
+    expect(choosePeriodFrames(8192, {}, { ...offer, periodFrames: { min: 2048, max: 4096 } })).toBe(2048);
+    expect(choosePeriodFrames(8192, { periodFrames: 600 }, offer)).toBe(600);
+    expect(choosePeriodFrames(100, { periodFrames: 600 }, offer)).toBe(100);
+    expect(choosePeriodFrames(7, {}, { ...offer, periodFrames: { min: 1, max: 7 } })).toBe(1);
+  });
+
+  it('lie inside the offers, and a period is no longer than the buffer', () => {
     const limits: fc.Arbitrary<StreamLimits> = fc
       .integer({ min: 2 ** 19, max: 2 ** 24 })
       .map((bufferBytes) => ({
@@ -392,13 +412,15 @@ describe('the parameters chosen', () => {
     const sizes = fc.record({
       buffer: interval(1, 2 ** 20),
       period: interval(1, 2 ** 14),
+      /** The longest period that the backend has for a buffer: a share of it. */
+      periods: fc.integer({ min: 1, max: 16 }),
       wishes: fc.record({
         bufferFrames: fc.option(fc.nat(), { nil: undefined }),
         periodFrames: fc.option(fc.nat(), { nil: undefined }),
       }),
     });
     fc.assert(
-      fc.property(spec, limits, sizes, (params, streamLimits, { buffer, period, wishes: raw }) => {
+      fc.property(spec, limits, sizes, (params, streamLimits, { buffer, period, periods, wishes: raw }) => {
         const least = Math.ceil(params.rate / 1000);
         const most = maxBufferFrames(params, streamLimits.bufferBytes);
         const within = (value: number | undefined, max: number) =>
@@ -412,13 +434,16 @@ describe('the parameters chosen', () => {
           fc.pre(offered.min <= asked[name].max && offered.max >= asked[name].min);
         }
         const offered = intersectRanges(asked, { ...asked, bufferFrames: buffer, periodFrames: period });
-        const chosen = chooseParams(params, wishes, offered);
-        expect(chosen).toMatchObject(params);
+        const bufferChosen = chooseBufferFrames(params, wishes, offered);
+        const longest = Math.max(offered.periodFrames.min, Math.floor(bufferChosen / periods));
+        const rest = intersectRanges(offered, { ...offered, periodFrames: { min: 1, max: longest } });
+        const periodFrames = choosePeriodFrames(bufferChosen, wishes, rest);
+        const chosen: HwParams = { ...params, bufferFrames: bufferChosen, periodFrames };
         expect(isIn(chosen.bufferFrames, offered.bufferFrames)).toBe(true);
         expect(chosen.periodFrames).toBeLessThanOrEqual(chosen.bufferFrames);
-        expect(chosen.periodFrames).toBeLessThanOrEqual(offered.periodFrames.max);
-        if (offered.periodFrames.min <= chosen.bufferFrames) {
-          expect(isIn(chosen.periodFrames, offered.periodFrames)).toBe(true);
+        expect(chosen.periodFrames).toBeLessThanOrEqual(rest.periodFrames.max);
+        if (rest.periodFrames.min <= chosen.bufferFrames) {
+          expect(isIn(chosen.periodFrames, rest.periodFrames)).toBe(true);
         } else {
           expect(offered.bufferFrames.max).toBeLessThan(offered.periodFrames.min); // it contradicts itself
         }

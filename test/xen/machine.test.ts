@@ -307,6 +307,17 @@ describe('faults', () => {
     expect(errors).toMatchObject([{ errno: 'EIO' }, { errno: 'EIO' }]);
   });
 
+  test('let XenStore send what nobody asked for, of any size', async () => {
+    const chunks: Uint8Array[] = [];
+    for (let connection = 0; connection < 2; connection++) {
+      (await guest.openXenStore()).onData((chunk) => chunks.push(chunk));
+    }
+    (await machine.dom0.openXenStore()).onData((chunk) => chunks.push(chunk));
+    machine.faults.injectXenStore(5, new Uint8Array(3_000_000).fill(0x41));
+    await machine.settle();
+    expect(chunks.map(({ length }) => length)).toEqual([3_000_000, 3_000_000]);
+  });
+
   test('make a storm of events that nobody caused', async () => {
     const store = await Conversation.open(guest);
     await store.watch('device');

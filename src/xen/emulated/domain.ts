@@ -20,12 +20,12 @@ import { EmulatedGrantedPages, EmulatedPages } from './pages.ts';
 import { EmulatedTransport } from './store-transport.ts';
 import { TrackedClock } from './tracked-clock.ts';
 
-/** What the processes of one domain have in common. */
+/** What the processes of one domain have in common; a restore gives it another domid and new ports. */
 export interface DomainState {
-  readonly domid: number;
+  domid: number;
   readonly privileged: boolean;
   readonly grants: GrantTable;
-  readonly ports: PortTable;
+  ports: PortTable;
   readonly claims: Set<string>;
   readonly processes: Set<EmulatedDomain>;
 }
@@ -35,8 +35,6 @@ export interface DomainState {
  * domain alive.
  */
 export class EmulatedDomain implements Hypervisor {
-  readonly description: string;
-  readonly domid: number;
   readonly privileged: boolean;
   readonly clock: TrackedClock;
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
@@ -44,10 +42,13 @@ export class EmulatedDomain implements Hypervisor {
   readonly eventChannels: EventChannels = {
     bindUnbound: (...args) => this.#bindUnbound(...args),
     bindInterdomain: (...args) => this.#bindInterdomain(...args),
+    forgetIfRestored: () => this.#forgetIfRestored(),
   };
   readonly machine: EmulatedMachine;
   readonly #state: DomainState;
   readonly #leases = new Map<Lease, () => string[]>();
+  readonly #ports = new Map<PortState, Lease>();
+  readonly #granted = new Set<EmulatedPages>();
   #open = true;
   #holds = 0;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -55,11 +56,18 @@ export class EmulatedDomain implements Hypervisor {
   constructor(machine: EmulatedMachine, state: DomainState) {
     this.machine = machine;
     this.#state = state;
-    this.domid = state.domid;
     this.privileged = state.privileged;
-    this.description = `domain ${state.domid} of an emulated Xen machine`;
     this.clock = new TrackedClock(machine.clock);
     state.processes.add(this);
+  }
+
+  /** Another one after a restore. */
+  get domid(): number {
+    return this.#state.domid;
+  }
+
+  get description(): string {
+    return `domain ${this.domid} of an emulated Xen machine`;
   }
 
   async openXenStore(): Promise<XenStoreTransport> {
@@ -123,6 +131,11 @@ export class EmulatedDomain implements Hypervisor {
     this.#state.processes.delete(this);
   }
 
+  /** For the machine, when the domain is restored: the process goes on in other memory than its peers have mapped. */
+  leaveMemory(): void {
+    for (const pages of this.#granted) pages.detach();
+  }
+
   /** What the process still has, a line each. */
   leaks(): string[] {
     const timers = this.clock.pendingTimers;
@@ -141,9 +154,14 @@ export class EmulatedDomain implements Hypervisor {
     const grefs = grants.map(({ gref }) => gref);
     const lease = this.#lease(
       () => [`grant of ${pageCount} pages to domain ${domid} (gref ${grefs.join(', ')})`],
-      () => table.end(grants),
+      () => {
+        this.#granted.delete(pages);
+        table.end(grants);
+      },
     );
-    return new EmulatedGrantedPages(grants, grefs, lease);
+    const pages = new EmulatedGrantedPages(grants, grefs, lease);
+    this.#granted.add(pages);
+    return pages;
   }
 
   async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
@@ -165,21 +183,54 @@ export class EmulatedDomain implements Hypervisor {
 
   async #bindUnbound(remoteDomid: number): Promise<EventPort> {
     await this.#enter('bindUnbound');
+    this.#assertNoDeadPort();
     return this.#holdPort(this.#state.ports.bindUnbound(remoteDomid));
   }
 
   async #bindInterdomain(remoteDomid: number, remotePort: number): Promise<EventPort> {
     await this.#enter('bindInterdomain');
+    this.#assertNoDeadPort();
     const remote = this.machine.state(remoteDomid)?.ports;
     return this.#holdPort(this.#state.ports.bindInterdomain(remoteDomid, remote, remotePort));
   }
 
+  async #forgetIfRestored(): Promise<boolean> {
+    if (!this.#open) return false;
+    await this.#enter('forgetIfRestored');
+    const dead = [...this.#ports].filter(([port]) => port.isDead);
+    for (const [port, lease] of dead) {
+      this.#ports.delete(port);
+      void lease.end();
+    }
+    return dead.length > 0;
+  }
+
   #holdPort(port: PortState): EventPort {
+    const { ports } = this.#state;
     const lease = this.#lease(
       () => [`event channel port ${port.port} to domain ${port.remoteDomid}`],
-      () => this.#state.ports.close(port),
+      () => {
+        const forgotten = !this.#ports.delete(port);
+        if (!port.isDead) ports.close(port);
+        else if (!forgotten) this.#recordBug(port);
+      },
     );
+    this.#ports.set(port, lease);
     return new EmulatedPort(port, lease);
+  }
+
+  /** Of a domain that is destroyed there is no kernel left to have one. */
+  #recordBug(port: PortState): void {
+    if (this.machine.state(this.domid) !== this.#state) return;
+    this.machine.recordBug(
+      `domain ${this.domid}: port ${port.port} was unbound after a restore, without forgetIfRestored(): a BUG in Linux`,
+    );
+  }
+
+  #assertNoDeadPort(): void {
+    if (![...this.#ports.keys()].some(({ isDead }) => isDead)) return;
+    const message = `domain ${this.domid} has been restored, and its old event channels are dead`;
+    throw new VsndError('ERR_VSND_HYPERVISOR', message, { errno: 'EEXIST' });
   }
 
   /** One step of the machine: a hypercall does not return in the turn in which it was made. */

@@ -22,6 +22,7 @@ export class PortState {
   /** Nobody reads the events before there is a handler. */
   #masked = true;
   #scheduled = false;
+  #dead = false;
   #handler: (() => void) | undefined;
 
   constructor(routing: EventRouting, domid: number, port: number, remoteDomid: number) {
@@ -29,6 +30,11 @@ export class PortState {
     this.domid = domid;
     this.port = port;
     this.remoteDomid = remoteDomid;
+  }
+
+  /** True from the restore of the domain on: Xen knows nothing of it any more, and its process cannot tell. */
+  get isDead(): boolean {
+    return this.#dead;
   }
 
   /** Sets the pending bit; what is pending already takes any number of further notifications in. */
@@ -42,6 +48,11 @@ export class PortState {
   listen(handler: () => void): void {
     this.#handler = handler;
     this.#unmask();
+  }
+
+  die(): void {
+    this.close();
+    this.#dead = true;
   }
 
   close(): void {
@@ -126,6 +137,11 @@ export class PortTable {
   close(port: PortState): void {
     port.close();
     this.#ports.delete(port.port);
+  }
+
+  /** The domain has been restored. */
+  abandon(): void {
+    for (const port of this.#ports.values()) port.die();
   }
 
   /** Lets through what has been held. */

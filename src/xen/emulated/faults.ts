@@ -7,6 +7,7 @@ export type HypervisorOperation =
   | 'map'
   | 'bindUnbound'
   | 'bindInterdomain'
+  | 'forgetIfRestored'
   | 'openXenStore'
   | 'claim';
 
@@ -87,6 +88,11 @@ export class Faults {
   /** What XenStore sends to the domain arrives in parts of `octets`. */
   splitXenStore(domid: number, octets: number): void {
     this.#chunkSizes.set(domid, octets);
+  }
+
+  /** Octets that nobody asked for, from XenStore to each of the domain's connections: any number, and no message of xs_wire.h unless they are one. */
+  injectXenStore(domid: number, octets: Uint8Array): void {
+    for (const connection of this.#machine.store.connectionsOf(domid)) connection.deliver(octets);
   }
 
   /** Ends the domain's XenStore connections from XenStore's side. */

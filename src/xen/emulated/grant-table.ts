@@ -10,9 +10,6 @@ export interface Grant extends PageFrame {
   readonly gref: number;
   readonly domid: number;
   readonly access: GrantAccess;
-  /** The mappings of it; its page is not free before the last one has gone, even when the grant has. */
-  mappings: number;
-  ended: boolean;
 }
 
 /**
@@ -21,6 +18,8 @@ export interface Grant extends PageFrame {
 export class GrantTable {
   readonly #limit: number;
   readonly #grants = new Map<number, Grant>();
+  /** How often each is mapped: its page is not free before the last one has gone, even when the grant has. */
+  readonly #mappings = new Map<Grant, number>();
   #nextGref = FIRST_GREF;
   #pages = 0;
 
@@ -39,7 +38,7 @@ export class GrantTable {
     const buffer = new SharedArrayBuffer(pageCount * PAGE_SIZE);
     return Array.from({ length: pageCount }, (_, index) => {
       const offset = index * PAGE_SIZE;
-      const grant = { gref: this.#nextGref++, domid, access, buffer, offset, mappings: 0, ended: false };
+      const grant = { gref: this.#nextGref++, domid, access, buffer, offset };
       this.#grants.set(grant.gref, grant);
       return grant;
     });
@@ -47,9 +46,8 @@ export class GrantTable {
 
   end(grants: readonly Grant[]): void {
     for (const grant of grants) {
-      grant.ended = true;
       this.#grants.delete(grant.gref);
-      if (grant.mappings === 0) this.#pages -= 1;
+      if (!this.#mappings.has(grant)) this.#pages -= 1;
     }
   }
 
@@ -58,15 +56,26 @@ export class GrantTable {
    */
   map(mapper: number, grefs: readonly number[], access: GrantAccess): Grant[] {
     const grants = grefs.map((gref) => this.#permitted(mapper, gref, access));
-    for (const grant of grants) grant.mappings += 1;
+    for (const grant of grants) this.#mappings.set(grant, this.#mappingsOf(grant) + 1);
     return grants;
   }
 
   unmap(grants: readonly Grant[]): void {
     for (const grant of grants) {
-      grant.mappings -= 1;
-      if (grant.mappings === 0 && grant.ended) this.#pages -= 1;
+      const mappings = this.#mappingsOf(grant);
+      if (mappings > 1) this.#mappings.set(grant, mappings - 1);
+      else if (this.#mappings.delete(grant) && !this.#grants.has(grant.gref)) this.#pages -= 1;
     }
+  }
+
+  /** The domain has been restored: nobody can map what was granted before, and who has it mapped keeps nothing from it. */
+  abandon(): void {
+    this.#grants.clear();
+    this.#mappings.clear();
+  }
+
+  #mappingsOf(grant: Grant): number {
+    return this.#mappings.get(grant) ?? 0;
   }
 
   #permitted(mapper: number, gref: number, access: GrantAccess): Grant {

@@ -44,6 +44,7 @@ export class EmulatedMachine {
   /** A first process in domain 0. */
   readonly dom0: EmulatedDomain;
   readonly #domains = new Map<number, DomainState>();
+  readonly #bugs: string[] = [];
   #queue: (() => void)[] = [];
   #draining = false;
   /** Counts whatever happens: two equal readings mean that nothing did. */
@@ -62,12 +63,7 @@ export class EmulatedMachine {
   createDomain(options: DomainOptions = {}): EmulatedDomain {
     const { domid = this.#freeDomid(), privileged = false, grantLimit = 1024 } = options;
     if (this.#domains.has(domid)) throw invalidArg('domid', domid, 'one that is not in use');
-    const ports = new PortTable(domid, {
-      schedule: (step) => this.schedule(step),
-      isLost: (to, port) => this.faults.isLost(to, port),
-      isHeld: (to, port) => this.faults.isHeld(to, port),
-    });
-    const grants = new GrantTable(grantLimit);
+    const [grants, ports] = [new GrantTable(grantLimit), this.#newPorts(domid)];
     this.#domains.set(domid, { domid, privileged, grants, ports, claims: new Set(), processes: new Set() });
     this.store.introduce(domid, privileged);
     this.#makeHome(domid);
@@ -93,6 +89,29 @@ export class EmulatedMachine {
     this.#domains.delete(domid);
     for (const process of state.processes) process.exit();
     this.store.release(domid);
+  }
+
+  /**
+   * The domain's processes go on in a new domain, whose domid it returns: with their memory and connections to
+   * XenStore; without event channels, grants and transactions. `makeDevices` may change XenStore before they
+   * do. See restoreDomain of the toolstack. Throws ERR_VSND_INVALID_ARG where there is no such guest.
+   */
+  restoreDomain(domid: number, makeDevices: (domid: number) => void): number {
+    const state = this.#domains.get(domid);
+    if (state === undefined || domid === 0) throw invalidArg('domid', domid, 'those of guests');
+    const restored = Math.max(...this.#domains.keys()) + 1;
+    this.#domains.delete(domid);
+    this.#domains.set(restored, state);
+    state.domid = restored;
+    state.ports.abandon();
+    state.ports = this.#newPorts(restored);
+    state.grants.abandon();
+    for (const process of state.processes) process.leaveMemory();
+    this.store.restore(domid, restored, () => {
+      this.#makeHome(restored);
+      makeDevices(restored);
+    });
+    return restored;
   }
 
   /**
@@ -139,11 +158,10 @@ export class EmulatedMachine {
     }
   }
 
-  /** What processes still have, a line each. */
+  /** What processes still have, and what would have been a BUG in a real kernel, a line each. */
   leaks(): string[] {
-    return [...this.#domains.values()].flatMap(({ processes }) =>
-      [...processes].flatMap((process) => process.leaks()),
-    );
+    const processes = [...this.#domains.values()].flatMap((state) => [...state.processes]);
+    return [...processes.flatMap((process) => process.leaks()), ...this.#bugs];
   }
 
   /** Throws one error that names all leaks. */
@@ -162,6 +180,11 @@ export class EmulatedMachine {
   /** For the domains: what those of one domid have in common. */
   state(domid: number): DomainState | undefined {
     return this.#domains.get(domid);
+  }
+
+  /** For the domains: {@link leaks} tells of it from now on. */
+  recordBug(line: string): void {
+    this.#bugs.push(line);
   }
 
   /** For the faults: lets through what was held. */
@@ -196,6 +219,14 @@ export class EmulatedMachine {
       }
     }
   };
+
+  #newPorts(domid: number): PortTable {
+    return new PortTable(domid, {
+      schedule: (step) => this.schedule(step),
+      isLost: (to, port) => this.faults.isLost(to, port),
+      isHeld: (to, port) => this.faults.isHeld(to, port),
+    });
+  }
 
   #freeDomid(): number {
     let domid = 1;

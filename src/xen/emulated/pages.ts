@@ -19,22 +19,21 @@ interface Run {
  */
 export class EmulatedPages implements Pages {
   readonly byteLength: number;
-  readonly frames: readonly PageFrame[];
   readonly #lease: Lease;
   readonly #writable: boolean;
-  readonly #runBytes: number;
-  readonly #runs: readonly Run[];
+  #frames: readonly PageFrame[] = [];
+  #runBytes = 0;
+  #runs: readonly Run[] = [];
 
   constructor(frames: readonly PageFrame[], access: GrantAccess, lease: Lease) {
-    this.frames = frames;
     this.byteLength = frames.length * PAGE_SIZE;
     this.#lease = lease;
     this.#writable = access === 'read-write';
-    this.#runBytes = isOneRun(frames) ? this.byteLength : PAGE_SIZE;
-    this.#runs = frames.slice(0, this.byteLength / this.#runBytes).map(({ buffer, offset }) => ({
-      words: new Uint32Array(buffer, offset, this.#runBytes / 4),
-      bytes: new Uint8Array(buffer, offset, this.#runBytes),
-    }));
+    this.#place(frames);
+  }
+
+  get frames(): readonly PageFrame[] {
+    return this.#frames;
   }
 
   load32(offset: number): number {
@@ -57,6 +56,22 @@ export class EmulatedPages implements Pages {
 
   release(): Promise<void> {
     return this.#lease.end();
+  }
+
+  /** Goes on in a copy of the memory: who has the same frames shares nothing with these pages any more. */
+  detach(): void {
+    const buffer = new SharedArrayBuffer(this.byteLength);
+    this.copyOut(0, new Uint8Array(buffer));
+    this.#place(this.#frames.map((_, index) => ({ buffer, offset: index * PAGE_SIZE })));
+  }
+
+  #place(frames: readonly PageFrame[]): void {
+    this.#frames = frames;
+    this.#runBytes = isOneRun(frames) ? this.byteLength : PAGE_SIZE;
+    this.#runs = frames.slice(0, this.byteLength / this.#runBytes).map(({ buffer, offset }) => ({
+      words: new Uint32Array(buffer, offset, this.#runBytes / 4),
+      bytes: new Uint8Array(buffer, offset, this.#runBytes),
+    }));
   }
 
   /** Takes `bytes` apart at the runs' borders. */

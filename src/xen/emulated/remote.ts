@@ -29,6 +29,7 @@ type Call =
   | { call: 'map'; domid: number; grefs: readonly number[]; access: GrantAccess }
   | { call: 'bindUnbound'; domid: number }
   | { call: 'bindInterdomain'; domid: number; port: number }
+  | { call: 'forgetIfRestored' }
   | { call: 'openXenStore' }
   | { call: 'claim'; device: string }
   | { call: 'release'; handle: number }
@@ -41,6 +42,8 @@ interface Result {
   grefs: readonly number[];
   frames: readonly PageFrame[];
   description: string;
+  /** Handles of ports. */
+  forgotten: readonly number[];
 }
 
 interface ErrorImage extends VsndErrorDetails {
@@ -69,7 +72,7 @@ interface Held {
   send?(message: Uint8Array): void;
 }
 
-const NOTHING: Result = { handle: 0, port: 0, grefs: [], frames: [], description: '' };
+const NOTHING: Result = { handle: 0, port: 0, grefs: [], frames: [], description: '', forgotten: [] };
 
 /**
  * Serves a new process of `domain` to whoever has the other end of `port`; when that closes, the process
@@ -152,6 +155,8 @@ class ServedProcess {
         return this.#keepPort(await eventChannels.bindUnbound(call.domid));
       case 'bindInterdomain':
         return this.#keepPort(await eventChannels.bindInterdomain(call.domid, call.port));
+      case 'forgetIfRestored':
+        return { forgotten: await this.#forgetIfRestored() };
       case 'openXenStore':
         return this.#keepTransport(await this.#process.openXenStore());
       case 'claim':
@@ -166,6 +171,13 @@ class ServedProcess {
         await this.#process.close();
         return {};
     }
+  }
+
+  /** The handles of those that have been. */
+  async #forgetIfRestored(): Promise<number[]> {
+    const ports = [...this.#held].filter(([, { notify }]) => notify !== undefined);
+    const forgotten = await this.#process.eventChannels.forgetIfRestored();
+    return forgotten ? ports.map(([handle]) => handle) : [];
   }
 
   #keep(held: Held): number {
@@ -208,7 +220,7 @@ class Link {
   readonly #port: MessagePort;
   readonly #calls = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>();
   readonly #receivers = new Map<number, (message: FromMachine) => void>();
-  readonly #leases = new Set<Lease>();
+  readonly #leases = new Map<number, Lease>();
   #nextId = 1;
   #handled = 0;
   #holds = 0;
@@ -219,6 +231,10 @@ class Link {
     port.on('message', (message: FromMachine) => this.#receive(message));
     port.on('close', () => this.#fail());
     port.unref();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   call(call: Call): Promise<Result> {
@@ -242,19 +258,24 @@ class Link {
 
   lease(handle: number): Lease {
     const lease = new Lease(async () => {
-      this.#leases.delete(lease);
+      this.#leases.delete(handle);
       this.#receivers.delete(handle);
       if (!this.#closed) await this.call({ call: 'release', handle });
     });
-    this.#leases.add(lease);
+    this.#leases.set(handle, lease);
     return lease;
+  }
+
+  /** Gives back what has this handle, if there is still something. */
+  async end(handle: number): Promise<void> {
+    await this.#leases.get(handle)?.end();
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     const closing = this.call({ call: 'close' });
     this.#closed = true;
-    for (const lease of this.#leases) void lease.end();
+    for (const lease of this.#leases.values()) void lease.end();
     await closing;
     this.#port.close();
   }
@@ -313,6 +334,7 @@ class RemoteDomain implements Hypervisor {
   readonly eventChannels: EventChannels = {
     bindUnbound: (domid) => this.#bind({ call: 'bindUnbound', domid }),
     bindInterdomain: (domid, port) => this.#bind({ call: 'bindInterdomain', domid, port }),
+    forgetIfRestored: () => this.#forgetIfRestored(),
   };
   readonly #link: Link;
 
@@ -353,6 +375,13 @@ class RemoteDomain implements Hypervisor {
   async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
     const { handle, frames } = await this.#link.call({ call: 'map', domid, grefs, access });
     return new EmulatedPages(frames, access, this.#link.lease(handle));
+  }
+
+  async #forgetIfRestored(): Promise<boolean> {
+    if (this.#link.closed) return false;
+    const { forgotten } = await this.#link.call({ call: 'forgetIfRestored' });
+    await Promise.all(forgotten.map((handle) => this.#link.end(handle)));
+    return forgotten.length > 0;
   }
 
   async #bind(call: Call): Promise<EventPort> {

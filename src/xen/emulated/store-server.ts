@@ -24,7 +24,8 @@ const OK = encodeXsStrings('OK');
 
 /** One user of the store: its watches and transactions end with it. */
 export interface StoreConnection {
-  readonly actor: StoreActor;
+  /** Another one after a restore of the domain. */
+  actor: StoreActor;
   readonly watches: StoreWatch[];
   readonly transactions: Map<number, StoreView>;
   /** Called with each whole message for the domain. */
@@ -69,6 +70,28 @@ export class StoreServer {
     if (!this.#domains.delete(domid)) return;
     for (const connection of this.connectionsOf(domid)) this.disconnect(connection);
     this.#fire({ path: '@releaseDomain', exact: true, permissions: [this.#root.permissions] });
+  }
+
+  /**
+   * The connections of a domain go on as those of another one, as its kernel sees to after a restore: silent
+   * while `prepare` runs, then with their watches set anew, relative ones below the new home, and fired; without
+   * their transactions.
+   */
+  restore(from: number, to: number, prepare: () => void): void {
+    const connections = this.connectionsOf(from);
+    const { privileged } = this.#actor(from);
+    for (const connection of connections) this.#connections.delete(connection);
+    this.release(from);
+    this.introduce(to, privileged);
+    prepare();
+    for (const connection of connections) {
+      this.#connections.add(connection);
+      connection.actor = this.#actor(to);
+      connection.transactions.clear();
+      for (const { path, hidden, token } of connection.watches.splice(0)) {
+        this.#addWatch(connection, watchOf(connection, path.slice(hidden), token));
+      }
+    }
   }
 
   connect(domid: number, handlers: Pick<StoreConnection, 'deliver' | 'onLost'>): StoreConnection {
@@ -233,16 +256,16 @@ export class StoreServer {
   #watch(connection: StoreConnection, request: XsMessage): undefined {
     const [path = '', token = ''] = args(request.payload, 2);
     const { actor } = connection;
-    const relative = !path.startsWith('/') && !path.startsWith('@');
-    const watch = {
-      path: watchPath(connection, path),
-      token,
-      hidden: relative ? homeOf(actor.domid).length + 1 : 0,
-    };
+    const watch = watchOf(connection, path, token);
     const count = this.connectionsOf(actor.domid).reduce((sum, { watches }) => sum + watches.length, 0);
     if (!actor.privileged && count >= STORE_QUOTA.watches) throw storeError('E2BIG');
-    connection.watches.push(watch);
     this.#reply(connection, request, OK);
+    this.#addWatch(connection, watch);
+    return undefined;
+  }
+
+  #addWatch(connection: StoreConnection, watch: StoreWatch): void {
+    connection.watches.push(watch);
     this.#sendEvent(connection, watch, watch.path);
   }
 
@@ -327,6 +350,12 @@ function absolutePath({ actor }: StoreConnection, path: string | undefined): str
   const relative = absolute.replace(/^\/local\/domain\/\d+\//, '');
   if (relative !== absolute && relative.length > XS_REL_PATH_MAX) throw storeError('EINVAL');
   return absolute;
+}
+
+function watchOf(connection: StoreConnection, path: string, token: string): StoreWatch {
+  const relative = !path.startsWith('/') && !path.startsWith('@');
+  const hidden = relative ? homeOf(connection.actor.domid).length + 1 : 0;
+  return { path: watchPath(connection, path), token, hidden };
 }
 
 function watchPath(connection: StoreConnection, path = ''): string {

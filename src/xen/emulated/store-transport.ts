@@ -20,7 +20,6 @@ export class EmulatedTransport implements XenStoreTransport {
   readonly #faults: Faults;
   readonly #connection: StoreConnection;
   readonly #lease: Lease;
-  readonly #domid: number;
   #decoder = new XsMessageDecoder();
   #arrived: Uint8Array[] = [];
   #lost: Error | undefined;
@@ -34,7 +33,6 @@ export class EmulatedTransport implements XenStoreTransport {
     schedule: (step: () => void) => void;
     lease: (connection: StoreConnection) => Lease;
   }) {
-    this.#domid = options.domid;
     this.#server = options.server;
     this.#faults = options.faults;
     this.#schedule = options.schedule;
@@ -82,8 +80,9 @@ export class EmulatedTransport implements XenStoreTransport {
   }
 
   #receive(request: XsMessage): void {
-    if (!this.#lease.active || this.#lost !== undefined || this.#faults.isMuted(this.#domid)) return;
-    const errno = this.#faults.refusal(this.#domid, request.type);
+    if (!this.#lease.active || this.#lost !== undefined || this.#faults.isMuted(this.#connection.actor.domid))
+      return;
+    const errno = this.#faults.refusal(this.#connection.actor.domid, request.type);
     if (errno === undefined) {
       this.#server.receive(this.#connection, request);
       return;
@@ -99,7 +98,7 @@ export class EmulatedTransport implements XenStoreTransport {
   }
 
   #deliver(message: Uint8Array): void {
-    if (this.#faults.isMuted(this.#domid)) return;
+    if (this.#faults.isMuted(this.#connection.actor.domid)) return;
     this.#arrived.push(message);
     if (this.#arrived.length === 1 && this.#onData !== undefined) this.#schedule(this.#flush);
   }
@@ -110,7 +109,7 @@ export class EmulatedTransport implements XenStoreTransport {
     this.#arrived = [];
     if (first === undefined || !this.#lease.active) return;
     const bytes = more.length === 0 ? first : Buffer.concat([first, ...more]);
-    const size = this.#faults.chunkSize(this.#domid) ?? bytes.length;
+    const size = this.#faults.chunkSize(this.#connection.actor.domid) ?? bytes.length;
     for (let start = 0; start < bytes.length; start += size)
       this.#onData?.(bytes.subarray(start, start + size));
   };

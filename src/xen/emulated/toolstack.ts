@@ -3,11 +3,15 @@
 import type { XsPermission } from '../../wire/xenstore.ts';
 import type { EmulatedMachine } from './machine.ts';
 import { homeOf } from './store-server.ts';
-import { parentPath } from './store-tree.ts';
+import { parentPath, walk } from './store-tree.ts';
 import type { StoreView } from './store-view.ts';
 
 /** Nodes of XenStore by their names, as in sndif.h: `{ 'sample-rates': '48000', 'channels-max': '2' }`. */
 export type Fields = Readonly<Record<string, string>>;
+
+/** What makeCard writes, and what a frontend publishes (XENSND_FIELD_RING_REF and others). */
+const NOT_CONFIGURED =
+  /^$|^\/(?:backend|backend-id|state|version)$|\/(?:ring-ref|event-channel|evt-ring-ref|evt-event-channel)$/;
 
 export interface SoundCardAddress {
   frontendDomid: number;
@@ -41,31 +45,18 @@ export function soundCardPaths({
 
 /** Makes a sound card, both ends in XenbusStateInitialising, with the permissions that libxl gives. */
 export function createSoundCard(machine: EmulatedMachine, options: SoundCardOptions): SoundCardPaths {
-  const { frontendDomid, backendDomid = 0, fields = {}, pcmDevices } = options;
-  const paths = soundCardPaths(options);
-  machine.store.run((view) => {
-    makeDirectory(view, paths.frontend, frontendDomid, backendDomid);
-    makeDirectory(view, paths.backend, backendDomid, frontendDomid);
-    writeFields(view, paths.backend, {
-      frontend: paths.frontend,
-      'frontend-id': String(frontendDomid),
-      online: '1',
-      state: '1',
-    });
-    writeFields(view, paths.frontend, {
-      backend: paths.backend,
-      'backend-id': String(backendDomid),
-      state: '1',
-      ...fields,
-    });
+  const { fields = {}, pcmDevices } = options;
+  return machine.store.run((view) => {
+    const paths = makeCard(view, options);
+    writeFields(view, paths.frontend, fields);
     for (const [pcm, device] of pcmDevices.entries()) {
       writeFields(view, `${paths.frontend}/${pcm}`, device.fields ?? {});
       for (const [index, stream] of device.streams.entries()) {
         writeFields(view, `${paths.frontend}/${pcm}/${index}`, stream.fields);
       }
     }
+    return paths;
   });
-  return paths;
 }
 
 /** Asks the backend to close the card, as `xl` does first: offline, and its state XenbusStateClosing. */
@@ -91,6 +82,57 @@ export function removeDomain(machine: EmulatedMachine, domid: number, backendDom
     removeUpwards(view, homeOf(domid));
     removeUpwards(view, `${homeOf(backendDomid)}/backend/vsnd/${domid}`);
   });
+}
+
+/**
+ * `xl save` and `xl restore` of a running guest, in one instant; returns the new domid, see restoreDomain of
+ * the machine. Its cards are made anew, with no trace of the frontend's, and both ends in
+ * XenbusStateInitialising.
+ */
+export function restoreDomain(machine: EmulatedMachine, domid: number): number {
+  const cards = machine.store.run((view) => readCards(view, domid));
+  const backends = new Set([0, ...cards.map(({ backendDomid }) => backendDomid)]);
+  return machine.restoreDomain(domid, (restored) => {
+    for (const backendDomid of backends) removeDomain(machine, domid, backendDomid);
+    machine.store.run((view) => {
+      for (const { nodes, ...card } of cards) {
+        const { frontend } = makeCard(view, { ...card, frontendDomid: restored });
+        for (const [path, value] of nodes) view.write(`${frontend}${path}`, value);
+      }
+    });
+  });
+}
+
+/** A card as its configuration says, for another domain to have the same. */
+interface SavedCard {
+  devid: number;
+  backendDomid: number;
+  /** Paths below the frontend's directory. */
+  nodes: [path: string, value: Uint8Array][];
+}
+
+function readCards(view: StoreView, domid: number): SavedCard[] {
+  const folder = `${homeOf(domid)}/device/vsnd`;
+  const cards = view.has(folder) ? [...view.read(folder).children] : [];
+  return cards.map(([name, card]) => ({
+    devid: Number(name),
+    backendDomid: Number(Buffer.from(card.children.get('backend-id')?.value ?? [])),
+    nodes: [...walk('', card)]
+      .filter(([path]) => !NOT_CONFIGURED.test(path))
+      .map(([path, { value }]) => [path, value]),
+  }));
+}
+
+/** Both directories, and what every card has in them. */
+function makeCard(view: StoreView, address: SoundCardAddress): SoundCardPaths {
+  const { frontendDomid, backendDomid = 0 } = address;
+  const paths = soundCardPaths(address);
+  const { frontend, backend } = paths;
+  makeDirectory(view, frontend, frontendDomid, backendDomid);
+  makeDirectory(view, backend, backendDomid, frontendDomid);
+  writeFields(view, backend, { frontend, 'frontend-id': String(frontendDomid), online: '1', state: '1' });
+  writeFields(view, frontend, { backend, 'backend-id': String(backendDomid), state: '1' });
+  return paths;
 }
 
 function makeDirectory(view: StoreView, path: string, owner: number, reader: number): void {

@@ -19,7 +19,7 @@ export class TrackedClock implements Clock {
   }
 
   after(delay: number, callback: () => void): Timer {
-    if (this.#stopped) return { cancel: () => {} };
+    if (this.#stopped) return { cancel: () => {}, unref: () => {} };
     const timer = this.#clock.after(delay, () => {
       this.#pending.delete(timer);
       callback();
@@ -30,6 +30,7 @@ export class TrackedClock implements Clock {
         this.#pending.delete(timer);
         timer.cancel();
       },
+      unref: () => timer.unref(),
     };
   }
 

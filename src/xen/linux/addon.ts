@@ -39,9 +39,14 @@ export interface EventChannelDevice extends PolledDevice {
   bindUnbound(remoteDomid: number): number;
   /** IOCTL_EVTCHN_BIND_INTERDOMAIN */
   bindInterdomain(remoteDomid: number, remotePort: number): number;
-  /** IOCTL_EVTCHN_UNBIND */
+  /** IOCTL_EVTCHN_UNBIND; nothing where the domain has been restored since. */
   unbind(port: number): void;
-  /** IOCTL_EVTCHN_NOTIFY */
+  /**
+   * True, once and for all, where the domain has been restored since its ports were bound: the kernel knows
+   * them no more then, binding throws EEXIST, and all that is left to do is to close the device.
+   */
+  forgetIfRestored(): boolean;
+  /** IOCTL_EVTCHN_NOTIFY; nothing where the domain has been restored since. */
   notify(port: number): void;
   /** IOCTL_EVTCHN_RESET: forgets the ports that have not been read, and that there were too many of them. */
   reset(): void;
@@ -80,7 +85,8 @@ export function loadAddon(path = prebuiltPath()): Addon {
   throw new VsndError('ERR_VSND_NO_XEN', message);
 }
 
-function prebuiltPath(): string {
+/** Where the addon for this machine is, or would be. */
+export function prebuiltPath(): string {
   return fileURLToPath(new URL(`${process.platform}-${process.arch}/vsnd.node`, PREBUILDS));
 }
 

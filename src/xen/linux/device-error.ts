@@ -50,6 +50,9 @@ function adviceFor({ code, operation, device }: DeviceError): string | undefined
       return `this is not a Xen guest, or a module is missing: modprobe ${module}, ${GUIDE}`;
     }
   }
+  if (name === 'evtchn' && code === 'EEXIST') {
+    return 'the guest has been restored from a saved state, and its old event channels are dead';
+  }
   if (name === 'gntalloc' && code === 'ENOSPC') {
     const limit = `all of the ${gntallocLimit()}pages that ${GNTALLOC_LIMIT} allows are in use`;
     return `${limit}; echo 4096 > ${GNTALLOC_LIMIT}, ${GUIDE}`;

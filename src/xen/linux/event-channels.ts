@@ -1,12 +1,13 @@
 import { isVsndError, VsndError } from '../../errors.ts';
-import type { EventChannels, EventPort } from '../hypervisor.ts';
+import type { EventPort } from '../hypervisor.ts';
 import type { EventChannelDevice } from './addon.ts';
 import { withDevice } from './device-error.ts';
 import type { Holding, Holdings } from './holdings.ts';
 
 /** The event channels of one open /dev/xen/evtchn. */
-export class LinuxEventChannels implements EventChannels {
+export class LinuxEventChannels {
   readonly #device: EventChannelDevice;
+  readonly #holding: Holding;
   readonly #holdings: Holdings;
   readonly #ports = new Map<number, LinuxEventPort>();
 
@@ -14,7 +15,7 @@ export class LinuxEventChannels implements EventChannels {
   constructor(device: EventChannelDevice, holdings: Holdings) {
     this.#device = device;
     this.#holdings = holdings;
-    holdings.add(() => device.close());
+    this.#holding = holdings.add(() => device.close());
     withDevice(() => device.start(this.#receive));
   }
 
@@ -24,6 +25,14 @@ export class LinuxEventChannels implements EventChannels {
 
   async bindInterdomain(remoteDomid: number, remotePort: number): Promise<EventPort> {
     return this.#hold(withDevice(() => this.#device.bindInterdomain(remoteDomid, remotePort)));
+  }
+
+  /** Where the domain has been restored since, ends the ports and the device, and returns true. */
+  forgetIfRestored(): boolean {
+    if (!withDevice(() => this.#device.forgetIfRestored())) return false;
+    for (const port of this.#ports.values()) void port.unbind();
+    void this.#holding.end();
+    return true;
   }
 
   #hold(number: number): EventPort {

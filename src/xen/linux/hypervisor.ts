@@ -45,6 +45,7 @@ class LinuxHypervisor implements Hypervisor {
   readonly eventChannels: EventChannels = {
     bindUnbound: async (...args) => this.#openEventChannels().bindUnbound(...args),
     bindInterdomain: async (...args) => this.#openEventChannels().bindInterdomain(...args),
+    forgetIfRestored: async () => this.#forgetIfRestored(),
   };
   readonly #addon: Addon;
   readonly #devices: string;
@@ -112,13 +113,20 @@ class LinuxHypervisor implements Hypervisor {
     return new MappedPages(memory, grefs, access, this.#holdMemory(memory));
   }
 
-  #openEventChannels(): EventChannels {
+  #openEventChannels(): LinuxEventChannels {
     this.#holdings.assertOpen();
     this.#evtchn ??= new LinuxEventChannels(
       this.#open(this.#addon.EventChannelDevice, 'evtchn'),
       this.#holdings,
     );
     return this.#evtchn;
+  }
+
+  #forgetIfRestored(): boolean {
+    if (!this.#evtchn?.forgetIfRestored()) return false;
+    // The next port is bound through a new file.
+    this.#evtchn = undefined;
+    return true;
   }
 
   #holdMemory(memory: Mapping): Holding {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { VsndError } from '../errors.ts';
-import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { DeviceParams, PcmDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
-import { Player, type PlayerCommand, type SetPipeSize } from './player.ts';
+import type { DeviceParams, PlaybackDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
+import { Player, type SetPipeSize } from './player.ts';
+import type { SoundProgram } from './programs.ts';
 import { WritableVoice } from './writable-voice.ts';
 
 /** ms that a program has beyond the time of its sound: Linux's frontend gives up after 3 s. */
@@ -12,12 +12,7 @@ const CLOSE_GRACE = 2000;
 const MIN_PIPE = 4096;
 const DEFAULT_PIPE = 65_536;
 
-export interface ExecDeviceOptions {
-  /** What it is, as a person reads it. */
-  readonly description: string;
-  /** What the program can be told to play. */
-  readonly formats: readonly PcmFormatName[];
-  commandFor(params: DeviceParams): PlayerCommand;
+export interface ExecPlaybackOptions extends SoundProgram {
   /** Makes the pipe as small as a period. Without it, it holds 64 KiB. */
   readonly setPipeSize?: SetPipeSize | undefined;
   /** ms; by default 2000. How long CLOSE waits beyond the time of what is left to be played. */
@@ -29,7 +24,7 @@ export interface ExecDeviceOptions {
  * Positions are the octets that its pipe has taken: they run ahead of what is heard by the pipe and by what
  * the program buffers itself. CLOSE waits for the program to play that out.
  */
-export function execDevice(options: ExecDeviceOptions): PcmDevice {
+export function execPlaybackDevice(options: ExecPlaybackOptions): PlaybackDevice {
   return {
     description: options.description,
     formats: options.formats,
@@ -40,7 +35,7 @@ export function execDevice(options: ExecDeviceOptions): PcmDevice {
 class ExecVoice implements PlaybackVoice {
   readonly #params: DeviceParams;
   readonly #feed: PlaybackFeed;
-  readonly #options: ExecDeviceOptions;
+  readonly #options: ExecPlaybackOptions;
   #player: Player;
   #voice: WritableVoice;
 
@@ -48,14 +43,19 @@ class ExecVoice implements PlaybackVoice {
   static async open(
     params: DeviceParams,
     feed: PlaybackFeed,
-    options: ExecDeviceOptions,
+    options: ExecPlaybackOptions,
   ): Promise<ExecVoice> {
     const player = launch(params, options);
     await once(player, 'open');
     return new ExecVoice(params, feed, options, player);
   }
 
-  private constructor(params: DeviceParams, feed: PlaybackFeed, options: ExecDeviceOptions, player: Player) {
+  private constructor(
+    params: DeviceParams,
+    feed: PlaybackFeed,
+    options: ExecPlaybackOptions,
+    player: Player,
+  ) {
     this.#params = params;
     this.#feed = feed;
     this.#options = options;
@@ -133,13 +133,13 @@ class ExecVoice implements PlaybackVoice {
   }
 }
 
-function launch(params: DeviceParams, options: ExecDeviceOptions, after?: Promise<void>): Player {
+function launch(params: DeviceParams, options: ExecPlaybackOptions, after?: Promise<void>): Player {
   const { setPipeSize } = options;
   const command = options.commandFor(params);
   return new Player({ command, pipeBytes: pipeSize(params, options), setPipeSize, after });
 }
 
 /** Octets: about a period, as far as it can be set. */
-function pipeSize({ periodBytes }: DeviceParams, { setPipeSize }: ExecDeviceOptions): number {
+function pipeSize({ periodBytes }: DeviceParams, { setPipeSize }: ExecPlaybackOptions): number {
   return setPipeSize ? Math.min(Math.max(periodBytes, MIN_PIPE), DEFAULT_PIPE) : DEFAULT_PIPE;
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type ExecDeviceOptions, execDevice } from '../../src/backend/exec-device.ts';
+import { type ExecPlaybackOptions, execPlaybackDevice } from '../../src/backend/exec-playback.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from '../../src/backend/pcm-device.ts';
 import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
 import { useDirectory } from '../wav/files.ts';
@@ -72,8 +72,8 @@ const PARAMS: DeviceParams = {
 };
 
 /** A shell's command line as a device; `$1` is the test's directory. */
-function shell(command: string, options: Partial<ExecDeviceOptions> = {}) {
-  return execDevice({
+function shell(command: string, options: Partial<ExecPlaybackOptions> = {}) {
+  return execPlaybackDevice({
     description: command,
     formats: ['s16_le'],
     commandFor: () => ({ name: 'player', file: 'sh', args: ['-c', command, 'sh', directory.path('.')] }),
@@ -84,7 +84,7 @@ function shell(command: string, options: Partial<ExecDeviceOptions> = {}) {
 async function open(
   command: string,
   octets: Uint8Array,
-  { params = {}, ...options }: Partial<ExecDeviceOptions> & { params?: Partial<DeviceParams> } = {},
+  { params = {}, ...options }: Partial<ExecPlaybackOptions> & { params?: Partial<DeviceParams> } = {},
 ): Promise<{ voice: PlaybackVoice; feed: TestFeed }> {
   const feed = new TestFeed(octets);
   const voice = await shell(command, options).openPlayback({ ...PARAMS, ...params }, feed);

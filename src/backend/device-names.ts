@@ -1,0 +1,130 @@
+import { invalidArg } from '../errors.ts';
+
+/** A sink as its name says it. */
+export type SinkName =
+  | { readonly kind: 'null' | 'speaker' }
+  | { readonly kind: 'wav'; readonly file: string }
+  | HostName;
+
+/** A source as its name says it. */
+export type SourceName =
+  | { readonly kind: 'silence' }
+  /** Hz */
+  | { readonly kind: 'sine'; readonly frequency: number }
+  | { readonly kind: 'wav'; readonly file: string }
+  | HostName;
+
+/** What programs play or capture. `device`: without it, the default one. */
+type HostName =
+  | { readonly kind: 'exec'; readonly command: string }
+  | { readonly kind: 'alsa'; readonly device: string | undefined }
+  | { readonly kind: 'pulse'; readonly device: string | undefined; readonly properties: readonly string[] };
+
+export const SINK_NAMES = 'null, speaker, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SINK>';
+export const SOURCE_NAMES =
+  'silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SOURCE>';
+
+/** What a WAV file's name may have in braces. */
+const WAV_PLACEHOLDERS = ['domid', 'devid', 'pcm', 'stream', 'id'];
+
+/** Hz, where a sine has no number: what one aligns with. */
+const DEFAULT_FREQUENCY = 1000;
+
+/** The sink that `name` means. Throws ERR_VSND_INVALID_ARG, for `option`. */
+export function parseSink(name: string, option = '--sink'): SinkName {
+  const sink = sinkOf(name);
+  if (sink === undefined) throw invalidArg(option, name, SINK_NAMES);
+  return checked(sink, name, option);
+}
+
+/** The source that `name` means. Throws ERR_VSND_INVALID_ARG, for `option`. */
+export function parseSource(name: string, option = '--source'): SourceName {
+  const source = sourceOf(name);
+  if (source === undefined) throw invalidArg(option, name, SOURCE_NAMES);
+  return checked(source, name, option);
+}
+
+/** As {@link parseSink}; undefined where it is no sink's name, unchecked where it is. */
+export function sinkOf(name: string): SinkName | undefined {
+  if (name === 'null' || name === 'speaker') return { kind: name };
+  return fileOrCommand(name) ?? deviceOfId(name);
+}
+
+/** As {@link parseSource}; undefined where it is no source's name, unchecked where it is. */
+export function sourceOf(name: string): SourceName | undefined {
+  if (name === 'silence' || name === 'null') return { kind: 'silence' };
+  if (name === 'sine') return { kind: 'sine', frequency: DEFAULT_FREQUENCY };
+  const frequency = Number(/^sine:(\d{1,6}(?:\.\d{1,3})?)$/.exec(name)?.[1]);
+  if (frequency > 0) return { kind: 'sine', frequency };
+  return fileOrCommand(name) ?? deviceOfId(name);
+}
+
+function fileOrCommand(name: string) {
+  const file = /^wav:(.+)$/s.exec(name)?.[1];
+  if (file !== undefined) return { kind: 'wav', file } as const;
+  const command = /^exec:(.*\S.*)$/s.exec(name)?.[1];
+  return command === undefined ? undefined : ({ kind: 'exec', command } as const);
+}
+
+function checked<Name extends SinkName | SourceName>(parsed: Name, name: string, option: string): Name {
+  if (parsed.kind === 'wav') checkPlaceholders(parsed.file, option);
+  if (parsed.kind === 'exec' && /\{id\}|VSND_ID\b/.test(parsed.command)) {
+    throw invalidArg(option, name, 'a command without {id}: a guest writes it, and a shell would read it');
+  }
+  return parsed;
+}
+
+function checkPlaceholders(file: string, option: string): void {
+  for (const [whole, name = ''] of file.matchAll(/\{([^{}]*)\}/g)) {
+    if (WAV_PLACEHOLDERS.includes(name)) continue;
+    throw invalidArg(
+      `a placeholder of ${option}`,
+      whole,
+      WAV_PLACEHOLDERS.map((allowed) => `{${allowed}}`).join(', '),
+    );
+  }
+}
+
+/** A device of ALSA's that has no arguments: it may be one of the operator's own asound.conf. */
+const ALSA_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** Those of ALSA's own that lead to a card, and what says to which: others write files, or run programs. */
+const ALSA_CARDS =
+  /^(hw|plughw|dmix|dsnoop|default|sysdefault|front|rear|center_lfe|side|surround\d\d|iec958|spdif|hdmi)$/;
+const ALSA_ARGUMENTS = /^[A-Za-z0-9_=,.-]{1,64}$/;
+
+const PULSE_NAME = /^[A-Za-z0-9@][A-Za-z0-9._:+@-]{0,127}$/;
+const PULSE_PROPERTY = /^([a-z][a-z0-9._-]{0,63}):([A-Za-z0-9][A-Za-z0-9 ._-]{0,63})$/;
+
+/**
+ * The device that a unique-id names by itself, as existing guests have it: `alsa`, `alsa<hw:0;0>`, `pulse`,
+ * `pulse<device>`, `pulse<device>media.role:navi`; `;` stands for `,`. A guest can write what it likes there:
+ * only what is surely the name of a device counts.
+ */
+export function deviceOfId(id: string): HostName | undefined {
+  const [, server, named, rest = ''] = /^(alsa|pulse)(?:<([^<>]*)>([^<>]*))?$/.exec(id) ?? [];
+  const name = named || undefined;
+  if (server === 'alsa') {
+    const device = name?.replaceAll(';', ',');
+    const isUsable = device === undefined || isAlsaDevice(device);
+    return isUsable && rest === '' ? { kind: 'alsa', device } : undefined;
+  }
+  if (server === 'pulse') {
+    const properties = rest === '' ? [] : rest.split(';').map(pulseProperty);
+    const isUsable = (name === undefined || PULSE_NAME.test(name)) && !properties.includes(undefined);
+    if (!isUsable) return undefined;
+    return { kind: 'pulse', device: name, properties: properties.filter((item) => item !== undefined) };
+  }
+  return undefined;
+}
+
+function isAlsaDevice(device: string): boolean {
+  const [name = '', args, ...more] = device.split(':');
+  if (args === undefined) return ALSA_NAME.test(name);
+  return ALSA_CARDS.test(name) && ALSA_ARGUMENTS.test(args) && more.length === 0;
+}
+
+function pulseProperty(text: string): string | undefined {
+  const [, name, value] = PULSE_PROPERTY.exec(text) ?? [];
+  return name === undefined ? undefined : `${name}=${value}`;
+}

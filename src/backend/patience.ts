@@ -1,0 +1,55 @@
+import type { Clock } from '../clock.ts';
+import { deferred } from '../deferred.ts';
+import { VsndError } from '../errors.ts';
+import type { DeviceParams } from './pcm-device.ts';
+
+/** ns that a host device may take to open, and to close once it has played what there was. */
+const DEVICE_PATIENCE = 5e9;
+
+/** What becomes of `promise`; where nothing has after `limit` ns, rejects with what `late` says. */
+export async function within<T>(
+  promise: Promise<T>,
+  limit: number,
+  clock: Clock,
+  late: () => Error,
+): Promise<T> {
+  const timeout = deferred<never>();
+  const timer = clock.after(limit, () => timeout.reject(late()));
+  try {
+    return await Promise.race([promise, timeout.promise]);
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** ns that so many octets of sound take. */
+export function durationOf(octets: number, { rate, frameBytes }: DeviceParams): number {
+  return (octets * 1e9) / (rate * frameBytes);
+}
+
+/**
+ * Waits until a host device has been opened. One that comes too late is closed again; this has then rejected with
+ * ERR_VSND_DEVICE.
+ */
+export async function opened<Voice extends { close(options: { drain: boolean }): Promise<void> }>(
+  opening: Promise<Voice>,
+  clock: Clock,
+): Promise<Voice> {
+  try {
+    return await within(opening, DEVICE_PATIENCE, clock, () => tooLate('opened', DEVICE_PATIENCE));
+  } catch (error) {
+    opening.then((voice) => voice.close({ drain: false })).catch(() => {});
+    throw error;
+  }
+}
+
+/** Waits until a host device has been closed, `duration` ns of sound included; then gives it up with ERR_VSND_DEVICE. */
+export async function closed(closing: Promise<void>, duration: number, clock: Clock): Promise<void> {
+  const limit = duration + DEVICE_PATIENCE;
+  await within(closing, limit, clock, () => tooLate('closed', limit));
+}
+
+function tooLate(what: string, limit: number): VsndError {
+  const message = `the device has not ${what} within ${Math.ceil(limit / 1e9)} s; it is given up`;
+  return new VsndError('ERR_VSND_DEVICE', message);
+}

@@ -1,0 +1,48 @@
+/** Counts the octets of a stream since OPEN or STOP, and sends the position whenever a period is full. */
+export class PositionReports {
+  readonly #periodBytes: number;
+  readonly #send: (octets: number) => void;
+  #position = 0;
+  #reported = 0;
+  #hasEnded = false;
+
+  /** `periodBytes`: 0 for no reports. */
+  constructor(periodBytes: number, send: (octets: number) => void) {
+    this.#periodBytes = periodBytes;
+    this.#send = send;
+  }
+
+  /** The true count at this moment is higher by `octets`: one report, however many periods that fills. */
+  advance(octets: number): void {
+    this.#position += octets;
+    if (this.#periodsIn(this.#position) > this.#periodsIn(this.#reported)) this.#report();
+  }
+
+  /** Sends what has not been sent yet, wherever in a period that is. */
+  flush(): void {
+    if (this.#position !== this.#reported) this.#report();
+  }
+
+  /** snd_xen_front keeps its position over STOP and START, and would trust the old one until it hears of another. */
+  rewind(): void {
+    const hasMoved = this.#reported > 0;
+    this.#position = 0;
+    if (hasMoved) this.#report();
+    this.#reported = 0;
+  }
+
+  /** Nothing is sent any more. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  #periodsIn(octets: number): number {
+    return Math.floor(octets / this.#periodBytes);
+  }
+
+  #report(): void {
+    if (this.#periodBytes === 0 || this.#hasEnded) return;
+    this.#reported = this.#position;
+    this.#send(this.#position);
+  }
+}

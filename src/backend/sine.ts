@@ -1,0 +1,62 @@
+import type { Clock } from '../clock.ts';
+import { VsndError } from '../errors.ts';
+import { type SampleCodec, sampleCodec } from '../pcm/samples.ts';
+import { PCM_FORMATS } from '../wire/pcm-format.ts';
+import { ClockedCapture, type FrameSource } from './clocked-capture.ts';
+import type { CaptureDevice, DeviceParams } from './pcm-device.ts';
+
+/** Of full scale: -20 dBFS, the level at which one aligns. */
+const AMPLITUDE = 0.1;
+
+/** Frequencies are told apart by thousandths of a Hz. */
+const STEPS = 1000;
+
+/**
+ * A device that captures a sine of `frequency` Hz (to 0.001), at -20 dBFS in all channels, from START on: frame n is
+ * sin(2 pi n frequency / rate), however large n becomes.
+ */
+export function sineDevice(frequency: number, clock: Clock): CaptureDevice {
+  return {
+    description: `a sine of ${frequency} Hz at -20 dBFS`,
+    formats: PCM_FORMATS.map(({ name }) => name).filter((name) => sampleCodec(name) !== undefined),
+    openCapture: async (params, feed) => {
+      const codec = sampleCodec(params.format);
+      if (codec === undefined || frequency * 2 >= params.rate) {
+        const what = `a sine of ${frequency} Hz in ${params.format} at ${params.rate} Hz`;
+        throw new VsndError('ERR_VSND_NOT_SUPPORTED', `there is no such thing as ${what}`);
+      }
+      return new ClockedCapture(params, feed, clock, new Sine(params, codec, frequency));
+    },
+  };
+}
+
+class Sine implements FrameSource {
+  readonly #codec: SampleCodec;
+  readonly #frameBytes: number;
+  /** In whole numbers, so that no error adds up: the phase goes on by #step a frame, and #cycle is once around. */
+  readonly #step: number;
+  readonly #cycle: number;
+  #phase = 0;
+
+  constructor({ rate, frameBytes }: DeviceParams, codec: SampleCodec, frequency: number) {
+    this.#codec = codec;
+    this.#frameBytes = frameBytes;
+    this.#step = Math.round(frequency * STEPS);
+    this.#cycle = rate * STEPS;
+  }
+
+  fill(frames: Uint8Array): void {
+    const { write, sampleBytes } = this.#codec;
+    const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
+    for (let frame = 0; frame < frames.length; frame += this.#frameBytes) {
+      const value = AMPLITUDE * Math.sin((2 * Math.PI * this.#phase) / this.#cycle);
+      this.#phase = (this.#phase + this.#step) % this.#cycle;
+      const end = frame + this.#frameBytes;
+      for (let offset = frame; offset < end; offset += sampleBytes) write(view, offset, value);
+    }
+  }
+
+  rewind(): void {
+    this.#phase = 0;
+  }
+}

@@ -1,0 +1,94 @@
+/** Periods by which a reading may be too high: a host device's own step, and an event that was late. */
+const SLACK_PERIODS = 2;
+
+/** Part of a period by which a device that stands still may read too low: it rounds down, by a frame or so. */
+const ROUNDING_PERIODS = 1 / 4;
+
+/** What a counter's reading is compared with, in octets since START. */
+export interface CounterLimits {
+  /** As much can have been played (what was written), or captured. */
+  readonly possible: number;
+  /** Where the device stood still for want of data, and has not been heard of since; undefined where it ran on. */
+  readonly stoodAt?: number | undefined;
+}
+
+/**
+ * Makes octets since START of what a backend's counter (XENSND_EVT_CUR_POS) reads. Real counters begin anywhere where
+ * the host device is shared, begin again at 0 after an xrun, come late, twice, or with a step too much. When in doubt
+ * the count is too low: what counts as played is overwritten.
+ */
+export class PositionCounter {
+  readonly #periodBytes: number;
+  readonly #slack: number;
+  /** The count was `#offset` when the counter read `#base`. */
+  #base = 0n;
+  #offset = 0;
+  #isFirst = true;
+  #count = 0;
+  /** The highest count that can be true: one far beyond what was possible when it was read is not. */
+  #plausible = 0;
+  /** A reading far below the last one. Should the next one rise from there, then the counter has begun again. */
+  #fallen: bigint | undefined;
+
+  /** `periodBytes`: as much has been played when the first position after START is sent. */
+  constructor(periodBytes: number) {
+    this.#periodBytes = periodBytes;
+    this.#slack = SLACK_PERIODS * periodBytes;
+  }
+
+  /** Octets since START; never fewer than before, never more than was possible. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The last reading was more than a period below one before, which nothing explains yet. */
+  get hasFallen(): boolean {
+    return this.#fallen !== undefined;
+  }
+
+  /** Takes one reading; returns {@link count}. */
+  read(position: bigint, limits: CounterLimits): number {
+    const { possible } = limits;
+    if (this.#isFirst && position > BigInt(possible + this.#slack)) {
+      this.#rebase(position, this.#periodBytes); // not ours alone
+    }
+    this.#isFirst = false;
+    this.#watchFall(position, limits);
+    const count = this.#countAt(position);
+    const played = Math.min(count, possible);
+    if (count <= Math.max(possible, this.#plausible + this.#slack)) {
+      this.#plausible = Math.max(this.#plausible, played);
+    }
+    this.#count = Math.max(this.#count, played);
+    return this.#count;
+  }
+
+  /**
+   * A low reading may be a late one. A counter has begun again where the device had stood still and the reading is no
+   * more than what was written since, or where a second one rises from the first.
+   */
+  #watchFall(position: bigint, { possible, stoodAt }: CounterLimits): void {
+    const before = this.#fallen;
+    this.#fallen = undefined;
+    const hasStood = stoodAt === this.#plausible; // not because of a jump
+    const tolerance = hasStood ? ROUNDING_PERIODS * this.#periodBytes : this.#periodBytes;
+    if (this.#countAt(position) >= this.#plausible - tolerance) return;
+    if (hasStood && position <= BigInt(possible - this.#plausible + this.#slack)) {
+      this.#rebase(0n, this.#plausible);
+    } else if (before !== undefined && position > before) {
+      this.#rebase(before <= BigInt(this.#slack) ? 0n : before, this.#plausible);
+    } else {
+      this.#fallen = position;
+    }
+  }
+
+  #rebase(base: bigint, offset: number): void {
+    this.#base = base;
+    this.#offset = offset;
+  }
+
+  /** Exact up to 2^53, which is more than is ever possible. */
+  #countAt(position: bigint): number {
+    return this.#offset + Number(position - this.#base);
+  }
+}
