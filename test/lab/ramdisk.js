@@ -19,7 +19,7 @@ const DOM0_PROGRAMS = [
     .map((name) => [`bin/${name}`, `${XEN_TOOLS}/${name}`]),
   ...'xenstore-ls xenstore-read xenstore-write'.split(' ').map((name) => [`bin/${name}`, `usr/bin/${name}`]),
 ];
-const GUEST_PROGRAMS = [['bin/aplay', 'usr/bin/aplay']];
+const GUEST_PROGRAMS = ['aplay', 'arecord'].map((name) => [`bin/${name}`, `usr/bin/${name}`]);
 
 const XEN_MODULES = 'xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs'.split(' ');
 const DOM0_MODULES = [...XEN_MODULES, ...'virtio_pci virtio_mmio 9pnet_virtio 9p'.split(' ')];

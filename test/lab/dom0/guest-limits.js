@@ -1,7 +1,7 @@
 // How many pages a guest may grant.
 
-/** A card with two streams, one playing from 64 KiB: rings, event pages, the buffer and its directory. */
-export const CARD_PAGES = 2 * 2 + 16 + 1;
+/** A card with three streams, one playing from 64 KiB: rings, event pages, the buffer and its directory. */
+export const CARD_PAGES = 3 * 2 + 16 + 1;
 
 const PARAMETER = '/sys/module/xen_gntalloc/parameters/limit';
 

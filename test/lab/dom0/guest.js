@@ -1,6 +1,6 @@
 // A guest, its sound card, and the line to it: commands typed on its console.
 import { execFile } from 'node:child_process';
-import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReadStream } from 'node:tty';
 import { promisify } from 'node:util';
@@ -10,19 +10,29 @@ const XL_LIMIT_MS = 60_000;
 const BOOT_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 60_000;
 
-/** What every guest's card is like: two streams for playing, so that both can play at once. */
+/** What every guest's card is like: two streams for playing, so that both can play at once, and one for recording. */
 const CARD = [
   'card, backend=Domain-0, short-name=VCard, long-name=Virtual sound card, sample-rates=44100;48000,' +
     ' sample-formats=s16_le;s32_le, channels-min=1, channels-max=2, buffer-size=65536',
   'pcm, name=dev0',
   'stream, unique-id=one, type=P',
   'stream, unique-id=two, type=P',
+  'stream, unique-id=mic, type=C',
 ];
+
+/** libxl's helper is not where Debian has it. */
+const XL_ENVIRONMENT = { ...process.env, LIBXL_SAVE_HELPER: '/bin/libxl-save-helper' };
 
 /** Runs Xen's toolstack; resolves with what it said. */
 export async function xl(...args) {
-  const { stdout } = await run('xl', args, { timeout: XL_LIMIT_MS });
+  const { stdout } = await run('xl', args, { timeout: XL_LIMIT_MS, env: XL_ENVIRONMENT });
   return stdout;
+}
+
+/** The value of a node, as Dom0 sees it. */
+export async function xenstoreRead(path) {
+  const { stdout } = await run('xenstore-read', [path]);
+  return stdout.trim();
 }
 
 let guestCount = 0;
@@ -37,15 +47,15 @@ export class Guest {
   #commandCount = 0;
   #lost;
 
-  /** Starts a guest and waits for its shell. The card's backend has to be there. */
-  static async create() {
+  /** Starts a guest with so much memory (MiB), and waits for its shell. The card's backend has to be there. */
+  static async create({ memory = 1024 } = {}) {
     const name = `guest${++guestCount}`;
     const config = [
       `name="${name}"`,
       `type="${process.arch === 'x64' ? 'pv' : 'pvh'}"`,
       'kernel="/mnt/vmlinuz"',
       'ramdisk="/tmp/guest.img"',
-      'memory=1024',
+      `memory=${memory}`,
       'vcpus=1',
       'extra="console=hvc0 rdinit=/init quiet"',
       'on_crash="destroy"',
@@ -112,6 +122,17 @@ export class Guest {
     });
   }
 
+  /** `xl save`, `xl restore`: the guest goes on with another domid, and what it carries out with it. */
+  async saveAndRestore() {
+    const file = `/tmp/${this.#name}.save`;
+    await xl('save', String(this.#domid), file);
+    closeSync(this.#fd);
+    await xl('restore', file);
+    rmSync(file);
+    this.#domid = Number(await xl('domid', this.#name));
+    await this.#openConsole();
+  }
+
   /** Takes the guest away, whatever it does. Commands under way are rejected. */
   async destroy() {
     if (this.#lost) return;
@@ -121,22 +142,25 @@ export class Guest {
   }
 
   async #connect() {
-    const path = `/local/domain/${this.#domid}/console/tty`;
-    const { stdout } = await run('xenstore-read', [path]);
-    this.#fd = openSync(stdout.trim(), 'r+');
-    const console = new ReadStream(openSync(stdout.trim(), 'r+'));
-    console.setRawMode(true);
-    console.unref();
-    console.on('error', () => {}); // the guest is gone: destroy() says so
     const ready = new Promise((resolve) => {
       this.#ready = resolve;
     });
-    console.on('data', (octets) => this.#receive(octets.toString('latin1')));
+    await this.#openConsole();
     const tooLate = sleep(BOOT_LIMIT_MS, undefined, { ref: false }).then(() => {
       const log = readFileSync(`/mnt/console/guest-${this.#name}.log`, 'latin1').trim();
       throw new Error(`the guest did not start; its last lines:\n${log.split('\n').slice(-5).join('\n')}`);
     });
     await Promise.race([ready, tooLate]);
+  }
+
+  async #openConsole() {
+    const tty = await xenstoreRead(`/local/domain/${this.#domid}/console/tty`);
+    this.#fd = openSync(tty, 'r+');
+    const console = new ReadStream(openSync(tty, 'r+'));
+    console.setRawMode(true);
+    console.unref();
+    console.on('error', () => {}); // the domain is gone: destroyed, or restored with another console
+    console.on('data', (octets) => this.#receive(octets.toString('latin1')));
   }
 
   #receive(text) {

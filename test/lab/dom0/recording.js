@@ -23,6 +23,17 @@ export async function expectRecording(path, { seed, frames, rate = 48_000, chann
   }
 }
 
+/** Throws unless the WAV file holds these octets, and nothing else. */
+export async function expectOctets(path, expected) {
+  const wav = await openWav(path);
+  try {
+    const found = Buffer.concat(await wav.stream().toArray());
+    expectSame(path, found, expected);
+  } finally {
+    await wav.close();
+  }
+}
+
 function expectSame(path, found, expected) {
   if (found.equals(expected)) return;
   const at = found.findIndex((octet, index) => octet !== expected[index]);

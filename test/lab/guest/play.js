@@ -13,6 +13,8 @@ async function play(card, { seed, frames, ...options }) {
   const format = { rate: 48_000, channels: 2, format: 's16_le', ...options };
   const out = card.createPlaybackStream(format);
   out.once('position', () => say({ event: 'playing', seed }));
+  out.on('disconnect', ({ error, frames: at }) => say({ event: 'disconnect', code: error.code, frames: at }));
+  out.on('reconnect', ({ frames: at, gap }) => say({ event: 'reconnect', frames: at, gap }));
   await pipeline(Readable.from(chunks(noise(seed, frames * out.frameBytes))), out);
   const { position, underruns, positionReports, periodFrames, bufferFrames } = out;
   say({ event: 'played', seed, frames: position, underruns, positionReports, periodFrames, bufferFrames });

@@ -18,10 +18,42 @@ export const SCENARIOS = [
   { name: 'errors', file: 'errors', machine: 'xen', what: 'a guest that is not set up is told why' },
   { name: 'backend-killed', file: 'backend-killed', machine: 'xen', what: 'SIGKILL of the backend' },
   {
+    name: 'reconnect',
+    file: 'reconnect',
+    machine: 'xen',
+    what: 'SIGKILL of the backend, and the stream plays on',
+  },
+  {
     name: 'frontend-killed',
     file: 'frontend-killed',
     machine: 'xen',
     what: 'SIGKILL of the frontend, 20 times',
+  },
+  {
+    name: 'doctor',
+    file: 'doctor',
+    machine: 'xen',
+    what: 'vsnd doctor, in a good guest and four broken ones',
+  },
+  { name: 'leaving', file: 'leaving', machine: 'xen', what: 'a frontend that ends while playing' },
+  {
+    name: 'volume-and-pause',
+    file: 'volume-and-pause',
+    machine: 'xen',
+    what: 'volume, pause and resume at the backend',
+  },
+  {
+    name: 'capture',
+    file: 'capture',
+    machine: 'xen',
+    what: 'vsnd backend to vsnd, and to arecord on snd_xen_front',
+  },
+  {
+    name: 'save-restore',
+    file: 'save-restore',
+    machine: 'xen',
+    what: 'xl save and xl restore while playing, 10 times',
+    limitMs: 600_000,
   },
   { name: 'guest-destroyed', file: 'guest-destroyed', machine: 'xen', what: 'xl destroy while playing' },
   {
