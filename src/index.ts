@@ -1,14 +1,30 @@
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
+export {
+  CaptureStream,
+  type CaptureStreamEvents,
+  type CaptureStreamOptions,
+} from './frontend/capture-stream.ts';
 export { Card, type CardOptions } from './frontend/card.ts';
+export type { CardChange } from './frontend/card-watch.ts';
+export type {
+  PositionMessage,
+  RequestMessage,
+  ResponseMessage,
+  StateMessage,
+} from './frontend/diagnostics.ts';
 export type { CardInfo } from './frontend/discovery.ts';
+export type { StreamTrigger } from './frontend/lifecycle.ts';
 export {
   PlaybackStream,
   type PlaybackStreamEvents,
   type PlaybackStreamOptions,
-  type StreamWarning,
 } from './frontend/playback-stream.ts';
-export { listCards, type OpenCardOptions, openCard } from './open-card.ts';
-export type { PlaybackState } from './pcm/substream.ts';
+export type { HwParamsAnswer, HwParamsQuery } from './frontend/query-hw-params.ts';
+export type { StreamOptions, StreamWarning, StreamWarningCode } from './frontend/stream-options.ts';
+export { listCards, type OpenCardOptions, openCard, watchCards } from './open-card.ts';
+export type { ClockReading } from './pcm/position-clock.ts';
+export type { StreamState } from './pcm/substream.ts';
 export type { PcmFormatName } from './wire/pcm-format.ts';
+export type { Interval } from './wire/sndif.ts';
 export type { Hypervisor } from './xen/hypervisor.ts';

@@ -38,6 +38,7 @@ export {
   createSoundCard,
   type Fields,
   removeSoundCard,
+  restoreDomain,
   type SoundCardOptions,
 } from './xen/emulated/toolstack.ts';
 export type { Hypervisor } from './xen/hypervisor.ts';

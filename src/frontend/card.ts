@@ -1,12 +1,16 @@
-import type { StreamConfig } from '../config/card.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortError, invalidArg, isVsndError, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
+import type { HwParamRanges } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { XenStoreClient } from '../xenstore/client.ts';
-import { Connection } from './connection.ts';
+import { CaptureStream, type CaptureStreamOptions } from './capture-stream.ts';
 import { type CardInfo, findCards, readCard } from './discovery.ts';
+import type { StreamSlot } from './lifecycle.ts';
+import { CardLink } from './link.ts';
 import { PlaybackStream, type PlaybackStreamOptions } from './playback-stream.ts';
+import { type HwParamsAnswer, type HwParamsQuery, queryHwParams, rangesOfQuery } from './query-hw-params.ts';
+import { checkBoolean } from './stream-options.ts';
 
 /** How long a backend may take to connect, unless the caller says otherwise, ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -16,23 +20,38 @@ export interface CardOptions {
   card?: number | undefined;
   /** How long the backend may take to connect, ms. */
   timeout?: number | undefined;
+  /**
+   * Whether streams outlive their backend, and a save and restore of the guest: they then wait for the next one, and go
+   * on. Without it they are destroyed with ERR_VSND_BACKEND_GONE. By default false.
+   */
+  reconnect?: boolean | undefined;
   /** Aborting it gives up connecting. */
   signal?: AbortSignal | undefined;
 }
 
-/** A sound card of this guest that this process owns. */
+type AnyStream = PlaybackStream | CaptureStream;
+type StreamType = StreamSlot['type'];
+
+/** A stream of the card that is free, or one that somebody asked for. */
+interface Place {
+  readonly device: number;
+  readonly config: StreamSlot['config'];
+}
+
+/** A sound card of this guest that this process owns. When its backend is gone it waits for the next one. */
 export class Card {
-  readonly #info: CardInfo;
   readonly #hypervisor: Hypervisor;
-  readonly #connection: Connection;
+  readonly #link: CardLink;
+  readonly #reconnect: boolean;
   readonly #releases: ReleaseStack;
-  readonly #streams = new Map<string, PlaybackStream>();
+  /** What is in use, by '<device>/<stream>'; without a stream while it is being asked for its parameters. */
+  readonly #inUse = new Map<string, AnyStream | undefined>();
   #closed: Promise<void> | undefined;
 
   /**
    * Takes the card, reads its configuration and connects to its backend. Rejects with ERR_VSND_CARD_BUSY (and `pid`),
-   * ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError; nothing is left then.
-   * `releases`: what is to be undone after the card has been closed.
+   * ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_NOT_SUPPORTED, ERR_VSND_INVALID_ARG or an
+   * AbortError; nothing is left then. `releases`: what is to be undone after the card has been closed.
    */
   static async open(
     hypervisor: Hypervisor,
@@ -40,68 +59,82 @@ export class Card {
     releases = new ReleaseStack(),
   ): Promise<Card> {
     checkOptions(options);
-    const { signal } = options;
+    const { signal, reconnect = false, timeout = DEFAULT_TIMEOUT_MS } = options;
     hypervisor.ref();
     releases.push(() => hypervisor.unref());
     try {
       signal?.throwIfAborted();
       const { xenstore, devid } = await claimCard(hypervisor, options.card, releases);
-      const info = await readCard(xenstore, devid);
-      const connection = new Connection(hypervisor, xenstore, { ...info, streamPaths: streamPaths(info) });
-      releases.push(() => connection.close());
-      const giveUp = () => void connection.close();
-      signal?.addEventListener('abort', giveUp, { once: true });
-      try {
-        signal?.throwIfAborted();
-        await connection.open((options.timeout ?? DEFAULT_TIMEOUT_MS) * 1e6);
-      } finally {
-        signal?.removeEventListener('abort', giveUp);
-      }
+      const link = await CardLink.open(hypervisor, xenstore, devid, { timeout: timeout * 1e6, signal });
+      releases.push(() => link.close());
       hypervisor.unref(); // an idle card does not hold the process
       releases.push(() => hypervisor.ref());
-      return new Card(info, hypervisor, connection, releases);
+      return new Card(hypervisor, link, reconnect, releases);
     } catch (error) {
       await releases.releaseAll();
       throw signal?.aborted ? abortError(signal) : error;
     }
   }
 
-  private constructor(
-    info: CardInfo,
-    hypervisor: Hypervisor,
-    connection: Connection,
-    releases: ReleaseStack,
-  ) {
-    this.#info = info;
+  private constructor(hypervisor: Hypervisor, link: CardLink, reconnect: boolean, releases: ReleaseStack) {
     this.#hypervisor = hypervisor;
-    this.#connection = connection;
+    this.#link = link;
+    this.#reconnect = reconnect;
     this.#releases = releases;
   }
 
-  /** What XenStore said of the card when it was opened. */
+  /** What XenStore said of the card when it was connected. */
   get info(): CardInfo {
-    return this.#info;
+    return this.#link.info;
+  }
+
+  /** Whether a backend is connected now. */
+  get connected(): boolean {
+    return this.#closed === undefined && this.#link.failure === undefined;
+  }
+
+  /** The streams that are in use. */
+  get streams(): readonly AnyStream[] {
+    return [...this.#inUse.values()].filter((stream) => stream !== undefined);
   }
 
   /**
    * A stream that plays what is written to it. Throws ERR_VSND_INVALID_ARG for what the card does not take,
-   * ERR_VSND_NO_STREAM where every fitting stream is in use, ERR_VSND_BACKEND_GONE after the backend has gone.
+   * ERR_VSND_NO_STREAM where every fitting stream is in use, ERR_VSND_NOT_SUPPORTED for a software volume of a format
+   * without samples, and without `reconnect` ERR_VSND_BACKEND_GONE while there is no backend.
    */
   createPlaybackStream(options: PlaybackStreamOptions): PlaybackStream {
-    const { failure } = this.#connection;
-    if (this.#closed) throw new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed');
-    if (failure) throw failure;
-    const free = this.#findPlaybackStreams(options).filter(({ path }) => !this.#streams.has(path));
-    if (free.length === 0) {
-      throw new VsndError('ERR_VSND_NO_STREAM', 'every playback stream of the card that fits is in use');
-    }
-    return this.#createOnFirst(free, options);
+    return this.#create('playback', options, (slot) => new PlaybackStream(slot, options));
   }
 
-  /** Destroys what still plays, leaves the backend, and gives the card back. Idempotent. */
+  /** A stream that gives what the card captures. Throws as {@link createPlaybackStream}. */
+  createCaptureStream(options: CaptureStreamOptions): CaptureStream {
+    return this.#create('capture', options, (slot) => new CaptureStream(slot, options));
+  }
+
+  /**
+   * What a stream that is not in use can be set to, by the backend's device: more than XenStore tells. Throws
+   * ERR_VSND_INVALID_ARG, ERR_VSND_NO_STREAM; rejects with ERR_VSND_NOT_SUPPORTED, naming a parameter that cannot be
+   * met, with ERR_VSND_STATUS where the backend does not know the question, and with ERR_VSND_BACKEND_GONE.
+   */
+  queryHwParams(query: HwParamsQuery = {}): Promise<HwParamsAnswer> {
+    this.#assertOpen();
+    const { type = 'playback' } = query;
+    if (type !== 'playback' && type !== 'capture') throw invalidArg('type', type, 'playback, capture');
+    const [place] = this.#freePlaces(type, query);
+    if (place === undefined) throw allInUse(type);
+    return this.#query(place, rangesOfQuery(query, place.config));
+  }
+
+  /** Destroys what still plays or captures, leaves the backend, and gives the card back. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  /** Not for users: what of {@link close} a process can do that ends here and now. */
+  leaveNow(): void {
+    this.#link.leaveNow();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -109,35 +142,46 @@ export class Card {
   }
 
   async #close(): Promise<void> {
-    const closing = [...this.#streams.values()].map(async (stream) => {
+    const closing = this.streams.map(async (stream) => {
       if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve).destroy());
     });
     await Promise.all(closing);
     await this.#releases.releaseAll();
   }
 
-  /** The card's playback streams among which the caller chose. Throws ERR_VSND_INVALID_ARG where there is none. */
-  #findPlaybackStreams({ device, stream }: PlaybackStreamOptions): StreamConfig[] {
-    const { pcmDevices } = this.#info;
-    const devices = device === undefined ? pcmDevices : pcmDevices.filter(({ index }) => index === device);
-    const playback = devices.flatMap(({ streams }) => streams.filter(({ type }) => type === 'playback'));
-    const chosen = stream === undefined ? playback : playback.filter(({ index }) => index === stream);
-    if (chosen.length > 0) return chosen;
-    const having = pcmDevices.filter(({ streams }) => streams.some(({ type }) => type === 'playback'));
-    if (stream !== undefined && playback.length > 0) {
-      throw invalidArg('stream', stream, playback.map(({ index }) => index).join(', '));
-    }
-    if (device !== undefined)
-      throw invalidArg('device', device, having.map(({ index }) => index).join(', ') || 'none');
-    throw new VsndError('ERR_VSND_NO_STREAM', `card ${this.#info.devid} has no playback stream`);
+  #assertOpen(): void {
+    if (this.#closed) throw new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed');
   }
 
-  /** The first stream that takes the format; where none does, the first one's objection is the answer. */
-  #createOnFirst(candidates: StreamConfig[], options: PlaybackStreamOptions): PlaybackStream {
+  /** Nobody else can have the stream meanwhile. */
+  async #query(place: Place, asked: HwParamRanges): Promise<HwParamsAnswer> {
+    const key = keyOf(place);
+    this.#hypervisor.ref();
+    this.#inUse.set(key, undefined);
+    try {
+      return await queryHwParams(await this.#link.attach(place.device, place.config), asked);
+    } finally {
+      this.#inUse.delete(key);
+      this.#hypervisor.unref();
+    }
+  }
+
+  /** The first free stream that takes the format; where none does, the first one's objection is the answer. */
+  #create<T extends AnyStream>(
+    type: StreamType,
+    options: PlaybackStreamOptions | CaptureStreamOptions,
+    make: (slot: StreamSlot) => T,
+  ): T {
+    checkBoolean('reconnect', options.reconnect);
+    const reconnect = options.reconnect ?? this.#reconnect;
+    this.#assertOpen();
+    if (this.#link.failure && !reconnect) throw this.#link.failure;
+    const free = this.#freePlaces(type, options);
+    if (free.length === 0) throw allInUse(type);
     const objections: unknown[] = [];
-    for (const config of candidates) {
+    for (const place of free) {
       try {
-        return this.#create(config, options);
+        return this.#occupy(place, make(this.#slot(type, place, reconnect)));
       } catch (error) {
         if (!isVsndError(error, 'ERR_VSND_INVALID_ARG')) throw error;
         objections.push(error);
@@ -146,24 +190,61 @@ export class Card {
     throw objections[0];
   }
 
-  #create(config: StreamConfig, options: PlaybackStreamOptions): PlaybackStream {
-    const stream = new PlaybackStream(
-      {
-        hypervisor: this.#hypervisor,
-        backendDomid: this.#info.backendDomid,
-        config,
-        channel: this.#connection.channel(config.path),
-        release: () => {
-          this.#streams.delete(config.path);
-          this.#hypervisor.unref();
-        },
-      },
-      options,
-    );
+  #occupy<T extends AnyStream>(place: Place, stream: T): T {
     this.#hypervisor.ref();
-    this.#streams.set(config.path, stream);
+    this.#inUse.set(keyOf(place), stream);
     return stream;
   }
+
+  #slot(type: StreamType, place: Place, reconnect: boolean): StreamSlot {
+    const { device, config } = place;
+    return {
+      type,
+      device,
+      config,
+      reconnect,
+      hypervisor: this.#hypervisor,
+      attach: (signal) => this.#link.attach(device, config, signal),
+      release: () => {
+        this.#inUse.delete(keyOf(place));
+        this.#hypervisor.unref();
+      },
+    };
+  }
+
+  #freePlaces(
+    type: StreamType,
+    wanted: { device?: number | undefined; stream?: number | undefined },
+  ): Place[] {
+    return this.#findPlaces(type, wanted).filter((place) => !this.#inUse.has(keyOf(place)));
+  }
+
+  /** The card's streams among which the caller chose. Throws ERR_VSND_INVALID_ARG where there is none. */
+  #findPlaces(
+    type: StreamType,
+    { device, stream }: { device?: number | undefined; stream?: number | undefined },
+  ): Place[] {
+    const { devid, pcmDevices } = this.info;
+    const all = pcmDevices.flatMap(({ index, streams }) =>
+      streams.filter((config) => config.type === type).map((config) => ({ device: index, config })),
+    );
+    if (all.length === 0) throw new VsndError('ERR_VSND_NO_STREAM', `card ${devid} has no ${type} stream`);
+    const there = device === undefined ? all : all.filter((place) => place.device === device);
+    if (there.length === 0) {
+      throw invalidArg('device', device, [...new Set(all.map((place) => place.device))].join(', '));
+    }
+    const chosen = stream === undefined ? there : there.filter(({ config }) => config.index === stream);
+    if (chosen.length > 0) return chosen;
+    throw invalidArg('stream', stream, there.map(({ config }) => config.index).join(', '));
+  }
+}
+
+function keyOf({ device, config }: Place): string {
+  return `${device}/${config.index}`;
+}
+
+function allInUse(type: StreamType): VsndError {
+  return new VsndError('ERR_VSND_NO_STREAM', `every ${type} stream of the card that fits is in use`);
 }
 
 /** All cards of this guest; owns none of them. */
@@ -195,11 +276,8 @@ async function claimCard(hypervisor: Hypervisor, wanted: number | undefined, rel
   return { xenstore, devid: first };
 }
 
-function streamPaths({ pcmDevices }: CardInfo): string[] {
-  return pcmDevices.flatMap(({ streams }) => streams.map(({ path }) => path));
-}
-
-function checkOptions({ card, timeout }: CardOptions): void {
+function checkOptions({ card, timeout, reconnect }: CardOptions): void {
+  checkBoolean('reconnect', reconnect);
   if (card !== undefined && (!Number.isInteger(card) || card < 0)) {
     throw invalidArg('card', card, 'a devid: a whole number from 0');
   }

@@ -14,6 +14,7 @@ import {
 } from '../wire/sndif.ts';
 import { describeStatus, xenErrnoName } from '../wire/xen-errno.ts';
 import type { EventPort, Hypervisor, Pages } from '../xen/hypervisor.ts';
+import { publishPosition, publishRequest, publishResponse } from './diagnostics.ts';
 
 /** The Linux driver gives up after as long (VSND_WAIT_BACK_MS), ns. */
 const REQUEST_TIMEOUT = 3e9;
@@ -54,6 +55,8 @@ interface Pending {
 /** One stream's way to the backend: its request ring, its event page and the two event channels. */
 export class StreamChannel {
   readonly transport: TransportParameters;
+  /** The stream's node in XenStore. */
+  readonly path: string;
   readonly #hypervisor: Hypervisor;
   readonly #ring: FrontRing;
   readonly #ringPort: EventPort;
@@ -65,6 +68,8 @@ export class StreamChannel {
   /** Those for which the ring had no slot yet. */
   readonly #waiting: Pending[] = [];
   #timer: Timer | undefined;
+  /** The request for which the timer runs. */
+  #watched: Pending | undefined;
   #nextId = 0;
   #expectedEventId = 0;
   #lostEvents = 0;
@@ -73,11 +78,12 @@ export class StreamChannel {
   readonly #onSilence: (error: Error) => void;
 
   /**
-   * Allocates pages and ports for `backendDomid`, and pushes their release to `releases`.
+   * Allocates pages and ports for the stream at `path` and `backendDomid`, and pushes their release to `releases`.
    * `onSilence`: what to do where the backend does not answer, which is the only sign of a killed one.
    */
   static async create(
     hypervisor: Hypervisor,
+    path: string,
     backendDomid: number,
     releases: ReleaseStack,
     onSilence: (error: Error) => void,
@@ -102,7 +108,7 @@ export class StreamChannel {
       evtRingRef: eventPage.grefs[0] ?? 0,
       evtEventChannel: eventPort.port,
     };
-    const channel = new StreamChannel(hypervisor, ringPort, ringPage, eventPage, transport, onSilence);
+    const channel = new StreamChannel(hypervisor, path, ringPort, ringPage, eventPage, transport, onSilence);
     ringPort.onNotify(() => channel.#guard(() => channel.#drainResponses()));
     eventPort.onNotify(() => channel.#guard(() => channel.#drainEvents()));
     releases.push(() => channel.fail(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed')));
@@ -111,6 +117,7 @@ export class StreamChannel {
 
   private constructor(
     hypervisor: Hypervisor,
+    path: string,
     ringPort: EventPort,
     ringPage: Pages,
     eventPage: Pages,
@@ -118,6 +125,7 @@ export class StreamChannel {
     onSilence: (error: Error) => void,
   ) {
     this.#hypervisor = hypervisor;
+    this.path = path;
     this.#ringPort = ringPort;
     this.#ring = new FrontRing(ringPage);
     this.#events = new EventConsumer(eventPage);
@@ -155,6 +163,25 @@ export class StreamChannel {
     });
   }
 
+  /** Whether a request has not been answered yet. */
+  get isWaiting(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Sends STOP and CLOSE, whatever has been asked before, if somebody uses the channel; says whether. */
+  leaveNow(): boolean {
+    if (this.#user === undefined) return false;
+    this.request({ op: 'trigger', trigger: 'stop' }).catch(() => {});
+    this.request({ op: 'close' }).catch(() => {});
+    return true;
+  }
+
+  /** Looks for answers and events whose notifications may have been lost. */
+  poll(): void {
+    this.#guard(() => this.#drainResponses());
+    this.#guard(() => this.#drainEvents());
+  }
+
   /** Ends the channel: everything pending rejects with `error`, and so does everything later. Idempotent. */
   fail(error: Error): void {
     if (this.#failure) return;
@@ -167,6 +194,7 @@ export class StreamChannel {
   #send(): void {
     if (this.#waiting.length === 0 || this.#ring.free === 0) return;
     for (const pending of this.#waiting.splice(0, this.#ring.free)) {
+      publishRequest(this.path, pending.id, pending.request);
       this.#ring.put(encodeRequest(pending.id, pending.request));
       this.#pending.push(pending);
     }
@@ -192,6 +220,7 @@ export class StreamChannel {
       );
     }
     this.#pending.splice(index, 1);
+    publishResponse(this.path, response.id, pending.request, response.status);
     if (response.status === 0) pending.resolve(response);
     else pending.reject(statusError(pending.request, response.status));
   }
@@ -212,15 +241,23 @@ export class StreamChannel {
   #handleEvent(event: CurPosEvent): void {
     this.#lostEvents += (event.id - this.#expectedEventId) & 0xffff;
     this.#expectedEventId = (event.id + 1) & 0xffff;
+    publishPosition(this.path, event);
     this.#user?.handlePosition(event.position);
   }
 
-  /** One timer for the oldest request: those behind it wait for it anyway. */
+  /** One timer, for the oldest request: those behind it wait for it anyway. */
   #watchOldest(): void {
-    this.#timer?.cancel();
     const oldest = this.#pending[0];
-    this.#timer =
-      oldest && this.#hypervisor.clock.after(oldest.timeout, () => this.#onSilence(silent(oldest)));
+    if (oldest === this.#watched) return;
+    this.#timer?.cancel();
+    this.#watched = oldest;
+    this.#timer = oldest && this.#hypervisor.clock.after(oldest.timeout, () => this.#handleSilence(oldest));
+  }
+
+  /** The answer may be there, and only its notification have been lost. */
+  #handleSilence(oldest: Pending): void {
+    this.poll();
+    if (oldest === this.#watched) this.#onSilence(silent(oldest));
   }
 
   /** Whatever the peer did wrong ends this channel, and nothing else. */

@@ -20,11 +20,17 @@ import {
 } from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
 import { StreamChannel } from './channel.ts';
+import { publishState } from './diagnostics.ts';
+import { readOtherend } from './discovery.ts';
+import { chooseVersion } from './version.ts';
 
 const debug = debuglog('vsnd');
 
 /** How long a backend that has been told of our Closing may take to let go, ns. */
 const LEAVE_TIMEOUT = 3e9;
+
+/** ms that a process which ends waits for its backend. */
+const LONGEST_FAREWELL = 250;
 
 /** Which card of which backend, and what it is made of. */
 export interface ConnectionTarget {
@@ -34,6 +40,12 @@ export interface ConnectionTarget {
   readonly backendDomid: number;
   /** The node of every stream of the card. */
   readonly streamPaths: readonly string[];
+}
+
+/** How to open a connection. */
+export interface OpenOptions {
+  /** How long the backend may take, ns; without it as long as it likes, and it need not be there yet. */
+  readonly timeout?: number | undefined;
 }
 
 /** One connection of a card to its backend: the xenbus handshake, and a channel for each stream. */
@@ -47,6 +59,10 @@ export class Connection {
   readonly #ended = deferred();
   readonly #machine: StateMachine<FrontendState, FrontendEvent, FrontendEffect>;
   #otherend: OtherendState = 'Unknown';
+  /** What our own state node must say. */
+  #ownState: string | undefined;
+  /** Waits for a backend that is not there. */
+  #isPatient = false;
   #failure: Error | undefined;
 
   constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, target: ConnectionTarget) {
@@ -56,7 +72,10 @@ export class Connection {
     this.#machine = new StateMachine<FrontendState, FrontendEvent, FrontendEffect>({
       initial: 'initialising',
       transition: frontendTransition,
-      trace: (from, event, to) => debug('%s: %s, %s -> %s', target.path, from, event, to),
+      trace: (from, event, to) => {
+        debug('%s: %s, %s -> %s', target.path, from, event, to);
+        publishState(target.path, from, event, to);
+      },
       run: (effect) => this.#run(effect),
       onError: (error) => this.#giveUp(error),
     });
@@ -65,6 +84,11 @@ export class Connection {
   /** Why the connection was lost; undefined while it is not. */
   get failure(): Error | undefined {
     return this.#failure;
+  }
+
+  /** Resolves when the connection is over: lost or closed, and everything released. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /** The channel of the stream at `path`. Throws ERR_VSND_INVALID_STATE where the connection has none. */
@@ -76,11 +100,16 @@ export class Connection {
 
   /**
    * Goes through the handshake. Rejects with ERR_VSND_BACKEND_GONE where the backend is not there, refuses, or takes
-   * longer than `timeout` ns; everything is then released.
+   * longer than `timeout`; everything is then released.
    */
-  async open(timeout: number): Promise<void> {
+  async open({ timeout }: OpenOptions = {}): Promise<void> {
     const { backendPath } = this.#target;
-    const timer = this.#hypervisor.clock.after(timeout, () => this.#giveUp(this.#describeSilence(timeout)));
+    const { clock } = this.#hypervisor;
+    this.#isPatient = timeout === undefined;
+    const timer =
+      timeout === undefined
+        ? undefined
+        : clock.after(timeout, () => this.#giveUp(this.#describeSilence(timeout)));
     try {
       await this.#writeState('Initialising');
       const watch = await this.#xenstore.watch(
@@ -93,8 +122,18 @@ export class Connection {
       await this.#releases.releaseAll();
       throw error;
     } finally {
-      timer.cancel();
+      timer?.cancel();
     }
+  }
+
+  /** Loses the connection if the device is not the one any more that was connected: the guest has been restored. */
+  async verify({ path, backendPath }: Pick<ConnectionTarget, 'path' | 'backendPath'>): Promise<void> {
+    const expected = this.#ownState;
+    const found = await this.#xenstore.readIfPresent(`${path}/state`);
+    const isOurs = path === this.#target.path && backendPath === this.#target.backendPath;
+    if (isOurs && (found === expected || expected !== this.#ownState)) return;
+    const what = 'was made anew: this guest has been restored, or its card given back by the toolstack';
+    this.#giveUp(new VsndError('ERR_VSND_BACKEND_GONE', `the device ${path} ${what}`, { path }));
   }
 
   /** Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. */
@@ -104,6 +143,20 @@ export class Connection {
     await this.#ended.promise;
     timer.cancel();
     await this.#machine.idle;
+  }
+
+  /**
+   * Leaves without the event loop, for a process that ends: STOP and CLOSE for every stream that is open, a short wait for
+   * the answers, then Closing. A backend whose frontend vanishes while its device plays may crash, for every guest.
+   */
+  leaveNow(): void {
+    const inUse = [...this.#channels.values()].filter((channel) => channel.leaveNow());
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let waited = 0; waited < LONGEST_FAREWELL && inUse.some((channel) => channel.isWaiting); waited++) {
+      Atomics.wait(pause, 0, 0, 1);
+      for (const channel of inUse) channel.poll();
+    }
+    this.#writeState('Closing').catch(() => {});
   }
 
   /** Gives the connection up because of what the backend did not do, or because XenStore failed. */
@@ -118,9 +171,9 @@ export class Connection {
         return await this.#publish();
       case 'readAgain':
         this.#otherend = parseXenbusState(
-          await this.#xenstore.readIfPresent(`${this.#target.backendPath}/state`),
+          await readOtherend(this.#xenstore, `${this.#target.backendPath}/state`),
         );
-        return this.#otherend;
+        return this.#otherend === 'Gone' && this.#isPatient ? undefined : this.#otherend;
       case 'writeInitialising':
         return await this.#writeState('Initialising');
       case 'writeInitialised':
@@ -132,6 +185,7 @@ export class Connection {
       case 'writeClosed':
         return await this.#writeState('Closed');
       case 'announceConnected':
+        this.#isPatient = false;
         this.#opened.resolve();
         return undefined;
       case 'announceLost':
@@ -144,15 +198,22 @@ export class Connection {
 
   /** All streams of the card in one transaction, used or not: a backend binds every one of them, or none. */
   async #publish(): Promise<FrontendEvent> {
-    const { streamPaths, backendDomid } = this.#target;
+    const { backendPath, streamPaths, backendDomid } = this.#target;
     try {
+      const versions = await this.#xenstore.readIfPresent(`${backendPath}/${Field.backendVersions}`);
+      const version = chooseVersion(versions, backendPath);
       for (const path of streamPaths) {
-        const channel = await StreamChannel.create(this.#hypervisor, backendDomid, this.#releases, (error) =>
-          this.#giveUp(error),
+        const channel = await StreamChannel.create(
+          this.#hypervisor,
+          path,
+          backendDomid,
+          this.#releases,
+          (error) => this.#giveUp(error),
         );
         this.#channels.set(path, channel);
       }
       await this.#xenstore.transaction(async (transaction) => {
+        if (version) await transaction.write(`${this.#target.path}/${Field.frontendVersion}`, version);
         for (const [path, { transport }] of this.#channels) {
           await transaction.write(`${path}/${Field.ringRef}`, String(transport.ringRef));
           await transaction.write(`${path}/${Field.eventChannel}`, String(transport.eventChannel));
@@ -168,15 +229,24 @@ export class Connection {
   }
 
   async #writeState(state: XenbusStateName): Promise<undefined> {
-    await this.#xenstore.write(`${this.#target.path}/state`, formatXenbusState(state));
+    this.#ownState = formatXenbusState(state);
+    await this.#xenstore.write(`${this.#target.path}/state`, this.#ownState);
   }
 
   async #announceEnd(error: Error): Promise<undefined> {
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#opened.reject(error);
     this.#opened.promise.catch(() => {}); // nobody may be waiting for it any more
-    await this.#releases.releaseAll();
-    this.#ended.resolve();
+    try {
+      await this.#hypervisor.eventChannels.forgetIfRestored(); // before the ports are unbound
+    } catch (unsure) {
+      debug('%s: %s', this.#target.path, (unsure as Error).message); // unbinding refuses then, rather than do harm
+    }
+    try {
+      await this.#releases.releaseAll();
+    } finally {
+      this.#ended.resolve();
+    }
   }
 
   #describeLoss(): VsndError {

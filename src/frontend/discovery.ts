@@ -1,5 +1,5 @@
 import type { CardConfig, PcmDeviceConfig } from '../config/card.ts';
-import { DEVICE_CLASS, requireNumber } from '../config/fields.ts';
+import { DEVICE_CLASS, Field, requireNumber } from '../config/fields.ts';
 import { readCardConfig } from '../config/read-card.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import { type OtherendState, parseXenbusState } from '../xenbus/state.ts';
@@ -18,6 +18,8 @@ export interface CardInfo {
   /** xenbus states of the two ends. */
   readonly state: OtherendState;
   readonly backendState: OtherendState;
+  /** The protocol's versions that the backend lists, as '1,2'; most list none. */
+  readonly backendVersions: string | undefined;
   readonly shortName: string | undefined;
   readonly longName: string | undefined;
   readonly pcmDevices: readonly PcmDeviceConfig[];
@@ -55,6 +57,17 @@ export async function readCard(xenstore: XenStoreClient, devid: number): Promise
     backendPath,
     backendDomid: requireNumber({ 'backend-id': backendId }, 'backend-id', path, 0, DOMID_MAX),
     state: parseXenbusState(await xenstore.readIfPresent(`${path}/state`)),
-    backendState: parseXenbusState(await xenstore.readIfPresent(`${backendPath}/state`)),
+    backendState: parseXenbusState(await readOtherend(xenstore, `${backendPath}/state`)),
+    backendVersions: await readOtherend(xenstore, `${backendPath}/${Field.backendVersions}`),
   };
+}
+
+/** A node of the other end's; undefined where it is not there, or its domain is gone: XenStore then says that we may not read it. */
+export async function readOtherend(xenstore: XenStoreClient, path: string): Promise<string | undefined> {
+  try {
+    return await xenstore.readIfPresent(path);
+  } catch (error) {
+    if (isVsndError(error, 'ERR_VSND_XENSTORE') && error.errno === 'EACCES') return undefined;
+    throw error;
+  }
 }

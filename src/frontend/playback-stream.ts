@@ -1,88 +1,58 @@
-import { Writable } from 'node:stream';
-import type { Timer } from '../clock.ts';
-import type { StreamConfig } from '../config/card.ts';
+import { addAbortSignal, Writable } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
-import {
-  type BufferWishes,
-  checkBufferWishes,
-  checkSpec,
-  chooseParams,
-  defaultStartThreshold,
-  type HwParams,
-  intersectRanges,
-  type PcmSpec,
-  queryRanges,
-} from '../pcm/hw-params.ts';
+import { canScale } from '../pcm/gain.ts';
+import { checkBufferWishes, checkSpec, defaultStartThreshold, type HwParams } from '../pcm/hw-params.ts';
 import { PlaybackPosition } from '../pcm/position.ts';
+import type { ClockReading } from '../pcm/position-clock.ts';
+import { PositionCounter } from '../pcm/position-counter.ts';
+import type { StreamState, SubstreamState } from '../pcm/substream.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import { Lifecycle, type StreamSlot, type StreamTrigger } from './lifecycle.ts';
+import type { OpenSession } from './session.ts';
 import {
-  type PlaybackEffect,
-  type PlaybackEvent,
-  type PlaybackState,
-  playbackTransition,
-} from '../pcm/substream.ts';
-import { type PcmFormatName, pcmFormat } from '../wire/pcm-format.ts';
-import type { Hypervisor } from '../xen/hypervisor.ts';
-import type { StreamChannel } from './channel.ts';
-import { SharedBuffer } from './shared-buffer.ts';
+  checkBoolean,
+  DEFAULT_HIGH_WATER_MARK,
+  type ReconnectEvents,
+  type StreamOptions,
+  type StreamWarning,
+} from './stream-options.ts';
 
-/** Octets; 85 ms of 48 kHz s16 stereo. */
-const DEFAULT_HIGH_WATER_MARK = 16_384;
-
-export interface PlaybackStreamOptions {
-  /** Hz; one of the stream's `rates`. */
-  rate: number;
-  channels: number;
-  /** One of the stream's `formats`; a name of sndif.h, or libxl's (`f32_le`). */
-  format: PcmFormatName | 'f32_le' | 'f32_be' | 'f64_le' | 'f64_be';
-  /** The PCM device's index; by default the first with a free playback stream. */
-  device?: number | undefined;
-  /** The stream's index in its device; by default the first free one. */
-  stream?: number | undefined;
-  /** Frames of the shared buffer, as far as the backend can; by default 200 ms. */
-  bufferFrames?: number | undefined;
-  /** Frames between two reports of the position; by default an eighth of the buffer. */
-  periodFrames?: number | undefined;
+export interface PlaybackStreamOptions extends StreamOptions {
   /** Frames to write before playing starts; by default the buffer less a period. */
   startThresholdFrames?: number | undefined;
-  /** Aborting it destroys the stream. */
-  signal?: AbortSignal | undefined;
-  /** Octets that wait in JavaScript, before the shared buffer; by default 16384, on every version of Node. */
-  highWaterMark?: number | undefined;
 }
 
-/** Something worth knowing that ends nothing. */
-export interface StreamWarning {
-  readonly code: 'VSND_PARTIAL_FRAME' | 'VSND_DRAIN_STALLED';
-  readonly message: string;
-}
-
-export interface PlaybackStreamEvents {
+export interface PlaybackStreamEvents extends ReconnectEvents {
   /** The backend has opened the stream; buffer and period are now known. */
   open: [];
-  /** The backend has reported a new position: frames played since the stream was opened. */
+  /** The backend has reported a new position: frames played since the stream was created. */
   position: [{ frames: number }];
   /** Nothing was left to play: after how many frames, and how often that has happened so far. Playing goes on with the next write. */
   underrun: [{ frames: number; count: number }];
   warning: [StreamWarning];
 }
 
-/** What a stream needs of its card. */
-export interface PlaybackSlot {
-  readonly hypervisor: Hypervisor;
-  readonly backendDomid: number;
-  readonly config: StreamConfig;
-  readonly channel: StreamChannel;
-  /** Gives the stream back to the card. */
-  release(): void;
-}
-
 /** A chunk on its way into the shared buffer. */
 interface PendingWrite {
   readonly octets: Uint8Array;
+  /** Octets of the chunk as it was written: what Node counts. */
+  readonly written: number;
   taken: number;
   unanswered: number;
   readonly callback: (error?: Error | null) => void;
 }
+
+/** States in which frames may go into the shared buffer. */
+const FILLS: ReadonlySet<SubstreamState> = new Set([
+  'prepared',
+  'preparedHeld',
+  'running',
+  'paused',
+  'underrun',
+]);
+
+/** States in which a position means something: nothing moves before START or after STOP. */
+const LISTENS: ReadonlySet<SubstreamState> = new Set(['running', 'paused', 'underrun', 'draining']);
 
 /**
  * Plays what is written to it: interleaved frames in the stream's format. Takes data only as the backend reports it
@@ -90,6 +60,10 @@ interface PendingWrite {
  * played; 'close' follows once. Chunks need not end at frames. `destroy()` stops at once and throws away what is queued.
  */
 export class PlaybackStream extends Writable {
+  readonly type = 'playback';
+  /** The PCM device's index, and the stream's in it. */
+  readonly device: number;
+  readonly stream: number;
   /** Hz */
   readonly rate: number;
   readonly channels: number;
@@ -97,41 +71,78 @@ export class PlaybackStream extends Writable {
   /** Octets of one frame */
   readonly frameBytes: number;
 
-  readonly #slot: PlaybackSlot;
-  readonly #spec: PcmSpec;
-  readonly #wishes: BufferWishes & { startThresholdFrames?: number | undefined };
-  #state: PlaybackState = 'closed';
+  readonly #slot: StreamSlot;
+  readonly #life: Lifecycle;
+  readonly #wishedThreshold: number | undefined;
   #params: HwParams | undefined;
-  #startThreshold = 0;
-  #buffer: SharedBuffer | undefined;
   #position: PlaybackPosition;
+  #counter = new PositionCounter(0);
+  /** Frames played in earlier sessions. */
+  #playedBefore = 0;
+  /** START was asked for: there is no threshold. */
+  #isStartWanted = false;
   /** Octets of an incomplete frame. */
   #carry = Buffer.alloc(0);
+  /** Octets that were dropped before Node has handed them over. */
+  #dropped = 0;
   #write: PendingWrite | undefined;
   #final: ((error?: Error | null) => void) | undefined;
-  #stallTimer: Timer | undefined;
-  /** The backend may hold its device open for us. */
-  #mustClose = false;
-  /** Settles when every effect so far has been carried out; rejects where the backend refused the last CLOSE. */
-  #effects: Promise<unknown> = Promise.resolve();
+  /** Where the backend ran out of data and has not been heard of since it has more, octets. */
+  #stoodAt: number | undefined;
+  /** The backend's position does not move: what it has taken counts as played. */
+  #isPacedByWrites = false;
+  /** Reports since START that showed no movement at all. */
+  #stillReports = 0;
+  #lostAt: number | undefined;
   #underruns = 0;
   #positionReports = 0;
 
-  /** Not for users: `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG. */
-  constructor(slot: PlaybackSlot, options: PlaybackStreamOptions) {
+  /** Not for users: `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
+  constructor(slot: StreamSlot, options: PlaybackStreamOptions) {
     const spec = checkSpec(options, slot.config);
     checkBufferWishes(options, spec, slot.config);
     checkStartThreshold(options);
-    const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK } = options;
-    super({ highWaterMark, ...(signal && { signal }) });
-    this.#slot = slot;
-    this.#spec = spec;
-    this.#wishes = options;
-    this.#position = new PlaybackPosition(spec.frameBytes, spec.frameBytes);
+    checkBoolean('softwareVolume', options.softwareVolume);
+    checkSignal(options.signal);
+    const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK, softwareVolume = false } = options;
+    if (softwareVolume && !canScale(spec.format)) {
+      throw new VsndError('ERR_VSND_NOT_SUPPORTED', `the volume of ${spec.format} cannot be changed`);
+    }
+    super({ highWaterMark });
+    this.device = slot.device;
+    this.stream = slot.config.index;
     this.rate = spec.rate;
     this.channels = spec.channels;
     this.format = spec.format;
     this.frameBytes = spec.frameBytes;
+    this.#slot = slot;
+    this.#wishedThreshold = options.startThresholdFrames;
+    this.#position = new PlaybackPosition(spec.frameBytes, spec.frameBytes);
+    const stream = this;
+    this.#life = new Lifecycle(slot, spec, options, softwareVolume, {
+      get progress() {
+        return stream.#position.hwPtr;
+      },
+      get position() {
+        return stream.position;
+      },
+      get timeToPlay() {
+        return stream.#timeToPlay;
+      },
+      handleOpen: (open) => this.#handleOpen(open),
+      handleReady: () => this.#handleReady(),
+      handleStart: () => this.#handleStart(),
+      handleStarted: () => {},
+      handlePosition: (position) => this.#handlePosition(position),
+      handleStandstill: () => this.#handleStandstill(),
+      handleXrun: () => this.#handleUnderrun(),
+      handleDrainStalled: () => this.#warnStalled(),
+      handleDrop: () => this.#handleDrop(),
+      handleLoss: (open, error) => this.#handleLoss(open, error),
+      handleVolumeLost: (error) => this.#warn('VSND_VOLUME_LOST', error.message),
+      fail: (error) => void this.destroy(error),
+    });
+    if (signal) addAbortSignal(signal, this); // which may destroy it at once
   }
 
   /** Frames of the shared buffer; 0 before 'open'. */
@@ -144,14 +155,19 @@ export class PlaybackStream extends Writable {
     return this.#params?.periodFrames ?? 0;
   }
 
-  /** Frames played, as the backend last reported. */
+  /** Frames played since the stream was created, as the backend last reported; never estimated. */
   get position(): number {
-    return Math.floor(this.#position.hwPtr / this.frameBytes);
+    return this.#playedBefore + Math.floor(this.#position.hwPtr / this.frameBytes);
   }
 
   /** Frames in the shared buffer that have not been reported as played. */
   get latency(): number {
     return Math.ceil((this.#position.queued - this.#position.hwPtr) / this.frameBytes);
+  }
+
+  /** The position against the monotonic clock, at this moment: interpolated between reports, never backwards. */
+  get clock(): ClockReading {
+    return this.#life.reading(this.#playedBefore + this.#position.queued / this.frameBytes);
   }
 
   /** How often nothing was left to play before the end. */
@@ -164,13 +180,57 @@ export class PlaybackStream extends Writable {
     return this.#positionReports;
   }
 
-  /** The substream's state. */
-  get state(): PlaybackState {
-    return this.#state;
+  get state(): StreamState {
+    return this.#life.publicState;
+  }
+
+  /**
+   * Sends a trigger to the backend (XENSND_OP_TRIGGER). 'start': plays before the start threshold is reached. 'pause': the
+   * sound stands still until 'resume'; writing goes on until the buffer is full. 'stop': throws away what has been
+   * written and not played; what is written next is played anew. Resolves when the backend has answered; at once where
+   * there is nothing to do. Throws ERR_VSND_INVALID_ARG; rejects with ERR_VSND_STATUS, ERR_VSND_INVALID_STATE.
+   */
+  trigger(trigger: StreamTrigger): Promise<void> {
+    return this.#life.trigger(trigger);
+  }
+
+  /** Throws away what has been written and not played: trigger('stop'). */
+  drop(): Promise<void> {
+    return this.#life.trigger('stop');
+  }
+
+  /** dB, one a channel. Waits for 'open'. Rejects with ERR_VSND_NOT_SUPPORTED where the backend has no volume. */
+  getVolume(): Promise<number[]> {
+    return this.#life.volume.get(this.#life.whenOpen);
+  }
+
+  /** dB, for all channels or one a channel, in steps of 0.001. Throws ERR_VSND_INVALID_ARG; rejects as {@link getVolume}. */
+  setVolume(volume: number | readonly number[]): Promise<void> {
+    return this.#life.volume.set(volume, this.#life.whenOpen);
+  }
+
+  /** Silences all channels, or those with these numbers. Throws ERR_VSND_INVALID_ARG; rejects as {@link getVolume}. */
+  mute(channels?: readonly number[]): Promise<void> {
+    return this.#life.volume.setMuted(true, channels, this.#life.whenOpen);
+  }
+
+  /** The opposite of {@link mute}. */
+  unmute(channels?: readonly number[]): Promise<void> {
+    return this.#life.volume.setMuted(false, channels, this.#life.whenOpen);
+  }
+
+  /** Which channels have been muted here; a backend does not say what it was told by others. */
+  get muted(): readonly boolean[] {
+    return this.#life.volume.muted;
+  }
+
+  override destroy(error?: Error): this {
+    this.#life.abandon();
+    return super.destroy(error);
   }
 
   override _construct(callback: (error?: Error | null) => void): void {
-    this.#open().then(() => callback(), callback);
+    this.#life.start().then(() => callback(), callback);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -189,120 +249,115 @@ export class PlaybackStream extends Writable {
       );
     }
     this.#final = callback;
-    if (this.#position.queued === 0) {
-      this.#apply('endEmpty');
-      this.#finish();
-    } else {
-      this.#silenceRestOfPeriod();
-      this.#apply('end');
-      this.#watchForStall();
-      this.#checkPlayed();
-    }
+    this.#drainIfAllIsIn();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#apply('destroy');
-    this.#stallTimer?.cancel();
     this.#failWrite(
       error ?? new VsndError('ERR_VSND_INVALID_STATE', 'the stream was destroyed before this was played'),
     );
-    this.#effects
-      .then(() => this.#close())
-      .catch(() => {}) // on the way out the backend's opinion changes nothing
-      .then(() => this.#buffer?.release())
-      .then(
-        () => callback(error),
-        (failure: Error) => callback(error ?? failure),
-      )
-      .finally(() => {
-        this.#slot.channel.use(undefined);
-        this.#slot.release();
-      });
+    void this.#life.leave().then(() => callback(error));
   }
 
-  async #open(): Promise<void> {
-    const { channel, hypervisor, backendDomid } = this.#slot;
-    this.#mustClose = true;
-    const offer = await this.#queryHwParams();
-    if (this.destroyed) return;
-    const params = chooseParams(this.#spec, this.#wishes, offer);
-    const buffer = await SharedBuffer.grant(hypervisor, backendDomid, params);
-    this.#buffer = buffer;
-    if (this.destroyed) return;
-    await channel.request({
-      op: 'open',
-      rate: params.rate,
-      format: pcmFormat(params.format).code,
-      channels: params.channels,
-      bufferBytes: buffer.totalBytes,
-      directoryGref: buffer.directoryGref,
-      periodBytes: params.periodFrames * params.frameBytes,
-    });
+  #handleOpen({ params, buffer }: OpenSession): void {
+    const isFirst = this.#params === undefined;
     this.#params = params;
     this.#position = new PlaybackPosition(buffer.audioBytes, params.frameBytes);
-    this.#startThreshold = this.#wishes.startThresholdFrames ?? defaultStartThreshold(params);
-    channel.use({
-      handlePosition: (position) => this.#handlePosition(position),
-      handleFailure: (error) => this.destroy(error),
-    });
-    this.#apply('opened');
-    this.#emitLater('open');
+    this.#counter = new PositionCounter(params.periodFrames * params.frameBytes);
+    this.#stoodAt = undefined;
+    this.#isPacedByWrites = false;
+    this.#stillReports = 0;
+    if (isFirst) this.#emitLater('open');
+    if (this.#lostAt !== undefined) {
+      const gap = (this.#slot.hypervisor.clock.now() - this.#lostAt) / 1e6;
+      this.#lostAt = undefined;
+      this.#emitLater('reconnect', { frames: this.position, gap });
+    }
   }
 
-  /** What the host device can do for this spec; what XenStore says, where the backend does not know the question. */
-  async #queryHwParams() {
-    const asked = queryRanges(this.#spec, this.#wishes, this.#slot.config);
-    try {
-      const { ranges } = await this.#slot.channel.request({ op: 'hwParamQuery', ranges: asked });
-      return ranges ? intersectRanges(asked, ranges) : asked;
-    } catch (error) {
-      if (error instanceof VsndError && error.code === 'ERR_VSND_STATUS') return asked;
-      throw error;
-    }
+  /** The stream is open, or goes on after a pause. */
+  #handleReady(): void {
+    this.#fillBuffer();
+    this.#startIfFull();
+    this.#drainIfAllIsIn();
+    this.#noteIfDry();
+  }
+
+  #handleStart(): void {
+    this.#isStartWanted = true;
+    this.#startIfFull();
   }
 
   /** Takes whole frames of what has been carried and of `chunk`; carries the rest. */
   #accept(chunk: Buffer, callback: (error?: Error | null) => void): void {
-    const octets = this.#carry.length > 0 ? Buffer.concat([this.#carry, chunk]) : chunk;
+    const wanted = chunk.subarray(this.#dropped);
+    this.#dropped -= chunk.length - wanted.length;
+    const octets = this.#carry.length > 0 ? Buffer.concat([this.#carry, wanted]) : wanted;
     const whole = octets.length - (octets.length % this.frameBytes);
     this.#carry = Buffer.from(octets.subarray(whole));
     if (whole === 0) {
       callback();
       return;
     }
-    this.#write = { octets: octets.subarray(0, whole), taken: 0, unanswered: 0, callback };
+    const frames = this.#life.volume.apply(octets.subarray(0, whole));
+    const before = this.#write?.octets.subarray(this.#write.taken); // what a lost connection has left
+    this.#write = {
+      octets: before ? Buffer.concat([before, frames]) : frames,
+      written: chunk.length,
+      taken: 0,
+      unanswered: 0,
+      callback,
+    };
     this.#fillBuffer();
+    this.#startIfFull();
   }
 
   /** Copies as much of the pending write as has room by the last reported position, and tells the backend. */
   #fillBuffer(): void {
     const write = this.#write;
-    if (write === undefined || this.#buffer === undefined) return;
-    const length = Math.min(this.#position.room, write.octets.length - write.taken);
+    const buffer = this.#life.open?.buffer;
+    if (write === undefined || buffer === undefined || !FILLS.has(this.#life.state)) return;
+    const length = Math.min(this.#room, write.octets.length - write.taken);
     if (length === 0) return;
     for (const span of this.#position.enqueue(length)) {
-      this.#buffer.write(span.offset, write.octets.subarray(write.taken, write.taken + span.length));
+      buffer.write(span.offset, write.octets.subarray(write.taken, write.taken + span.length));
       write.taken += span.length;
       write.unanswered++;
-      this.#slot.channel.request({ op: 'write', ...span }).then(
+      this.#life.request(
+        (session) => session.transfer('write', span),
         () => this.#handleWritten(write, span.length),
-        (error: Error) => this.destroy(error),
       );
     }
-    if (this.#state === 'underrun') this.#apply('refilled');
-    if (this.#state === 'prepared' && this.#position.queued >= this.#thresholdBytes) this.#apply('threshold');
+    if (this.#life.state === 'underrun') this.#life.apply('refilled');
   }
 
-  get #thresholdBytes(): number {
-    return Math.min(this.#startThreshold * this.frameBytes, this.#position.bufferBytes);
+  /**
+   * Octets that may go in now. What the backend has not taken yet is not overwritten, whatever it says of its position.
+   * Where WRITEs set the pace there is one at a time, of a second at most: a device may take as long to make room for it.
+   */
+  get #room(): number {
+    const { room, bufferBytes, queued, applPtr } = this.#position;
+    if (!this.#isPacedByWrites) return Math.min(room, bufferBytes - (queued - applPtr));
+    return queued > applPtr ? 0 : Math.min(room, Math.min(this.periodFrames, this.rate) * this.frameBytes);
+  }
+
+  #startIfFull(): void {
+    if (this.#life.state !== 'prepared' || this.#params === undefined) return;
+    const { queued, bufferBytes } = this.#position;
+    const frames = this.#isStartWanted ? 1 : (this.#wishedThreshold ?? defaultStartThreshold(this.#params));
+    if (queued >= Math.min(frames * this.frameBytes, bufferBytes)) this.#life.apply('start');
   }
 
   #handleWritten(write: PendingWrite, length: number): void {
     this.#position.acknowledge(length);
     write.unanswered--;
-    if (this.#write !== write || write.unanswered > 0 || write.taken < write.octets.length) return;
-    this.#write = undefined;
-    write.callback();
+    if (this.#write === write && write.unanswered === 0 && write.taken === write.octets.length) {
+      this.#write = undefined;
+      write.callback();
+    }
+    if (this.#isPacedByWrites) this.#advanceTo(this.#position.applPtr);
+    this.#fillBuffer();
+    this.#drainIfAllIsIn();
   }
 
   #failWrite(error: Error): void {
@@ -312,86 +367,146 @@ export class PlaybackStream extends Writable {
   }
 
   #handlePosition(position: bigint): void {
-    if (this.#state === 'prepared' || this.#state === 'finished') return; // nothing moves before START or after STOP
+    if (!LISTENS.has(this.#life.state)) return;
     this.#positionReports++;
-    if (this.#position.report(position) > 0) {
+    if (this.#isPacedByWrites) return;
+    const { queued } = this.#position;
+    const played = this.#counter.read(position, { possible: queued, stoodAt: this.#stoodAt });
+    if (this.#stoodAt !== undefined && played > this.#stoodAt) this.#stoodAt = undefined;
+    if (this.#hasNeverMoved(played)) this.#paceByWrites();
+    else this.#advanceTo(played);
+  }
+
+  /** A backend that reports, period after period, that nothing has been played of what it has taken. */
+  #hasNeverMoved(played: number): boolean {
+    if (played > 0 || this.#life.state !== 'running' || this.#params === undefined) return false;
+    const { bufferFrames, periodFrames } = this.#params;
+    this.#stillReports++;
+    return this.#stillReports > bufferFrames / periodFrames + 2 && this.#position.applPtr > 0;
+  }
+
+  #advanceTo(played: number): void {
+    const moved = this.#position.report(played);
+    if (moved > 0) {
+      this.#life.report(this.position);
       if (this.listenerCount('position') > 0) this.#emitLater('position', { frames: this.position });
-      if (this.#state === 'draining') this.#watchForStall();
     }
-    if (this.#position.isEmpty && this.#state === 'running') this.#apply('dry');
+    this.#noteIfDry();
     this.#fillBuffer();
-    this.#checkPlayed();
+    this.#checkPlayed({ stands: moved === 0 });
+  }
+
+  #noteIfDry(): void {
+    if (this.#life.state !== 'running' || !this.#position.isEmpty || this.#isPacedByWrites) return;
+    this.#stoodAt = this.#position.hwPtr;
+    this.#life.apply('dry');
+  }
+
+  #handleUnderrun(): void {
+    this.#underruns++;
+    this.#emitLater('underrun', { frames: this.position, count: this.#underruns });
+  }
+
+  #handleStandstill(): void {
+    if (this.#life.state === 'draining') {
+      this.#life.apply('stalled');
+      this.#finish();
+    } else {
+      this.#paceByWrites();
+    }
+  }
+
+  /** No audio is skipped so: what a backend has answered it has copied, or it would be too late by now anyway. */
+  #paceByWrites(): void {
+    if (this.#isPacedByWrites) return;
+    this.#isPacedByWrites = true;
+    const message = "the backend's position does not move: from now on what it has taken counts as played";
+    this.#warn('VSND_POSITION_STUCK', message);
+    this.#advanceTo(this.#position.applPtr);
+  }
+
+  /** Says 'end' once everything that was written is in the buffer; where the stream is held, when it goes on. */
+  #drainIfAllIsIn(): void {
+    if (this.#final === undefined || this.#write !== undefined) return;
+    if (this.#position.queued === 0) {
+      if (!this.#life.knows('endEmpty')) return;
+      this.#life.apply('endEmpty');
+      this.#finish();
+    } else if (this.#life.knows('end')) {
+      this.#silenceRestOfPeriod();
+      this.#life.apply('end');
+      this.#checkPlayed({ stands: false });
+    }
   }
 
   /** A backend that reads the buffer as a DMA engine would may read on to the period's end: no old frames there. */
   #silenceRestOfPeriod(): void {
     const periodBytes = this.periodFrames * this.frameBytes;
-    for (const span of this.#position.restOfPeriod(periodBytes)) this.#buffer?.silence(span);
+    for (const span of this.#position.restOfPeriod(periodBytes)) this.#life.open?.buffer.silence(span);
   }
 
-  #checkPlayed(): void {
-    if (this.#state !== 'draining' || !this.#position.isEmpty) return;
-    this.#apply('played');
+  /** `stands`: the last report did not move the position. Backends round it down: a frame may never be reported. */
+  #checkPlayed({ stands }: { stands: boolean }): void {
+    if (this.#life.state !== 'draining') return;
+    const rest = this.#position.queued - this.#position.hwPtr;
+    if (rest === 0) this.#life.apply(this.#isPacedByWrites ? 'playedNearly' : 'played');
+    else if (rest <= this.frameBytes && stands) this.#life.apply('playedNearly');
+    else return;
     this.#finish();
   }
 
-  #watchForStall(): void {
-    this.#stallTimer?.cancel();
-    const frames = this.latency + 2 * this.periodFrames;
-    this.#stallTimer = this.#slot.hypervisor.clock.after((frames * 1e9) / this.rate, () => {
-      this.#apply('stalled');
-      this.#finish();
-    });
+  #warnStalled(): void {
+    this.#warn(
+      'VSND_DRAIN_STALLED',
+      `the backend has stopped reporting positions with ${this.latency} frames left; it was asked to play them out`,
+    );
   }
 
   /** 'finish' means that the backend has let go, and has not said on its way out that its device failed. */
   #finish(): void {
-    this.#stallTimer?.cancel();
     const final = this.#final;
     this.#final = undefined;
-    this.#effects.then(
+    this.#life.closed.then(
       () => final?.(),
       (error: Error) => final?.(error),
     );
   }
 
-  #apply(event: PlaybackEvent): void {
-    const { to, effects } = playbackTransition(this.#state, event);
-    this.#state = to;
-    for (const effect of effects) this.#effects = Promise.all([this.#effects, this.#run(effect)]);
+  #handleDrop(): void {
+    this.#beginAnew();
+    const write = this.#write;
+    this.#write = undefined;
+    this.#carry = Buffer.alloc(0);
+    this.#dropped = this.writableLength - (write?.written ?? 0);
+    this.#isStartWanted = false;
+    write?.callback();
+    if (this.#life.state === 'finished') this.#finish();
+    else this.#drainIfAllIsIn();
   }
 
-  /** Requests go out at once, in order: the ring keeps the order. */
-  async #run(effect: PlaybackEffect): Promise<void> {
-    switch (effect) {
-      case 'triggerStart':
-        return await this.#slot.channel.request({ op: 'trigger', trigger: 'start' }).then(
-          () => {},
-          (error: Error) => void this.destroy(error),
-        );
-      case 'triggerStop':
-        await this.#slot.channel.request({ op: 'trigger', trigger: 'stop' }).catch(() => {}); // CLOSE follows
-        return;
-      case 'close':
-        return await this.#close();
-      case 'countUnderrun':
-        this.#underruns++;
-        this.#emitLater('underrun', { frames: this.position, count: this.#underruns });
-        return;
-      case 'warnStalled':
-        this.#warn(
-          'VSND_DRAIN_STALLED',
-          `the backend has stopped reporting positions with ${this.latency} frames left; it was asked to play them out`,
-        );
-        return;
-    }
+  /** What was in the buffer and has not been played is played first by the next backend. */
+  #handleLoss({ buffer }: OpenSession, error: Error): void {
+    const unplayed = buffer.read(this.#position.unplayed);
+    const write = this.#write;
+    this.#beginAnew();
+    const octets = write ? Buffer.concat([unplayed, write.octets.subarray(write.taken)]) : unplayed;
+    const callback = write?.callback ?? (() => {});
+    const written = write?.written ?? 0;
+    this.#write = octets.length > 0 ? { octets, written, taken: 0, unanswered: 0, callback } : undefined;
+    if (octets.length === 0) callback();
+    this.#lostAt = this.#slot.hypervisor.clock.now();
+    this.#emitLater('disconnect', { error, frames: this.position });
   }
 
-  async #close(): Promise<void> {
-    if (!this.#mustClose) return;
-    this.#mustClose = false;
-    const toPlayOut = (this.latency * 1e9) / this.rate;
-    await this.#slot.channel.request({ op: 'close' }, { extraTime: toPlayOut });
+  #beginAnew(): void {
+    this.#playedBefore = this.position;
+    this.#position = new PlaybackPosition(this.frameBytes, this.frameBytes);
+  }
+
+  /** ns; what has been paced by WRITEs may all be still to come. */
+  get #timeToPlay(): number {
+    const frames = this.#isPacedByWrites ? this.bufferFrames : this.latency;
+    return (frames * 1e9) / this.rate;
   }
 
   #warn(code: StreamWarning['code'], message: string): void {
@@ -402,6 +517,12 @@ export class PlaybackStream extends Writable {
   #emitLater<E extends keyof PlaybackStreamEvents>(event: E, ...args: PlaybackStreamEvents[E]): void {
     process.nextTick(() => this.emit(event as string, ...args));
   }
+}
+
+/** Before Node does, whose stream would then be opened although nobody has it. */
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || typeof signal?.aborted === 'boolean') return;
+  throw invalidArg('signal', signal, 'an AbortSignal');
 }
 
 function checkStartThreshold({ startThresholdFrames: value }: PlaybackStreamOptions): void {

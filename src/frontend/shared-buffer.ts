@@ -9,6 +9,8 @@ import { type GrantedPages, type Hypervisor, PAGE_SIZE } from '../xen/hypervisor
 export class SharedBuffer {
   /** Octets of the audio area, which begins at 0. */
   readonly audioBytes: number;
+  /** Where the control area begins: 4 octets a channel, to exchange volumes. */
+  readonly controlOffset: number;
   /** Octets of the whole buffer, as OPEN's buffer_sz says it. */
   readonly totalBytes: number;
   /** The first page of the directory. */
@@ -19,7 +21,7 @@ export class SharedBuffer {
 
   /** Grants all pages to `backendDomid`, for reading and writing: the reference library maps every one so. */
   static async grant(hypervisor: Hypervisor, backendDomid: number, params: HwParams): Promise<SharedBuffer> {
-    const { audioBytes, totalBytes } = bufferLayout(params);
+    const { audioBytes, controlOffset, totalBytes } = bufferLayout(params);
     const releases = new ReleaseStack();
     const grant = async (count: number) => {
       const pages = await hypervisor.grants.grant(backendDomid, count);
@@ -35,7 +37,7 @@ export class SharedBuffer {
       const directoryGref = directory.grefs[0] ?? 0;
       const silence = pcmFormat(params.format).silence;
       return new SharedBuffer(
-        { audioBytes, totalBytes, directoryGref },
+        { audioBytes, controlOffset, totalBytes, directoryGref },
         pages,
         Uint8Array.from(silence),
         releases,
@@ -47,12 +49,13 @@ export class SharedBuffer {
   }
 
   private constructor(
-    sizes: Pick<SharedBuffer, 'audioBytes' | 'totalBytes' | 'directoryGref'>,
+    sizes: Pick<SharedBuffer, 'audioBytes' | 'controlOffset' | 'totalBytes' | 'directoryGref'>,
     pages: GrantedPages,
     silentSample: Uint8Array,
     releases: ReleaseStack,
   ) {
     this.audioBytes = sizes.audioBytes;
+    this.controlOffset = sizes.controlOffset;
     this.totalBytes = sizes.totalBytes;
     this.directoryGref = sizes.directoryGref;
     this.#pages = pages;
@@ -63,6 +66,17 @@ export class SharedBuffer {
   /** Copies `octets` to `offset`. */
   write(offset: number, octets: Uint8Array): void {
     this.#pages.copyIn(offset, octets);
+  }
+
+  /** A copy of what stands in the spans, in their order. */
+  read(where: readonly Span[]): Buffer {
+    const octets = Buffer.allocUnsafe(where.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const { offset, length } of where) {
+      this.#pages.copyOut(offset, octets.subarray(at, at + length));
+      at += length;
+    }
+    return octets;
   }
 
   /** Fills a span, of whole samples, with silence. */

@@ -1,10 +1,28 @@
 import { describe, expect, test } from 'vitest';
 import { listCards, openCard } from '../../src/open-card.ts';
-import { createSoundCard, EmulatedMachine, ManualClock, removeSoundCard } from '../../src/testing.ts';
+import {
+  createSoundCard,
+  EmulatedMachine,
+  ManualClock,
+  removeSoundCard,
+  type TestGuest,
+} from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import { startCard, startGuest } from './setup.ts';
 
 const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+
+/** Collects what the guest's state node says, from now on; returns what ends that. */
+async function followStates({ machine }: TestGuest, states: string[]): Promise<() => Promise<void>> {
+  const path = '/local/domain/1/device/vsnd/0/state';
+  const dom0 = await XenStoreClient.open(machine.dom0);
+  await dom0.watch(path, async () => {
+    const state = await dom0.read(path);
+    if (state !== states.at(-1)) states.push(state);
+  });
+  await machine.settle();
+  return () => dom0.close();
+}
 
 describe('openCard()', () => {
   test('connects, and says what XenStore says', async () => {
@@ -237,14 +255,43 @@ describe('a backend that is not there, or does not come', () => {
     await dom0.close();
   });
 
-  test('a process that died while connected: the next one connects', async () => {
-    const guest = await startGuest();
+  test('a process that died while connected: the next one gives its sound time to be played out', async () => {
+    const fields = { 'sample-rates': '48000', 'sample-formats': 's16_le', 'channels-min': '2' };
+    const guest = await startGuest({ fields }); // 64 KiB: 341 ms
     const first = guest.machine.startProcess(1);
     await openCard({ hypervisor: first });
     first.exit();
     await guest.machine.settle();
-    const card = await openCard({ hypervisor: guest.hypervisor });
+    const states: string[] = [];
+    const stop = await followStates(guest, states);
+    const opening = openCard({ hypervisor: guest.hypervisor });
+    await guest.clock.advanceTime(0.34e9);
+    expect(states).toEqual(['4']);
+    await guest.clock.advanceTime(0.002e9);
+    const card = await opening;
+    expect(states).toEqual(['4', '1', '3', '4']);
     await card.close();
+    await stop();
+  });
+
+  test('as long as that takes a signal ends the wait, and nothing has been touched', async () => {
+    const guest = await startGuest(); // 64 KiB of 5512 Hz, 8 bits, mono: more than the 2 s that are waited at most
+    const first = guest.machine.startProcess(1);
+    await openCard({ hypervisor: first });
+    first.exit();
+    await guest.machine.settle();
+    const states: string[] = [];
+    const stop = await followStates(guest, states);
+    const giveUp = new AbortController();
+    const opening = openCard({ hypervisor: guest.hypervisor, signal: giveUp.signal });
+    await guest.clock.advanceTime(1.9e9);
+    giveUp.abort();
+    await expect(opening).rejects.toMatchObject({ name: 'AbortError' });
+    expect(states).toEqual(['4']);
+    const again = openCard({ hypervisor: guest.hypervisor });
+    await guest.clock.advanceTime(2e9);
+    await (await again).close();
+    await stop();
   });
 });
 

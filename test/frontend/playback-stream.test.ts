@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
-import type { PlaybackStream, StreamWarning } from '../../src/frontend/playback-stream.ts';
+import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
+import type { StreamWarning } from '../../src/frontend/stream-options.ts';
 import { closing, pattern, playUntil, startCard } from './setup.ts';
 
 const FORMAT = {
@@ -230,6 +231,27 @@ describe('pipeline()', () => {
     await guest.machine.settle();
     abort.abort();
     expect(await closed).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
+    await card.close();
+  });
+
+  test('a signal that was aborted before: it is not even opened', async () => {
+    const { guest, card } = await startCard();
+    const out = card.createPlaybackStream({ ...FORMAT, signal: AbortSignal.abort() });
+    expect(await closing(out)).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
+    await guest.machine.settle();
+    expect(card.streams).toEqual([]);
+    await card.close();
+  });
+
+  test.each(['x', 7, null, {}])('%o is no signal', async (signal) => {
+    const { guest, card } = await startCard();
+    expect(() => card.createPlaybackStream({ ...FORMAT, signal: signal as never })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_VSND_INVALID_ARG',
+        message: expect.stringMatching(/^signal is .*; allowed: an AbortSignal$/),
+      }),
+    );
+    await guest.machine.settle();
     await card.close();
   });
 });

@@ -1,11 +1,8 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import type { Card } from '../../src/frontend/card.ts';
-import type { PlaybackStream, StreamWarning } from '../../src/frontend/playback-stream.ts';
-import { openCard } from '../../src/open-card.ts';
-import { createSoundCard, EmulatedMachine, ManualClock } from '../../src/testing.ts';
-import { RawBackend } from './raw-backend.ts';
-import { closing, pattern, startCard } from './setup.ts';
+import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
+import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import { closing, pattern, type RawCard, startCard, withRawCard } from './setup.ts';
 
 const FORMAT = {
   rate: 48_000,
@@ -16,35 +13,8 @@ const FORMAT = {
 } as const;
 const FRAME = 4;
 
-interface RawSetup {
-  machine: EmulatedMachine;
-  clock: ManualClock;
-  backend: RawBackend;
-  card: Card;
-}
-
-/** A card on a raw backend, in the hands of the test; everything must be released at its end. */
-async function withRawBackend(body: (setup: RawSetup) => Promise<void>): Promise<void> {
-  const clock = new ManualClock();
-  const machine = new EmulatedMachine({ clock });
-  const guest = machine.createDomain();
-  createSoundCard(machine, {
-    frontendDomid: guest.domid,
-    pcmDevices: [{ streams: [{ fields: { type: 'p' } }] }],
-  });
-  const backend = await RawBackend.start(machine, guest.domid);
-  const card = await openCard({ hypervisor: guest });
-  await body({ machine, clock, backend, card });
-  const closed = card.close();
-  await clock.advanceTime(10e9);
-  await closed;
-  await backend.close();
-  await machine.settle();
-  machine.assertCleanedUp();
-}
-
 /** A stream that is running, with its buffer full and 4000 frames still to come. */
-async function startPlaying({ machine, card }: RawSetup): Promise<PlaybackStream> {
+async function startPlaying({ machine, card }: RawCard): Promise<PlaybackStream> {
   const out = card.createPlaybackStream(FORMAT);
   out.write(pattern(5000 * FRAME));
   await machine.settle();
@@ -53,7 +23,7 @@ async function startPlaying({ machine, card }: RawSetup): Promise<PlaybackStream
 }
 
 describe('positions, however they arrive: nothing is skipped, nothing overwritten', () => {
-  const report = async (setup: RawSetup, out: PlaybackStream, frames: number, expected: number) => {
+  const report = async (setup: RawCard, out: PlaybackStream, frames: number, expected: number) => {
     setup.backend.sendPosition(frames * FRAME);
     await setup.machine.settle();
     expect(out.position).toBe(expected);
@@ -64,7 +34,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
   };
 
   test('doubled', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       await report(setup, out, 100, 100);
       await report(setup, out, 100, 100);
@@ -72,7 +42,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }));
 
   test('late: lower than one before', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       await report(setup, out, 300, 300);
       await report(setup, out, 200, 300);
@@ -80,14 +50,14 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }));
 
   test('merged: several periods at once, and between periods', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       await report(setup, out, 350, 350);
       await report(setup, out, 999, 999);
     }));
 
   test('after lost events, whose ids are used up', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       setup.backend.sendPosition(100 * FRAME);
       setup.backend.sendPosition(400 * FRAME, 17);
@@ -97,7 +67,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }));
 
   test('inside a frame: only whole frames go in', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       setup.backend.sendPosition(100 * FRAME + 3);
       await setup.machine.settle();
@@ -107,8 +77,9 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }));
 
   test.each([2n ** 64n - 1n, 2n ** 53n, 5000n * 4n])('beyond what was written: %d octets', (octets) =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
+      setup.backend.sendPosition(0);
       setup.backend.sendPosition(octets);
       await setup.machine.settle();
       expect(out.position).toBe(1000);
@@ -118,7 +89,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
   );
 
   test('before START: none moves anything', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1000 });
       out.write(pattern(500 * FRAME));
       await machine.settle();
@@ -128,7 +99,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }));
 
   test('of the stream before, still in the event page when the next one opens', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const first = await startPlaying(setup);
       first.destroy();
       await once(first, 'close');
@@ -140,7 +111,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     }));
 
   test('an event whose entry never lands is passed over', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       setup.backend.announceEvents(1);
       await setup.machine.settle();
@@ -170,13 +141,14 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
 
 describe('the requests of a stream', () => {
   test('from the question to the end, in this order', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       const out = card.createPlaybackStream(FORMAT);
       out.end(pattern(950 * FRAME));
       await machine.settle();
       backend.sendPosition(950 * FRAME);
       await once(out, 'close');
       expect(backend.operations).toEqual([
+        'hwParamQuery',
         'hwParamQuery',
         'open',
         'write',
@@ -187,11 +159,15 @@ describe('the requests of a stream', () => {
     }));
 
   test('OPEN counts octets, and its buffer holds a control area behind the audio area', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       const out = card.createPlaybackStream(FORMAT);
       await machine.settle();
-      const [query, open] = backend.requests.map(({ request }) => request);
-      expect(query).toMatchObject({ op: 'hwParamQuery', ranges: { bufferFrames: { max: 1000 } } });
+      const [query, refined, open] = backend.requests.map(({ request }) => request);
+      expect(query).toMatchObject({ op: 'hwParamQuery', ranges: { bufferFrames: { min: 48, max: 1000 } } });
+      expect(refined).toMatchObject({
+        op: 'hwParamQuery',
+        ranges: { bufferFrames: { min: 1000, max: 1000 } },
+      });
       expect(open).toMatchObject({
         op: 'open',
         rate: 48_000,
@@ -204,7 +180,7 @@ describe('the requests of a stream', () => {
     }));
 
   test('the rest of the last period is silence in the buffer, and no WRITE announces it', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       const out = card.createPlaybackStream({ ...FORMAT, channels: 1, format: 'u8' });
       out.write(Buffer.alloc(1000, 7));
       await machine.settle();
@@ -220,7 +196,7 @@ describe('the requests of a stream', () => {
     }));
 
   test('destroy() of a playing stream: STOP, CLOSE', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       out.destroy();
       await once(out, 'close');
@@ -228,7 +204,7 @@ describe('the requests of a stream', () => {
     }));
 
   test('a refused OPEN is followed by CLOSE, and its error says what was refused', () =>
-    withRawBackend(async ({ backend, card }) => {
+    withRawCard('p', async ({ backend, card }) => {
       backend.answer = (request) => (request?.op === 'open' ? { status: -16 } : {});
       const out = card.createPlaybackStream(FORMAT);
       out.write(pattern(FRAME));
@@ -238,11 +214,11 @@ describe('the requests of a stream', () => {
         errno: 'EBUSY',
         message: expect.stringContaining('status -16 (EBUSY)'),
       });
-      expect(backend.operations).toEqual(['hwParamQuery', 'open', 'close']);
+      expect(backend.operations).toEqual(['hwParamQuery', 'hwParamQuery', 'open', 'close']);
     }));
 
   test('a query that no OPEN follows is followed by CLOSE', () =>
-    withRawBackend(async ({ backend, card }) => {
+    withRawCard('p', async ({ backend, card }) => {
       backend.answer = (request) => {
         if (request?.op === 'hwParamQuery') setImmediate(() => out.destroy());
         return {};
@@ -254,7 +230,7 @@ describe('the requests of a stream', () => {
     }));
 
   test('a backend that does not know the question is taken at XenStore’s word', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       backend.answer = (request) => (request?.op === 'hwParamQuery' ? { status: -22 } : {});
       const out = card.createPlaybackStream(FORMAT);
       await machine.settle();
@@ -262,7 +238,7 @@ describe('the requests of a stream', () => {
     }));
 
   test('an offer of less is taken; one beyond the question is cut', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       backend.answer = (request) =>
         request?.op === 'hwParamQuery'
           ? {
@@ -280,7 +256,7 @@ describe('the requests of a stream', () => {
     }));
 
   test('an offer of nothing names the parameter', () =>
-    withRawBackend(async ({ backend, card }) => {
+    withRawCard('p', async ({ backend, card }) => {
       backend.answer = (request) =>
         request?.op === 'hwParamQuery'
           ? { ranges: { ...request.ranges, rates: { min: 8000, max: 8000 } } }
@@ -292,7 +268,7 @@ describe('the requests of a stream', () => {
     }));
 
   test.each(['write', 'trigger'])('a refused %s destroys the stream', (op) =>
-    withRawBackend(async ({ backend, card }) => {
+    withRawCard('p', async ({ backend, card }) => {
       backend.answer = (request) => (request?.op === op ? { status: -5 } : {});
       const out = card.createPlaybackStream(FORMAT);
       out.write(pattern(1000 * FRAME));
@@ -302,7 +278,7 @@ describe('the requests of a stream', () => {
   );
 
   test('a CLOSE refused after all was played is the stream’s error: its device failed on the way out', () =>
-    withRawBackend(async ({ machine, backend, card }) => {
+    withRawCard('p', async ({ machine, backend, card }) => {
       backend.answer = (request) => (request?.op === 'close' ? { status: -28 } : {});
       const out = card.createPlaybackStream(FORMAT);
       const closed = closing(out);
@@ -315,7 +291,7 @@ describe('the requests of a stream', () => {
 
 describe('a backend that stops telling its position', () => {
   test('while the rest is played: CLOSE without STOP after the time that remains and two periods', () =>
-    withRawBackend(async ({ machine, clock, backend, card }) => {
+    withRawCard('p', async ({ machine, clock, backend, card }) => {
       const out = card.createPlaybackStream(FORMAT);
       const warnings: StreamWarning[] = [];
       out.on('warning', (warning: StreamWarning) => warnings.push(warning));
@@ -328,13 +304,13 @@ describe('a backend that stops telling its position', () => {
       expect(backend.operations.at(-1)).toBe('trigger start');
       await clock.advance(1);
       await finished;
-      expect(backend.operations.slice(-2)).toEqual(['trigger start', 'close']);
+      expect(backend.operations.slice(-3)).toEqual(['trigger start', 'getVolume', 'close']);
       expect(warnings).toMatchObject([{ code: 'VSND_DRAIN_STALLED' }]);
     }));
 });
 
 describe('a backend that breaks the protocol, or falls silent', () => {
-  const failure = async (setup: RawSetup, damage: () => void) => {
+  const failure = async (setup: RawCard, damage: () => void) => {
     const out = await startPlaying(setup);
     const closed = closing(out);
     damage();
@@ -342,7 +318,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
   };
 
   test('an answer with another id', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       setup.backend.answer = (request) => (request?.op === 'trigger' ? { id: 4711 } : {});
       const out = setup.card.createPlaybackStream(FORMAT);
       out.write(pattern(1000 * FRAME));
@@ -353,7 +329,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     }));
 
   test('an answer to another operation', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       setup.backend.answer = (request) => (request?.op === 'write' ? { operation: 2 } : {});
       const out = setup.card.createPlaybackStream(FORMAT);
       out.write(pattern(1000 * FRAME));
@@ -361,7 +337,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     }));
 
   test('responses that nobody asked for', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       expect(await failure(setup, () => setup.backend.scribbleRing(8, 1000))).toMatchObject({
         code: 'ERR_VSND_PROTOCOL',
         message: expect.stringContaining('rsp_prod'),
@@ -369,7 +345,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     }));
 
   test('more events than the page holds', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       expect(await failure(setup, () => setup.backend.announceEvents(1000))).toMatchObject({
         code: 'ERR_VSND_PROTOCOL',
         message: expect.stringContaining('in_prod'),
@@ -377,7 +353,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     }));
 
   test('an event of an unknown type', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const damage = () => {
         setup.backend.sendPosition(100);
         setup.backend.scribbleEvents(64 + 2, Uint8Array.of(9));
@@ -386,7 +362,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     }));
 
   test('no answer for 3 s: the backend is gone, for the stream and for the card', () =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       setup.backend.answer = (request) =>
         request?.op === 'write' || request?.op === 'trigger' ? undefined : {};
       const out = setup.card.createPlaybackStream(FORMAT);
@@ -411,7 +387,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     [1, 'Initialising'],
     ['nonsense', 'Unknown'],
   ])('a state of %s while playing', (state, name) =>
-    withRawBackend(async (setup) => {
+    withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       const closed = closing(out);
       await setup.backend.say(state);
@@ -421,7 +397,8 @@ describe('a backend that breaks the protocol, or falls silent', () => {
         path: expect.stringContaining('/backend/vsnd/'),
       });
       await setup.machine.settle();
-      expect(await setup.backend.frontendState()).toBe('1');
+      // With a backend that waits the card is connected again, by itself.
+      expect(await setup.backend.frontendState()).toBe(state === 2 ? '4' : '1');
     }),
   );
 });

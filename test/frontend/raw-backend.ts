@@ -1,3 +1,4 @@
+import { deferred } from '../../src/deferred.ts';
 import { EventProducer } from '../../src/wire/event-page.ts';
 import { BackRing } from '../../src/wire/ring.ts';
 import {
@@ -24,8 +25,14 @@ export class RawBackend {
   readonly requests: ReceivedRequest[] = [];
   /** What every WRITE had in the buffer at the time, in order. */
   readonly written: Buffer[] = [];
+  /** What READs are answered with, in this order; zeros when that is over. */
+  toCapture = Buffer.alloc(0);
   /** Decides about each request; by default all are answered with status 0. */
   answer: (request: SndifRequest | undefined) => Answer | undefined = () => ({});
+  /** What to do where its own rings make no sense to it any more, because the test has spoilt them. */
+  onError: (error: unknown) => void = (error) => {
+    throw error;
+  };
   readonly #hypervisor: Hypervisor;
   readonly #xenstore: XenStoreClient;
   readonly #path: string;
@@ -39,6 +46,8 @@ export class RawBackend {
   #eventPort: EventPort | undefined;
   #buffer: Pages | undefined;
   #nextEventId = 0;
+  /** What the requests wait for. */
+  #gate: Promise<void> = Promise.resolve();
 
   private constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, path: string, frontend: string) {
     this.#hypervisor = hypervisor;
@@ -108,11 +117,23 @@ export class RawBackend {
     this.#ringPort?.notify();
   }
 
+  /** Carries out no request from now on, until the function returned is called. */
+  holdRequests(): () => void {
+    const { promise, resolve } = deferred();
+    this.#gate = promise;
+    return resolve;
+  }
+
   /** What stands in the shared buffer now. */
   readBuffer(offset: number, length: number): Buffer {
     const octets = Buffer.alloc(length);
     this.#buffer?.copyOut(offset, octets);
     return octets;
+  }
+
+  /** Puts any octets at any place of the shared buffer. */
+  writeBuffer(offset: number, octets: Uint8Array): void {
+    this.#buffer?.copyIn(offset, octets);
   }
 
   /** Lets go of everything. */
@@ -142,7 +163,7 @@ export class RawBackend {
     this.#events = new EventProducer(this.#eventPage);
     this.#ringPort = await bind('event-channel');
     this.#eventPort = await bind('evt-event-channel');
-    this.#ringPort.onNotify(() => void this.#serve(ring, domid));
+    this.#ringPort.onNotify(() => this.#serve(ring, domid).catch((error) => this.onError(error)));
     await this.say(4);
   }
 
@@ -152,6 +173,7 @@ export class RawBackend {
       while (ring === this.#ring && ring.take(entry)) {
         const received = decodeRequest(entry);
         this.requests.push(received);
+        await this.#gate;
         await this.#act(received.request, domid);
         const answer = this.answer(received.request);
         if (answer === undefined) continue;
@@ -160,15 +182,23 @@ export class RawBackend {
         ring.put(encodeResponse({ id, operation, status: 0, ...echo, ...answer }));
         if (ring.publish()) this.#ringPort?.notify();
       }
-    } while (ring.rearm());
+    } while (ring === this.#ring && ring.rearm());
   }
 
   async #act(request: SndifRequest | undefined, domid: number): Promise<void> {
-    if (request?.op === 'open') this.#buffer = await this.#mapBuffer(request, domid);
+    if (request?.op === 'open') {
+      await this.#buffer?.release(); // of a connection that was lost
+      this.#buffer = await this.#mapBuffer(request, domid);
+    }
     if (request?.op === 'write') {
       const octets = Buffer.alloc(request.length);
       this.#buffer?.copyOut(request.offset, octets);
       this.written.push(octets);
+    }
+    if (request?.op === 'read') {
+      const octets = Buffer.alloc(request.length);
+      this.toCapture = this.toCapture.subarray(this.toCapture.copy(octets));
+      this.#buffer?.copyIn(request.offset, octets);
     }
     if (request?.op === 'close') await this.#buffer?.release();
   }

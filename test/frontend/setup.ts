@@ -1,7 +1,17 @@
 import { afterEach } from 'vitest';
-import type { Card } from '../../src/frontend/card.ts';
+import type { Card, CardOptions } from '../../src/frontend/card.ts';
 import { openCard } from '../../src/open-card.ts';
-import { startTestGuest, type TestGuest, type TestGuestOptions } from '../../src/testing.ts';
+import {
+  createSoundCard,
+  type EmulatedDomain,
+  EmulatedMachine,
+  type Fields,
+  ManualClock,
+  startTestGuest,
+  type TestGuest,
+  type TestGuestOptions,
+} from '../../src/testing.ts';
+import { RawBackend } from './raw-backend.ts';
 
 const open: TestGuest[] = [];
 
@@ -20,6 +30,41 @@ export async function startGuest(options: TestGuestOptions = {}): Promise<TestGu
 export async function startCard(options: TestGuestOptions = {}): Promise<{ guest: TestGuest; card: Card }> {
   const guest = await startGuest(options);
   return { guest, card: await openCard({ hypervisor: guest.hypervisor }) };
+}
+
+/** A card on a raw backend. */
+export interface RawCard {
+  readonly machine: EmulatedMachine;
+  readonly clock: ManualClock;
+  readonly guest: EmulatedDomain;
+  readonly card: Card;
+  /** A test may put another one in its place. */
+  backend: RawBackend;
+}
+
+/** A card with one stream on a raw backend, in the hands of the test; everything must be released at its end. */
+export async function withRawCard(
+  type: 'p' | 'c',
+  body: (raw: RawCard) => Promise<void>,
+  { fields, ...options }: CardOptions & { fields?: Fields } = {},
+): Promise<void> {
+  const clock = new ManualClock();
+  const machine = new EmulatedMachine({ clock });
+  const guest = machine.createDomain();
+  createSoundCard(machine, {
+    frontendDomid: guest.domid,
+    pcmDevices: [{ ...(fields && { fields }), streams: [{ fields: { type } }] }],
+  });
+  const backend = await RawBackend.start(machine, guest.domid);
+  const card = await openCard({ ...options, hypervisor: guest });
+  const raw = { machine, clock, guest, card, backend };
+  await body(raw);
+  const closed = card.close();
+  await clock.advanceTime(10e9);
+  await closed;
+  await raw.backend.close();
+  await machine.settle();
+  machine.assertCleanedUp();
 }
 
 /** `length` octets in which every place looks different from its neighbours. */

@@ -1,0 +1,441 @@
+import type { StreamConfig } from '../config/card.ts';
+import { type Deferred, deferred } from '../deferred.ts';
+import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { type BufferWishes, checkSpec, type PcmSpec } from '../pcm/hw-params.ts';
+import { type ClockReading, PositionClock } from '../pcm/position-clock.ts';
+import {
+  knowsEvent,
+  type StreamState,
+  type SubstreamEffect,
+  type SubstreamEvent,
+  type SubstreamState,
+  streamState,
+  substreamTransition,
+} from '../pcm/substream.ts';
+import type { SndifTriggerName } from '../wire/sndif.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import { publishState } from './diagnostics.ts';
+import { type OpenSession, Session, type StreamAttachment } from './session.ts';
+import { VolumeControl } from './volume-control.ts';
+import { Watchdog } from './watchdog.ts';
+
+/** ns: a position that stands still is not looked into before. */
+const LEAST_WATCH = 1e9;
+
+/** A position that has moved, and then stands still while the backend answers, is given that many times as long. */
+const MOST_STANDSTILLS = 5;
+
+/** States in which the position moves. */
+const MOVING: ReadonlySet<SubstreamState> = new Set(['running', 'draining']);
+
+/** What a stream needs of its card. */
+export interface StreamSlot {
+  readonly type: 'playback' | 'capture';
+  /** The PCM device's index. */
+  readonly device: number;
+  readonly hypervisor: Hypervisor;
+  /** As it was when the stream was created. */
+  readonly config: StreamConfig;
+  /** Whether the stream outlives its connection. */
+  readonly reconnect: boolean;
+  /**
+   * The stream's place on the connection that stands. Without `signal` rejects where none stands; with it waits for one
+   * until it aborts.
+   */
+  attach(signal?: AbortSignal): Promise<StreamAttachment>;
+  /** Gives the stream back to the card. */
+  release(): void;
+}
+
+/** The data's side of a stream: what the lifecycle tells it, and asks it. */
+export interface LifecycleOwner {
+  /** Octets played or captured in this session. */
+  readonly progress: number;
+  /** Frames played or captured since the stream was created, as reported. */
+  readonly position: number;
+  /** ns that the backend needs to play out what it has. */
+  readonly timeToPlay: number;
+  /** OPEN was answered: the first one, or one after a loss or a drop. */
+  handleOpen(open: OpenSession): void;
+  /** The stream is open, or goes on: data may flow. */
+  handleReady(): void;
+  /** START was asked for by the user. */
+  handleStart(): void;
+  /** START was answered. */
+  handleStarted(): void;
+  /** XENSND_EVT_CUR_POS: octets as the backend's counter reads them. */
+  handlePosition(position: bigint): void;
+  /** The position stands still, although the backend lives: since START, or before the end of what is to be played out. */
+  handleStandstill(): void;
+  handleXrun(): void;
+  handleDrainStalled(): void;
+  /** What is queued has been thrown away. */
+  handleDrop(): void;
+  /** The connection is gone, and the pages of `open` are about to go: what is in them can be taken out now. */
+  handleLoss(open: OpenSession, error: Error): void;
+  /** The volume could not be set again. */
+  handleVolumeLost(error: Error): void;
+  /** The stream cannot go on. */
+  fail(error: Error): void;
+}
+
+/** What `trigger()` can be told. */
+export type StreamTrigger = SndifTriggerName;
+
+const TRIGGERS: readonly StreamTrigger[] = ['start', 'pause', 'resume', 'stop'];
+
+/**
+ * What playback and capture have in common: a stream's state, its sessions at the backend, one after the other, its
+ * triggers, its volume and its clock.
+ */
+export class Lifecycle {
+  readonly spec: PcmSpec;
+  readonly volume: VolumeControl;
+  readonly #slot: StreamSlot;
+  readonly #owner: LifecycleOwner;
+  readonly #wishes: BufferWishes;
+  readonly #clock: PositionClock;
+  readonly #watchdog: Watchdog;
+  readonly #leaving = new AbortController();
+  #state: SubstreamState = 'closed';
+  #session: Session | undefined;
+  #open: OpenSession | undefined;
+  #ready = quietly(deferred<Session>());
+  /** The last START. */
+  #starting: Promise<void> = Promise.resolve();
+  /** The last CLOSE: rejects where the backend refused it. */
+  #closing: Promise<void> = Promise.resolve();
+  /** What the last PAUSE or RESUME has come to. */
+  #telling: Promise<boolean> | undefined;
+  #inquiring = false;
+  /** How often in a row nothing had moved when that was looked into. */
+  #standstills = 0;
+
+  /** Throws ERR_VSND_NOT_SUPPORTED for a software volume of a format without samples. */
+  constructor(
+    slot: StreamSlot,
+    spec: PcmSpec,
+    wishes: BufferWishes,
+    softwareVolume: boolean,
+    owner: LifecycleOwner,
+  ) {
+    this.#slot = slot;
+    this.#owner = owner;
+    this.#wishes = wishes;
+    this.spec = spec;
+    this.volume = new VolumeControl(spec, softwareVolume);
+    this.#clock = new PositionClock(spec.rate);
+    this.#watchdog = new Watchdog(slot.hypervisor.clock, {
+      delay: () => this.#watchDelay,
+      onStall: () => void this.#inquire(),
+    });
+  }
+
+  get state(): SubstreamState {
+    return this.#state;
+  }
+
+  /** The state as users are told of it. */
+  get publicState(): StreamState {
+    return streamState(this.#state);
+  }
+
+  /** What is open at the backend. */
+  get open(): OpenSession | undefined {
+    return this.#open;
+  }
+
+  /** The session that can be asked for something: now, or when the stream is open. Rejects when it is over. */
+  readonly whenOpen = (): Promise<Session> => this.#ready.promise;
+
+  /** Resolves when the backend has let go; rejects where it said on its way out that its device has failed. */
+  get closed(): Promise<void> {
+    return this.#unlessLost(this.#closing);
+  }
+
+  /** Opens the stream at the backend. With `reconnect` waits for one. */
+  async start(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#openOnce();
+      } catch (error) {
+        if (this.#leaving.signal.aborted) return;
+        this.#endSession();
+        if (!this.#survives(error)) throw error;
+      }
+    }
+  }
+
+  /** Whether the state knows an event. */
+  knows(event: SubstreamEvent): boolean {
+    return knowsEvent(this.#slot.type, this.#state, event);
+  }
+
+  /** Takes an event: the only way from one state to the next. */
+  apply(event: SubstreamEvent): void {
+    const from = this.#state;
+    const { to, effects } = substreamTransition(this.#slot.type, from, event);
+    publishState(this.#slot.config.path, from, event, to);
+    this.#state = to;
+    if (!MOVING.has(to)) this.#standStill();
+    else if (!MOVING.has(from) || event === 'overrun') this.#move();
+    else this.#watchdog.start(); // another time counts now
+    for (const effect of effects) this.#run(effect);
+  }
+
+  /** Throws ERR_VSND_INVALID_ARG for what is none; rejects with ERR_VSND_INVALID_STATE after the end, and as the backend does. */
+  trigger(trigger: StreamTrigger): Promise<void> {
+    if (!TRIGGERS.includes(trigger)) throw invalidArg('trigger', trigger, TRIGGERS.join(', '));
+    return this.#carryOut(trigger);
+  }
+
+  /**
+   * Sends a request of the session's, and gives its answer. What becomes of it is nobody's business once that session is
+   * over.
+   */
+  request(ask: (session: Session) => Promise<void>, then: () => void): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return Promise.resolve();
+    const answer = ask(session);
+    answer.then(
+      () => session === this.#session && then(),
+      (error: Error) => session === this.#session && this.#owner.fail(error),
+    );
+    return answer;
+  }
+
+  /** Looks for answers and positions whose notifications may have been lost. */
+  poll(): void {
+    this.#session?.channel.poll();
+  }
+
+  /** Takes note of a position that was reported just now: frames since the stream was created. */
+  report(frames: number): void {
+    this.#standstills = 0;
+    if (this.#state === 'draining')
+      this.#watchdog.start(); // less is left now
+    else this.#watchdog.moved();
+    this.#clock.report(frames, this.#slot.hypervisor.clock.now());
+  }
+
+  /** The position against the monotonic clock. `limit`: frames that there are. */
+  reading(limit: number): ClockReading {
+    return this.#clock.read(this.#slot.hypervisor.clock.now(), limit);
+  }
+
+  /** The stream waits for no backend any more. */
+  abandon(): void {
+    this.#leaving.abort();
+  }
+
+  /** Ends the stream, wherever it is, and gives everything back. Never rejects. */
+  async leave(): Promise<void> {
+    this.abandon();
+    if (this.knows('destroy')) this.apply('destroy');
+    this.#ready.reject(hasEnded());
+    await this.#closing.catch(() => {}); // on the way out the backend's opinion changes nothing
+    this.#slot.release();
+  }
+
+  async #openOnce(): Promise<void> {
+    const { signal } = this.#leaving;
+    const attachment = await this.#slot.attach(this.#slot.reconnect ? signal : undefined);
+    if (signal.aborted || this.#state === 'finished') return;
+    const spec = checkSpec(this.spec, attachment.config); // another backend may offer less
+    const session = new Session(attachment);
+    this.#session = session;
+    const open = await session.open(spec, this.#wishes);
+    if (open === undefined) return;
+    session.channel.use({
+      handlePosition: (position) => this.#owner.handlePosition(position),
+      handleFailure: (error) => this.#handleFailure(error),
+    });
+    await this.#restoreVolume(session);
+    if (session !== this.#session) return;
+    this.#open = open;
+    this.#owner.handleOpen(open);
+    this.apply('opened');
+    this.#ready.resolve(session);
+    this.#owner.handleReady();
+  }
+
+  async #restoreVolume(session: Session): Promise<void> {
+    try {
+      await this.volume.restore(session);
+    } catch (error) {
+      if (session.channel.failure) throw error;
+      this.#owner.handleVolumeLost(error as Error);
+    }
+  }
+
+  /** Before OPEN was answered, the request that fails says it. */
+  #handleFailure(error: Error): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    if (this.#survives(error)) {
+      this.#owner.handleLoss(open, error);
+      this.#endSession();
+      this.apply('lost');
+    } else {
+      this.#owner.fail(error);
+    }
+  }
+
+  /** Whether this is a loss that the stream is to outlive. */
+  #survives(error: unknown): boolean {
+    return this.#slot.reconnect && isVsndError(error, 'ERR_VSND_BACKEND_GONE');
+  }
+
+  /** Waits for an answer, unless the backend is lost that owes it, and the stream outlives that. */
+  async #unlessLost(answer: Promise<void> | undefined): Promise<void> {
+    try {
+      await answer;
+    } catch (error) {
+      if (!this.#survives(error)) throw error;
+    }
+  }
+
+  #move(): void {
+    this.#watchdog.start();
+    this.#clock.start(this.#owner.position, this.#slot.hypervisor.clock.now());
+  }
+
+  #standStill(): void {
+    this.#watchdog.stop();
+    this.#clock.halt(this.#owner.position);
+  }
+
+  #run(effect: SubstreamEffect): void {
+    const effects: Record<SubstreamEffect, () => void> = {
+      triggerStart: () => {
+        this.#starting = this.request(
+          (session) => session.trigger('start'),
+          () => this.#owner.handleStarted(),
+        );
+      },
+      triggerStop: () => void this.#session?.trigger('stop').catch(() => {}), // what follows it says more
+      triggerPause: () => {
+        this.#telling = this.#tell('pause');
+      },
+      triggerResume: () => {
+        this.#telling = this.#tell('resume');
+      },
+      close: () => this.#endSession(),
+      reopen: () => this.#reopen(),
+      countXrun: () => this.#owner.handleXrun(),
+      warnStalled: () => this.#owner.handleDrainStalled(),
+    };
+    effects[effect]();
+  }
+
+  #endSession(): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    if (this.#open) this.#ready = quietly(deferred<Session>());
+    this.#session = undefined;
+    this.#open = undefined;
+    session.channel.use(undefined);
+    this.#closing = session.close({ extraTime: this.#owner.timeToPlay });
+    this.#closing.catch(() => {}); // whoever wants to know waits for `closed`
+  }
+
+  /** After the last session has let go: its grants may be the last that this guest may give. */
+  #reopen(): void {
+    this.#closing
+      .catch(() => {}) // the next one will say it
+      .then(() => this.start())
+      .catch((error: Error) => this.#owner.fail(error));
+  }
+
+  async #carryOut(trigger: StreamTrigger): Promise<void> {
+    if (this.#state === 'finished') throw hasEnded();
+    switch (trigger) {
+      case 'start':
+        this.#owner.handleStart();
+        return await this.#unlessLost(this.#starting);
+      case 'pause':
+        return await this.#pause();
+      case 'resume':
+        return await this.#resume();
+      case 'stop':
+        if (!this.knows('drop')) return;
+        this.apply('drop');
+        this.#owner.handleDrop();
+        return await this.closed;
+    }
+  }
+
+  /** PAUSE goes to the backend only where it plays: elsewhere holding the data back is enough. */
+  async #pause(): Promise<void> {
+    if (!this.knows('pause')) return;
+    this.#telling = undefined;
+    this.apply('pause');
+    if (this.#telling === undefined) return;
+    try {
+      const hasPaused = await this.#telling;
+      if (!hasPaused && this.knows('pauseNeedless')) this.apply('pauseNeedless');
+    } catch (error) {
+      if (this.knows('pauseRefused')) {
+        this.apply('pauseRefused');
+        this.#owner.handleReady();
+      }
+      throw error;
+    }
+  }
+
+  async #resume(): Promise<void> {
+    if (!this.knows('resume')) return;
+    this.#telling = undefined;
+    this.apply('resume');
+    this.#owner.handleReady();
+    await this.#telling;
+  }
+
+  /** Sends PAUSE or RESUME. False where the backend has run dry, and so has nothing to pause. */
+  async #tell(trigger: 'pause' | 'resume'): Promise<boolean> {
+    try {
+      await this.#unlessLost(this.#session?.trigger(trigger));
+      return true;
+    } catch (error) {
+      if (isVsndError(error, 'ERR_VSND_STATUS') && error.errno === 'EBADFD') return false;
+      throw error;
+    }
+  }
+
+  /** ns */
+  get #watchDelay(): number {
+    if (this.#open === undefined) return LEAST_WATCH;
+    const { bufferFrames, periodFrames, rate } = this.#open.params;
+    const timeOf = (frames: number) => (frames * 1e9) / rate;
+    if (this.#state === 'draining') return this.#owner.timeToPlay + timeOf(2 * periodFrames);
+    return Math.max(LEAST_WATCH, timeOf(bufferFrames + 2 * periodFrames));
+  }
+
+  /** A position that stands still: was a notification lost, is the backend gone, or does it just not count? */
+  async #inquire(): Promise<void> {
+    const session = this.#session;
+    if (session === undefined || this.#inquiring) return;
+    const before = this.#owner.progress;
+    const hasMoved = () => session !== this.#session || this.#owner.progress !== before;
+    session.channel.poll();
+    if (hasMoved()) return;
+    this.#inquiring = true;
+    await session.ping().catch(() => {}); // then the connection is over, and says so itself
+    this.#inquiring = false;
+    if (hasMoved()) return;
+    this.#standstills++;
+    const isForGood = before === 0 || this.#standstills >= MOST_STANDSTILLS;
+    const isStuck = this.#state === 'draining' || (this.#state === 'running' && isForGood);
+    if (isStuck) this.#owner.handleStandstill();
+  }
+}
+
+/** Nobody has to wait for it. */
+function quietly<T>(promised: Deferred<T>): Deferred<T> {
+  promised.promise.catch(() => {});
+  return promised;
+}
+
+function hasEnded(): VsndError {
+  return new VsndError('ERR_VSND_INVALID_STATE', 'the stream has ended');
+}

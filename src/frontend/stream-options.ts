@@ -1,0 +1,59 @@
+import { invalidArg } from '../errors.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+
+/** Octets; 85 ms of 48 kHz s16 stereo. */
+export const DEFAULT_HIGH_WATER_MARK = 16_384;
+
+/** What streams of both kinds can be created with. */
+export interface StreamOptions {
+  /** Hz; one of the stream's `rates`. */
+  rate: number;
+  channels: number;
+  /** One of the stream's `formats`; a name of sndif.h, or libxl's (`f32_le`). */
+  format: PcmFormatName | 'f32_le' | 'f32_be' | 'f64_le' | 'f64_be';
+  /** The PCM device's index; by default the first with a free stream. */
+  device?: number | undefined;
+  /** The stream's index in its device; by default the first free one. */
+  stream?: number | undefined;
+  /** Frames of the shared buffer, as far as the backend can; by default 200 ms. */
+  bufferFrames?: number | undefined;
+  /** Frames between two reports of the position; by default an eighth of the buffer. */
+  periodFrames?: number | undefined;
+  /** Whether the stream outlives its backend and goes on with the next one; by default what the card was opened with. */
+  reconnect?: boolean | undefined;
+  /** Volume and mute are done here, and not by the backend. */
+  softwareVolume?: boolean | undefined;
+  /** Aborting it destroys the stream. */
+  signal?: AbortSignal | undefined;
+  /** Octets that wait in JavaScript, beside the shared buffer; by default 16384, on every version of Node. */
+  highWaterMark?: number | undefined;
+}
+
+/** Something worth knowing that ends nothing. */
+export interface StreamWarning {
+  readonly code: StreamWarningCode;
+  readonly message: string;
+}
+
+export type StreamWarningCode =
+  /** The data did not end at a frame. */
+  | 'VSND_PARTIAL_FRAME'
+  /** The position stopped before the end. */
+  | 'VSND_DRAIN_STALLED'
+  /** The backend's position does not move: paced by its answers. */
+  | 'VSND_POSITION_STUCK'
+  /** A backend that came back did not take the volume. */
+  | 'VSND_VOLUME_LOST';
+
+/** What becomes of the connection to the backend, for a stream with `reconnect`. */
+export interface ReconnectEvents {
+  /** The backend is gone, and why; `frames`: the stream's position. */
+  disconnect: [{ error: Error; frames: number }];
+  /** Another one has opened the stream, which goes on at frame `frames`; `gap`: ms since 'disconnect'. */
+  reconnect: [{ frames: number; gap: number }];
+}
+
+/** Throws ERR_VSND_INVALID_ARG for an option that is there and no boolean. */
+export function checkBoolean(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') throw invalidArg(name, value, 'true, false');
+}
