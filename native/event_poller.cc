@@ -65,6 +65,8 @@ int EventPoller::Bind(unsigned long request, void* argument) {
   if (ports != Ports::kBound) return -1;
   int port = ioctl(fd(), request, argument);
   if (port >= 0) ports_.push_back(static_cast<uint32_t>(port));
+  // At this very moment: the tree is empty now, see Probe().
+  if (port < 0 && errno == EEXIST) restored_ = true;
   return port;
 }
 

@@ -22,7 +22,7 @@ enum class Ports {
  * A restore of the domain (xl restore, migration) takes its ports without a sign: no error, no wake-up. The
  * kernel still has them in this file's tree, and to give one back from there (UNBIND, close, the end of the
  * process) is a BUG (drivers/xen/evtchn.c) that kills the process and may leave it stuck. So each of these
- * looks for a restore first. What no process can help: SIGKILL between a restore and that.
+ * looks for a restore first. What no process can help: a signal that kills it between a restore and that.
  */
 class EventPoller final : public Poller {
  public:

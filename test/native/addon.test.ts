@@ -393,6 +393,15 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
       device.close();
     });
 
+    test('are forgotten when binding one meets with the restore itself', () => {
+      const { device, ports } = bindTwo(false);
+      failNext('ioctl:BIND_INTERDOMAIN', 'EEXIST');
+      expect(() => device.bindInterdomain(2, 1)).toThrow(errno('EEXIST'));
+      expect(device.forgetIfRestored()).toBe(true);
+      for (const port of ports) device.unbind(port);
+      device.close();
+    });
+
     test('need a file for the gaps', () => {
       const { device } = bindTwo(true);
       failNext('open:evtchn', 'EMFILE');

@@ -74,7 +74,7 @@ describe.skipIf(SKIP_REASON)(named('Linux devices'), () => {
       ['EPERM', 'run as root or install the udev rule, see docs/guest-setup.md'],
       [
         'ENOENT',
-        'this is not a Xen guest, or a module is missing: modprobe xen-gntalloc, see docs/guest-setup.md',
+        'this is not a Xen guest, or a module is missing: modprobe xen-gntalloc; see docs/guest-setup.md',
       ],
     ] as const)('with %s say what to do', async (errno, advice) => {
       const hypervisor = await domain(1);

@@ -48,6 +48,7 @@ const ERRNOS = {
   EIO: 5,
   ENOMEM: 12,
   EACCES: 13,
+  EEXIST: 17,
   EINVAL: 22,
   EMFILE: 24,
   ENOSPC: 28,

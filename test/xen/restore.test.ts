@@ -55,6 +55,19 @@ describe('a restored guest', () => {
     }
   });
 
+  test('may in XenStore what it might before, and has its faults by the new domid', async () => {
+    const control = machine.createDomain({ domid: 7, privileged: true });
+    const store = await Conversation.open(control);
+    const domid = restoreDomain(machine, 7);
+    expect(await store.write('/tool', 'x')).toBe('OK');
+    const unmute = machine.faults.muteXenStore(domid);
+    expect(await store.read('/tool')).toBeUndefined();
+    unmute();
+    machine.faults.refuseXenStore({ domid, errno: 'EIO' });
+    expect(await store.read('/tool')).toBe('EIO');
+    expect(await store.read('/tool')).toBe('x');
+  });
+
   test('is a domain that goes, and one that comes, to Dom0', async () => {
     const zero = await Conversation.open(machine.dom0);
     for (const path of ['@introduceDomain', '@releaseDomain']) await zero.watch(path);
@@ -142,11 +155,15 @@ describe('its grants', () => {
   test('are dead: memory is its own, and what the peer has mapped stays as it was', async () => {
     const granted = await guest.grants.grant(0, 2);
     const mapped = await machine.dom0.mapper.map(OLD, granted.grefs);
+    const gone = await guest.grants.grant(0, 1);
+    await gone.release();
     granted.copyIn(4090, Buffer.from('before'));
     restoreDomain(machine, OLD);
+    const seen = Buffer.alloc(6);
+    granted.copyOut(4090, seen);
+    expect(seen.toString()).toBe('before');
     granted.copyIn(4090, Buffer.from('guest!'));
     mapped.store32(0, 7);
-    const seen = Buffer.alloc(6);
     mapped.copyOut(4090, seen);
     expect(seen.toString()).toBe('before');
     granted.copyOut(4090, seen);

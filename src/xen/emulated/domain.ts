@@ -211,8 +211,8 @@ export class EmulatedDomain implements Hypervisor {
       () => [`event channel port ${port.port} to domain ${port.remoteDomid}`],
       () => {
         const forgotten = !this.#ports.delete(port);
-        if (!port.isDead) ports.close(port);
-        else if (!forgotten) this.#recordBug(port);
+        ports.close(port);
+        if (port.isDead && !forgotten) this.#recordBug(port);
       },
     );
     this.#ports.set(port, lease);

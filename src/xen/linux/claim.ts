@@ -1,8 +1,7 @@
-import { readlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { basename } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { VsndError } from '../../errors.ts';
+import { kernelDriverOf } from './kernel-driver.ts';
 
 /** How long the owner of a device may take to say who it is, ns. */
 const ANSWER_TIMEOUT = 0.5e9;
@@ -20,25 +19,16 @@ const LONGEST_ANSWER = 20;
 export async function assertNoKernelDriver(device: string, sys: string): Promise<void> {
   const [, name] = /^(?:device\/)?([\w-]+\/\d+)$/.exec(device) ?? [];
   if (name === undefined) return;
-  const id = name.replace('/', '-');
-  const driver = await linkTarget(`${sys}/bus/xen/devices/${id}/driver`);
+  const driver = await kernelDriverOf(name, sys);
   if (driver === undefined) return;
-  const module = (await linkTarget(`${sys}/bus/xen/drivers/${driver}/module`)) ?? driver;
+  const { id, module, unbind } = driver;
   throw new VsndError(
     'ERR_VSND_CARD_BUSY',
     `the kernel's driver ${module} has the device ${id}: release it with ` +
-      `'echo ${id} > ${sys}/bus/xen/drivers/${driver}/unbind' as root, and keep it away with ` +
+      `'echo ${id} > ${unbind}' as root, and keep it away with ` +
       `'echo blacklist ${module} > /etc/modprobe.d/vsnd.conf', see docs/guest-setup.md`,
     { path: device },
   );
-}
-
-async function linkTarget(path: string): Promise<string | undefined> {
-  try {
-    return basename(await readlink(path));
-  } catch {
-    return undefined;
-  }
 }
 
 /**

@@ -10,9 +10,8 @@ interface DeviceError extends Error {
 
 const GUIDE = 'see docs/guest-setup.md';
 
-/** The kernel's module behind each device. */
+/** The kernel's module behind each device; xenbus is the kernel's own. */
 const MODULES: Readonly<Record<string, string>> = {
-  xenbus: 'xenfs',
   evtchn: 'xen-evtchn',
   gntalloc: 'xen-gntalloc',
   gntdev: 'xen-gntdev',
@@ -47,7 +46,8 @@ function adviceFor({ code, operation, device }: DeviceError): string | undefined
     if (code === 'EACCES' || code === 'EPERM') return `run as root or install the udev rule, ${GUIDE}`;
     const module = MODULES[name];
     if (code === 'ENOENT' || code === 'ENXIO' || code === 'ENODEV') {
-      return `this is not a Xen guest, or a module is missing: modprobe ${module}, ${GUIDE}`;
+      const missing = module === undefined ? '' : `, or a module is missing: modprobe ${module}`;
+      return `this is not a Xen guest${missing}; ${GUIDE}`;
     }
   }
   if (name === 'evtchn' && code === 'EEXIST') {

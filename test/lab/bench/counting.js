@@ -54,6 +54,7 @@ export function countingHypervisor(hypervisor, meter) {
     eventChannels: {
       bindUnbound: async (domid) => counting(await eventChannels.bindUnbound(domid)),
       bindInterdomain: async (...peer) => counting(await eventChannels.bindInterdomain(...peer)),
+      forgetIfRestored: () => eventChannels.forgetIfRestored(),
     },
     openXenStore: () => hypervisor.openXenStore(),
     claim: (device) => hypervisor.claim(device),
