@@ -1,7 +1,11 @@
 import { existsSync } from 'node:fs';
+import { cardSocket, emulatedSocket } from './control/places.ts';
+import { offerControl } from './control/server.ts';
 import { isEmulationRequested, joinProcessGuest } from './emulation/process-guest.ts';
-import { VsndError } from './errors.ts';
+import { invalidArg, VsndError } from './errors.ts';
 import { Card, type CardOptions, listCards as listCardsOf } from './frontend/card.ts';
+import { type CardChange, watchCards as watchCardsOf } from './frontend/card-watch.ts';
+import { leaveAtProcessEnd } from './frontend/departure.ts';
 import type { CardInfo } from './frontend/discovery.ts';
 import { ReleaseStack } from './release-stack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
@@ -10,6 +14,11 @@ import { openLinuxHypervisor } from './xen/linux/hypervisor.ts';
 export interface OpenCardOptions extends CardOptions {
   /** The machine to use: one of `vsnd/testing`, say. By default this machine's Xen, or with VSND_EMULATE=1 an emulated one. */
   hypervisor?: Hypervisor | undefined;
+  /**
+   * Whether other processes of this user, and root's, may see and control the card (`vsnd volume`, `vsnd monitor`), and by
+   * which socket, in a directory of mode 0700; see docs/control.md. By default true, and false where `hypervisor` is given.
+   */
+  control?: boolean | string | undefined;
 }
 
 /** The XenStore device of a Linux guest. */
@@ -19,12 +28,34 @@ const XENBUS = '/dev/xen/xenbus';
  * Opens a sound card of this guest and connects to its backend. Rejects with ERR_VSND_NO_XEN, ERR_VSND_CARD_BUSY (and
  * the owner's `pid`), ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError.
  */
-export async function openCard({ hypervisor, ...options }: OpenCardOptions = {}): Promise<Card> {
-  if (hypervisor) return await Card.open(hypervisor, options);
-  const machine = await ownHypervisor();
+export async function openCard({
+  hypervisor,
+  control = hypervisor === undefined,
+  ...options
+}: OpenCardOptions = {}): Promise<Card> {
+  if (typeof control !== 'boolean' && (typeof control !== 'string' || control === '')) {
+    throw invalidArg('control', control, "true, false, or a socket's path");
+  }
   const releases = new ReleaseStack();
+  const card = hypervisor
+    ? await Card.open(hypervisor, options, releases)
+    : await openOwnCard(options, releases);
+  if (control !== false) {
+    const isEmulated = hypervisor !== undefined || isEmulationRequested();
+    const name = isEmulated ? emulatedSocket(process.pid) : cardSocket(card.info.devid);
+    releases.push(await offerControl(card, control === true ? { name } : { path: control }));
+  }
+  return card;
+}
+
+async function openOwnCard(options: CardOptions, releases: ReleaseStack): Promise<Card> {
+  const machine = await ownHypervisor();
   releases.push(machine.release);
-  return await Card.open(machine.hypervisor, options, releases);
+  let stayAtProcessEnd = () => {};
+  releases.push(() => stayAtProcessEnd());
+  const card = await Card.open(machine.hypervisor, options, releases);
+  if (!isEmulationRequested()) stayAtProcessEnd = leaveAtProcessEnd(card); // an emulated backend ends with us
+  return card;
 }
 
 /** Describes this guest's sound cards, in the order of their devids, without opening them. Rejects with ERR_VSND_NO_XEN or ERR_VSND_CONFIG. */
@@ -35,6 +66,23 @@ export async function listCards({
   const machine = await ownHypervisor();
   try {
     return await listCardsOf(machine.hypervisor);
+  } finally {
+    await machine.release();
+  }
+}
+
+/**
+ * This guest's sound cards, then each one that appears or vanishes, until the loop is left or `signal` aborts (AbortError).
+ * Throws ERR_VSND_NO_XEN or ERR_VSND_XENSTORE.
+ */
+export async function* watchCards({
+  hypervisor,
+  signal,
+}: Pick<OpenCardOptions, 'hypervisor' | 'signal'> = {}): AsyncGenerator<CardChange, void> {
+  if (hypervisor) return yield* watchCardsOf(hypervisor, signal);
+  const machine = await ownHypervisor();
+  try {
+    yield* watchCardsOf(machine.hypervisor, signal);
   } finally {
     await machine.release();
   }

@@ -24,6 +24,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['xenbus/'],
   ['config/'],
   ['frontend/'],
+  ['control/'],
   ['backend/'],
   ['emulation/'],
   ['open-card.ts', 'index.ts', 'testing.ts'],

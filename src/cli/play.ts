@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,12 +9,10 @@ import { openWav, type WavFile } from '../wav/reader.ts';
 import { parseCommandLine, parseIndex, UsageError } from './arguments.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
-import { liveStatus, type PlayStatus, plainStatus, underrunCount } from './status-line.ts';
+import { isSameFile } from './same-file.ts';
+import { showProgress } from './show-progress.ts';
+import { type Xruns, xrunCount } from './status-line.ts';
 import type { Terminal } from './terminal.ts';
-
-/** ms between two repaintings of the live line, and between two plain lines. */
-const PAINT_INTERVAL = 66;
-const PLAIN_INTERVAL = 1000;
 
 interface PlayOptions {
   file: string;
@@ -52,7 +49,7 @@ export async function play(args: string[], terminal: Terminal, signal: AbortSign
 
     const guest = options.emulate ? await startGuest(options) : undefined;
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, signal });
+    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, control: true, signal });
     releases.push(() => card.close());
     const stream = openStream(card, wav, options.device);
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
@@ -115,11 +112,6 @@ async function startGuest({ file, sink, fast }: PlayOptions): Promise<EmulatedGu
   return startEmulatedGuest({ sink, fast });
 }
 
-async function isSameFile(one: string, other: string): Promise<boolean> {
-  const [a, b] = await Promise.all([one, other].map((path) => stat(path).catch(() => undefined)));
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
-}
-
 function openStream(card: Card, wav: WavFile, device: number | undefined): PlaybackStream {
   const { format, rate, channels } = wav;
   try {
@@ -133,28 +125,27 @@ function openStream(card: Card, wav: WavFile, device: number | undefined): Playb
 
 /** Returns when the last frame has been played, or at once when `signal` aborts. */
 async function playThrough(playing: Playing, terminal: Terminal, signal: AbortSignal): Promise<void> {
-  const { wav, stream, guest, paced } = playing;
+  const { wav, stream, guest } = playing;
   const meter = new LevelMeter(wav);
-  const status = (): PlayStatus => ({
+  const hide = showProgress(terminal, () => ({
     elapsed: stream.position / wav.rate,
     total: wav.frames / wav.rate,
     fill: stream.latency / (stream.bufferFrames || 1), // 0 before the backend has opened the stream
     latency: (stream.latency / wav.rate) * 1000,
-    underruns: paced ? stream.underruns : undefined,
+    xruns: underruns(playing),
     levels: terminal.live ? meter.levelsUpTo(stream.position) : [],
-  });
-  const show = terminal.live
-    ? () => terminal.paint(liveStatus(status(), terminal.width, terminal.style))
-    : () => terminal.say(plainStatus(status()));
-  const timer = setInterval(show, terminal.live ? PAINT_INTERVAL : PLAIN_INTERVAL);
+  }));
   try {
     await pipeline(terminal.live ? [wav.stream(), meter, stream] : [wav.stream(), stream], { signal });
   } catch (error) {
     if (!signal.aborted) throw withSink(error, guest);
   } finally {
-    clearInterval(timer);
-    terminal.release();
+    hide();
   }
+}
+
+function underruns({ stream, paced }: Playing): Xruns {
+  return { name: 'underruns', count: paced ? stream.underruns : undefined };
 }
 
 /** On Xen, Dom0 has the reason why its backend refused something; here the sink is the user's own. */
@@ -174,13 +165,14 @@ function announcement({ wav, card, guest }: Playing): string {
   ].join('\n');
 }
 
-function summarize({ wav, stream, guest, paced }: Playing): string[] {
+function summarize(playing: Playing): string[] {
+  const { wav, stream, guest } = playing;
   const frames = stream.position;
   const part = frames < wav.frames ? `${frames} of ${wav.frames}` : `${frames}`;
   return [
     `played ${part} frames (${clockTime(frames / wav.rate)}) of ${wav.path}: ${describeFormat(wav)}`,
     `positions reported by the backend: ${stream.positionReports}`,
-    `underruns: ${underrunCount(paced ? stream.underruns : undefined)}`,
+    `underruns: ${xrunCount(underruns(playing))}`,
     `result: ${guest ? describeResult(guest) : 'played by the backend'}`,
   ];
 }

@@ -1,19 +1,24 @@
 import { clockTime } from './messages.ts';
 
-/** What there is to say while a file is being played. */
-export interface PlayStatus {
+/** What there is to say while a stream plays or records. */
+export interface StreamProgress {
   /** Seconds. */
   elapsed: number;
-  /** Seconds. */
-  total: number;
+  /** Seconds; undefined where there is no end in sight. */
+  total: number | undefined;
   /** How full the shared buffer is, 0 to 1. */
   fill: number;
   /** ms. */
   latency: number;
-  /** Undefined where the card is not paced, so that the count has no meaning. */
-  underruns: number | undefined;
+  xruns: Xruns;
   /** dBFS, one a channel; empty where nobody looks at them. */
   levels: readonly number[];
+}
+
+export interface Xruns {
+  name: 'underruns' | 'overruns';
+  /** Undefined where the card is not paced, so that the count has no meaning. */
+  count: number | undefined;
 }
 
 /** What the terminal can show. */
@@ -21,6 +26,9 @@ export interface TerminalStyle {
   color: boolean;
   unicode: boolean;
 }
+
+/** No colours, no lines. */
+export const PLAIN: TerminalStyle = { color: false, unicode: false };
 
 const MIN_BAR_CELLS = 6;
 const MAX_BAR_CELLS = 40;
@@ -37,55 +45,82 @@ const RED = 31;
 const CYAN = 36;
 const GRAY = 90;
 
-/** A piece of the line: its text, and as many columns as it takes. */
-interface Part {
+/** A piece of a line: its text, and as many columns as it takes. */
+export interface Part {
   text: string;
   columns: number;
 }
 
 /** The line of a terminal `width` columns wide: what does not fit is left out from the right. */
-export function liveStatus(status: PlayStatus, width: number, style: TerminalStyle): string {
+export function liveStatus(progress: StreamProgress, width: number, style: TerminalStyle): string {
   // Some terminals wrap as soon as the last column is written.
   const room = width - 1;
-  const time = `${clockTime(status.elapsed, 0)} / ${clockTime(status.total, 0)}`;
-  let used = time.length + 1 + MIN_BAR_CELLS;
-  if (used > room) return time.slice(0, Math.max(0, room));
-  const shown: string[] = [];
-  for (const part of [...counters(status, style), ...meters(status.levels, style)]) {
-    if (used + 2 + part.columns > room) break;
-    shown.push(`  ${part.text}`);
-    used += 2 + part.columns;
-  }
-  const barCells = Math.min(MAX_BAR_CELLS, MIN_BAR_CELLS + room - used);
-  return `${time} ${progressBar(status.elapsed / status.total, barCells, style)}${shown.join('')}`;
+  const { elapsed, total } = progress;
+  const time = times(progress, 0);
+  const leastColumns = time.length + (total === undefined ? 0 : 1 + MIN_BAR_CELLS);
+  if (leastColumns > room) return time.slice(0, Math.max(0, room));
+  const rest = fitParts(
+    [...counters(progress, style), ...meters(progress.levels, style)],
+    room - leastColumns,
+  );
+  if (total === undefined) return time + rest.text;
+  const barCells = Math.min(MAX_BAR_CELLS, MIN_BAR_CELLS + room - leastColumns - rest.columns);
+  return `${time} ${progressBar(elapsed / total, barCells, style)}${rest.text}`;
 }
 
 /** The same without a terminal. */
-export function plainStatus(status: PlayStatus): string {
-  const time = `${clockTime(status.elapsed)} / ${clockTime(status.total)}`;
-  const parts = counters(status, { color: false, unicode: false });
-  return [time, ...parts.map(({ text }) => text)].join('  ');
+export function plainStatus(progress: StreamProgress): string {
+  const parts = counters(progress, PLAIN);
+  return [times(progress, 1), ...parts.map(({ text }) => text)].join('  ');
 }
 
-function counters({ fill, latency, underruns }: PlayStatus, style: TerminalStyle): Part[] {
-  const part = (text: string, color?: number): Part => ({
-    text: color === undefined ? text : paint(text, color, style),
-    columns: text.length,
-  });
+/** As many of the parts as have room, each with two spaces before it. */
+export function fitParts(parts: readonly Part[], room: number): Part {
+  let [text, columns] = ['', 0];
+  for (const part of parts) {
+    if (columns + 2 + part.columns > room) break;
+    text += `  ${part.text}`;
+    columns += 2 + part.columns;
+  }
+  return { text, columns };
+}
+
+function times({ elapsed, total }: StreamProgress, digits: 0 | 1): string {
+  const time = clockTime(elapsed, digits);
+  return total === undefined ? time : `${time} / ${clockTime(total, digits)}`;
+}
+
+/** How full the buffer is, how long it takes to be played or read, and how often it ran dry or over. */
+export function counters(
+  { fill, latency, xruns }: Pick<StreamProgress, 'fill' | 'latency' | 'xruns'>,
+  style: TerminalStyle,
+): Part[] {
+  const percent = Math.round(fill * 100).toFixed();
+  const milliseconds = Math.round(latency).toFixed();
+  const count = plainPart(`${xruns.name} ${xrunCount(xruns)}`);
   return [
-    part(
-      `buffer ${Math.round(fill * 100)
-        .toFixed()
-        .padStart(3)}%`,
-    ),
-    part(`latency ${Math.round(latency).toFixed().padStart(3)} ms`),
-    part(`underruns ${underrunCount(underruns)}`, underruns ? RED : undefined),
+    plainPart(`buffer ${percent.padStart(3)}%`),
+    plainPart(`latency ${milliseconds.padStart(3)} ms`),
+    xruns.count ? { ...count, text: paint(count.text, RED, style) } : count,
   ];
 }
 
-/** A count of underruns, or that there is none. */
-export function underrunCount(underruns: number | undefined): string {
-  return underruns === undefined ? 'not counted (unpaced)' : `${underruns}`;
+/** A part without colours. */
+export function plainPart(text: string): Part {
+  return { text, columns: text.length };
+}
+
+/** A count of xruns, or that there is none. */
+export function xrunCount({ count }: Xruns): string {
+  return count === undefined ? 'not counted (unpaced)' : `${count}`;
+}
+
+/** dB, one a channel, and which of them are muted: -6 dB; or 0: -6 dB, 1: -3 dB muted. */
+export function volumeText(volume: readonly number[], muted: readonly boolean[]): string {
+  const channels = volume.map((dB, channel) => `${dB} dB${muted[channel] ? ' muted' : ''}`);
+  const [first = ''] = channels;
+  if (channels.every((text) => text === first)) return first;
+  return channels.map((text, channel) => `${channel}: ${text}`).join(', ');
 }
 
 function progressBar(done: number, cells: number, style: TerminalStyle): string {

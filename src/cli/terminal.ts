@@ -5,12 +5,13 @@ import type { TerminalStyle } from './status-line.ts';
 const HIDE_CURSOR = '\x1b[?25l';
 const SHOW_CURSOR = '\x1b[?25h';
 const CLEAR_LINE = '\r\x1b[K';
+const CLEAR_BELOW = '\r\x1b[J';
 
 /** What of process.stdout and process.stderr is used. */
 export type OutputStream = Pick<WriteStream, 'write' | 'isTTY' | 'columns'>;
 
 /**
- * Standard output and standard error, with one live line below what has been said if output is a terminal.
+ * Standard output and standard error, with live lines, one or more, below what has been said if output is a terminal.
  */
 export class Terminal {
   /** Whether {@link paint} may be used; without it no control code is ever written. */
@@ -18,7 +19,8 @@ export class Terminal {
   readonly style: TerminalStyle;
   readonly #out: OutputStream;
   readonly #err: OutputStream;
-  #line = '';
+  /** The live lines. */
+  #text = '';
 
   constructor(out: OutputStream, err: OutputStream, env: NodeJS.ProcessEnv) {
     this.live = out.isTTY === true && env['TERM'] !== 'dumb';
@@ -45,22 +47,28 @@ export class Terminal {
     this.#above(() => this.#err.write(`vsnd: ${withoutControls(text)}\n`));
   }
 
-  /** Puts `line` in the place of the live line. */
-  paint(line: string): void {
-    this.#out.write(`${this.#line === '' ? HIDE_CURSOR : ''}${CLEAR_LINE}${line}`);
-    this.#line = line;
+  /** Puts `text`, one or more lines, in the place of the live ones. */
+  paint(text: string): void {
+    this.#out.write(`${this.#text === '' ? HIDE_CURSOR : ''}${this.#clearing}${text}`);
+    this.#text = text;
   }
 
-  /** Takes the live line away and gives the cursor back. Idempotent. */
+  /** Takes the live lines away and gives the cursor back. Idempotent. */
   release(): void {
-    if (this.#line === '') return;
-    this.#out.write(`${CLEAR_LINE}${SHOW_CURSOR}`);
-    this.#line = '';
+    if (this.#text === '') return;
+    this.#out.write(`${this.#clearing}${SHOW_CURSOR}`);
+    this.#text = '';
   }
 
   #above(write: () => void): void {
-    if (this.#line !== '') this.#out.write(CLEAR_LINE);
+    if (this.#text !== '') this.#out.write(this.#clearing);
     write();
-    if (this.#line !== '') this.#out.write(this.#line);
+    if (this.#text !== '') this.#out.write(this.#text);
+  }
+
+  /** What clears the live lines: the cursor stands in the last of them. */
+  get #clearing(): string {
+    const above = this.#text.split('\n').length - 1;
+    return above === 0 ? CLEAR_LINE : `\x1b[${above}A${CLEAR_BELOW}`;
   }
 }

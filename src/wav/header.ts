@@ -156,12 +156,15 @@ export function wavContainerBytes(format: PcmFormatName): number | undefined {
 }
 
 /**
- * The octets before the first frame of a WAV file with `dataBytes` octets of sound. Their number depends on
- * the format alone, so that they can be written again when the size is known: the place of RF64's ds64 chunk,
- * which a file of 4 GiB or more needs, is held by a JUNK chunk. Throws ERR_VSND_NOT_SUPPORTED for a format
- * that WAV cannot hold.
+ * The octets before the first frame of a WAV file with `dataBytes` octets of sound, or with a number of them that
+ * is not known: up to the end of the file. How many they are depends on the format alone, so that they can be
+ * written again when the size is known: the place of RF64's ds64 chunk, which a file of 4 GiB or more needs, is
+ * held by a JUNK chunk. Throws ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold.
  */
-export function encodeWavHeader({ format, rate, channels }: WavFormat, dataBytes: number): Uint8Array {
+export function encodeWavHeader(
+  { format, rate, channels }: WavFormat,
+  dataBytes: number | undefined,
+): Uint8Array {
   const encoding = ENCODINGS.find((entry) => entry.format === format);
   if (encoding === undefined) {
     throw new VsndError(
@@ -175,17 +178,19 @@ export function encodeWavHeader({ format, rate, channels }: WavFormat, dataBytes
   const extensible = channels > 2 || (tag === PCM && containerBytes > 2);
   const formatBytes = extensible ? 40 : tag === PCM ? 16 : 18;
   const headerBytes = 12 + 8 + DS64_BYTES + 8 + formatBytes + (tag === PCM ? 0 : 12) + 8;
-  const riffBytes = headerBytes - 8 + dataBytes + (dataBytes & 1);
-  const frames = Math.floor(dataBytes / blockBytes);
+  const knownBytes = dataBytes ?? 0;
+  const riffBytes = headerBytes - 8 + knownBytes + (knownBytes & 1);
+  const frames = Math.floor(knownBytes / blockBytes);
   const large = riffBytes >= NO_SIZE;
+  const sized = dataBytes !== undefined && !large;
 
   const out = new FieldWriter(headerBytes);
-  out.ascii(large ? 'RF64' : 'RIFF').u32(large ? NO_SIZE : riffBytes);
+  out.ascii(large ? 'RF64' : 'RIFF').u32(sized ? riffBytes : NO_SIZE);
   out
     .ascii('WAVE')
     .ascii(large ? 'ds64' : 'JUNK')
     .u32(DS64_BYTES);
-  if (large) out.u64(riffBytes).u64(dataBytes).u64(frames).u32(0);
+  if (large) out.u64(riffBytes).u64(knownBytes).u64(frames).u32(0);
   else out.skip(DS64_BYTES);
   out.ascii('fmt ').u32(formatBytes);
   out
@@ -209,8 +214,8 @@ export function encodeWavHeader({ format, rate, channels }: WavFormat, dataBytes
     out
       .ascii('fact')
       .u32(4)
-      .u32(large ? NO_SIZE : frames);
-  out.ascii('data').u32(large ? NO_SIZE : dataBytes);
+      .u32(sized ? frames : NO_SIZE);
+  out.ascii('data').u32(sized ? knownBytes : NO_SIZE);
   return out.bytes;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseCommandLine, parseIndex, UsageError } from '../../src/cli/arguments.ts';
+import { parseCommandLine, parseIndex, parseNumber, UsageError } from '../../src/cli/arguments.ts';
 import { helpText, version } from '../../src/cli/help.ts';
 import { clockTime, describeFormat, errorMessage } from '../../src/cli/messages.ts';
 import { abortError, VsndError } from '../../src/errors.ts';
@@ -31,6 +31,46 @@ describe('arguments', () => {
       parse();
     } catch (error) {
       expect(errorMessage(error, false)).toBe(`${message}; see vsnd play --help`);
+    }
+  });
+
+  test('a negative number is a value, and never an option', () => {
+    const numbers = {
+      volume: { type: 'string', short: 'v' },
+      up: { type: 'string', multiple: true },
+    } as const;
+    for (const [args, expected] of [
+      [['-6'], { file: '-6' }],
+      [['-.5'], { file: '-.5' }],
+      [['--volume', '-6'], { volume: '-6', file: undefined }],
+      [['--volume=-6'], { volume: '-6', file: undefined }],
+      [['-v', '-6', '-3'], { volume: '-6', file: '-3' }],
+      [['-v-6'], { volume: '-6', file: undefined }],
+      [['--up', '-1', '--up', '-2', '--', '-3.wav'], { up: ['-1', '-2'], file: '-3.wav' }],
+    ] as const) {
+      const { values, file } = parseCommandLine('x', [...args], numbers, { takesFile: true });
+      expect({ ...values, file }).toEqual(expected);
+    }
+    expect(() => parseCommandLine('x', ['-6', '-7'], numbers, { takesFile: true })).toThrow(
+      "unexpected argument '-7'",
+    );
+    expect(() => parseCommandLine('x', ['-x6'], numbers, { takesFile: true })).toThrow("unknown option '-x'");
+  });
+
+  test('a number', () => {
+    const range = { min: -10, max: 20, unit: 'dB' };
+    expect(parseNumber('x', '--up', undefined, range)).toBe(undefined);
+    for (const [text, value] of [
+      ['-10', -10],
+      ['20', 20],
+      ['0', 0],
+      ['.5', 0.5],
+      ['-1.25', -1.25],
+    ] as const) {
+      expect(parseNumber('x', '--up', text, range)).toBe(value);
+    }
+    for (const text of ['', '-', '.', '5.', '1e1', '0x1', ' 1', '+1', '--1', '20.001', '-11', 'NaN']) {
+      expect(() => parseNumber('x', '--up', text, range)).toThrow(`--up is '${text}'; allowed: -10 to 20 dB`);
     }
   });
 
@@ -82,7 +122,29 @@ describe('messages', () => {
     for (const option of ['--json', '--emulate', 'Examples:']) expect(helpText('list')).toContain(option);
     expect(helpText('help')).toBe(helpText(undefined));
     expect(() => helpText('nope')).toThrow("unknown command 'nope'");
-    const lines = [undefined, 'play', 'list'].flatMap((command) => helpText(command).split('\n'));
+    for (const option of [
+      '-d',
+      '-r',
+      '-c',
+      '-f',
+      '--volume',
+      '--card',
+      '--device',
+      '--emulate',
+      '--source',
+    ]) {
+      expect(helpText('record')).toContain(`  ${option}`);
+    }
+    for (const option of ['--card', '--socket', '--emulate', '--json']) {
+      expect(helpText('volume')).toContain(`  ${option}`);
+      expect(helpText('monitor')).toContain(`  ${option}`);
+    }
+    for (const option of ['--up', '--down', '--channel', '--playback', '--capture', '--device', '--stream']) {
+      expect(helpText('volume')).toContain(`  ${option}`);
+    }
+    for (const option of ['--once', '--interval']) expect(helpText('monitor')).toContain(`  ${option}`);
+    const commands = [undefined, 'play', 'record', 'volume', 'monitor', 'list', 'backend', 'doctor'];
+    const lines = commands.flatMap((command) => helpText(command).split('\n'));
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(version()).toMatch(/^\d+\.\d+\.\d+$/);
   });

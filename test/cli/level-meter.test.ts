@@ -70,6 +70,23 @@ describe('levels', () => {
     expect(meter.levelsUpTo(80)[0]).toBeCloseTo(-6.02);
   });
 
+  test('of all that has passed, where no position is given', async () => {
+    const meter = await meterOf('s16_le', 1, [new Uint8Array(Int16Array.of(16_384).buffer)]);
+    expect(meter.levelsUpTo()[0]).toBeCloseTo(-6.02);
+  });
+
+  test('of formats that no WAV file holds', async () => {
+    const meter = await meterOf('s16_be', 1, [Uint8Array.of(0x40, 0x00, 0x00, 0x7f)]);
+    expect(meter.levelsUpTo()[0]).toBeCloseTo(-6.02);
+    const silent = await meterOf('iec958_subframe_le', 1, [new Uint8Array(4).fill(0xff)]);
+    expect(silent.levelsUpTo()).toEqual([-Infinity]);
+  });
+
+  test('of what is no number', async () => {
+    const samples = new Uint8Array(Float32Array.of(Number.NaN, -0.5, Number.NaN).buffer);
+    expect((await meterOf('float_le', 1, [samples])).levelsUpTo()[0]).toBeCloseTo(-6.02);
+  });
+
   test('of the first two channels of many', async () => {
     const meter = await meterOf('s16_le', 6, [new Uint8Array(12).fill(0x40)]);
     expect(meter.levelsUpTo(1).length).toBe(2);

@@ -29,6 +29,24 @@ describe('the live line', () => {
     expect(written.slice(1)).toEqual(['\r\x1b[K', 'news\n', 'line', '\r\x1b[K', '2>vsnd: trouble\n', 'line']);
   });
 
+  test("may be several lines, which take each other's place", () => {
+    const { terminal: tty, written } = terminal();
+    tty.paint('one\ntwo\nthree');
+    tty.paint('four\nfive');
+    tty.say('news');
+    tty.paint('six');
+    tty.release();
+    expect(written).toEqual([
+      '\x1b[?25l\r\x1b[Kone\ntwo\nthree',
+      '\x1b[2A\r\x1b[Jfour\nfive',
+      '\x1b[1A\r\x1b[J',
+      'news\n',
+      'four\nfive',
+      '\x1b[1A\r\x1b[Jsix',
+      '\r\x1b[K\x1b[?25h',
+    ]);
+  });
+
   test('without one, nothing but the text is written', () => {
     const { terminal: pipe, written } = terminal({ isTTY: false });
     pipe.say('news');

@@ -1,0 +1,125 @@
+import { lstat, readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { DEVICE_CLASS } from '../config/fields.ts';
+import { isVsndError, VsndError } from '../errors.ts';
+import { claimDevice } from '../xen/linux/claim.ts';
+import { ControlClient } from './client.ts';
+import { CARD_SOCKET, controlDirectories, EMULATED_SOCKET, ownUid } from './places.ts';
+
+/** A control socket, by what its name and directory say. */
+interface Found {
+  readonly path: string;
+  /** The card's devid, or the pid of an emulated guest. */
+  readonly number: number;
+}
+
+/**
+ * Reaches the process that has a card of this guest open: `devid`, or the first card that somebody has open. It is one of
+ * this user's; root reaches those of all. Rejects with ERR_VSND_INVALID_STATE where no process has the card open, with
+ * ERR_VSND_CARD_BUSY and the `pid` where another user's has, with ERR_VSND_NOT_SUPPORTED where it has no control socket.
+ */
+export async function findOwner(devid: number | undefined, clock: Clock): Promise<ControlClient> {
+  const uid = ownUid();
+  const isMeant = ({ number }: Found) => devid === undefined || number === devid;
+  const own = await findSockets(uid, process.env, CARD_SOCKET);
+  const client = await connectToFirst(own.filter(isMeant), clock);
+  if (client) return client;
+
+  const card = `card ${devid ?? 0}`;
+  const owner = await ownerOf(devid ?? 0, clock);
+  if (owner === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `no process has ${card} open`);
+  if (uid !== 0 && uid !== owner.uid) {
+    const reason = `${card} is in use by process ${owner.pid} of user ${owner.uid}`;
+    throw new VsndError('ERR_VSND_CARD_BUSY', `${reason}: only that user, and root, may control it`, owner);
+  }
+  const others = await findSockets(owner.uid, {}, CARD_SOCKET);
+  const other = await connectToFirst(
+    others.filter(({ number }) => number === (devid ?? 0)),
+    clock,
+  );
+  if (other) return other;
+  throw new VsndError(
+    'ERR_VSND_NOT_SUPPORTED',
+    `process ${owner.pid} has ${card} open, but no control socket in ${controlDirectories(owner.uid).join(', ')}`,
+    { pid: owner.pid },
+  );
+}
+
+/** Reaches the one process of this user that is an emulated guest. Rejects with ERR_VSND_INVALID_STATE for none, and for several. */
+export async function findEmulatedOwner(clock: Clock): Promise<ControlClient> {
+  const sockets = await findSockets(ownUid(), process.env, EMULATED_SOCKET);
+  const clients: ControlClient[] = [];
+  for (const { path, number } of sockets) {
+    const client = await connectIfServed(path, clock);
+    if (client) clients.push(client);
+    else if (!isAlive(number)) await unlink(path).catch(() => {}); // it was killed
+  }
+  const [client] = clients;
+  if (client === undefined)
+    throw new VsndError('ERR_VSND_INVALID_STATE', 'no process has an emulated card open');
+  if (clients.length === 1) return client;
+  for (const one of clients) await one.close();
+  const paths = clients.map(({ path }) => path).join(', ');
+  const reason = 'several processes have an emulated card open';
+  throw new VsndError('ERR_VSND_INVALID_STATE', `${reason}: choose one by its socket, ${paths}`);
+}
+
+/** A user's control sockets, in the order of their numbers; nothing that somebody else may have put there. */
+async function findSockets(uid: number, env: NodeJS.ProcessEnv, pattern: RegExp): Promise<Found[]> {
+  const isTheirs = async (path: string, kind: 'isDirectory' | 'isSocket') => {
+    const stats = await lstat(path).catch(() => undefined);
+    return stats?.uid === uid && stats[kind]();
+  };
+  const found: Found[] = [];
+  for (const directory of controlDirectories(uid, env)) {
+    if (!(await isTheirs(directory, 'isDirectory'))) continue;
+    for (const name of await readdir(directory)) {
+      const number = pattern.exec(name)?.[1];
+      const path = join(directory, name);
+      if (number && (await isTheirs(path, 'isSocket'))) found.push({ path, number: Number(number) });
+    }
+  }
+  return found.sort((one, other) => one.number - other.number);
+}
+
+async function connectToFirst(sockets: readonly Found[], clock: Clock): Promise<ControlClient | undefined> {
+  for (const { path } of sockets) {
+    const client = await connectIfServed(path, clock);
+    if (client) return client;
+  }
+  return undefined;
+}
+
+/** Undefined where nobody listens any more. */
+async function connectIfServed(path: string, clock: Clock): Promise<ControlClient | undefined> {
+  try {
+    return await ControlClient.connect(path, clock);
+  } catch (error) {
+    if (isVsndError(error) && ['ECONNREFUSED', 'ENOENT'].includes(error.errno ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined where no process has the card. Rejects with ERR_VSND_CARD_BUSY where it does not say who it is. */
+async function ownerOf(devid: number, clock: Clock): Promise<{ pid: number; uid: number } | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    const release = await claimDevice(`${DEVICE_CLASS}/${devid}`, clock);
+    await release();
+    return undefined;
+  } catch (error) {
+    if (!isVsndError(error, 'ERR_VSND_CARD_BUSY') || error.pid === undefined) throw error;
+    const stats = await stat(`/proc/${error.pid}`).catch(() => undefined);
+    if (stats === undefined) throw error; // it has ended, or lives in another container
+    return { pid: error.pid, uid: stats.uid };
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}

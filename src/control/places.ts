@@ -1,0 +1,74 @@
+import { lstat, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { invalidArg, VsndError } from '../errors.ts';
+
+/** Octets: sockaddr_un.sun_path, less its end. Node cuts a longer path off without a word. */
+const LONGEST_PATH = 107;
+
+/** The names of control sockets, and the number in them: a real card's devid, or the pid of an emulated guest. */
+export const CARD_SOCKET = /^card-(\d{1,9})\.sock$/;
+export const EMULATED_SOCKET = /^emulated-(\d{1,9})\.sock$/;
+
+/** The name of a real card's socket. */
+export function cardSocket(devid: number): string {
+  return `card-${devid}.sock`;
+}
+
+/** The name of the socket of a process that is an emulated guest. */
+export function emulatedSocket(pid: number): string {
+  return `emulated-${pid}.sock`;
+}
+
+/** Who this process is. Throws ERR_VSND_NOT_SUPPORTED where the system has no users. */
+export function ownUid(): number {
+  const uid = process.geteuid?.();
+  if (uid === undefined) throw new VsndError('ERR_VSND_NOT_SUPPORTED', 'control sockets need a Unix system');
+  return uid;
+}
+
+/**
+ * The directories in which a user's control sockets can be, the best first. `env`: of one of that user's processes,
+ * where it is known.
+ */
+export function controlDirectories(uid: number, env: NodeJS.ProcessEnv = {}): string[] {
+  const { VSND_CONTROL_DIR: named, XDG_RUNTIME_DIR: runtime = '' } = env;
+  if (named) return [named];
+  const session = isAbsolute(runtime) ? runtime : `/run/user/${uid}`;
+  return [join(uid === 0 ? '/run' : session, 'vsnd'), join(tmpdir(), `vsnd-${uid}`)];
+}
+
+/**
+ * Makes sure that nobody else can put anything into the directory, or reach what is in it; makes it where it is missing.
+ * Throws ERR_VSND_INVALID_ARG for one that is a link, of another user, or open to others, and the system's errors.
+ */
+export async function makePrivateDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  const stats = await lstat(directory);
+  if (!stats.isDirectory() || stats.uid !== ownUid() || (stats.mode & 0o077) !== 0) {
+    throw invalidArg('the directory of a control socket', directory, 'one of this user alone, of mode 0700');
+  }
+}
+
+/** Where a socket of that name belongs: in the first of this user's directories that can be used. Rejects where none can. */
+export async function placeSocket(name: string): Promise<string> {
+  const failures: unknown[] = [];
+  for (const directory of controlDirectories(ownUid(), process.env)) {
+    try {
+      await makePrivateDirectory(directory);
+      return join(directory, name);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw failures[0];
+}
+
+/** Throws ERR_VSND_INVALID_ARG for a path that is no path of a socket. */
+export function checkSocketPath(path: string): void {
+  if (path === '' || path.includes('\0') || Buffer.byteLength(path) > LONGEST_PATH) {
+    throw invalidArg('the path of a control socket', path, `1 to ${LONGEST_PATH} octets`);
+  }
+}

@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { debuglog } from 'node:util';
+import { invalidArg } from '../errors.ts';
+import { readLines } from './lines.ts';
+import { type ControlledCard, carryOut, reportOf } from './methods.ts';
+import { checkSocketPath, makePrivateDirectory, placeSocket } from './places.ts';
+import { type Answer, encodeLine, LONGEST_REQUEST, parseObject, type Request } from './protocol.ts';
+
+const debug = debuglog('vsnd');
+
+/** Clients at once. */
+const MAX_CLIENTS = 16;
+
+/** A card's control socket. */
+export interface ControlServer {
+  readonly path: string;
+  /** Ends every connection and removes the socket. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Lets other processes of this user, and of root, see and control a card: see protocol.ts. The socket, and who is connected
+ * to it, do not hold the process. Rejects with ERR_VSND_INVALID_ARG for a path that cannot be used, or whose directory is
+ * not this user's alone, and with the system's errors: EADDRINUSE where another process serves it.
+ */
+export async function serveControl(card: ControlledCard, path: string): Promise<ControlServer> {
+  checkSocketPath(path);
+  await makePrivateDirectory(dirname(path));
+  const clients = new Set<Socket>();
+  // A client may end its side once it has asked, as `echo ... | nc -U` does.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    client.unref();
+    client.on('error', () => {}); // whoever reads from it, or writes to it, hears of it
+    client.once('close', () => clients.delete(client));
+    if (clients.size >= MAX_CLIENTS) return void refuse(client);
+    clients.add(client);
+    serveClient(card, client).catch((error: unknown) => debug('%s: %s', path, error));
+  });
+  server.unref();
+  await listen(server, path);
+  server.on('error', (error) => debug('%s: %s', path, error));
+  const close = async () => {
+    for (const client of clients) client.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  try {
+    await chmod(path, 0o600);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { path, close };
+}
+
+/**
+ * Serves a card's control socket at `place`, or under the name `place` in a directory of this user's. A card without one
+ * is a card all the same: what goes wrong is left to NODE_DEBUG=vsnd. Resolves with what ends it.
+ */
+export async function offerControl(
+  card: ControlledCard,
+  place: { readonly path: string } | { readonly name: string },
+): Promise<() => Promise<void>> {
+  try {
+    const path = 'path' in place ? place.path : await placeSocket(place.name);
+    const server = await serveControl(card, path);
+    return () => server.close();
+  } catch (error) {
+    debug('there is no control socket: %s', (error as Error).message);
+    return async () => {};
+  }
+}
+
+/** One request after the other: whoever asks faster than it reads has to wait. */
+async function serveClient(card: ControlledCard, client: Socket): Promise<void> {
+  for await (const line of readLines(client, LONGEST_REQUEST)) {
+    const answer = await answerTo(card, line);
+    await new Promise<void>((resolve) => client.write(encodeLine(answer), () => resolve()));
+  }
+}
+
+/** Rejects where something fails that is no VsndError: a mistake of ours, which ends the connection. */
+async function answerTo(card: ControlledCard, line: string | undefined): Promise<Answer> {
+  const request = parseObject(line);
+  const id = idOf(request);
+  try {
+    if (line === undefined) throw invalidArg('a request', 'too long', `${LONGEST_REQUEST} octets`);
+    if (request === undefined) throw invalidArg('a request', line, 'a JSON object { id, method, params }');
+    if (id === null) throw invalidArg('id', request['id'], 'a number or a string');
+    return { id, result: await carryOut(card, request['method'], request['params']) };
+  } catch (error) {
+    return { id, error: reportOf(error) };
+  }
+}
+
+function idOf(request: Readonly<Record<string, unknown>> | undefined): Request['id'] | null {
+  const id = request?.['id'];
+  return typeof id === 'number' || typeof id === 'string' ? id : null;
+}
+
+function refuse(client: Socket): void {
+  const message = `this process has ${MAX_CLIENTS} clients already, and takes no more`;
+  const error = { code: 'ERR_VSND_INVALID_STATE', message };
+  client.end(encodeLine({ id: null, error }), () => client.destroy());
+}
+
+/** Takes the place of a socket that a dead process has left. */
+async function listen(server: Server, path: string): Promise<void> {
+  try {
+    await bind(server, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStale(path))) throw error;
+    await unlink(path);
+    await bind(server, path);
+  }
+}
+
+async function bind(server: Server, path: string): Promise<void> {
+  server.listen({ path, exclusive: true });
+  await once(server, 'listening');
+}
+
+/** Whether it is a socket at which nobody listens any more. */
+async function isStale(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isSocket()) return false;
+  const socket = connect({ path });
+  try {
+    await once(socket, 'connect');
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,145 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import { VsndError } from '../errors.ts';
+import { fileError } from './file-error.ts';
+import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts';
+import { packS24 } from './repack.ts';
+
+/** Octets that may wait for a slow disk: 5 s of 48 kHz s16 stereo. */
+const HIGH_WATER_MARK = 1 << 20;
+
+/** Where the octets of a WAV file go. What fails is ERR_VSND_FILE, with the errno. */
+interface WavOutput {
+  /** Appends octets: all of them, or none that count. */
+  append(octets: Uint8Array): Promise<void>;
+  /** Nothing more will come. `header`: what would have stood at the start, had the length been known. */
+  end(header: Uint8Array): Promise<void>;
+}
+
+/**
+ * Takes whole frames, laid out as sndif has them in memory, and writes a WAV file without blocking. While it is written
+ * its header says that it goes on to the end; when the stream is closed, for whatever reason, a file gets its length.
+ */
+export class WavStream extends Writable {
+  readonly #format: WavFormat;
+  readonly #blockBytes: number;
+  readonly #output: WavOutput;
+  #dataBytes = 0;
+  #appending: Promise<void> = Promise.resolve();
+
+  /** Not for users: {@link createWavFile}, {@link wavInto}. */
+  constructor(format: WavFormat, output: WavOutput) {
+    super({ highWaterMark: HIGH_WATER_MARK });
+    this.#format = format;
+    this.#blockBytes = (wavContainerBytes(format.format) ?? 1) * format.channels;
+    this.#output = output;
+  }
+
+  /** Frames written so far. */
+  get frames(): number {
+    return this.#dataBytes / this.#blockBytes;
+  }
+
+  override _construct(callback: (error?: Error | null) => void): void {
+    this.#append(encodeWavHeader(this.#format, undefined), callback);
+  }
+
+  override _write(frames: Buffer, _: BufferEncoding, callback: (error?: Error | null) => void): void {
+    const octets = this.#format.format === 's24_le' ? packS24(frames) : frames;
+    this.#append(octets, (error) => {
+      if (!error) this.#dataBytes += octets.length;
+      callback(error);
+    });
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    // RIFF pads chunks to even sizes.
+    this.#append(new Uint8Array(this.#dataBytes & 1), callback);
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const end = () => this.#output.end(encodeWavHeader(this.#format, this.#dataBytes));
+    this.#appending.then(end).then(
+      () => callback(error),
+      (failure: Error) => callback(error ?? failure),
+    );
+  }
+
+  #append(octets: Uint8Array, callback: (error?: Error | null) => void): void {
+    this.#appending = this.#output.append(octets).then(() => callback(), callback);
+  }
+}
+
+/**
+ * Creates a WAV file, or empties one that is there. Rejects with ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold,
+ * with ERR_VSND_FILE for what cannot be created, or is no regular file.
+ */
+export async function createWavFile(path: string, format: WavFormat): Promise<WavStream> {
+  encodeWavHeader(format, undefined); // before the file is touched
+  return new WavStream(format, await WavFileOutput.create(path));
+}
+
+/** A WAV file that goes to a stream, whose name is `name`, and does not end it. Throws ERR_VSND_NOT_SUPPORTED. */
+export function wavInto(stream: Writable, name: string, format: WavFormat): WavStream {
+  encodeWavHeader(format, undefined);
+  const append = (octets: Uint8Array) =>
+    new Promise<void>((resolve, reject) => {
+      stream.write(octets, (error) =>
+        error ? reject(fileError(`cannot write to ${name}`, error)) : resolve(),
+      );
+    });
+  return new WavStream(format, { append, end: async () => {} });
+}
+
+class WavFileOutput implements WavOutput {
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  #length = 0;
+
+  static async create(path: string): Promise<WavFileOutput> {
+    try {
+      // Before opening: to open a named pipe waits for its other end.
+      const stats = await stat(path).catch(() => undefined);
+      if (stats && !stats.isFile()) {
+        const what = stats.isDirectory() ? 'a directory' : 'not a regular file';
+        throw new VsndError('ERR_VSND_FILE', `cannot create ${path}: it is ${what}`);
+      }
+      return new WavFileOutput(path, await open(path, 'w'));
+    } catch (error) {
+      throw error instanceof VsndError ? error : fileError(`cannot create ${path}`, error);
+    }
+  }
+
+  private constructor(path: string, handle: FileHandle) {
+    this.#path = path;
+    this.#handle = handle;
+  }
+
+  async append(octets: Uint8Array): Promise<void> {
+    await this.#write(octets, this.#length);
+    this.#length += octets.length;
+  }
+
+  async end(header: Uint8Array): Promise<void> {
+    try {
+      await this.#attempt(this.#handle.truncate(this.#length)); // part of what did not fit may be there
+      await this.#write(header, 0);
+    } finally {
+      await this.#attempt(this.#handle.close());
+    }
+  }
+
+  async #write(octets: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < octets.length; ) {
+      const rest = octets.length - done;
+      const { bytesWritten } = await this.#attempt(this.#handle.write(octets, done, rest, position + done));
+      done += bytesWritten;
+    }
+  }
+
+  #attempt<T>(result: Promise<T>): Promise<T> {
+    return result.catch((error: unknown) => {
+      throw fileError(`cannot write ${this.#path}`, error);
+    });
+  }
+}
