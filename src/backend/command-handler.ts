@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { StreamConfig } from '../config/card.ts';
-import { formatNames, intersectRanges, rangesOf } from '../pcm/hw-params.ts';
+import { formatNames, overlapOf, rangesOf } from '../pcm/hw-params.ts';
 import { pcmFormatByCode } from '../wire/pcm-format.ts';
 import type {
   HwParamRanges,
@@ -140,12 +140,14 @@ export class CommandHandler {
     return { rate, channels, format, frameBytes, periodBytes };
   }
 
+  /** Where nothing is left of a parameter the answer says so: an error would not name it. */
   #query(asked: HwParamRanges): HwParamRanges {
     const limits = this.#limits;
-    const offer = intersectRanges(asked, rangesOf(limits));
+    const offer = overlapOf(asked, rangesOf(limits));
+    if (offer.formats === 0n || offer.channels.min > offer.channels.max) return offer;
     // The formats and channels that are left bound the frames that fit into the buffer.
     const left = { ...limits, channels: offer.channels, formats: formatNames(offer.formats) };
-    return intersectRanges(offer, rangesOf(left));
+    return overlapOf(offer, rangesOf(left));
   }
 
   /** What XenStore allows and the device can do. */

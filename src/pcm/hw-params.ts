@@ -108,13 +108,18 @@ export function checkBufferWishes(wishes: BufferWishes, spec: PcmSpec, limits: S
   }
 }
 
+const NOTHING: Interval = { min: 1, max: 0 };
+
 /** All that the limits allow, as XENSND_OP_HW_PARAM_QUERY says it. */
 export function rangesOf(limits: StreamLimits): HwParamRanges {
   const sizes = limits.formats.map((name) => pcmFormat(name).sampleBytes ?? 1);
   const most = Math.floor(limits.bufferBytes / (Math.min(...sizes) * limits.channels.min));
   return {
     formats: formatMask(limits.formats),
-    rates: { min: Math.min(...limits.rates), max: Math.max(...limits.rates) },
+    rates:
+      limits.rates.length === 0
+        ? NOTHING
+        : { min: Math.min(...limits.rates), max: Math.max(...limits.rates) },
     channels: limits.channels,
     bufferFrames: { min: 1, max: most },
     periodFrames: { min: 1, max: most },
@@ -134,27 +139,36 @@ export function queryRanges(spec: PcmSpec, wishes: BufferWishes, limits: StreamL
   };
 }
 
+const INTERVALS = ['rates', 'channels', 'bufferFrames', 'periodFrames'] as const;
+
+/** What both allow: no formats, or an interval whose `min` is above its `max`, where that is nothing. */
+export function overlapOf(a: HwParamRanges, b: HwParamRanges): HwParamRanges {
+  const both = (name: (typeof INTERVALS)[number]): Interval => ({
+    min: Math.max(a[name].min, b[name].min),
+    max: Math.min(a[name].max, b[name].max),
+  });
+  return {
+    formats: a.formats & b.formats,
+    rates: both('rates'),
+    channels: both('channels'),
+    bufferFrames: both('bufferFrames'),
+    periodFrames: both('periodFrames'),
+  };
+}
+
 /** What both allow. Throws ERR_VSND_NOT_SUPPORTED, naming the parameter for which that is nothing. */
 export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRanges {
-  const formats = a.formats & b.formats;
-  if (formats === 0n)
-    throw nothingLeft(
-      'format',
-      describeFormats(formatNames(a.formats)),
-      describeFormats(formatNames(b.formats)),
-    );
-  const intersect = (name: 'rates' | 'channels' | 'bufferFrames' | 'periodFrames'): Interval => {
-    const both = { min: Math.max(a[name].min, b[name].min), max: Math.min(a[name].max, b[name].max) };
-    if (both.min > both.max) throw nothingLeft(name, describeInterval(a[name]), describeInterval(b[name]));
-    return both;
-  };
-  return {
-    formats,
-    rates: intersect('rates'),
-    channels: intersect('channels'),
-    bufferFrames: intersect('bufferFrames'),
-    periodFrames: intersect('periodFrames'),
-  };
+  const both = overlapOf(a, b);
+  if (both.formats === 0n) {
+    const [asked, offered] = [a, b].map(({ formats }) => describeFormats(formatNames(formats)));
+    throw nothingLeft('format', asked ?? '', offered ?? '');
+  }
+  for (const name of INTERVALS) {
+    if (both[name].min > both[name].max) {
+      throw nothingLeft(name, describeInterval(a[name]), describeInterval(b[name]));
+    }
+  }
+  return both;
 }
 
 /** Frames of the buffer, as near to the wishes and the default as the offer allows. */

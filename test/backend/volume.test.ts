@@ -77,9 +77,7 @@ describe('volume', () => {
     await setVolumes(channel, buffer, -3, -3);
     world.takeLog();
     expect(await setVolumes(channel, buffer, 0, 24.001)).toBe(-ERANGE);
-    expect(world.takeLog().join()).toContain(
-      'SET_VOLUME refused: a volume of 24.001 dB; allowed: up to 24',
-    );
+    expect(world.takeLog().join()).toContain('SET_VOLUME refused: a volume of 24.001 dB; allowed: up to 24');
     expect(await getVolumes(channel, buffer)).toEqual([-3, -3]);
   });
 

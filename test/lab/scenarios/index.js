@@ -28,6 +28,7 @@ export const SCENARIOS = [
     file: 'frontend-killed',
     machine: 'xen',
     what: 'SIGKILL of the frontend, 20 times',
+    limitMs: 400_000,
   },
   {
     name: 'doctor',
