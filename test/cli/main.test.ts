@@ -71,9 +71,13 @@ describe('list', { timeout: 30_000 }, () => {
   test('as JSON', async () => {
     const { status, stdout, stderr } = await vsnd(['list', '--emulate', '--json']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    const stream = { index: 0, type: 'playback', rates: expect.arrayContaining([48_000]) };
+    const rates = expect.arrayContaining([48_000]);
+    const streams = [
+      { index: 0, type: 'playback', rates },
+      { index: 1, type: 'capture', rates },
+    ];
     expect(JSON.parse(stdout)).toMatchObject([
-      { devid: 0, backendDomid: 0, pcmDevices: [{ index: 0, streams: [stream] }] },
+      { devid: 0, backendDomid: 0, pcmDevices: [{ index: 0, streams }] },
     ]);
   });
 
