@@ -212,9 +212,8 @@ export class Lifecycle {
   /** Takes note of a position that was reported just now: frames since the stream was created. */
   report(frames: number): void {
     this.#standstills = 0;
-    if (this.#state === 'draining')
-      this.#watchdog.start(); // less is left now
-    else this.#watchdog.moved();
+    if (this.#state !== 'draining') this.#watchdog.moved();
+    else this.#watchdog.start(); // less is left now
     this.#clock.report(frames, this.#slot.hypervisor.clock.now());
   }
 

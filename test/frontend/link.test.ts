@@ -297,6 +297,19 @@ describe('a card of another configuration', () => {
       }
     }));
 
+  test('without its backend’s nodes is a card without a backend, after a reconnection as well', () =>
+    withRawCard('p', async (raw) => {
+      await raw.clock.advanceTime(1e9);
+      await stop(raw);
+      await startNext(raw);
+      expect(raw.card.connected).toBe(true);
+      const dom0 = await XenStoreClient.open(raw.machine.dom0);
+      await dom0.remove(BACKEND);
+      await raw.machine.settle();
+      expect(raw.card.connected).toBe(false);
+      await dom0.close();
+    }));
+
   test('and a card that was removed is waited for', () =>
     withRawCard('p', async (raw) => {
       const out = await play(raw, { reconnect: true });

@@ -547,10 +547,12 @@ describe('a backend that is silent', () => {
       const warnings = collectWarnings(out);
       out.end(SOURCE);
       await machine.settle();
-      send(backend, 100);
-      await clock.advanceTime(4.9e9);
-      expect(backend.operations.filter((name) => name === 'getVolume')).toHaveLength(4);
-      expect([out.position, out.latency, out.state, warnings]).toEqual([100, BUFFER, 'running', []]);
+      for (const position of [100, 101, 102]) {
+        send(backend, position);
+        await clock.advanceTime(4.9e9);
+        expect([out.position, out.latency, out.state, warnings]).toEqual([position, BUFFER, 'running', []]);
+      }
+      expect(backend.operations.filter((name) => name === 'getVolume')).toHaveLength(12);
       await play(raw, out, (_, played) => send(backend, now(played)));
       expect(Buffer.concat(backend.written).equals(SOURCE)).toBe(true);
       expect(warnings).toEqual([]);

@@ -146,6 +146,21 @@ describe('a stream with reconnect', () => {
       expect(calls).toBe(1);
     }));
 
+  test('a write that was played before its WRITE was answered has been carried out', () =>
+    withRawCard('p', async (raw) => {
+      const out = raw.card.createPlaybackStream(LASTING);
+      await raw.machine.settle();
+      raw.backend.holdRequests();
+      let calls = 0;
+      out.write(frames(0, 950), () => calls++);
+      await report(raw, 950);
+      expect([out.position, calls]).toEqual([950, 0]);
+      await stop(raw);
+      expect(calls).toBe(1);
+      out.write(frames(950, 1900));
+      expect(written(await startNext(raw)).equals(frames(950, 1900))).toBe(true);
+    }));
+
   test('whether its backend waits again itself, or another one has come before anybody noticed', () =>
     withRawCard('p', async (raw) => {
       const { backend, machine } = raw;
@@ -745,6 +760,31 @@ describe('with real backends, one after the other', () => {
       machine.assertCleanedUp();
     },
   );
+
+  test('destroyed and lost at any time while it opens: nothing is left behind', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(15), fc.nat(15), async (stopped, destroyed) => {
+        const { clock, machine, guest, stop } = await startHouse();
+        const card = await openCard({ hypervisor: guest, reconnect: true });
+        const out = card.createPlaybackStream(FORMAT);
+        const closed = closing(out);
+        const stopping: Promise<void>[] = [];
+        for (let turn = 0; turn <= 15; turn++) {
+          if (turn === stopped) stopping.push(stop());
+          if (turn === destroyed) out.destroy();
+          await machine.step();
+        }
+        await Promise.all(stopping);
+        expect(await closed).toBeUndefined();
+        const closing_ = card.close();
+        await clock.advanceTime(4e9);
+        await closing_;
+        await machine.settle();
+        machine.assertCleanedUp();
+      }),
+      { numRuns: 60 },
+    );
+  });
 
   test('a guest that is saved and restored while it plays goes on, ten times', async () => {
     const { clock, machine, guest, device, stop } = await startHouse();
