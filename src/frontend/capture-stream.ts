@@ -1,7 +1,6 @@
 import { addAbortSignal, Readable } from 'node:stream';
-import { invalidArg, isVsndError, VsndError } from '../errors.ts';
-import { canScale } from '../pcm/gain.ts';
-import { checkBufferWishes, checkSpec, type HwParams } from '../pcm/hw-params.ts';
+import { isVsndError } from '../errors.ts';
+import type { HwParams } from '../pcm/hw-params.ts';
 import { CapturePosition, type Span } from '../pcm/position.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
 import { PositionCounter } from '../pcm/position-counter.ts';
@@ -10,7 +9,7 @@ import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { Lifecycle, type StreamSlot, type StreamTrigger } from './lifecycle.ts';
 import type { OpenSession } from './session.ts';
 import {
-  checkBoolean,
+  checkStreamOptions,
   DEFAULT_HIGH_WATER_MARK,
   type ReconnectEvents,
   type StreamOptions,
@@ -77,14 +76,8 @@ export class CaptureStream extends Readable {
 
   /** Not for users: `card.createCaptureStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   constructor(slot: StreamSlot, options: CaptureStreamOptions) {
-    const spec = checkSpec(options, slot.config);
-    checkBufferWishes(options, spec, slot.config);
-    checkBoolean('softwareVolume', options.softwareVolume);
-    checkSignal(options.signal);
+    const spec = checkStreamOptions(options, slot.config);
     const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK, softwareVolume = false } = options;
-    if (softwareVolume && !canScale(spec.format)) {
-      throw new VsndError('ERR_VSND_NOT_SUPPORTED', `the volume of ${spec.format} cannot be changed`);
-    }
     super({ highWaterMark });
     this.device = slot.device;
     this.stream = slot.config.index;
@@ -403,12 +396,6 @@ export class CaptureStream extends Readable {
   #emitLater<E extends keyof CaptureStreamEvents>(event: E, ...args: CaptureStreamEvents[E]): void {
     process.nextTick(() => this.emit(event as string, ...args));
   }
-}
-
-/** Before Node does, whose stream would then be opened although nobody has it. */
-function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined || typeof signal?.aborted === 'boolean') return;
-  throw invalidArg('signal', signal, 'an AbortSignal');
 }
 
 /** Nothing was still to come from that backend. */

@@ -1,7 +1,6 @@
 import { addAbortSignal, Writable } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
-import { canScale } from '../pcm/gain.ts';
-import { checkBufferWishes, checkSpec, defaultStartThreshold, type HwParams } from '../pcm/hw-params.ts';
+import { defaultStartThreshold, type HwParams } from '../pcm/hw-params.ts';
 import { PlaybackPosition } from '../pcm/position.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
 import { PositionCounter } from '../pcm/position-counter.ts';
@@ -10,7 +9,7 @@ import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { Lifecycle, type StreamSlot, type StreamTrigger } from './lifecycle.ts';
 import type { OpenSession } from './session.ts';
 import {
-  checkBoolean,
+  checkStreamOptions,
   DEFAULT_HIGH_WATER_MARK,
   type ReconnectEvents,
   type StreamOptions,
@@ -99,15 +98,9 @@ export class PlaybackStream extends Writable {
 
   /** Not for users: `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   constructor(slot: StreamSlot, options: PlaybackStreamOptions) {
-    const spec = checkSpec(options, slot.config);
-    checkBufferWishes(options, spec, slot.config);
+    const spec = checkStreamOptions(options, slot.config);
     checkStartThreshold(options);
-    checkBoolean('softwareVolume', options.softwareVolume);
-    checkSignal(options.signal);
     const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK, softwareVolume = false } = options;
-    if (softwareVolume && !canScale(spec.format)) {
-      throw new VsndError('ERR_VSND_NOT_SUPPORTED', `the volume of ${spec.format} cannot be changed`);
-    }
     super({ highWaterMark });
     this.device = slot.device;
     this.stream = slot.config.index;
@@ -517,12 +510,6 @@ export class PlaybackStream extends Writable {
   #emitLater<E extends keyof PlaybackStreamEvents>(event: E, ...args: PlaybackStreamEvents[E]): void {
     process.nextTick(() => this.emit(event as string, ...args));
   }
-}
-
-/** Before Node does, whose stream would then be opened although nobody has it. */
-function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined || typeof signal?.aborted === 'boolean') return;
-  throw invalidArg('signal', signal, 'an AbortSignal');
 }
 
 function checkStartThreshold({ startThresholdFrames: value }: PlaybackStreamOptions): void {

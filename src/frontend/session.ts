@@ -42,8 +42,6 @@ export class Session {
   readonly #at: StreamAttachment;
   #opening: Promise<unknown> = Promise.resolve();
   #open: OpenSession | undefined;
-  /** The backend may hold its device open for us. */
-  #mustClose = false;
   #closed: Promise<void> | undefined;
   #exchanges: Promise<unknown> = Promise.resolve();
 
@@ -58,7 +56,6 @@ export class Session {
    * and as {@link StreamChannel.request} does.
    */
   async open(spec: PcmSpec, wishes: BufferWishes): Promise<OpenSession | undefined> {
-    this.#mustClose = true;
     const opening = this.#carryOutOpen(spec, wishes);
     this.#opening = opening.catch(() => {});
     return await opening;
@@ -148,7 +145,7 @@ export class Session {
 
   async #carryOutClose(options: RequestOptions): Promise<void> {
     try {
-      if (this.#mustClose) await this.channel.request({ op: 'close' }, options);
+      await this.channel.request({ op: 'close' }, options);
     } finally {
       await this.#opening;
       await this.#open?.buffer.release();

@@ -1,4 +1,6 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArg, VsndError } from '../errors.ts';
+import { canScale } from '../pcm/gain.ts';
+import { checkBufferWishes, checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 
 /** Octets; 85 ms of 48 kHz s16 stereo. */
@@ -51,6 +53,24 @@ export interface ReconnectEvents {
   disconnect: [{ error: Error; frames: number }];
   /** Another one has opened the stream, which goes on at frame `frames`; `gap`: ms since 'disconnect'. */
   reconnect: [{ frames: number; gap: number }];
+}
+
+/**
+ * Checks what both kinds of stream have in common, before there is one: Node would open it although nobody has it. Throws
+ * ERR_VSND_INVALID_ARG, and ERR_VSND_NOT_SUPPORTED for a software volume of a format without samples.
+ */
+export function checkStreamOptions(options: StreamOptions, limits: StreamLimits): PcmSpec {
+  const spec = checkSpec(options, limits);
+  checkBufferWishes(options, spec, limits);
+  checkBoolean('softwareVolume', options.softwareVolume);
+  const { signal, softwareVolume } = options;
+  if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
+    throw invalidArg('signal', signal, 'an AbortSignal');
+  }
+  if (softwareVolume && !canScale(spec.format)) {
+    throw new VsndError('ERR_VSND_NOT_SUPPORTED', `the volume of ${spec.format} cannot be changed`);
+  }
+  return spec;
 }
 
 /** Throws ERR_VSND_INVALID_ARG for an option that is there and no boolean. */
