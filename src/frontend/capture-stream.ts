@@ -199,7 +199,10 @@ export class CaptureStream extends Readable {
   }
 
   override _construct(callback: (error?: Error | null) => void): void {
-    this.#life.start().then(() => callback(), callback);
+    this.#life.start().then(
+      () => callback(),
+      (error: Error) => callback(this.destroyed ? null : error), // one error is enough: the first
+    );
   }
 
   override _read(): void {

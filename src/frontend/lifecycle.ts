@@ -159,7 +159,7 @@ export class Lifecycle {
       try {
         return await this.#openOnce();
       } catch (error) {
-        if (this.#leaving.signal.aborted) return;
+        if (this.#leaving.signal.aborted || this.#state === 'finished') return; // whoever ended it knows why
         this.#endSession();
         if (!this.#survives(error)) throw error;
       }

@@ -223,7 +223,10 @@ export class PlaybackStream extends Writable {
   }
 
   override _construct(callback: (error?: Error | null) => void): void {
-    this.#life.start().then(() => callback(), callback);
+    this.#life.start().then(
+      () => callback(),
+      (error: Error) => callback(this.destroyed ? null : error), // one error is enough: the first
+    );
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
