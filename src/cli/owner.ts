@@ -33,10 +33,10 @@ export async function reachOwner(
 ): Promise<ControlClient> {
   const devid = parseIndex(command, '--card', values.card);
   const clock = new RealClock();
-  if (values.socket === undefined && !values.emulate) return await findOwner(devid, clock);
-  const client = values.socket
-    ? await ControlClient.connect(values.socket, clock)
-    : await findEmulatedOwner(clock);
+  const { socket, emulate } = values;
+  if (socket === undefined && !emulate) return await findOwner(devid, clock);
+  const client =
+    socket === undefined ? await findEmulatedOwner(clock) : await ControlClient.connect(socket, clock);
   try {
     const { pid, card } = await client.request('status', {});
     if (devid === undefined || devid === card.devid) return client;

@@ -5,6 +5,7 @@ import { type Deferred, deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { readLines } from './lines.ts';
+import { checkSocketPath } from './places.ts';
 import {
   encodeLine,
   LONGEST_ANSWER,
@@ -30,8 +31,12 @@ export class ControlClient {
   #ownerIsGone = false;
   #lastId = 0;
 
-  /** Rejects with ERR_VSND_FILE and the errno: ENOENT or ECONNREFUSED where no process serves the socket. */
+  /**
+   * Rejects with ERR_VSND_INVALID_ARG for a path that is none of a socket, with ERR_VSND_FILE and the errno: ENOENT or
+   * ECONNREFUSED where no process serves it.
+   */
   static async connect(path: string, clock: Clock): Promise<ControlClient> {
+    checkSocketPath(path);
     const socket = connect({ path });
     try {
       await once(socket, 'connect');

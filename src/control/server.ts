@@ -75,9 +75,13 @@ export async function offerControl(
 
 /** One request after the other: whoever asks faster than it reads has to wait. */
 async function serveClient(card: ControlledCard, client: Socket): Promise<void> {
-  for await (const line of readLines(client, LONGEST_REQUEST)) {
-    const answer = await answerTo(card, line);
-    await new Promise<void>((resolve) => client.write(encodeLine(answer), () => resolve()));
+  try {
+    for await (const line of readLines(client, LONGEST_REQUEST)) {
+      const answer = await answerTo(card, line);
+      await new Promise<void>((resolve) => client.write(encodeLine(answer), () => resolve()));
+    }
+  } finally {
+    client.destroy(); // not every version of Node does that at the end of the loop
   }
 }
 

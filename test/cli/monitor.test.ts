@@ -110,6 +110,19 @@ describe('again and again', { timeout: 30_000 }, () => {
     expect(stdout.endsWith(`process ${process.pid} has closed the card\n`)).toBe(true);
   });
 
+  test('until the owner closes it, a question unanswered', async () => {
+    const { server, capture } = await serveCard();
+    const running = start(['monitor', '--interval', '20'], env());
+    await running.said(CAPTURE);
+    capture.getVolume = () => {
+      void server.close();
+      return new Promise(() => {});
+    };
+    const { status, stdout, stderr } = await running.ended();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.endsWith(`process ${process.pid} has closed the card\n`)).toBe(true);
+  });
+
   test('until the owner is killed', async () => {
     const player = start(['record', '--emulate', files.path('out.wav')], env());
     await player.said('buffer');

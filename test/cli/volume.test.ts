@@ -167,6 +167,7 @@ describe('nobody to ask', { timeout: 30_000 }, () => {
       ['--socket', '/none/at/all'],
       /^vsnd: cannot connect to \/none\/at\/all: no such file or directory \(ENOENT\)\n$/,
     ],
+    [['--socket', ''], /^vsnd: the path of a control socket is ""; allowed: 1 to 107 octets\n$/],
   ])('%j', async (args, message) => {
     const { status, stdout, stderr } = await volume(...args);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
