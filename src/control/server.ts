@@ -3,7 +3,7 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { debuglog } from 'node:util';
-import { invalidArg } from '../errors.ts';
+import { invalidArg, VsndError } from '../errors.ts';
 import { readLines } from './lines.ts';
 import { type ControlledCard, carryOut, reportOf } from './methods.ts';
 import { checkSocketPath, makePrivateDirectory, placeSocket } from './places.ts';
@@ -11,7 +11,7 @@ import { type Answer, encodeLine, LONGEST_REQUEST, parseObject, type Request } f
 
 const debug = debuglog('vsnd');
 
-/** Clients at once. */
+/** Clients at once; as many again are told so. */
 const MAX_CLIENTS = 16;
 
 /** A card's control socket. */
@@ -30,15 +30,16 @@ export async function serveControl(card: ControlledCard, path: string): Promise<
   checkSocketPath(path);
   await makePrivateDirectory(dirname(path));
   const clients = new Set<Socket>();
+  const isServed = (client: Socket) => [...clients].indexOf(client) < MAX_CLIENTS;
   // A client may end its side once it has asked, as `echo ... | nc -U` does.
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    client.unref();
-    client.on('error', () => {}); // whoever reads from it, or writes to it, hears of it
+    clients.add(client.unref());
     client.once('close', () => clients.delete(client));
-    if (clients.size >= MAX_CLIENTS) return void refuse(client);
-    clients.add(client);
-    serveClient(card, client).catch((error: unknown) => debug('%s: %s', path, error));
+    client.on('error', () => {}); // the loop that reads hears of it
+    const answer = (line: string | undefined) => answerTo(isServed(client) ? card : undefined, line);
+    serveClient(client, answer).catch((error: unknown) => debug('%s: %s', path, error));
   });
+  server.maxConnections = 2 * MAX_CLIENTS;
   server.unref();
   await listen(server, path);
   server.on('error', (error) => debug('%s: %s', path, error));
@@ -74,25 +75,29 @@ export async function offerControl(
 }
 
 /** One request after the other: whoever asks faster than it reads has to wait. */
-async function serveClient(card: ControlledCard, client: Socket): Promise<void> {
+async function serveClient(
+  client: Socket,
+  answerTo: (line: string | undefined) => Promise<Answer>,
+): Promise<void> {
   try {
     for await (const line of readLines(client, LONGEST_REQUEST)) {
-      const answer = await answerTo(card, line);
-      await new Promise<void>((resolve) => client.write(encodeLine(answer), () => resolve()));
+      const answer = encodeLine(await answerTo(line));
+      await new Promise<void>((resolve) => client.write(answer, () => resolve()));
     }
   } finally {
     client.destroy(); // not every version of Node does that at the end of the loop
   }
 }
 
-/** Rejects where something fails that is no VsndError: a mistake of ours, which ends the connection. */
-async function answerTo(card: ControlledCard, line: string | undefined): Promise<Answer> {
+/** Without a `card`: to one client too many. Rejects where something fails that is no VsndError: that ends the connection. */
+async function answerTo(card: ControlledCard | undefined, line: string | undefined): Promise<Answer> {
   const request = parseObject(line);
   const id = idOf(request);
   try {
     if (line === undefined) throw invalidArg('a request', 'too long', `${LONGEST_REQUEST} octets`);
     if (request === undefined) throw invalidArg('a request', line, 'a JSON object { id, method, params }');
     if (id === null) throw invalidArg('id', request['id'], 'a number or a string');
+    if (card === undefined) throw tooManyClients();
     return { id, result: await carryOut(card, request['method'], request['params']) };
   } catch (error) {
     return { id, error: reportOf(error) };
@@ -104,10 +109,9 @@ function idOf(request: Readonly<Record<string, unknown>> | undefined): Request['
   return typeof id === 'number' || typeof id === 'string' ? id : null;
 }
 
-function refuse(client: Socket): void {
-  const message = `this process has ${MAX_CLIENTS} clients already, and takes no more`;
-  const error = { code: 'ERR_VSND_INVALID_STATE', message };
-  client.end(encodeLine({ id: null, error }), () => client.destroy());
+function tooManyClients(): VsndError {
+  const message = `this process has ${MAX_CLIENTS} clients already; it takes the next when one has left`;
+  return new VsndError('ERR_VSND_INVALID_STATE', message);
 }
 
 /** Takes the place of a socket that a dead process has left. */

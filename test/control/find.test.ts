@@ -41,7 +41,11 @@ async function startOwner(): Promise<number> {
     require('net').createServer((socket) => socket.end(process.pid + '\\n')).listen(path, () => console.log('ready'));`;
   const uid = isRoot ? { uid: OWNER_UID } : {};
   const owner = spawn(process.execPath, ['-e', program], { cwd: '/', ...uid });
-  onTestFinished(() => void owner.kill('SIGKILL'));
+  const ended = once(owner, 'exit'); // only then is the name free again
+  onTestFinished(() => {
+    owner.kill('SIGKILL');
+    return ended.then(() => {});
+  });
   await once(owner.stdout, 'data');
   return owner.pid ?? 0;
 }

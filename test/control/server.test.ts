@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -25,6 +25,20 @@ import { ask, exchange, fakeCard, serve } from './fake-card.ts';
 
 const files = useDirectory();
 const socketPath = () => files.path('vsnd/card.sock');
+
+/** So many clients, each of which has asked something. */
+async function connectClients(path: string, count: number): Promise<Socket[]> {
+  const clients = Array.from({ length: count }, () => connect({ path }));
+  for (const client of clients) await askAgain(client);
+  return clients;
+}
+
+/** The answer to one more request. */
+async function askAgain(client: Socket): Promise<object> {
+  client.write('{"id":1,"method":"status"}\n');
+  const [answer] = await once(client, 'data');
+  return JSON.parse(String(answer));
+}
 
 const PLAYBACK = { type: 'playback', device: 0, stream: 0 };
 const CAPTURE = { type: 'capture', device: 0, stream: 1 };
@@ -332,34 +346,44 @@ describe('what cannot be asked', () => {
   test('the seventeenth client is told that there are too many, until one leaves', async () => {
     const { card } = fakeCard();
     const { path } = await serve(card, socketPath());
-    const clients = Array.from({ length: 16 }, () => connect({ path }));
-    for (const client of clients) {
-      client.write('{"id":1,"method":"status"}\n');
-      await once(client, 'data');
-    }
-    const message = 'this process has 16 clients already, and takes no more';
-    expect(JSON.parse(await exchange(path, '\n'))).toMatchObject({ id: null, error: { message } });
+    const clients = await connectClients(path, 16);
+    const seventeenth = connect({ path });
+    const error = {
+      code: 'ERR_VSND_INVALID_STATE',
+      message: 'this process has 16 clients already; it takes the next when one has left',
+    };
+    expect(await askAgain(seventeenth)).toEqual({ id: 1, error });
     clients[0]?.destroy();
-    let answer = message;
-    while (answer.includes(message)) answer = await exchange(path, '{"id":1,"method":"status"}\n');
-    expect(JSON.parse(answer)).toMatchObject({ id: 1, result: {} });
+    let answer = await askAgain(seventeenth);
+    while ('error' in answer) answer = await askAgain(seventeenth);
+    expect(answer).toMatchObject({ id: 1, result: {} });
+    for (const client of [...clients, seventeenth]) client.destroy();
+  });
+
+  test('one who comes after many more is dropped', async () => {
+    const { card } = fakeCard();
+    const { path } = await serve(card, socketPath());
+    const clients = await connectClients(path, 32);
+    const dropped = connect({ path });
+    dropped.on('error', () => {});
+    await once(dropped.resume(), 'close');
+    for (const client of clients) expect(await askAgain(client)).toMatchObject({ id: 1 });
     for (const client of clients) client.destroy();
   });
 
-  test('those who do not stay to be told disturb nobody', async () => {
+  test('those who do not stay for an answer disturb nobody', async () => {
     const { card } = fakeCard();
     const { path } = await serve(card, socketPath());
-    const clients = Array.from({ length: 16 }, () => connect({ path }));
-    for (const client of clients) {
-      client.write('{"id":1,"method":"status"}\n');
-      await once(client, 'data');
+    const clients = await connectClients(path, 16);
+    for (let count = 0; count < 40; count++) {
+      const client = connect({ path });
+      client.on('error', () => {});
+      client.write('{"id":1,"method":"status"}\n'.repeat(count));
+      if (count % 2) client.destroy();
+      else client.once('connect', () => client.destroy());
     }
-    for (let count = 0; count < 40; count++) connect({ path }).destroy();
-    expect(JSON.parse(await exchange(path, '\n'))).toMatchObject({ id: null, error: {} });
-    const [client] = clients;
-    client?.write('{"id":2,"method":"status"}\n');
-    if (client) expect(String((await once(client, 'data'))[0])).toMatch(/^\{"id":2,/);
-    for (const one of clients) one.destroy();
+    for (const client of clients) expect(await askAgain(client)).toMatchObject({ id: 1, result: {} });
+    for (const client of clients) client.destroy();
   });
 
   test('whoever has ended its side is answered, however long that takes', async () => {
