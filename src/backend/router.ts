@@ -8,7 +8,7 @@ import { deviceOfId, type SinkName, type SourceName } from './device-names.ts';
 import { wavDevice } from './devices.ts';
 import { execCaptureDevice } from './exec-capture.ts';
 import { execPlaybackDevice } from './exec-playback.ts';
-import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
+import type { CaptureDevice, CaptureVoice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
 import type { SetPipeSize } from './player.ts';
 import { alsaProgram, fillIn, pulseProgram, shellProgram } from './programs.ts';
 import { matchesPattern, type Route } from './routes.ts';
@@ -207,10 +207,7 @@ function loggedPlayback(device: PlaybackDevice, log: (message: string) => void):
       const voice = await device.openPlayback(params, feed);
       log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
       return {
-        start: () => voice.start(),
-        pause: () => voice.pause(),
-        resume: () => voice.resume(),
-        stop: () => voice.stop(),
+        ...triggersOf(voice),
         refilled: () => voice.refilled(),
         close: async (options) => {
           await voice.close(options);
@@ -228,15 +225,22 @@ function loggedCapture(device: CaptureDevice, log: (message: string) => void): C
       const voice = await device.openCapture(params, feed);
       log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
       return {
-        start: () => voice.start(),
-        pause: () => voice.pause(),
-        resume: () => voice.resume(),
-        stop: () => voice.stop(),
+        ...triggersOf(voice),
         close: async () => {
           await voice.close();
           log('closed');
         },
       };
     },
+  };
+}
+
+/** Spread, a voice would lose its methods. */
+function triggersOf(voice: Omit<CaptureVoice, 'close'>): Omit<CaptureVoice, 'close'> {
+  return {
+    start: () => voice.start(),
+    pause: () => voice.pause(),
+    resume: () => voice.resume(),
+    stop: () => voice.stop(),
   };
 }

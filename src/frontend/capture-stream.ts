@@ -1,6 +1,5 @@
 import { addAbortSignal, Readable } from 'node:stream';
 import { isVsndError } from '../errors.ts';
-import type { HwParams } from '../pcm/hw-params.ts';
 import { CapturePosition, type Span } from '../pcm/position.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
 import { PositionCounter } from '../pcm/position-counter.ts';
@@ -11,16 +10,15 @@ import type { OpenSession } from './session.ts';
 import {
   checkStreamOptions,
   DEFAULT_HIGH_WATER_MARK,
-  type ReconnectEvents,
+  emitLater,
+  type StreamEvents,
   type StreamOptions,
   type StreamWarning,
 } from './stream-options.ts';
 
 export type CaptureStreamOptions = StreamOptions;
 
-export interface CaptureStreamEvents extends ReconnectEvents {
-  /** The backend has opened the stream; buffer and period are now known. */
-  open: [];
+export interface CaptureStreamEvents extends StreamEvents {
   /** The backend has reported a new position: frames captured since the stream was created. */
   position: [{ frames: number }];
   /**
@@ -28,7 +26,6 @@ export interface CaptureStreamEvents extends ReconnectEvents {
    * capture goes on; `count`: how often that has happened so far.
    */
   overrun: [{ lost: number; frames: number; count: number }];
-  warning: [StreamWarning];
 }
 
 /** Seconds of sound that may lie between two positions. */
@@ -51,9 +48,7 @@ export class CaptureStream extends Readable {
   /** Octets of one frame */
   readonly frameBytes: number;
 
-  readonly #slot: StreamSlot;
   readonly #life: Lifecycle;
-  #params: HwParams | undefined;
   #position: CapturePosition;
   #counter = new PositionCounter(0);
   /** Frames captured in earlier sessions, and before overruns. */
@@ -70,7 +65,6 @@ export class CaptureStream extends Readable {
   #isPacedByReads = false;
   #isFinishing = false;
   #stillReports = 0;
-  #lostAt: number | undefined;
   #overruns = 0;
   #positionReports = 0;
 
@@ -85,7 +79,6 @@ export class CaptureStream extends Readable {
     this.channels = spec.channels;
     this.format = spec.format;
     this.frameBytes = spec.frameBytes;
-    this.#slot = slot;
     this.#position = new CapturePosition(spec.frameBytes, spec.frameBytes);
     const stream = this;
     this.#life = new Lifecycle(slot, spec, options, softwareVolume, {
@@ -105,8 +98,8 @@ export class CaptureStream extends Readable {
       handleXrun: () => {}, // told where the loss is known
       handleDrainStalled: () => {}, // playback's
       handleDrop: () => this.#handleDrop(),
-      handleLoss: (_, error) => this.#handleLoss(error),
-      handleVolumeLost: (error) => this.#warn('VSND_VOLUME_LOST', error.message),
+      handleLoss: () => this.#handleLoss(),
+      emit: (event, ...args) => emitLater(this, event, ...args),
       fail: (error) => void this.destroy(error),
     });
     if (signal) addAbortSignal(signal, this); // which may destroy it at once
@@ -114,12 +107,12 @@ export class CaptureStream extends Readable {
 
   /** Frames of the shared buffer; 0 before 'open'. */
   get bufferFrames(): number {
-    return this.#params?.bufferFrames ?? 0;
+    return this.#life.params?.bufferFrames ?? 0;
   }
 
   /** Frames between two reports of the position; 0 before 'open'. */
   get periodFrames(): number {
-    return this.#params?.periodFrames ?? 0;
+    return this.#life.params?.periodFrames ?? 0;
   }
 
   /** Frames captured since the stream was created, lost ones included, as the backend last reported; never estimated. */
@@ -216,17 +209,9 @@ export class CaptureStream extends Readable {
   }
 
   #handleOpen({ params, buffer }: OpenSession): void {
-    const isFirst = this.#params === undefined;
-    this.#params = params;
     this.#position = new CapturePosition(buffer.audioBytes, params.frameBytes);
     this.#counter = new PositionCounter(params.periodFrames * params.frameBytes);
     this.#isPacedByReads = false;
-    if (isFirst) this.#emitLater('open');
-    if (this.#lostAt !== undefined) {
-      const gap = (this.#slot.hypervisor.clock.now() - this.#lostAt) / 1e6;
-      this.#lostAt = undefined;
-      this.#emitLater('reconnect', { frames: this.position, gap });
-    }
   }
 
   #handleReady(): void {
@@ -276,9 +261,9 @@ export class CaptureStream extends Readable {
   }
 
   #hasNeverMoved(captured: number): boolean {
-    if (captured > 0 || this.#life.state !== 'running' || this.#params === undefined) return false;
+    if (captured > 0 || this.#life.state !== 'running' || this.#life.params === undefined) return false;
     this.#stillReports++;
-    return this.#stillReports > this.#params.bufferFrames / this.#params.periodFrames + 2;
+    return this.#stillReports > this.#life.params.bufferFrames / this.#life.params.periodFrames + 2;
   }
 
   #goOn(): void {
@@ -378,10 +363,8 @@ export class CaptureStream extends Readable {
     this.#leaveSession();
   }
 
-  #handleLoss(error: Error): void {
+  #handleLoss(): void {
     this.#leaveSession();
-    this.#lostAt = this.#slot.hypervisor.clock.now();
-    this.#emitLater('disconnect', { error, frames: this.position });
   }
 
   /** What the backend had captured and was not asked for, or has not answered, is lost with it. */
@@ -395,9 +378,8 @@ export class CaptureStream extends Readable {
     this.#emitLater('warning', { code, message });
   }
 
-  /** A listener that throws is the user's affair: never a failure of the channel in whose handler we are. */
   #emitLater<E extends keyof CaptureStreamEvents>(event: E, ...args: CaptureStreamEvents[E]): void {
-    process.nextTick(() => this.emit(event as string, ...args));
+    emitLater(this, event, ...args);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../config/card.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { invalidArg, isVsndError, VsndError } from '../errors.ts';
-import { type BufferWishes, checkSpec, type PcmSpec } from '../pcm/hw-params.ts';
+import { type BufferWishes, checkSpec, type HwParams, type PcmSpec } from '../pcm/hw-params.ts';
 import { type ClockReading, PositionClock } from '../pcm/position-clock.ts';
 import {
   knowsEvent,
@@ -16,6 +16,7 @@ import type { SndifTriggerName } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { publishState } from './diagnostics.ts';
 import { type OpenSession, Session, type StreamAttachment } from './session.ts';
+import type { StreamEvents } from './stream-options.ts';
 import { VolumeControl } from './volume-control.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -72,9 +73,9 @@ export interface LifecycleOwner {
   /** What is queued has been thrown away. */
   handleDrop(): void;
   /** The connection is gone, and the pages of `open` are about to go: what is in them can be taken out now. */
-  handleLoss(open: OpenSession, error: Error): void;
-  /** The volume could not be set again. */
-  handleVolumeLost(error: Error): void;
+  handleLoss(open: OpenSession): void;
+  /** An event for the user. */
+  emit<E extends keyof StreamEvents>(event: E, ...args: StreamEvents[E]): void;
   /** The stream cannot go on. */
   fail(error: Error): void;
 }
@@ -100,6 +101,9 @@ export class Lifecycle {
   #state: SubstreamState = 'closed';
   #session: Session | undefined;
   #open: OpenSession | undefined;
+  #params: HwParams | undefined;
+  /** ns: when the connection was lost that is to be replaced. */
+  #lostAt: number | undefined;
   #ready = quietly(deferred<Session>());
   /** The last START. */
   #starting: Promise<void> = Promise.resolve();
@@ -143,6 +147,11 @@ export class Lifecycle {
   /** What is open at the backend. */
   get open(): OpenSession | undefined {
     return this.#open;
+  }
+
+  /** What was last agreed on with a backend. */
+  get params(): HwParams | undefined {
+    return this.#params;
   }
 
   /** The session that can be asked for something: now, or when the stream is open. Rejects when it is over. */
@@ -251,11 +260,22 @@ export class Lifecycle {
     });
     await this.#restoreVolume(session);
     if (session !== this.#session) return;
-    this.#open = open;
-    this.#owner.handleOpen(open);
+    this.#announce(open);
     this.apply('opened');
     this.#ready.resolve(session);
     this.#owner.handleReady();
+  }
+
+  #announce(open: OpenSession): void {
+    const isFirst = this.#params === undefined;
+    this.#open = open;
+    this.#params = open.params;
+    this.#owner.handleOpen(open);
+    if (isFirst) this.#owner.emit('open');
+    if (this.#lostAt === undefined) return;
+    const gap = (this.#slot.hypervisor.clock.now() - this.#lostAt) / 1e6;
+    this.#lostAt = undefined;
+    this.#owner.emit('reconnect', { frames: this.#owner.position, gap });
   }
 
   async #restoreVolume(session: Session): Promise<void> {
@@ -263,7 +283,7 @@ export class Lifecycle {
       await this.volume.restore(session);
     } catch (error) {
       if (session.channel.failure) throw error;
-      this.#owner.handleVolumeLost(error as Error);
+      this.#owner.emit('warning', { code: 'VSND_VOLUME_LOST', message: (error as Error).message });
     }
   }
 
@@ -272,7 +292,9 @@ export class Lifecycle {
     const open = this.#open;
     if (open === undefined) return;
     if (this.#survives(error)) {
-      this.#owner.handleLoss(open, error);
+      this.#owner.handleLoss(open);
+      this.#lostAt = this.#slot.hypervisor.clock.now();
+      this.#owner.emit('disconnect', { error, frames: this.#owner.position });
       this.#endSession();
       this.apply('lost');
     } else {

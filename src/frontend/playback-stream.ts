@@ -1,6 +1,6 @@
 import { addAbortSignal, Writable } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
-import { defaultStartThreshold, type HwParams } from '../pcm/hw-params.ts';
+import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPosition } from '../pcm/position.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
 import { PositionCounter } from '../pcm/position-counter.ts';
@@ -11,7 +11,8 @@ import type { OpenSession } from './session.ts';
 import {
   checkStreamOptions,
   DEFAULT_HIGH_WATER_MARK,
-  type ReconnectEvents,
+  emitLater,
+  type StreamEvents,
   type StreamOptions,
   type StreamWarning,
 } from './stream-options.ts';
@@ -21,14 +22,11 @@ export interface PlaybackStreamOptions extends StreamOptions {
   startThresholdFrames?: number | undefined;
 }
 
-export interface PlaybackStreamEvents extends ReconnectEvents {
-  /** The backend has opened the stream; buffer and period are now known. */
-  open: [];
+export interface PlaybackStreamEvents extends StreamEvents {
   /** The backend has reported a new position: frames played since the stream was created. */
   position: [{ frames: number }];
   /** Nothing was left to play: after how many frames, and how often that has happened so far. Playing goes on with the next write. */
   underrun: [{ frames: number; count: number }];
-  warning: [StreamWarning];
 }
 
 /** A chunk on its way into the shared buffer. */
@@ -70,10 +68,8 @@ export class PlaybackStream extends Writable {
   /** Octets of one frame */
   readonly frameBytes: number;
 
-  readonly #slot: StreamSlot;
   readonly #life: Lifecycle;
   readonly #wishedThreshold: number | undefined;
-  #params: HwParams | undefined;
   #position: PlaybackPosition;
   #counter = new PositionCounter(0);
   /** Frames played in earlier sessions. */
@@ -92,7 +88,6 @@ export class PlaybackStream extends Writable {
   #isPacedByWrites = false;
   /** Reports since START that showed no movement at all. */
   #stillReports = 0;
-  #lostAt: number | undefined;
   #underruns = 0;
   #positionReports = 0;
 
@@ -108,7 +103,6 @@ export class PlaybackStream extends Writable {
     this.channels = spec.channels;
     this.format = spec.format;
     this.frameBytes = spec.frameBytes;
-    this.#slot = slot;
     this.#wishedThreshold = options.startThresholdFrames;
     this.#position = new PlaybackPosition(spec.frameBytes, spec.frameBytes);
     const stream = this;
@@ -131,8 +125,8 @@ export class PlaybackStream extends Writable {
       handleXrun: () => this.#handleUnderrun(),
       handleDrainStalled: () => this.#warnStalled(),
       handleDrop: () => this.#handleDrop(),
-      handleLoss: (open, error) => this.#handleLoss(open, error),
-      handleVolumeLost: (error) => this.#warn('VSND_VOLUME_LOST', error.message),
+      handleLoss: (open) => this.#handleLoss(open),
+      emit: (event, ...args) => emitLater(this, event, ...args),
       fail: (error) => void this.destroy(error),
     });
     if (signal) addAbortSignal(signal, this); // which may destroy it at once
@@ -140,12 +134,12 @@ export class PlaybackStream extends Writable {
 
   /** Frames of the shared buffer; 0 before 'open'. */
   get bufferFrames(): number {
-    return this.#params?.bufferFrames ?? 0;
+    return this.#life.params?.bufferFrames ?? 0;
   }
 
   /** Frames between two reports of the position; 0 before 'open'. */
   get periodFrames(): number {
-    return this.#params?.periodFrames ?? 0;
+    return this.#life.params?.periodFrames ?? 0;
   }
 
   /** Frames played since the stream was created, as the backend last reported; never estimated. */
@@ -256,19 +250,11 @@ export class PlaybackStream extends Writable {
   }
 
   #handleOpen({ params, buffer }: OpenSession): void {
-    const isFirst = this.#params === undefined;
-    this.#params = params;
     this.#position = new PlaybackPosition(buffer.audioBytes, params.frameBytes);
     this.#counter = new PositionCounter(params.periodFrames * params.frameBytes);
     this.#stoodAt = undefined;
     this.#isPacedByWrites = false;
     this.#stillReports = 0;
-    if (isFirst) this.#emitLater('open');
-    if (this.#lostAt !== undefined) {
-      const gap = (this.#slot.hypervisor.clock.now() - this.#lostAt) / 1e6;
-      this.#lostAt = undefined;
-      this.#emitLater('reconnect', { frames: this.position, gap });
-    }
   }
 
   /** The stream is open, or goes on after a pause. */
@@ -338,9 +324,11 @@ export class PlaybackStream extends Writable {
   }
 
   #startIfFull(): void {
-    if (this.#life.state !== 'prepared' || this.#params === undefined) return;
+    if (this.#life.state !== 'prepared' || this.#life.params === undefined) return;
     const { queued, bufferBytes } = this.#position;
-    const frames = this.#isStartWanted ? 1 : (this.#wishedThreshold ?? defaultStartThreshold(this.#params));
+    const frames = this.#isStartWanted
+      ? 1
+      : (this.#wishedThreshold ?? defaultStartThreshold(this.#life.params));
     if (queued >= Math.min(frames * this.frameBytes, bufferBytes)) this.#life.apply('start');
   }
 
@@ -375,8 +363,8 @@ export class PlaybackStream extends Writable {
 
   /** A backend that reports, period after period, that nothing has been played of what it has taken. */
   #hasNeverMoved(played: number): boolean {
-    if (played > 0 || this.#life.state !== 'running' || this.#params === undefined) return false;
-    const { bufferFrames, periodFrames } = this.#params;
+    if (played > 0 || this.#life.state !== 'running' || this.#life.params === undefined) return false;
+    const { bufferFrames, periodFrames } = this.#life.params;
     this.#stillReports++;
     return this.#stillReports > bufferFrames / periodFrames + 2 && this.#position.applPtr > 0;
   }
@@ -481,7 +469,7 @@ export class PlaybackStream extends Writable {
   }
 
   /** What was in the buffer and has not been played is played first by the next backend. */
-  #handleLoss({ buffer }: OpenSession, error: Error): void {
+  #handleLoss({ buffer }: OpenSession): void {
     const unplayed = buffer.read(this.#position.unplayed);
     const write = this.#write;
     this.#beginAnew();
@@ -490,8 +478,6 @@ export class PlaybackStream extends Writable {
     const written = write?.written ?? 0;
     this.#write = octets.length > 0 ? { octets, written, taken: 0, unanswered: 0, callback } : undefined;
     if (octets.length === 0) callback();
-    this.#lostAt = this.#slot.hypervisor.clock.now();
-    this.#emitLater('disconnect', { error, frames: this.position });
   }
 
   #beginAnew(): void {
@@ -509,9 +495,8 @@ export class PlaybackStream extends Writable {
     this.#emitLater('warning', { code, message });
   }
 
-  /** A listener that throws is the user's affair: never a failure of the channel in whose handler we are. */
   #emitLater<E extends keyof PlaybackStreamEvents>(event: E, ...args: PlaybackStreamEvents[E]): void {
-    process.nextTick(() => this.emit(event as string, ...args));
+    emitLater(this, event, ...args);
   }
 }
 

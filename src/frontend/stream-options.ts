@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { invalidArg, VsndError } from '../errors.ts';
 import { canScale } from '../pcm/gain.ts';
 import { checkBufferWishes, checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
@@ -47,12 +48,15 @@ export type StreamWarningCode =
   /** A backend that came back did not take the volume. */
   | 'VSND_VOLUME_LOST';
 
-/** What becomes of the connection to the backend, for a stream with `reconnect`. */
-export interface ReconnectEvents {
-  /** The backend is gone, and why; `frames`: the stream's position. */
+/** What streams of both kinds tell. */
+export interface StreamEvents {
+  /** The backend has opened the stream; buffer and period are now known. */
+  open: [];
+  /** With `reconnect`: the backend is gone, and why; `frames`: the stream's position. */
   disconnect: [{ error: Error; frames: number }];
-  /** Another one has opened the stream, which goes on at frame `frames`; `gap`: ms since 'disconnect'. */
+  /** With `reconnect`: another one has opened the stream, which goes on at frame `frames`; `gap`: ms since 'disconnect'. */
   reconnect: [{ frames: number; gap: number }];
+  warning: [StreamWarning];
 }
 
 /**
@@ -76,4 +80,9 @@ export function checkStreamOptions(options: StreamOptions, limits: StreamLimits)
 /** Throws ERR_VSND_INVALID_ARG for an option that is there and no boolean. */
 export function checkBoolean(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'boolean') throw invalidArg(name, value, 'true, false');
+}
+
+/** A listener that throws is the user's affair: never a failure of the channel in whose handler we are. */
+export function emitLater(stream: EventEmitter, event: string, ...args: unknown[]): void {
+  process.nextTick(() => stream.emit(event, ...args));
 }
