@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { isVsndError, VsndError } from '../errors.ts';
-import { claimDevice } from '../xen/linux/claim.ts';
+import { inUse, ownerOf } from '../xen/linux/claim.ts';
 import { ControlClient } from './client.ts';
 import { CARD_SOCKET, controlDirectories, EMULATED_SOCKET, ownUid } from './places.ts';
 
@@ -27,7 +27,7 @@ export async function findOwner(devid: number | undefined, clock: Clock): Promis
   if (client) return client;
 
   const card = `card ${devid ?? 0}`;
-  const owner = await ownerOf(devid ?? 0, clock);
+  const owner = await processOf(devid ?? 0, clock);
   if (owner === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `no process has ${card} open`);
   if (uid !== 0 && uid !== owner.uid) {
     const reason = `${card} is in use by process ${owner.pid} of user ${owner.uid}`;
@@ -102,18 +102,14 @@ async function connectIfServed(path: string, clock: Clock): Promise<ControlClien
 }
 
 /** Undefined where no process has the card. Rejects with ERR_VSND_CARD_BUSY where it does not say who it is. */
-async function ownerOf(devid: number, clock: Clock): Promise<{ pid: number; uid: number } | undefined> {
+async function processOf(devid: number, clock: Clock): Promise<{ pid: number; uid: number } | undefined> {
   if (process.platform !== 'linux') return undefined;
-  try {
-    const release = await claimDevice(`${DEVICE_CLASS}/${devid}`, clock);
-    await release();
-    return undefined;
-  } catch (error) {
-    if (!isVsndError(error, 'ERR_VSND_CARD_BUSY') || error.pid === undefined) throw error;
-    const stats = await stat(`/proc/${error.pid}`).catch(() => undefined);
-    if (stats === undefined) throw error; // it has ended, or lives in another container
-    return { pid: error.pid, uid: stats.uid };
-  }
+  const device = `${DEVICE_CLASS}/${devid}`;
+  const pid = await ownerOf(device, clock);
+  if (pid === undefined) return undefined;
+  const stats = await stat(`/proc/${pid}`).catch(() => undefined);
+  if (stats === undefined) throw inUse(device, pid); // it has ended, or lives in another container
+  return { pid, uid: stats.uid };
 }
 
 function isAlive(pid: number): boolean {

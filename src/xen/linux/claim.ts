@@ -38,18 +38,37 @@ export async function assertNoKernelDriver(device: string, sys: string): Promise
  * Rejects with ERR_VSND_CARD_BUSY, and the owner's `pid` if it answers.
  */
 export async function claimDevice(device: string, clock: Clock): Promise<() => Promise<void>> {
-  const path = `\0vsnd/${device}`;
+  const path = nameOf(device);
   for (let attempt = 1; ; attempt++) {
     const server = await listen(path);
     if (server !== undefined) return () => new Promise((resolve) => server.close(() => resolve()));
     const answer = await askOwner(path, clock);
     if (answer === 'gone' && attempt < ATTEMPTS) continue;
-    const owner = answer === 'gone' ? undefined : answer;
-    const who =
-      owner === undefined ? 'another process, which does not say which one it is' : `process ${owner}`;
-    const details = owner === undefined ? {} : { pid: owner };
-    throw new VsndError('ERR_VSND_CARD_BUSY', `${device} is in use by ${who}`, { ...details, path: device });
+    throw inUse(device, answer === 'gone' ? undefined : answer);
   }
+}
+
+/**
+ * The pid of the process that has claimed a device; undefined where none has. Rejects with ERR_VSND_CARD_BUSY where it does
+ * not say.
+ */
+export async function ownerOf(device: string, clock: Clock): Promise<number | undefined> {
+  const answer = await askOwner(nameOf(device), clock);
+  if (answer === undefined) throw inUse(device, answer);
+  return answer === 'gone' ? undefined : answer;
+}
+
+/** Of an abstract socket. */
+function nameOf(device: string): string {
+  return `\0vsnd/${device}`;
+}
+
+/** The error for a device that a process has. */
+export function inUse(device: string, owner: number | undefined): VsndError {
+  const who =
+    owner === undefined ? 'another process, which does not say which one it is' : `process ${owner}`;
+  const details = owner === undefined ? {} : { pid: owner };
+  return new VsndError('ERR_VSND_CARD_BUSY', `${device} is in use by ${who}`, { ...details, path: device });
 }
 
 /** A server that answers everybody with this process's pid; undefined where the name is taken. */
