@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { RealClock } from '../../src/clock.ts';
-import { assertNoKernelDriver, claimDevice } from '../../src/xen/linux/claim.ts';
+import { assertNoKernelDriver, claimDevice, ownerOf } from '../../src/xen/linux/claim.ts';
 
 const clock = new RealClock();
 /** No other run of these tests uses these names. */
@@ -35,6 +35,24 @@ describe.skipIf(process.platform !== 'linux')('a claim', () => {
     await (await claimDevice(device('another'), clock))();
     await release();
     await (await claimDevice(name, clock))();
+  });
+
+  test('can be asked about: its owner is named, and asking takes nothing', async () => {
+    const name = device('asked');
+    expect(await ownerOf(name, clock)).toBeUndefined();
+    const [asked, release] = await Promise.all([ownerOf(name, clock), claimDevice(name, clock)]);
+    expect([undefined, process.pid]).toContain(asked);
+    expect(await ownerOf(name, clock)).toBe(process.pid);
+    await release();
+    expect(await ownerOf(name, clock)).toBeUndefined();
+  });
+
+  test('of a process that does not say who it is is an error, and not its absence', async () => {
+    const name = device('nameless');
+    const child = await owner(name, 'socket.end()');
+    await expect(ownerOf(name, clock)).rejects.toMatchObject({ code: 'ERR_VSND_CARD_BUSY', path: name });
+    child.kill('SIGKILL');
+    await once(child, 'exit');
   });
 
   test('goes to one of many who try at once', async () => {
