@@ -1,4 +1,4 @@
-import { lstat, readdir, stat, unlink } from 'node:fs/promises';
+import { lstat, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
@@ -107,9 +107,11 @@ async function processOf(devid: number, clock: Clock): Promise<{ pid: number; ui
   const device = `${DEVICE_CLASS}/${devid}`;
   const pid = await ownerOf(device, clock);
   if (pid === undefined) return undefined;
-  const stats = await stat(`/proc/${pid}`).catch(() => undefined);
-  if (stats === undefined) throw inUse(device, pid); // it has ended, or lives in another container
-  return { pid, uid: stats.uid };
+  // Not /proc/PID's owner: that is root for a process which has given up root by itself.
+  const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '');
+  const [, effectiveUid] = /^Uid:\t\d+\t(\d+)/m.exec(status) ?? [];
+  if (effectiveUid === undefined) throw inUse(device, pid); // it has ended, or lives in another container
+  return { pid, uid: Number(effectiveUid) };
 }
 
 function isAlive(pid: number): boolean {
