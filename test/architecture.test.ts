@@ -19,6 +19,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['wire/'],
   ['pcm/'],
   ['wav/'],
+  ['audio/'],
   ['xen/'],
   ['xenstore/'],
   ['xenbus/'],
@@ -56,8 +57,16 @@ const IMPURE_NAMES =
 const MAY_SET_TIMERS = ['clock.ts', EMULATION, 'backend/', 'cli/'];
 const TIMERS = /\b(?:setTimeout|setInterval|setImmediate)\b|['"](?:node:)?timers(?:\/promises)?['"]/g;
 
-/** The one package that is not Node's own, and who may ask for it. */
-const PACKAGES: Readonly<Record<string, string>> = { speaker: 'backend/' };
+/** Packages that are not Node's own, and who may ask for them. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  speaker: 'backend/',
+  '@toots/libsamplerate.js': 'audio/',
+  '@wasm-audio-decoders/flac': 'audio/',
+  '@wasm-audio-decoders/ogg-vorbis': 'audio/',
+  'codec-parser': 'audio/',
+  'mpg123-decoder': 'audio/',
+  'opus-decoder': 'audio/',
+};
 
 const isIn = (path: string, places: readonly string[]): boolean =>
   places.some((place) => (place.endsWith('/') ? path.startsWith(place) : path === place));
