@@ -28,7 +28,7 @@ export interface EmulatedGuestOptions {
   log?: ((message: string) => void) | undefined;
 }
 
-/** A guest of an emulated machine, with one sound card, whose backend runs in a thread of its own. */
+/** A guest of an emulated machine, with one sound card of several PCM devices, whose backend runs in a thread of its own. */
 export interface EmulatedGuest {
   readonly hypervisor: Hypervisor;
   readonly sink: SinkInfo;
@@ -41,6 +41,9 @@ export interface EmulatedGuest {
 const RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000];
 
 const CHANNELS = { min: 1, max: 8 };
+
+/** PCM devices beside the general one, for programs that play different things at once. */
+const ZONES = ['Zone 2', 'Zone 3'];
 
 /** Octets: 100 ms of 8 channels of float64 at 192 kHz, and some. */
 const BUFFER_SIZE = 2 << 20;
@@ -109,6 +112,10 @@ function emulatedCard(
   playback: DeviceLimits,
   capture: DeviceLimits,
 ): SoundCardOptions {
+  const playbackStream = (id: number) => ({
+    fields: { type: 'p', 'unique-id': `playback${id}`, ...limitFields(playback) },
+  });
+  const captureStream = { fields: { type: 'c', 'unique-id': 'capture0', ...limitFields(capture) } };
   return {
     frontendDomid,
     fields: {
@@ -117,13 +124,8 @@ function emulatedCard(
       'buffer-size': String(BUFFER_SIZE),
     },
     pcmDevices: [
-      {
-        fields: { name: 'General' },
-        streams: [
-          { fields: { type: 'p', 'unique-id': 'playback0', ...limitFields(playback) } },
-          { fields: { type: 'c', 'unique-id': 'capture0', ...limitFields(capture) } },
-        ],
-      },
+      { fields: { name: 'General' }, streams: [playbackStream(0), captureStream] },
+      ...ZONES.map((name, zone) => ({ fields: { name }, streams: [playbackStream(zone + 1)] })),
     ],
   };
 }

@@ -72,13 +72,13 @@ describe('list', { timeout: 30_000 }, () => {
     const { status, stdout, stderr } = await vsnd(['list', '--emulate', '--json']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const rates = expect.arrayContaining([48_000]);
-    const streams = [
-      { index: 0, type: 'playback', rates },
-      { index: 1, type: 'capture', rates },
+    const playback = { index: 0, type: 'playback', rates };
+    const pcmDevices = [
+      { index: 0, streams: [playback, { index: 1, type: 'capture', rates }] },
+      { index: 1, streams: [playback] },
+      { index: 2, streams: [playback] },
     ];
-    expect(JSON.parse(stdout)).toMatchObject([
-      { devid: 0, backendDomid: 0, pcmDevices: [{ index: 0, streams }] },
-    ]);
+    expect(JSON.parse(stdout)).toMatchObject([{ devid: 0, backendDomid: 0, pcmDevices }]);
   });
 
   test.skipIf(hasXen)('without Xen: one clear sentence (skipped on Xen)', async () => {

@@ -34,7 +34,7 @@ const nodes = (frontend: RawFrontend, stream: string, ...names: string[]) =>
 
 /** Captures through the second stream, at the real clock's pace. */
 async function record(frontend: RawFrontend, length: number, changes = {}): Promise<Buffer> {
-  const [, channel] = await frontend.connect(['0/0', '0/1']);
+  const [, channel] = await frontend.connect(['0/0', '0/1', '1/0', '2/0']);
   if (channel === undefined) throw new Error('not connected');
   const buffer = await frontend.createBuffer(length);
   expect(
@@ -63,6 +63,15 @@ describe('the emulated guest', () => {
     expect(rates).toContain('48000');
     expect((await nodes(frontend, '0/0', 'sample-formats')).join()).toContain('iec958_subframe_le');
     expect(guest.source.description).toBe('a sine of 1000 Hz at -20 dBFS');
+  });
+
+  test('has two more PCM devices that play', async () => {
+    const { frontend } = await start({});
+    expect(await nodes(frontend, '1/0', 'type', 'unique-id')).toEqual(['p', 'playback1']);
+    expect(await nodes(frontend, '2/0', 'type', 'unique-id')).toEqual(['p', 'playback2']);
+    expect(await nodes(frontend, '2/0', 'sample-rates')).toEqual(
+      await nodes(frontend, '0/0', 'sample-rates'),
+    );
   });
 
   test('captures the sine that it is told, from its first frame', async () => {
