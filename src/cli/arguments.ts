@@ -1,52 +1,88 @@
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 /** Wrong usage: the message names the argument; exit status 2. */
 export class UsageError extends Error {
-  /** What to ask for help about, as in 'play'. */
-  readonly command: string | undefined;
-
-  constructor(message: string, command?: string) {
+  constructor(message: string) {
     super(message);
     this.name = 'UsageError';
-    this.command = command;
   }
 }
 
-/** The options that a command has. */
-type Options = Record<string, { type: 'boolean' | 'string'; short?: string; multiple?: true }>;
-type Value<T extends Options[string]> = T['type'] extends 'boolean' ? boolean : string;
-type Values<T extends Options> = {
+export interface OptionDescription {
+  /** One letter. */
+  readonly short?: string;
+  /** What stands for its value, as in HZ; without it, the option has none. */
+  readonly argument?: string;
+  /** Whether it may be given several times. */
+  readonly multiple?: true;
+  /** White space is free. */
+  readonly help: string;
+  /** Its values, where their names say it all. */
+  readonly oneOf?: readonly string[];
+  /** Its values, and what each means. What is in capitals stands for something: wav:FILE. */
+  readonly values?: Readonly<Record<string, string>>;
+  /** A heading of their own for the values; without it, they stand below the option. */
+  readonly valuesTitle?: string;
+}
+
+/** By the options' long names. */
+export type OptionDescriptions = Readonly<Record<string, OptionDescription>>;
+
+type Value<T extends OptionDescription> = T extends { argument: string } ? string : boolean;
+export type OptionValues<T extends OptionDescriptions> = {
   [Name in keyof T]?: T[Name] extends { multiple: true } ? Value<T[Name]>[] : Value<T[Name]>;
 };
+
+/** What the user has typed. */
+export interface CommandLine<T extends OptionDescriptions> {
+  readonly values: OptionValues<T>;
+  readonly operands: readonly string[];
+}
 
 /** Stands for the sign of a negative number: no argument can contain it. */
 const MINUS = '\0';
 
-/** The options and the one file name, or other operand, of a command. Throws {@link UsageError}. */
-export function parseCommandLine<T extends Options>(
-  command: string,
-  args: string[],
+/** The options and the operands of a command, which takes so many. Throws {@link UsageError}. */
+export function parseCommandLine<T extends OptionDescriptions>(
+  args: readonly string[],
   options: T,
-  { takesFile }: { takesFile: boolean },
-): { values: Values<T>; file: string | undefined } {
-  const { values, positionals } = parseStrictly(command, args, options);
-  const extra = positionals[takesFile ? 1 : 0];
-  if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`, command);
-  return { values: values as Values<T>, file: positionals[0] };
+  mostOperands = 0,
+): CommandLine<T> {
+  const { values, operands } = parseStrictly(args, options);
+  const extra = operands[mostOperands];
+  if (extra !== undefined) throw new UsageError(`unexpected argument '${extra}'`);
+  return { values: values as OptionValues<T>, operands };
 }
 
-function parseStrictly(command: string, args: string[], options: Options) {
+function parseStrictly(args: readonly string[], options: OptionDescriptions) {
   // node:util takes a negative number for options; none of ours begins with a digit.
   const hidden = args.map((arg) => arg.replace(/^-(?=\.?\d)/, MINUS));
   const shown = (text: string) => text.replace(MINUS, '-');
   try {
-    const { values, positionals } = parseArgs({ args: hidden, options, allowPositionals: true });
-    return { values: mapStrings(values, shown), positionals: positionals.map(shown) };
+    const { values, positionals } = parseArgs({
+      args: hidden,
+      options: descriptors(options),
+      allowPositionals: true,
+    });
+    return { values: mapStrings(values, shown), operands: positionals.map(shown) };
   } catch (error) {
     // The first sentence names the argument; advice that vsnd's users do not need may follow.
     const [sentence = ''] = (error as Error).message.split(/\.\s/, 1);
-    throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1), command);
+    throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1));
   }
+}
+
+/** The options as node:util wants them. */
+function descriptors(options: OptionDescriptions): NonNullable<ParseArgsConfig['options']> {
+  const entries = Object.entries(options).map(([name, { short, argument, multiple }]) => [
+    name,
+    {
+      type: argument === undefined ? 'boolean' : 'string',
+      ...(short && { short }),
+      multiple: multiple ?? false,
+    },
+  ]);
+  return Object.fromEntries(entries);
 }
 
 function mapStrings(values: object, map: (text: string) => string): object {
@@ -60,7 +96,6 @@ function mapStrings(values: object, map: (text: string) => string): object {
 
 /** The value of an option that is a number within a range. Throws {@link UsageError}. */
 export function parseNumber(
-  command: string,
   option: string,
   value: string | undefined,
   { min, max, unit }: { min: number; max: number; unit: string },
@@ -68,13 +103,24 @@ export function parseNumber(
   if (value === undefined) return undefined;
   const number = /^-?\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
   if (number >= min && number <= max) return number;
-  throw new UsageError(`${option} is '${value}'; allowed: ${min} to ${max} ${unit}`, command);
+  throw new UsageError(`${option} is '${value}'; allowed: ${min} to ${max} ${unit}`);
 }
 
 /** The value of an option that counts from 0. Throws {@link UsageError}. */
-export function parseIndex(command: string, option: string, value: string | undefined): number | undefined {
+export function parseIndex(option: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(value))
-    throw new UsageError(`${option} is '${value}'; allowed: 0, 1, 2, ...`, command);
+  if (!/^\d{1,9}$/.test(value)) throw new UsageError(`${option} is '${value}'; allowed: 0, 1, 2, ...`);
   return Number(value);
+}
+
+/** The value of an option that is one of some words, in capitals or not. Throws {@link UsageError}. */
+export function parseOneOf<T extends string>(
+  option: string,
+  value: string | undefined,
+  allowed: readonly T[],
+): T | undefined {
+  if (value === undefined) return undefined;
+  const word = allowed.find((one) => one === value.toLowerCase());
+  if (word !== undefined) return word;
+  throw new UsageError(`${option} is '${value}'; allowed: ${allowed.join(', ')}`);
 }

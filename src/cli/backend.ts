@@ -11,7 +11,8 @@ import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { loadAddon } from '../xen/linux/addon.ts';
 import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
-import { parseCommandLine, UsageError } from './arguments.ts';
+import { type OptionValues, UsageError } from './arguments.ts';
+import { defineCommand } from './command.ts';
 import { LogLimit } from './log-limit.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -28,38 +29,86 @@ export interface BackendCommandOptions {
   readonly setPipeSize?: SetPipeSize | undefined;
 }
 
-/** `vsnd backend`: serves guests until `signal` aborts. Returns when every device has been closed. */
-export async function backend(args: string[], terminal: Terminal, signal: AbortSignal): Promise<void> {
-  const options = parseBackendOptions(args);
-  if (!existsSync(XENBUS)) {
-    throw new VsndError('ERR_VSND_NO_XEN', `this machine is not a domain of Xen: there is no ${XENBUS}`);
-  }
-  const hypervisor = await openLinuxHypervisor();
-  try {
-    const { setPipeSize } = loadAddon();
-    await serveGuests(hypervisor, { ...options, setPipeSize }, terminal, signal);
-  } finally {
-    await hypervisor.close();
-  }
-}
+export const BACKEND_OPTIONS = {
+  sink: {
+    argument: 'SINK',
+    help: `where playback streams go that no --map fits; without it, to the device that a stream's unique-id
+      names (alsa, pulse), else to null`,
+    valuesTitle: 'Sinks',
+    values: {
+      null: 'nowhere, at the pace of a real card',
+      speaker: "this machine's speakers, by the npm package speaker",
+      'wav:FILE': `a WAV file for each OPEN of a stream: FILE, then FILE with -2, -3; may have {domid} {devid}
+        {pcm} {stream} {id}`,
+      'exec:COMMAND': `a program that plays its standard input, run by sh; may have {rate} {channels} {format}
+        {pulse-format} {pw-format} {domid} {devid} {pcm} {stream}, or $VSND_RATE and so on`,
+      alsa: 'aplay; alsa<hw:0;0> for the device hw:0,0',
+      pulse: 'pacat; pulse<SINK>, or pulse<SINK>media.role:music',
+    },
+  },
+  source: {
+    argument: 'SOURCE',
+    help: `where capture streams come from that no --map fits; without it, from the device that a stream's
+      unique-id names, else silence`,
+    valuesTitle: 'Sources',
+    values: {
+      silence: 'nothing, at the pace of a real card',
+      'sine:HZ': 'a sine of HZ at -20 dBFS; sine alone is one of 1000 Hz',
+      'wav:FILE': 'a WAV file, over and over; FILE as above',
+      'exec:COMMAND': "a program's standard output; COMMAND as above",
+      alsa: 'arecord; alsa<hw:0;0> for the device hw:0,0',
+      pulse: 'parec; pulse<SOURCE>, or pulse<SOURCE>media.role:phone',
+    },
+  },
+  map: {
+    argument: 'ID=SINK|SOURCE',
+    multiple: true,
+    help: `for the streams whose unique-id is ID; a * in ID stands for any characters; of several --map the
+      first that fits counts`,
+  },
+  json: { help: 'print a JSON object a line' },
+  emulate: { help: 'not for this command: an emulated machine brings its own backend' },
+} as const;
+
+/** `vsnd backend`: serves guests until it is ended. Returns when every device has been closed. */
+export const backend = defineCommand({
+  name: 'backend',
+  summary: 'serve the sound cards of guests, in Dom0 or a driver domain',
+  description: [
+    `Serves the virtual sound cards (vsnd) that the toolstack gives to guests, until it is ended (SIGTERM,
+    Ctrl-C). Runs in Dom0, or in the domain that backend= in the guests' configurations names. Prints a line
+    for each thing that happens.`,
+  ],
+  options: BACKEND_OPTIONS,
+  examples: {
+    'vsnd backend': 'to the devices that the streams name',
+    "vsnd backend --sink 'wav:/var/tmp/{domid}-{devid}-{pcm}-{stream}.wav'": 'a file for each stream',
+    "vsnd backend --map 'radio*=null' --sink 'alsa<hw:0;0>' --source alsa": 'all but the radio, to ALSA',
+    "vsnd backend --sink 'exec:aplay -q -t raw -r {rate} -c {channels} -f {format}'":
+      'a program for each stream',
+  },
+  isService: true,
+  run: async ({ values }, { terminal, signal }) => {
+    const options = parseBackendOptions(values);
+    if (!existsSync(XENBUS)) {
+      throw new VsndError('ERR_VSND_NO_XEN', `this machine is not a domain of Xen: there is no ${XENBUS}`);
+    }
+    const hypervisor = await openLinuxHypervisor();
+    try {
+      const { setPipeSize } = loadAddon();
+      await serveGuests(hypervisor, { ...options, setPipeSize }, terminal, signal);
+    } finally {
+      await hypervisor.close();
+    }
+    return true;
+  },
+});
 
 /** Throws {@link UsageError}. */
-export function parseBackendOptions(args: string[]): BackendCommandOptions {
-  const { values } = parseCommandLine(
-    'backend',
-    args,
-    {
-      sink: { type: 'string' },
-      source: { type: 'string' },
-      map: { type: 'string', multiple: true },
-      json: { type: 'boolean' },
-      emulate: { type: 'boolean' },
-    },
-    { takesFile: false },
-  );
+export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>): BackendCommandOptions {
   if (values.emulate) {
     const advice = 'an emulated machine brings its own backend (vsnd play --emulate)';
-    throw new UsageError(`--emulate, or VSND_EMULATE=1, is not for vsnd backend: ${advice}`, 'backend');
+    throw new UsageError(`--emulate, or VSND_EMULATE=1, is not for vsnd backend: ${advice}`);
   }
   try {
     return {
@@ -69,7 +118,7 @@ export function parseBackendOptions(args: string[]): BackendCommandOptions {
       json: values.json ?? false,
     };
   } catch (error) {
-    if (isVsndError(error, 'ERR_VSND_INVALID_ARG')) throw new UsageError(error.message, 'backend');
+    if (isVsndError(error, 'ERR_VSND_INVALID_ARG')) throw new UsageError(error.message);
     throw error;
   }
 }

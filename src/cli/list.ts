@@ -1,17 +1,31 @@
 import { startEmulatedGuest } from '../emulation/guest.ts';
 import { type CardInfo, listCards } from '../index.ts';
-import { parseCommandLine } from './arguments.ts';
-import type { Terminal } from './terminal.ts';
+import { defineCommand } from './command.ts';
 
 /** `vsnd list`: prints the cards of this guest, or of an emulated one. */
-export async function list(args: string[], terminal: Terminal): Promise<void> {
-  const options = { json: { type: 'boolean' }, emulate: { type: 'boolean' } } as const;
-  const { values } = parseCommandLine('list', args, options, { takesFile: false });
-  const cards = values.emulate ? await listEmulatedCards() : await listCards();
-  if (values.json) terminal.say(JSON.stringify(cards, null, 2));
-  else if (cards.length === 0) terminal.say('This guest has no virtual sound card.');
-  else terminal.say(cards.map(describeCard).join('\n\n'));
-}
+export const list = defineCommand({
+  name: 'list',
+  summary: "list this guest's virtual sound cards",
+  description: [
+    `Lists this guest's virtual sound cards, their PCM devices and streams, and what each stream can be set
+    to.`,
+  ],
+  options: {
+    json: { help: 'print JSON: an array of cards' },
+    emulate: { help: 'list the card of an emulated Xen machine' },
+  },
+  examples: {
+    'vsnd list': 'all that can be told of this guest without opening a card',
+    'vsnd list --emulate --json': 'the emulated card, for a program',
+  },
+  run: async ({ values: { json, emulate } }, { terminal }) => {
+    const cards = emulate ? await listEmulatedCards() : await listCards();
+    if (json) terminal.say(JSON.stringify(cards, null, 2));
+    else if (cards.length === 0) terminal.say('This guest has no virtual sound card.');
+    else terminal.say(cards.map(describeCard).join('\n\n'));
+    return true;
+  },
+});
 
 async function listEmulatedCards(): Promise<CardInfo[]> {
   const guest = await startEmulatedGuest({ sink: 'null' });

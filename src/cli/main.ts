@@ -1,16 +1,12 @@
 #!/usr/bin/env node
 import { isEmulationRequested } from '../emulation/process-guest.ts';
 import { UsageError } from './arguments.ts';
-import { backend } from './backend.ts';
-import { doctor } from './doctor.ts';
-import { helpText, version } from './help.ts';
-import { list } from './list.ts';
+import type { Command } from './command.ts';
+import { COMMANDS, findCommand } from './commands.ts';
+import { commandHelp, generalHelp } from './help.ts';
 import { errorMessage } from './messages.ts';
-import { monitor } from './monitor.ts';
-import { play } from './play.ts';
-import { record, recordsToStdout } from './record.ts';
 import { Terminal } from './terminal.ts';
-import { volume } from './volume.ts';
+import { version } from './version.ts';
 
 const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -18,45 +14,38 @@ const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const GRACE = 5000;
 
 const { argv, env, stdout, stderr } = process;
-const args = argv.slice(2);
-const saysOnStdout = !recordsToStdout(args);
+const [name, ...args] = argv.slice(2);
+const command = COMMANDS.find((one) => one.name === name);
+const saysOnStdout = !command?.writesToStdout?.(args);
 const terminal = new Terminal(saysOnStdout ? stdout : stderr, stderr, env);
 const stopped = new AbortController();
 
 /** Tells the user what went wrong, and the shell too. */
 function fail(error: unknown): void {
   terminal.release();
-  terminal.complain(errorMessage(error, env['VSND_DEBUG'] === '1'));
+  terminal.complain(errorMessage(error, env['VSND_DEBUG'] === '1', command?.name));
   process.exitCode ??= error instanceof UsageError ? 2 : 1;
 }
 
-async function run([command, ...rest]: string[]): Promise<void> {
-  const options = rest.slice(0, rest.indexOf('--') === -1 ? rest.length : rest.indexOf('--'));
-  if (command === undefined) throw new UsageError('a command is missing');
-  if (command === '--version') return terminal.say(version());
-  if (command === '--help' || command === '-h') return terminal.say(helpText(undefined));
-  if (command === 'help') return terminal.say(helpText(rest[0]));
-  if (options.includes('--help') || options.includes('-h')) return terminal.say(helpText(command));
-  if (isEmulationRequested(env)) rest.unshift('--emulate');
-  if (command === 'play') return play(rest, terminal, stopped.signal);
-  if (command === 'record') return record(rest, terminal, stdout, stopped.signal);
-  if (command === 'volume') return conclude(volume(rest, terminal));
-  if (command === 'monitor') return monitor(rest, terminal, stopped.signal);
-  if (command === 'list') return list(rest, terminal);
-  if (command === 'backend') return serve(rest);
-  if (command === 'doctor') return conclude(doctor(rest, terminal, stopped.signal));
-  throw new UsageError(`unknown ${command.startsWith('-') ? 'option' : 'command'} '${command}'`);
+async function run(): Promise<void> {
+  if (command) return runCommand(command);
+  if (name === undefined) throw new UsageError('a command is missing');
+  if (name === '--version') return terminal.say(version());
+  const topic = name === 'help' ? args[0] : name;
+  if (topic === undefined || ['--help', '-h', 'help'].includes(topic)) {
+    return terminal.say(generalHelp(COMMANDS));
+  }
+  terminal.say(commandHelp(findCommand(topic)));
 }
 
-/** SIGTERM is how a service is ended: one that has then closed all its devices has done well. */
-async function serve(args: string[]): Promise<void> {
-  await backend(args, terminal, stopped.signal);
-  if (process.exitCode === SIGNAL_STATUS.SIGTERM) process.exitCode = 0;
-}
-
-/** What is wrong has been said; the status says it to the shell. */
-async function conclude(isWell: Promise<boolean>): Promise<void> {
-  if (!(await isWell)) process.exitCode ??= 1;
+async function runCommand(command: Command): Promise<void> {
+  const options = args.slice(0, args.indexOf('--') === -1 ? args.length : args.indexOf('--'));
+  if (options.includes('--help') || options.includes('-h')) return terminal.say(commandHelp(command));
+  if (isEmulationRequested(env) && 'emulate' in command.options) args.unshift('--emulate');
+  const isWell = await command.run(args, { terminal, stdout, signal: stopped.signal, commands: COMMANDS });
+  if (!isWell) process.exitCode ??= 1;
+  // SIGTERM is how a service is ended: one that has then closed all that it had has done well.
+  if (command.isService && process.exitCode === SIGNAL_STATUS.SIGTERM) process.exitCode = 0;
 }
 
 for (const [signal, status] of Object.entries(SIGNAL_STATUS)) {
@@ -81,6 +70,6 @@ process.on('uncaughtException', (error) => {
   process.exit();
 });
 
-run(args).catch((error: unknown) => {
+run().catch((error: unknown) => {
   if (!(stopped.signal.aborted && (error as Error).name === 'AbortError')) fail(error);
 });

@@ -32,12 +32,12 @@ export function withoutControls(text: string): string {
   return text.replace(/(?!\n)\p{Cc}/gu, '?');
 }
 
-/** What to tell the user about an error: never a stack, unless `debug`. */
-export function errorMessage(error: unknown, debug: boolean): string {
+/** What to tell the user about an error of a command: never a stack, unless `debug`. */
+export function errorMessage(error: unknown, debug: boolean, command?: string): string {
   if (debug) return inspect(error);
   if (!(error instanceof Error)) return String(error);
   if (error instanceof UsageError) {
-    return `${error.message}; see vsnd ${error.command ? `${error.command} ` : ''}--help`;
+    return `${error.message}; see vsnd ${command === undefined ? '' : `${command} `}--help`;
   }
   const expected = isVsndError(error) || 'syscall' in error || error.name === 'AbortError';
   return expected ? error.message : `internal error: ${error.message} (VSND_DEBUG=1 shows where)`;

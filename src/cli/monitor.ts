@@ -1,36 +1,57 @@
 import { setTimeout } from 'node:timers/promises';
-import { parseCommandLine, parseNumber } from './arguments.ts';
+import { type CommandLine, parseNumber } from './arguments.ts';
+import { type CommandContext, defineCommand } from './command.ts';
+import { OWNER_OPTIONS } from './common-options.ts';
 import { clockTime, withoutControls } from './messages.ts';
-import { type CardView, lookAt, OWNER_OPTIONS, reachOwner, type StreamView, streamText } from './owner.ts';
+import { type CardView, lookAt, reachOwner, type StreamView, streamText } from './owner.ts';
 import { counters, fitParts, PLAIN, plainPart, type TerminalStyle, volumeText } from './status-line.ts';
-import type { Terminal } from './terminal.ts';
 
 /** ms between two looks. */
 const PAINT_INTERVAL = 200;
 const PLAIN_INTERVAL = 1000;
 const INTERVALS = { min: 10, max: 3_600_000, unit: 'ms' };
 
+const OPTIONS = {
+  once: { help: 'look once' },
+  interval: {
+    argument: 'MS',
+    help: `between two looks; without it, ${PAINT_INTERVAL} on a terminal, else ${PLAIN_INTERVAL}`,
+  },
+  json: { help: 'print JSON: an object for each look, on a line' },
+  ...OWNER_OPTIONS,
+} as const;
+
 /**
- * `vsnd monitor`: shows what the streams of another process's card do, until it closes the card, or `signal` aborts.
+ * `vsnd monitor`: shows what the streams of another process's card do, until it closes the card, or the user has had
+ * enough.
  */
-export async function monitor(args: string[], terminal: Terminal, signal: AbortSignal): Promise<void> {
-  const { values } = parseCommandLine(
-    'monitor',
-    args,
-    {
-      ...OWNER_OPTIONS,
-      json: { type: 'boolean' },
-      once: { type: 'boolean' },
-      interval: { type: 'string' },
-    },
-    { takesFile: false },
-  );
+export const monitor = defineCommand({
+  name: 'monitor',
+  summary: 'show what running streams do',
+  description: [
+    `Shows what the streams of a card do that another process has open, until that one closes it: state,
+    position, how full the buffer is, latency, underruns or overruns, volume, and by how much the card's clock
+    deviates.`,
+  ],
+  options: OPTIONS,
+  examples: {
+    'vsnd monitor': 'a line for each stream, kept up to date',
+    'vsnd monitor --once --json': 'how the streams are just now, for a program',
+    'vsnd monitor --emulate': 'the streams of vsnd play --emulate, which runs in another terminal',
+  },
+  run: watchCard,
+});
+
+async function watchCard(
+  { values }: CommandLine<typeof OPTIONS>,
+  { terminal, signal }: CommandContext,
+): Promise<boolean> {
   const { json = false, once = false } = values;
   const isLive = terminal.live && !json && !once;
   const usualInterval = isLive ? PAINT_INTERVAL : PLAIN_INTERVAL;
-  const interval = parseNumber('monitor', '--interval', values.interval, INTERVALS) ?? usualInterval;
+  const interval = parseNumber('--interval', values.interval, INTERVALS) ?? usualInterval;
 
-  const client = await reachOwner('monitor', values);
+  const client = await reachOwner(values);
   const over = new AbortController();
   void client.closed.then(() => over.abort());
   signal.addEventListener('abort', () => void client.close(), { once: true });
@@ -47,7 +68,7 @@ export async function monitor(args: string[], terminal: Terminal, signal: AbortS
             .slice(isFirst ? 0 : 1)
             .join('\n'),
         );
-      if (once) return;
+      if (once) return true;
       await setTimeout(interval, undefined, { signal: over.signal }).catch(() => {}); // it is over
     } while (!over.signal.aborted);
   } catch (error) {
@@ -58,6 +79,7 @@ export async function monitor(args: string[], terminal: Terminal, signal: AbortS
   }
   if (isLive && view) terminal.say(linesOf(view, PLAIN).join('\n'));
   if (client.ownerIsGone && view && !json) terminal.say(`process ${view.pid} has closed the card`);
+  return true;
 }
 
 /** A line for the card, and one for each stream. */

@@ -11,13 +11,6 @@ import type {
 import { isVsndError, VsndError } from '../errors.ts';
 import { parseIndex } from './arguments.ts';
 
-/** The options by which a command says whose card it means. */
-export const OWNER_OPTIONS = {
-  card: { type: 'string' },
-  socket: { type: 'string' },
-  emulate: { type: 'boolean' },
-} as const;
-
 /** A stream in use, with its volume, or why it has none. */
 export type StreamView = StreamStatus & StreamOutcome;
 
@@ -27,11 +20,12 @@ export interface CardView extends CardStatus {
 }
 
 /** Reaches the process that owns the card. Rejects as {@link findOwner}, with ERR_VSND_NO_CARD where it owns another card. */
-export async function reachOwner(
-  command: string,
-  values: { card?: string; socket?: string; emulate?: boolean },
-): Promise<ControlClient> {
-  const devid = parseIndex(command, '--card', values.card);
+export async function reachOwner(values: {
+  card?: string;
+  socket?: string;
+  emulate?: boolean;
+}): Promise<ControlClient> {
+  const devid = parseIndex('--card', values.card);
   const clock = new RealClock();
   const { socket, emulate } = values;
   if (socket === undefined && !emulate) return await findOwner(devid, clock);

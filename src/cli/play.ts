@@ -6,7 +6,9 @@ import { isVsndError, VsndError } from '../errors.ts';
 import { type Card, openCard, type PlaybackStream, type StreamWarning } from '../index.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { openWav, type WavFile } from '../wav/reader.ts';
-import { parseCommandLine, parseIndex, UsageError } from './arguments.ts';
+import { type CommandLine, parseIndex, UsageError } from './arguments.ts';
+import { type CommandContext, defineCommand } from './command.ts';
+import { CARD } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
 import { isSameFile } from './same-file.ts';
@@ -34,18 +36,64 @@ interface Playing {
   paced: boolean;
 }
 
-/**
- * `vsnd play`: plays a WAV file and says how it went. An aborted `signal` stops at once, without an error.
- */
-export async function play(args: string[], terminal: Terminal, signal: AbortSignal): Promise<void> {
-  const options = parseOptions(args);
+const OPTIONS = {
+  card: CARD,
+  device: {
+    argument: 'N',
+    help: "the card's PCM device with this number; without it, the first one that plays",
+  },
+  emulate: {
+    help: `use an emulated Xen machine inside this process; without FILE, play a sound that comes with vsnd`,
+  },
+  sink: {
+    argument: 'SINK',
+    help: `where the emulated card's sound goes; without it, to the speaker if that is installed and opens, else
+      to null`,
+    values: {
+      speaker: "this machine's speakers, by the npm package speaker",
+      'wav:FILE': 'a WAV file: what the card heard, bit for bit',
+      null: 'nowhere, at the pace of a real card',
+    },
+  },
+  fast: { help: 'let the emulated card run as fast as it can' },
+} as const;
+
+/** `vsnd play`: plays a WAV file and says how it went. */
+export const play = defineCommand({
+  name: 'play',
+  summary: 'play a WAV file through a virtual sound card',
+  operands: { usage: '[FILE.wav]', most: 1, complete: 'files' },
+  description: [
+    `Plays a WAV file through this guest's virtual sound card, at the pace of the backend. WAV files hold PCM of
+    8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law; vsnd list says which of these, and which
+    rates, a card takes.`,
+  ],
+  options: OPTIONS,
+  examples: {
+    'vsnd play --emulate': 'hear a voice, on any machine',
+    'vsnd play --emulate song.wav': 'hear a file of your own',
+    'vsnd play --emulate --fast --sink wav:heard.wav song.wav': 'keep what the card has heard, at once',
+    'vsnd play --card 1 --device 0 song.wav': 'in a guest with several cards',
+  },
+  run: playFile,
+});
+
+/** An aborted `signal` stops at once, without an error. */
+async function playFile(
+  line: CommandLine<typeof OPTIONS>,
+  { terminal, signal }: CommandContext,
+): Promise<boolean> {
+  const options = parseOptions(line);
   const releases = new ReleaseStack();
   let summary: string[];
   try {
     const wav = await openWav(options.file);
     releases.push(() => wav.close());
     if (wav.truncated) terminal.complain(`warning: ${wav.path} ends early; playing what is there`);
-    if (wav.frames === 0) return terminal.complain(`nothing to play: ${wav.path} holds no frames`);
+    if (wav.frames === 0) {
+      terminal.complain(`nothing to play: ${wav.path} holds no frames`);
+      return true;
+    }
 
     const guest = options.emulate ? await startGuest(options) : undefined;
     if (guest) releases.push(() => guest.close());
@@ -64,37 +112,26 @@ export async function play(args: string[], terminal: Terminal, signal: AbortSign
   }
   // Only now is the sink's file complete.
   terminal.say(summary.join('\n'));
+  return true;
 }
 
-function parseOptions(args: string[]): PlayOptions {
-  const { values, file } = parseCommandLine(
-    'play',
-    args,
-    {
-      emulate: { type: 'boolean' },
-      sink: { type: 'string' },
-      fast: { type: 'boolean' },
-      card: { type: 'string' },
-      device: { type: 'string' },
-    },
-    { takesFile: true },
-  );
+function parseOptions({ values, operands: [file] }: CommandLine<typeof OPTIONS>): PlayOptions {
   const emulate = values.emulate ?? false;
   const { sink, fast = false } = values;
-  if (!emulate && file === undefined) throw new UsageError('FILE.wav is missing (--emulate has one)', 'play');
+  if (!emulate && file === undefined) throw new UsageError('FILE.wav is missing (--emulate has one)');
   if (!emulate && (sink !== undefined || fast)) {
-    throw new UsageError(`${fast ? '--fast' : '--sink'} needs --emulate`, 'play');
+    throw new UsageError(`${fast ? '--fast' : '--sink'} needs --emulate`);
   }
   if (sink !== undefined && !/^(null|speaker|wav:.+)$/s.test(sink)) {
-    throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`, 'play');
+    throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`);
   }
   return {
     file: file ?? packagedExample(),
     emulate,
     sink,
     fast,
-    card: parseIndex('play', '--card', values.card),
-    device: parseIndex('play', '--device', values.device),
+    card: parseIndex('--card', values.card),
+    device: parseIndex('--device', values.device),
   };
 }
 
@@ -107,7 +144,7 @@ function packagedExample(): string {
 
 async function startGuest({ file, sink, fast }: PlayOptions): Promise<EmulatedGuest> {
   if (sink?.startsWith('wav:') && (await isSameFile(file, sink.slice(4)))) {
-    throw new UsageError(`--sink is '${sink}', the file to be played; allowed: another one`, 'play');
+    throw new UsageError(`--sink is '${sink}', the file to be played; allowed: another one`);
   }
   return startEmulatedGuest({ sink, fast });
 }

@@ -8,7 +8,9 @@ import { type CaptureStream, type Card, openCard, type PcmFormatName, type Strea
 import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS, type WavFormat } from '../wav/header.ts';
 import { createWavFile, type WavStream, wavInto } from '../wav/stream.ts';
-import { parseCommandLine, parseIndex, parseNumber, UsageError } from './arguments.ts';
+import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
+import { type CommandContext, defineCommand } from './command.ts';
+import { CARD } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
 import { isSameFile } from './same-file.ts';
@@ -59,23 +61,63 @@ interface Recording {
   lost: number;
 }
 
-/** Whether the sound goes to standard output: everything else then goes to standard error. */
-export function recordsToStdout([command, ...args]: readonly string[]): boolean {
-  return command === 'record' && args.includes(STDOUT);
-}
+const OPTIONS = {
+  duration: { short: 'd', argument: 'SECONDS', help: 'without it, until Ctrl-C' },
+  rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
+  channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
+  format: {
+    short: 'f',
+    argument: 'FORMAT',
+    help: 'without it, the first of these that the card has',
+    oneOf: PREFERRED_FORMATS,
+  },
+  volume: { argument: 'DB', help: "set the backend's capture volume" },
+  card: CARD,
+  device: {
+    argument: 'N',
+    help: "the card's PCM device with this number; without it, the first one that captures",
+  },
+  emulate: { help: 'use an emulated Xen machine inside this process' },
+  source: {
+    argument: 'SOURCE',
+    help: 'what the emulated card captures; without it, sine',
+    values: {
+      silence: 'nothing',
+      'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
+      'wav:FILE': 'a WAV file, again and again',
+    },
+  },
+} as const;
 
-/**
- * `vsnd record`: records into a WAV file and says how it went. An aborted `signal` ends the recording, without an error.
- */
-export async function record(
-  args: string[],
-  terminal: Terminal,
-  stdout: WriteStream,
-  signal: AbortSignal,
-): Promise<void> {
-  const options = await parseOptions(args);
+/** `vsnd record`: records into a WAV file and says how it went. */
+export const record = defineCommand({
+  name: 'record',
+  summary: 'record from a virtual sound card',
+  operands: { usage: 'FILE.wav|-', most: 1, complete: 'files' },
+  description: [
+    `Records from this guest's virtual sound card into a WAV file, until Ctrl-C or for a given time; - is
+    standard output. A file that is there is overwritten.`,
+  ],
+  options: OPTIONS,
+  examples: {
+    'vsnd record -d 10 interview.wav': 'ten seconds, as the card has them',
+    'vsnd record -c 1 -f s24_le --volume -6 voice.wav': 'one channel of 24 bits, half as loud',
+    'vsnd record - | sox -t wav - voice.flac': 'into another program, until Ctrl-C',
+    'vsnd record --emulate --source sine:440 -d 1 a.wav': 'a second of a tone, on any machine',
+  },
+  // Everything else then goes to standard error.
+  writesToStdout: (args) => args.includes(STDOUT),
+  run: recordFile,
+});
+
+/** An aborted `signal` ends the recording, without an error. */
+async function recordFile(
+  line: CommandLine<typeof OPTIONS>,
+  { terminal, stdout, signal }: CommandContext,
+): Promise<boolean> {
+  const options = await parseOptions(line);
   if (options.file === STDOUT && stdout.isTTY) {
-    throw new UsageError('- is standard output, which is a terminal; allowed: a file, a pipe', 'record');
+    throw new UsageError('- is standard output, which is a terminal; allowed: a file, a pipe');
   }
   const releases = new ReleaseStack();
   let recording: Recording | undefined;
@@ -86,7 +128,7 @@ export async function record(
     const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, control: true, signal });
     releases.push(() => card.close());
     const stream = await openStream(card, options, terminal, signal);
-    if (signal.aborted) return;
+    if (signal.aborted) return true;
     const wav = await openOutput(options.file, stream, stdout);
     recording = { options, card, stream, wav, guest, lost: 0 };
     terminal.say(announcement(recording));
@@ -95,60 +137,40 @@ export async function record(
     await releases.releaseAll();
     if (recording) terminal.say(summarize(recording).join('\n'));
   }
+  return true;
 }
 
-async function parseOptions(args: string[]): Promise<RecordOptions> {
-  const { values, file } = parseCommandLine(
-    'record',
-    args,
-    {
-      duration: { type: 'string', short: 'd' },
-      rate: { type: 'string', short: 'r' },
-      channels: { type: 'string', short: 'c' },
-      format: { type: 'string', short: 'f' },
-      card: { type: 'string' },
-      device: { type: 'string' },
-      volume: { type: 'string' },
-      emulate: { type: 'boolean' },
-      source: { type: 'string' },
-    },
-    { takesFile: true },
-  );
+async function parseOptions({
+  values,
+  operands: [file],
+}: CommandLine<typeof OPTIONS>): Promise<RecordOptions> {
   const { emulate = false, source } = values;
-  if (file === undefined) throw new UsageError('FILE.wav is missing (- is standard output)', 'record');
+  if (file === undefined) throw new UsageError('FILE.wav is missing (- is standard output)');
   if (source !== undefined) await checkSource(source, file, emulate);
   return {
     file,
-    duration: parseNumber('record', '--duration', values.duration, { min: 0.001, max: 1e6, unit: 's' }),
-    format: parseFormat(values.format),
-    rate: parseIndex('record', '--rate', values.rate),
-    channels: parseIndex('record', '--channels', values.channels),
-    card: parseIndex('record', '--card', values.card),
-    device: parseIndex('record', '--device', values.device),
-    volume: parseNumber('record', '--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
+    duration: parseNumber('--duration', values.duration, { min: 0.001, max: 1e6, unit: 's' }),
+    format: parseOneOf('--format', values.format, WAV_FORMATS),
+    rate: parseIndex('--rate', values.rate),
+    channels: parseIndex('--channels', values.channels),
+    card: parseIndex('--card', values.card),
+    device: parseIndex('--device', values.device),
+    volume: parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
     emulate,
     source,
   };
 }
 
 async function checkSource(source: string, file: string, emulate: boolean): Promise<void> {
-  if (!emulate) throw new UsageError('--source needs --emulate', 'record');
+  if (!emulate) throw new UsageError('--source needs --emulate');
   const name = sourceOf(source);
   if (name?.kind !== 'silence' && name?.kind !== 'sine' && name?.kind !== 'wav') {
     const allowed = 'silence, sine, sine:HZ, wav:FILE';
-    throw new UsageError(`--source is '${source}'; allowed: ${allowed}`, 'record');
+    throw new UsageError(`--source is '${source}'; allowed: ${allowed}`);
   }
   if (name.kind === 'wav' && (await isSameFile(file, name.file))) {
-    throw new UsageError(`--source is '${source}', the file to be written; allowed: another one`, 'record');
+    throw new UsageError(`--source is '${source}', the file to be written; allowed: another one`);
   }
-}
-
-/** As arecord has them, or in small letters. */
-function parseFormat(value: string | undefined): PcmFormatName | undefined {
-  if (value === undefined) return undefined;
-  const format = WAV_FORMATS.find((name) => name === value.toLowerCase());
-  if (format) return format;
-  throw new UsageError(`--format is '${value}'; allowed: ${WAV_FORMATS.join(', ')}`, 'record');
 }
 
 /** A stream that the backend has opened, with its volume set. */

@@ -1,8 +1,10 @@
 import type { ControlClient } from '../control/client.ts';
 import type { StreamChoice, StreamOutcome } from '../control/protocol.ts';
 import { invalidArg, VsndError } from '../errors.ts';
-import { parseCommandLine, parseIndex, parseNumber, UsageError } from './arguments.ts';
-import { isSame, lookAt, OWNER_OPTIONS, reachOwner, type StreamView, streamText } from './owner.ts';
+import { type CommandLine, parseIndex, parseNumber, UsageError } from './arguments.ts';
+import { type CommandContext, defineCommand } from './command.ts';
+import { OWNER_OPTIONS } from './common-options.ts';
+import { isSame, lookAt, reachOwner, type StreamView, streamText } from './owner.ts';
 import { volumeText } from './status-line.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -23,37 +25,55 @@ interface VolumeOptions {
   json: boolean;
 }
 
-/**
- * `vsnd volume`: sets the volume of streams that another process plays or captures, and prints it. Resolves with whether
- * that went well for each of them.
- */
-export async function volume(args: string[], terminal: Terminal): Promise<boolean> {
-  const { values, file: operand } = parseCommandLine(
-    'volume',
-    args,
-    {
-      ...OWNER_OPTIONS,
-      playback: { type: 'boolean' },
-      capture: { type: 'boolean' },
-      device: { type: 'string' },
-      stream: { type: 'string' },
-      channel: { type: 'string', multiple: true },
-      up: { type: 'string' },
-      down: { type: 'string' },
-      json: { type: 'boolean' },
-    },
-    { takesFile: true },
-  );
+const OPTIONS = {
+  up: { argument: 'DB', help: 'louder by so much' },
+  down: { argument: 'DB', help: 'less loud by so much' },
+  channel: {
+    argument: 'N',
+    multiple: true,
+    help: 'this channel only, counted from 0; may be given several times',
+  },
+  playback: { help: 'streams that play only' },
+  capture: { help: 'streams that capture only' },
+  device: { argument: 'N', help: 'streams of this PCM device only' },
+  stream: { argument: 'N', help: 'streams with this number only' },
+  json: { help: 'print JSON: an array of streams' },
+  ...OWNER_OPTIONS,
+} as const;
+
+/** `vsnd volume`: sets the volume of streams that another process plays or captures, and prints it. */
+export const volume = defineCommand({
+  name: 'volume',
+  summary: 'show or set the volume of running streams',
+  operands: { usage: '[DB|mute|unmute]', most: 1, complete: ['mute', 'unmute'] },
+  description: [
+    `Shows the volume of the streams that another process plays or captures, or sets it first: to DB (0 is
+    unchanged, -6 is half), louder or less loud by some, mute.`,
+  ],
+  options: OPTIONS,
+  examples: {
+    'vsnd volume': 'how loud each stream in use is',
+    'vsnd volume -6': 'half as loud as what is played',
+    'vsnd volume --down 3 --channel 1': 'the right channel, less loud than before',
+    'vsnd volume mute --capture': 'whoever records, records silence',
+  },
+  run: setAndShow,
+});
+
+async function setAndShow(
+  { values, operands: [operand] }: CommandLine<typeof OPTIONS>,
+  { terminal }: CommandContext,
+): Promise<boolean> {
   const options: VolumeOptions = {
     choice: parseChoice(values),
     change: parseChange({ ...values, operand }),
-    channels: values.channel?.map((channel) => parseIndex('volume', '--channel', channel) ?? 0),
+    channels: values.channel?.map((channel) => parseIndex('--channel', channel) ?? 0),
     json: values.json ?? false,
   };
   if (options.channels && !options.change) {
-    throw new UsageError('--channel needs DB, mute, unmute, --up or --down', 'volume');
+    throw new UsageError('--channel needs DB, mute, unmute, --up or --down');
   }
-  const client = await reachOwner('volume', values);
+  const client = await reachOwner(values);
   try {
     const streams = await changeAndLook(client, options);
     if (options.json) terminal.say(JSON.stringify(streams.map(essence), null, 2));
@@ -71,9 +91,9 @@ function parseChoice(values: {
   stream?: string;
 }): StreamChoice {
   const { playback, capture } = values;
-  if (playback && capture) throw new UsageError('--playback and --capture exclude each other', 'volume');
-  const device = parseIndex('volume', '--device', values.device);
-  const stream = parseIndex('volume', '--stream', values.stream);
+  if (playback && capture) throw new UsageError('--playback and --capture exclude each other');
+  const device = parseIndex('--device', values.device);
+  const stream = parseIndex('--stream', values.stream);
   return {
     ...(playback && { type: 'playback' }),
     ...(capture && { type: 'capture' }),
@@ -89,12 +109,11 @@ function parseChange(values: {
 }): Change | undefined {
   const { operand, up, down } = values;
   const given = [operand, up, down].filter((value) => value !== undefined);
-  if (given.length > 1)
-    throw new UsageError('DB, mute, unmute, --up and --down exclude each other', 'volume');
+  if (given.length > 1) throw new UsageError('DB, mute, unmute, --up and --down exclude each other');
   if (operand === 'mute' || operand === 'unmute') return { kind: operand };
-  const set = parseNumber('volume', 'DB', operand, RANGE);
-  const add = parseNumber('volume', '--up', up, STEPS);
-  const subtract = parseNumber('volume', '--down', down, STEPS);
+  const set = parseNumber('DB', operand, RANGE);
+  const add = parseNumber('--up', up, STEPS);
+  const subtract = parseNumber('--down', down, STEPS);
   if (set !== undefined) return { kind: 'set', dB: set };
   if (add !== undefined) return { kind: 'add', dB: add };
   return subtract === undefined ? undefined : { kind: 'add', dB: -subtract };

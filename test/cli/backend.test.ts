@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { formatLogEntry } from '../../src/backend/backend.ts';
-import { logLine, parseBackendOptions, serveGuests } from '../../src/cli/backend.ts';
+import { parseCommandLine } from '../../src/cli/arguments.ts';
+import { BACKEND_OPTIONS, logLine, parseBackendOptions, serveGuests } from '../../src/cli/backend.ts';
 import { LogLimit } from '../../src/cli/log-limit.ts';
 import { ManualClock } from '../../src/clock.ts';
 import { openCard } from '../../src/index.ts';
@@ -110,7 +111,7 @@ async function startCommand(...args: string[]) {
   const lines: string[] = [];
   const stop = new AbortController();
   const say = (line: string) => void lines.push(line.replace(/^\d\S+ |"time":"[^"]*",/, ''));
-  const options = parseBackendOptions(args);
+  const options = parseBackendOptions(parseCommandLine(args, BACKEND_OPTIONS).values);
   const ended = serveGuests(world.machine.dom0, options, { say }, stop.signal);
   const end = async () => {
     stop.abort();
@@ -308,7 +309,7 @@ describe('on the emulated machine', () => {
     });
     const lines: string[] = [];
     const stop = new AbortController();
-    const options = parseBackendOptions(['--sink', 'null']);
+    const options = parseBackendOptions({ sink: 'null' });
     const ended = serveGuests(driver, options, { say: (line) => void lines.push(line) }, stop.signal);
     await openCard({ hypervisor: guest });
     machine.destroyDomain(guest.domid);
@@ -326,7 +327,7 @@ describe('on the emulated machine', () => {
     const { world } = await startCommand('--sink', 'null');
     const second = serveGuests(
       world.machine.startProcess(0),
-      parseBackendOptions([]),
+      parseBackendOptions({}),
       { say() {} },
       new AbortController().signal,
     );

@@ -89,7 +89,7 @@ describe('the command', { timeout: 30_000 }, () => {
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/^Usage: vsnd doctor/) });
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect((await vsnd(['help', 'doctor'])).stdout).toBe(stdout);
-    expect((await vsnd(['--help'])).stdout).toMatch(/^ {2}vsnd doctor /m);
+    expect((await vsnd(['--help'])).stdout).toMatch(/^ {2}doctor /m);
   });
 
   test.skipIf(hasXen)('without Xen says no (skipped on Xen)', async () => {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { version } from '../../src/cli/help.ts';
+import { version } from '../../src/cli/version.ts';
 import { MAIN, Running, start, vsnd } from './run.ts';
 
 const hasXen = ['/dev/xen/xenbus', '/proc/xen/xenbus'].some((path) => existsSync(path));

@@ -1,0 +1,42 @@
+import type { OptionDescription } from './arguments.ts';
+import type { Command, Glossary } from './command.ts';
+
+/** What holds for the command as a whole, and for all of its commands. */
+export const MANUAL = {
+  summary: 'the Xen virtual sound card of a guest',
+  tryIt: 'vsnd play --emulate',
+  environment: {
+    'VSND_EMULATE=1': 'the same as --emulate',
+    'VSND_DEBUG=1': 'print where in vsnd an error comes from',
+    'NO_COLOR=1': 'no colours',
+  },
+  exitStatus: {
+    '0': 'done; also a service (vsnd backend) that SIGTERM has ended',
+    '1': 'failed; standard error says why',
+    '2': 'wrong usage',
+    '130': 'interrupted (Ctrl-C)',
+    '129, 143': 'hung up, terminated',
+  },
+} as const;
+
+/** The first line of a command's help, after 'Usage:'. */
+export function usageOf({ name, operands }: Command): string {
+  return ['vsnd', name, ...(operands ? [operands.usage] : []), '[options]'].join(' ');
+}
+
+/** An option as the user types it: -d, --duration SECONDS. */
+export function optionTerm(name: string, { short, argument }: OptionDescription): string {
+  return `${short ? `-${short}, ` : ''}--${name}${argument === undefined ? '' : ` ${argument}`}`;
+}
+
+/** What there is to say about an option, its values without a meaning included. */
+export function optionText({ help, oneOf }: OptionDescription): string {
+  return oneOf ? `${oneOf.slice(0, -1).join(', ')} or ${oneOf.at(-1)}; ${help}` : help;
+}
+
+/** The lists of values that have a heading of their own. */
+export function valueSections({ options }: Command): [title: string, values: Glossary][] {
+  return Object.values(options).flatMap(({ values, valuesTitle }) =>
+    values && valuesTitle ? [[valuesTitle, values] as [string, Glossary]] : [],
+  );
+}
