@@ -6,6 +6,7 @@
 #include "arguments.h"
 #include "devices.h"
 #include "environment.h"
+#include "fifo.h"
 #include "mapping.h"
 
 namespace vsnd {
@@ -32,6 +33,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("EventChannelDevice", EventChannelDevice::Define(env));
   exports.Set("GrantAllocDevice", GrantAllocDevice::Define(env));
   exports.Set("GrantMapDevice", GrantMapDevice::Define(env));
+  exports.Set("Fifo", Fifo::Define(env));
+  exports.Set("makeFifo", Napi::Function::New<MakeFifo>(env, "makeFifo"));
   exports.Set("setPipeSize", Napi::Function::New<SetPipeSize>(env, "setPipeSize"));
   // Octets; where it is not Xen's 4096, one mapping of the kernel's is more than one grant.
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));

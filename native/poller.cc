@@ -19,18 +19,22 @@ bool Poller::Open() {
   return true;
 }
 
-void Poller::Start(Napi::Function onReadable) {
+void Poller::Start(Napi::Function onReady, int events) {
   if (!fd_) return ThrowErrno(env_, EBADF, "poll", device_);
   if (!Open()) return;
-  on_readable_ = Napi::Persistent(onReadable);
-  int error = uv_poll_start(&poll_, UV_READABLE, OnPoll);
+  on_ready_ = Napi::Persistent(onReady);
+  int error = uv_poll_start(&poll_, events, OnPoll);
   if (error != 0) ThrowErrno(env_, -error, "poll", device_);
+}
+
+void Poller::Stop() {
+  if (fd_ && self_) uv_poll_stop(&poll_);
 }
 
 void Poller::Close() {
   if (!fd_) return;
   if (self_) {
-    on_readable_.Reset();
+    on_ready_.Reset();
     context_.reset();
     uv_close(reinterpret_cast<uv_handle_t*>(&poll_), OnClosed);
   }
@@ -46,9 +50,9 @@ void Poller::OnPoll(uv_poll_t* handle, int, int) {
   Napi::HandleScope scope(env);
   napi_value receiver = nullptr;
   if (napi_get_global(env, &receiver) != napi_ok) return;
-  Napi::Function onReadable = poller->on_readable_.Value();
+  Napi::Function onReady = poller->on_ready_.Value();
   // By hand: in a worker that is being terminated the wrapper would end the whole process.
-  napi_status status = napi_make_callback(env, *poller->context_, receiver, onReadable, 0, nullptr, nullptr);
+  napi_status status = napi_make_callback(env, *poller->context_, receiver, onReady, 0, nullptr, nullptr);
   napi_value exception = nullptr;
   if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
     napi_fatal_exception(env, exception);

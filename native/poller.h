@@ -12,7 +12,7 @@
 namespace vsnd {
 
 /**
- * An open device whose input the event loop waits for. It outlives its JavaScript object until libuv has let
+ * An open device for which the event loop waits. It outlives its JavaScript object until libuv has let
  * go of it, and ends with its environment.
  */
 class Poller : public std::enable_shared_from_this<Poller> {
@@ -26,13 +26,16 @@ class Poller : public std::enable_shared_from_this<Poller> {
   const std::string& device() const { return device_; }
 
   /**
-   * Calls `onReadable` whenever there is input, or an error that read() will tell of; an error also ends the
-   * polling. Called again, it goes on with another function. Does not hold the process. Throws what libuv
-   * refuses.
+   * Calls `onReady` whenever there is input, or room with UV_WRITABLE, or an error that read() or write() will tell
+   * of; an error also ends the polling. Called again, it goes on with another function. Does not hold the process.
+   * Throws what libuv refuses.
    */
-  void Start(Napi::Function onReadable);
+  void Start(Napi::Function onReady, int events = UV_READABLE);
 
-  /** Idempotent. `onReadable` is not called any more. */
+  /** Until the next start `onReady` is not called, and the event loop does not look. Idempotent. */
+  void Stop();
+
+  /** Idempotent. `onReady` is not called any more. */
   void Close();
 
  private:
@@ -48,7 +51,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   Napi::Env env_;
   Fd fd_;
   std::string device_;
-  Napi::FunctionReference on_readable_;
+  Napi::FunctionReference on_ready_;
   std::optional<Napi::AsyncContext> context_;
   uv_poll_t poll_ = {};
   napi_async_cleanup_hook_handle hook_ = nullptr;

@@ -1,5 +1,8 @@
 // A user of the addon that is ended from outside, or ends itself: in a worker thread or a process of its own.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** Opens one of everything, with events going round for ever between two domains where `busy`. */
 export function openEverything(addonPath, onEvent = () => {}) {
@@ -12,6 +15,7 @@ export function openEverything(addonPath, onEvent = () => {}) {
   const [a, b] = [device('EventChannelDevice', 1, 'evtchn'), device('EventChannelDevice', 2, 'evtchn')];
   const xenbus = process.env.VSND_STAND_IN_XENSTORE ? [device('XenbusDevice', 1, 'xenbus')] : [];
   for (const bus of xenbus) bus.start(() => {});
+  const fifo = openFifo(addon);
   const portA = a.bindUnbound(2);
   const portB = b.bindInterdomain(1, portA);
   for (const [own, port] of [
@@ -31,9 +35,25 @@ export function openEverything(addonPath, onEvent = () => {}) {
     kick: () => a.notify(portA),
     close: () => {
       for (const one of [mapping, memory]) one.release();
-      for (const one of [a, b, ...xenbus, alloc, map]) one.close();
+      for (const one of [a, b, ...xenbus, ...fifo, alloc, map]) one.close();
     },
   };
+}
+
+/** Both ends of a FIFO without a name, each being polled. */
+function openFifo(addon) {
+  const folder = mkdtempSync(join(tmpdir(), 'vsnd-fifo-'));
+  const path = join(folder, 'pcm');
+  addon.makeFifo(path);
+  const reader = new addon.Fifo(path, false);
+  const writer = new addon.Fifo(path, true);
+  rmSync(folder, { recursive: true });
+  reader.start(() => reader.read(Buffer.alloc(64)));
+  writer.start(() => {
+    writer.write(Buffer.alloc(64));
+    writer.stop();
+  });
+  return [reader, writer];
 }
 
 /** What to do, by name. `ready` is called when everything is open and under way. */
