@@ -1,0 +1,93 @@
+import type { Readable } from 'node:stream';
+import { invalidArg, VsndError } from '../errors.ts';
+import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
+import type { AudioSource, FrameFormat } from './audio-source.ts';
+import { type Octets, openFile, StreamOctets } from './octets.ts';
+import { openPcm } from './pcm.ts';
+import { openWav } from './wav.ts';
+
+export interface OpenAudioOptions {
+  /** Frames of this format from the first octet on, whatever they look like; left out, the octets say what they are. */
+  readonly raw?: FrameFormat | undefined;
+}
+
+/** One kind of recording. */
+interface Kind {
+  /** Whether a recording that begins with `head` is of this kind. */
+  recognises(head: Uint8Array): boolean;
+  open(octets: Octets): Promise<AudioSource>;
+}
+
+/** Octets that are enough to tell any kind. */
+const HEAD_BYTES = 12;
+
+const KINDS: readonly Kind[] = [
+  { recognises: (head) => ['RIFF', 'RF64', 'BW64'].includes(ascii(head, 0, 4)), open: openWav },
+];
+
+/**
+ * Opens a recording by its path, or as it comes through a stream such as process.stdin; what it is, its first octets tell.
+ * Rejects with ERR_VSND_FILE for what cannot be read or is of no known kind, with ERR_VSND_INVALID_ARG for `raw` of a
+ * format without frames.
+ */
+export async function openAudio(
+  input: string | Readable,
+  { raw }: OpenAudioOptions = {},
+): Promise<AudioSource> {
+  if (raw) checkRaw(raw);
+  const octets =
+    typeof input === 'string' ? await openFile(input) : new StreamOctets(input, 'standard input');
+  try {
+    return await (raw ? openRaw(octets, raw) : openByContent(octets));
+  } catch (error) {
+    await octets.close();
+    throw error;
+  }
+}
+
+async function openByContent(octets: Octets): Promise<AudioSource> {
+  const head = await octets.read(0, HEAD_BYTES);
+  const kind = KINDS.find(({ recognises }) => recognises(head));
+  if (kind === undefined) throw unknownKind(octets.name, head);
+  return kind.open(octets);
+}
+
+function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): AudioSource {
+  const containerBytes = pcmFormatByName(format)?.sampleBytes ?? 1;
+  const layout = {
+    kind: 'raw PCM',
+    format,
+    rate,
+    channels,
+    containerBytes,
+    dataOffset: 0,
+    dataBytes: undefined,
+  };
+  return openPcm(octets, layout);
+}
+
+function checkRaw({ format, rate, channels }: FrameFormat): void {
+  if (pcmFormatByName(format)?.sampleBytes === undefined) {
+    const allowed = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined);
+    throw invalidArg('raw.format', format, allowed.map(({ name }) => name).join(', '));
+  }
+  if (!Number.isSafeInteger(rate) || rate < 1) throw invalidArg('raw.rate', rate, '1 or more (Hz)');
+  if (!Number.isSafeInteger(channels) || channels < 1)
+    throw invalidArg('raw.channels', channels, '1 or more');
+}
+
+function unknownKind(name: string, head: Uint8Array): VsndError {
+  const what =
+    head.length === 0 ? 'is empty' : `is no recording of a known kind: it begins with "${printable(head)}"`;
+  return new VsndError('ERR_VSND_FILE', `${name} ${what}; known: ${KNOWN}`);
+}
+
+const KNOWN = 'WAV';
+
+function ascii(octets: Uint8Array, from: number, to: number): string {
+  return String.fromCharCode(...octets.subarray(from, to));
+}
+
+function printable(head: Uint8Array): string {
+  return ascii(head, 0, 12).replace(/[^ !#-~]/g, '.');
+}

@@ -1,0 +1,164 @@
+import { Readable } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { openAudio } from '../../src/audio/open-audio.ts';
+import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
+import { ascii, chunk, fmt, riff, useDirectory } from '../wav/files.ts';
+import { contents, framesFrom } from './contents.ts';
+
+const files = useDirectory();
+
+const sound = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+
+/** A stream that hands out `bytes` in pieces of `size`. */
+const trickle = (bytes: Uint8Array, size: number): Readable =>
+  Readable.from(
+    (function* () {
+      for (let at = 0; at < bytes.length; at += size) yield Buffer.from(bytes.subarray(at, at + size));
+    })(),
+  );
+
+describe('WAV', () => {
+  test('from a file', async () => {
+    const path = files.put('x.wav', riff(fmt(), chunk('data', sound)));
+    expect(await contents(path)).toEqual({
+      name: path,
+      kind: 'WAV',
+      format: 's16_le',
+      rate: 48_000,
+      channels: 2,
+      frames: 2,
+      isSeekable: true,
+      warnings: [],
+      octets: Buffer.from(sound),
+    });
+  });
+
+  test.each([1, 3, 1000])('from a stream, %i octets at a time', async (size) => {
+    const bytes = riff(chunk('LIST', new Uint8Array(99)), fmt(), chunk('data', sound), chunk('LIST', sound));
+    expect(await contents(trickle(bytes, size))).toMatchObject({
+      name: 'standard input',
+      frames: 2,
+      isSeekable: false,
+      warnings: [],
+      octets: Buffer.from(sound),
+    });
+  });
+
+  test('24 bits take 4 octets a sample', async () => {
+    const bytes = riff(fmt({ bits: 24, channels: 1 }), chunk('data', Uint8Array.of(1, 2, 0x80, 4, 5, 6)));
+    const { format, octets } = await contents(files.put('x.wav', bytes));
+    expect(format).toBe('s24_le');
+    expect([...octets]).toEqual([1, 2, 0x80, 0xff, 4, 5, 6, 0]);
+  });
+
+  test('ends early: what is there, and a warning', async () => {
+    const bytes = riff(fmt(), chunk('data', sound, 400));
+    const whole = { warnings: ['ends early'], octets: Buffer.from(sound) };
+    expect(await contents(files.put('x.wav', bytes))).toMatchObject({ ...whole, frames: 2 });
+    expect(await contents(trickle(bytes, 7))).toMatchObject({ ...whole, frames: 100 });
+  });
+
+  test('from any frame on, and again', async () => {
+    const path = files.put('x.wav', riff(fmt(), chunk('data', sound)));
+    const source = await openAudio(path);
+    expect([...(await framesFrom(source, 1))]).toEqual([5, 6, 7, 8]);
+    expect([...(await framesFrom(source, 2))]).toEqual([]);
+    expect([...(await framesFrom(source, 99))]).toEqual([]);
+    expect([...(await framesFrom(source, 0))]).toEqual([...sound]);
+    expect(() => source.read(-1)).toThrow('from is -1; allowed: 0 or more (frames)');
+    expect(() => source.read(0.5)).toThrow('from is 0.5');
+    await source.close();
+    await source.close();
+    await expect(framesFrom(source, 0)).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_STATE' });
+  });
+});
+
+describe('raw PCM', () => {
+  test.each<[PcmFormatName, number, number]>([
+    ['s16_be', 2, 2],
+    ['u8', 1, 8],
+    ['float64_le', 1, 1],
+    ['s24_le', 2, 1],
+  ])('%s in %i channels', async (format, channels, frames) => {
+    const raw = { format, channels, rate: 8000 };
+    const bytes = Buffer.concat([sound, sound.subarray(0, frames === 8 ? 0 : 1)]);
+    const whole = { kind: 'raw PCM', format, channels, rate: 8000, warnings: [], octets: Buffer.from(sound) };
+    expect(await contents(files.put('x.raw', bytes), { raw })).toMatchObject({ ...whole, frames });
+    expect(await contents(trickle(bytes, 3), { raw })).toMatchObject({ ...whole, frames: undefined });
+  });
+
+  test('a WAV file is no more than octets where the caller says so', async () => {
+    const bytes = riff(fmt(), chunk('data', sound));
+    const raw = { format: 'u8', channels: 1, rate: 8000 } as const;
+    expect((await contents(files.put('x.wav', bytes), { raw })).octets).toEqual(Buffer.from(bytes));
+  });
+
+  test.each<[string, number, number, string]>([
+    ['s17', 8000, 2, 'raw.format is "s17"; allowed: s8, u8, s16_le'],
+    ['gsm', 8000, 2, 'raw.format is "gsm"'],
+    ['u8', 0, 2, 'raw.rate is 0; allowed: 1 or more (Hz)'],
+    ['u8', 8000, 1.5, 'raw.channels is 1.5; allowed: 1 or more'],
+  ])('%s, %i Hz, %d channels are refused', async (format, rate, channels, message) => {
+    const raw = { format: format as PcmFormatName, rate, channels };
+    await expect(openAudio('x.raw', { raw })).rejects.toThrow(message);
+  });
+});
+
+describe('a stream', () => {
+  test('passes by once', async () => {
+    const source = await openAudio(trickle(riff(fmt(), chunk('data', sound)), 5));
+    expect(() => source.read(1)).toThrow('from is 1; allowed: 0: standard input cannot be entered elsewhere');
+    await framesFrom(source, 0);
+    expect(() => source.read()).toThrow('standard input has been read already');
+    await source.close();
+  });
+
+  test('that waits for ever ends with close()', async () => {
+    const stream = new Readable({ read() {} });
+    stream.push(riff(fmt(), chunk('data', sound, 400)));
+    const source = await openAudio(stream);
+    const reading = framesFrom(source, 0);
+    await source.close();
+    await expect(reading).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_STATE' });
+    expect(stream.destroyed).toBe(true);
+  });
+
+  test('that fails is a file that cannot be read', async () => {
+    const stream = new Readable({ read() {} });
+    stream.push(riff(fmt(), chunk('data', sound, 400)));
+    const source = await openAudio(stream);
+    const reading = framesFrom(source, 0);
+    stream.destroy(Object.assign(new Error('read EIO'), { code: 'EIO', errno: -5 }));
+    await expect(reading).rejects.toMatchObject({
+      code: 'ERR_VSND_FILE',
+      message: 'cannot read standard input: i/o error (EIO)',
+    });
+    await source.close();
+  });
+});
+
+test.each<[string, Uint8Array, string]>([
+  ['empty', new Uint8Array(0), ' is empty; known: WAV'],
+  [
+    'text',
+    ascii('Hello,\nworld'),
+    ' is no recording of a known kind: it begins with "Hello,.world"; known: ',
+  ],
+])('%s is no recording', async (_, bytes, message) => {
+  const path = files.put('x', bytes);
+  const file = openAudio(path);
+  await expect(file).rejects.toMatchObject({ code: 'ERR_VSND_FILE' });
+  await expect(file).rejects.toThrow(path + message);
+  const stream = trickle(bytes, 5);
+  await expect(openAudio(stream)).rejects.toThrow(`standard input${message}`);
+  expect(stream.destroyed).toBe(true);
+});
+
+test('neither is what is not there, or is no file', async () => {
+  await expect(openAudio(files.path('none'))).rejects.toMatchObject({
+    code: 'ERR_VSND_FILE',
+    errno: 'ENOENT',
+  });
+  await expect(openAudio(files.path('.'))).rejects.toThrow('is a directory, not a recording');
+  await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is not a regular file');
+});
