@@ -4,6 +4,13 @@ import type { Command, Glossary } from './command.ts';
 /** What holds for the command as a whole, and for all of its commands. */
 export const MANUAL = {
   summary: 'the Xen virtual sound card of a guest',
+  description: [
+    `Xen gives a guest a virtual sound card by its para-virtual sound protocol, sndif. vsnd plays and records
+    through such a card from user space, at the pace of the positions that the backend reports, and is such a
+    backend for Dom0. With --emulate its commands work on any machine: they bring an emulated Xen of their own.`,
+    `A command's options and operands may stand in any order; what follows -- is an operand. In a script,
+    --json has what a command tells in a form that does not change.`,
+  ],
   tryIt: 'vsnd play --emulate',
   environment: {
     'VSND_EMULATE=1': 'the same as --emulate',
