@@ -1,6 +1,6 @@
-// Plays a second of melody: node examples/play-tone.js in a Xen guest, VSND_EMULATE=1 node examples/play-
-// tone.js
-// anywhere. Run `npm run build` first.
+// Plays a second of melody:
+//
+//   VSND_EMULATE=1 node examples/play-tone.js
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { openCard } from 'vsnd';

@@ -28,7 +28,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['control/'],
   ['backend/'],
   ['emulation/'],
-  ['open-card.ts', 'index.ts', 'testing.ts'],
+  ['open-card.ts', 'index.ts', 'audio.ts', 'testing.ts'],
   ['cli/'],
 ];
 

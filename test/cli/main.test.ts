@@ -1,9 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { version } from '../../src/cli/version.ts';
-import { MAIN, Running, start, vsnd } from './run.ts';
+import { MAIN, start, vsnd } from './run.ts';
 
 const hasXen = ['/dev/xen/xenbus', '/proc/xen/xenbus'].some((path) => existsSync(path));
 
@@ -91,14 +90,5 @@ describe('list', { timeout: 30_000 }, () => {
     const env = { ...process.env, VSND_DEBUG: '1' };
     const { stderr } = spawnSync(process.execPath, [MAIN, 'list', '--xml'], { env, encoding: 'utf8' });
     expect(stderr).toMatch(/^vsnd: UsageError: unknown option '--xml'\n {4}at /);
-  });
-});
-
-describe('the examples', { timeout: 30_000 }, () => {
-  test('play-tone.js, on the emulated machine', async () => {
-    const script = fileURLToPath(new URL('../../examples/play-tone.js', import.meta.url));
-    const { status, stdout } = await new Running(process.execPath, [script], { VSND_EMULATE: '1' }).ended();
-    expect(status).toBe(0);
-    expect(stdout).toMatch(/^played 48000 frames at 48000 Hz, \d+ positions reported\n$/);
   });
 });

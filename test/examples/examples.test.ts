@@ -1,0 +1,75 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { makeWav, Running } from '../cli/run.ts';
+import { readAll, useDirectory } from '../wav/files.ts';
+import { runExample, startExample } from './run-example.ts';
+
+const files = useDirectory();
+
+/** How strong a tone is in mono s16_le frames, 1 being full scale. */
+function strength(octets: Buffer, hz: number, rate = 48_000): number {
+  const samples = new Int16Array(octets.buffer, octets.byteOffset, octets.length / 2);
+  let [real, imaginary] = [0, 0];
+  samples.forEach((sample, frame) => {
+    const phase = (2 * Math.PI * hz * frame) / rate;
+    real += sample * Math.cos(phase);
+    imaginary += sample * Math.sin(phase);
+  });
+  return (2 * Math.hypot(real, imaginary)) / samples.length / 32_768;
+}
+
+describe('the examples', { timeout: 30_000 }, () => {
+  test('play-tone.js, at the pace of a real card', async () => {
+    const { status, stdout, stderr } = await startExample('play-tone.js').ended();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^played 48000 frames at 48000 Hz, \d+ positions reported\n$/);
+  });
+
+  test('play-wav.js: the card hears the file', async () => {
+    const song = makeWav(files.path('song.wav'), { format: 's24_le', rate: 96_000 });
+    const { status, stdout } = await runExample('play-wav.js', [song], files.path('heard.wav'));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^played 48000 frames at 96000 Hz, /);
+    expect(await readAll(files.path('heard.wav'))).toEqual(await readAll(song));
+  });
+
+  test('record-wav.js: the file holds what the card captured', async () => {
+    const take = files.path('take.wav');
+    const { status, stdout, stderr } = await startExample('record-wav.js', [take, '0.5']).ended();
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toBe(`recorded 24000 frames into ${take}\n`);
+    const { frames, channels, octets } = await readAll(take);
+    expect({ frames, channels }).toEqual({ frames: 24_000, channels: 2 });
+    const left = Buffer.alloc(frames * 2);
+    for (let frame = 0; frame < frames; frame++) octets.copy(left, 2 * frame, 4 * frame, 4 * frame + 2);
+    expect(strength(left, 1000)).toBeCloseTo(0.1, 3); // -20 dBFS
+  });
+
+  test('two-zones.js: each zone hears its own programme', async () => {
+    const { status, stdout } = await runExample('two-zones.js', [], files.path('heard.wav'));
+    expect(status).toBe(0);
+    expect(stdout.split('\n').toSorted()).toEqual([
+      '',
+      'front: PCM device 0 has played 2 s',
+      'rear: PCM device 1 has played 1.75 s',
+    ]);
+    const zones = await Promise.all(['heard.wav', 'heard-2.wav'].map((name) => readAll(files.path(name))));
+    const front = zones.find(({ frames }) => frames === 96_000)?.octets;
+    const rear = zones.find(({ frames }) => frames === 84_000)?.octets;
+    if (front === undefined || rear === undefined) throw new Error('a zone is missing');
+    const firstNotes = [front, rear].map((octets) => octets.subarray(0, 24_000)); // of 250 ms
+    const strengths = firstNotes.map((octets) => [220, 880].map((hz) => strength(octets, hz)));
+    expect(strengths[0]?.[0]).toBeGreaterThan(10 * (strengths[0]?.[1] ?? 0));
+    expect(strengths[1]?.[1]).toBeGreaterThan(10 * (strengths[1]?.[0] ?? 0));
+  });
+
+  test('own-tests/: the tests of the example pass', async () => {
+    const script = fileURLToPath(new URL('../../examples/own-tests/play-list.test.js', import.meta.url));
+    // Without the runner's own environment, in which node --test would be a part of another's run.
+    const { status, stdout } = await new Running(process.execPath, ['--test', script], {
+      NODE_TEST_CONTEXT: undefined,
+    }).ended();
+    expect(stdout).toMatch(/^\W*pass 4$/m);
+    expect(status).toBe(0);
+  });
+});
