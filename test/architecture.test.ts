@@ -29,6 +29,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['backend/'],
   ['emulation/'],
   ['open-card.ts', 'index.ts', 'audio.ts', 'testing.ts'],
+  ['speaker/'],
+  ['speaker.ts'],
   ['cli/'],
 ];
 
@@ -56,6 +58,9 @@ const IMPURE_NAMES =
 /** Where time may pass by other means than a Clock. */
 const MAY_SET_TIMERS = ['clock.ts', EMULATION, 'backend/', 'cli/'];
 const TIMERS = /\b(?:setTimeout|setInterval|setImmediate)\b|['"](?:node:)?timers(?:\/promises)?['"]/g;
+
+/** What stands in for npm `speaker` is imported as that is. */
+const DEFAULT_EXPORT = 'speaker.ts';
 
 /** Packages that are not Node's own, and who may ask for them. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -190,7 +195,9 @@ const RULES: Readonly<Record<string, Rule>> = {
       : forbid(source, TIMERS, (name) => `mentions ${name}; only ${MAY_SET_TIMERS.join(', ')} may`),
 
   'has no default export': (source) =>
-    forbid(source, /^export\s+default\b|\bas\s+default\b/gm, () => 'has a default export'),
+    source.path === DEFAULT_EXPORT
+      ? []
+      : forbid(source, /^export\s+default\b|\bas\s+default\b/gm, () => 'has a default export'),
 
   'keeps no state of its own': (source) => [
     ...forbid(source, /^(?:export\s+)?(?:let|var)\s+[\w$[{]+/gm, (what) => `has '${what}' at its top level`),

@@ -1,0 +1,285 @@
+import { endianness } from 'node:os';
+import { type Readable, Writable, type WritableOptions } from 'node:stream';
+import { invalidArg, VsndError } from './errors.ts';
+import type { Card } from './frontend/card.ts';
+import type { PlaybackStream } from './frontend/playback-stream.ts';
+import { emitLater } from './frontend/stream-options.ts';
+import { ReleaseStack } from './release-stack.ts';
+import { type DevicePlace, parseDeviceName } from './speaker/device-name.ts';
+import { type Encoding, encodingOf, isEncoding } from './speaker/encoding.ts';
+import { FrameCutter } from './speaker/frames.ts';
+import { processCards } from './speaker/shared-cards.ts';
+import { takeStream } from './speaker/take-stream.ts';
+
+declare namespace Speaker {
+  /** How the octets that are written are to be understood. */
+  interface Format {
+    /** Interleaved; by default 2. */
+    readonly channels?: number | null | undefined;
+    /** 8, 16, 24 (packed: 3 octets) or 32; with `float` 32 or 64. By default 16, with `float` 32. */
+    readonly bitDepth?: number | null | undefined;
+    /** Hz; by default 44100. */
+    readonly sampleRate?: number | null | undefined;
+    /** By default true, and false where `bitDepth` is 8. */
+    readonly signed?: boolean | null | undefined;
+    /** By default false. */
+    readonly float?: boolean | null | undefined;
+    /** Kept for `speaker`'s sake: vsnd sends as much at a time as the card has room for. By default 1024. */
+    readonly samplesPerFrame?: number | null | undefined;
+  }
+
+  interface Options extends WritableOptions, Format {
+    /** 'hw:CARD,DEVICE' or 'hw:CARD', in numbers; by default the first PCM device of the first card with a free stream. */
+    readonly device?: string | null | undefined;
+    /** Only 'LE', the byte order of every Xen machine. */
+    readonly endianness?: 'LE' | 'BE' | null | undefined;
+    /** Has no meaning to a Writable, here as in `speaker`. */
+    readonly lowWaterMark?: number | undefined;
+    /** Octets that wait in JavaScript; by default 0. */
+    readonly highWaterMark?: number | undefined;
+    /** A card that the program has opened itself, and closes; by default all speakers of a process share one. */
+    readonly card?: Card | undefined;
+  }
+}
+
+/** The way to the card, once it is open. */
+interface Voice {
+  readonly stream: PlaybackStream;
+  readonly cutter: FrameCutter;
+}
+
+/** What a speaker takes over from its options, and from a stream that is piped to it. */
+const PROPERTIES = [
+  'channels',
+  'bitDepth',
+  'sampleRate',
+  'signed',
+  'float',
+  'samplesPerFrame',
+  'device',
+] as const;
+
+/**
+ * npm `speaker` 0.5.5 on a virtual sound card: a Writable of PCM that opens the card at the first write. Beside Node's own
+ * it emits 'open', 'flush' when all has been played after `end()`, and once 'close'; where it differs: docs/speaker.md.
+ */
+class Speaker extends Writable {
+  static readonly api_version = 1;
+  static readonly module_name = 'vsnd';
+  static readonly description = 'Plays on the virtual sound card of a Xen guest.';
+
+  /** As {@link Speaker.Options}; undefined until they are said, or the card is opened, which takes the defaults. */
+  channels: number | undefined;
+  bitDepth: number | undefined;
+  sampleRate: number | undefined;
+  signed: boolean | undefined;
+  float: boolean | undefined;
+  device: string | null | undefined;
+  samplesPerFrame = 1024;
+  readonly endianness = endianness();
+  /** Octets of one frame as it is written; undefined before the card is opened. */
+  blockAlign: number | undefined;
+
+  readonly #card: Card | undefined;
+  /** What is piped here. */
+  readonly #sources = new Set<Readable>();
+  readonly #releases = new ReleaseStack();
+  readonly #leaving = new AbortController();
+  #opening: Promise<Voice> | undefined;
+  #voice: Voice | undefined;
+  #hasEmittedClose = false;
+
+  /** The MPG123_ENC_* number of a format; null where `speaker` has none. */
+  static getFormat(format: Speaker.Format): number | null {
+    return encodingOf(format)?.code ?? null;
+  }
+
+  /** Whether a format, or its MPG123_ENC_* number, can be played: every one that has a number. */
+  static isSupported(format: Speaker.Format | number): boolean {
+    const code = typeof format === 'number' ? format : Speaker.getFormat(format);
+    return code !== null && isEncoding(code);
+  }
+
+  /** Throws ERR_VSND_INVALID_ARG for another `endianness`; for all else, as `speaker` does, the first write fails. */
+  constructor(options?: Speaker.Options | null) {
+    const { card, ...rest } = options ?? {};
+    super({ ...rest, highWaterMark: rest.highWaterMark ?? 0, autoDestroy: true, emitClose: false });
+    this.#card = card;
+    this.#adopt(rest);
+    this.on('pipe', (source) => this.#handlePipe(source));
+    this.on('unpipe', (source) => this.#handleUnpipe(source));
+    this.on('finish', () => {
+      this.emit('flush');
+      this.destroy();
+    });
+  }
+
+  /** As the static one: the types of `speaker` have it here. */
+  getFormat(format: Speaker.Format): number | null {
+    return Speaker.getFormat(format);
+  }
+
+  /** As the static one: the types of `speaker` have it here. */
+  isSupported(format: Speaker.Format | number): boolean {
+    return Speaker.isSupported(format);
+  }
+
+  /** Throws away what has not been played, and closes; `close(false)` plays it first, as `end()`. Idempotent. */
+  close(flush = true): void {
+    if (this.destroyed) return;
+    for (const source of this.#sources) source.unpipe(this);
+    if (this.#opening !== undefined && !flush) {
+      this.end();
+      return;
+    }
+    this.destroy();
+    if (this.#opening === undefined) this.#emitClose(); // at once, as programs written for `speaker` expect
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    if (this.#voice) {
+      play(this.#voice, chunk, callback);
+      return;
+    }
+    this.#opening ??= this.#open();
+    this.#opening.then((voice) => play(voice, chunk, callback), callback);
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#playOut().then(() => callback(), callback);
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#leaving.abort();
+    this.#voice?.stream.destroy(); // now: the next speaker may be waiting for this stream
+    const end = (failure: Error | null) => {
+      callback(failure);
+      process.nextTick(() => this.#emitClose()); // after 'error'
+    };
+    this.#release().then(
+      () => end(error),
+      (failure: Error) => end(error ?? failure),
+    );
+  }
+
+  async #open(): Promise<Voice> {
+    const { channels, rate, encoding } = this.#settleFormat();
+    const { card: devid, device } = this.#settlePlace();
+    const card = this.#card ?? (await this.#joinCard(devid));
+    const stream = await takeStream(card, { rate, channels, format: encoding.format, device });
+    this.#releases.push(() => stopped(stream));
+    stream.on('error', (error) => this.destroy(error));
+    for (const event of ['open', 'underrun', 'warning']) {
+      stream.on(event, (...args) => this.emit(event, ...args));
+    }
+    this.#voice = { stream, cutter: new FrameCutter(encoding, channels) };
+    return this.#voice;
+  }
+
+  async #joinCard(devid: number | undefined): Promise<Card> {
+    const share = await processCards().join(devid, this.#leaving.signal);
+    this.#releases.push(() => share.leave());
+    return share.card;
+  }
+
+  /** Takes the defaults for what nobody has said. */
+  #settleFormat(): { channels: number; rate: number; encoding: Encoding } {
+    this.channels ??= 2;
+    this.bitDepth ??= this.float ? 32 : 16;
+    this.sampleRate ??= 44_100;
+    this.signed ??= this.bitDepth !== 8;
+    this.blockAlign = (this.bitDepth / 8) * this.channels;
+    const encoding = encodingOf(this);
+    if (encoding) return { channels: this.channels, rate: this.sampleRate, encoding };
+    const cause = invalidArg('bitDepth', this.bitDepth, '8, 16, 24, 32; with float 32, 64');
+    throw new VsndError('ERR_VSND_INVALID_ARG', 'invalid PCM format specified', {
+      option: 'bitDepth',
+      cause,
+    });
+  }
+
+  #settlePlace(): DevicePlace {
+    this.device ??= null;
+    if (typeof this.device !== 'string') return {};
+    const place = parseDeviceName(this.device);
+    if (place) return place;
+    const message = `device is ${JSON.stringify(this.device)}, which means nothing here: playing as without it`;
+    this.#warn('VSND_DEVICE_UNKNOWN', `${message}; allowed: default, hw:CARD, hw:CARD,DEVICE`);
+    return {};
+  }
+
+  /** 'finish' means that all has been played, and that the card is free for the next one. */
+  async #playOut(): Promise<void> {
+    if (this.#opening === undefined) return;
+    const { stream, cutter } = await this.#opening;
+    if (cutter.rest > 0) {
+      const message = `the last ${cutter.rest} octets are not a whole frame of ${this.blockAlign}; they were dropped`;
+      this.#warn('VSND_PARTIAL_FRAME', message);
+    }
+    stream.end();
+    await whenClosed(stream);
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    await this.#opening?.catch(() => {}); // the write that wanted it has the error
+    await this.#releases.releaseAll();
+  }
+
+  #adopt(source: Speaker.Options): void {
+    if (source.endianness != null && source.endianness !== this.endianness) {
+      const message = `only native endianness ("${this.endianness}") is supported, got "${source.endianness}"`;
+      throw new VsndError('ERR_VSND_INVALID_ARG', message, { option: 'endianness' });
+    }
+    const said = PROPERTIES.map((name) => [name, source[name]] as const).filter(([, value]) => value != null);
+    if (this.#opening === undefined) {
+      Object.assign(this, Object.fromEntries(said));
+    } else if (said.some(([name, value]) => value !== this[name])) {
+      this.#warn('VSND_FORMAT_LATE', 'the format has changed after the first write: it is not heeded');
+    }
+  }
+
+  readonly #handleFormat = (source: Speaker.Options): void => {
+    try {
+      this.#adopt(source);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  };
+
+  #handlePipe(source: Readable): void {
+    this.#sources.add(source);
+    this.#handleFormat(source as Speaker.Options);
+    source.once('format', this.#handleFormat);
+  }
+
+  #handleUnpipe(source: Readable): void {
+    this.#sources.delete(source);
+    source.off('format', this.#handleFormat);
+  }
+
+  #emitClose(): void {
+    if (this.#hasEmittedClose) return;
+    this.#hasEmittedClose = true;
+    this.emit('close');
+  }
+
+  #warn(code: string, message: string): void {
+    emitLater(this, 'warning', { code, message });
+  }
+}
+
+function play({ stream, cutter }: Voice, chunk: Buffer, callback: (error?: Error | null) => void): void {
+  stream.write(cutter.cut(chunk), callback);
+}
+
+async function stopped(stream: PlaybackStream): Promise<void> {
+  stream.destroy();
+  await whenClosed(stream);
+}
+
+async function whenClosed(stream: PlaybackStream): Promise<void> {
+  if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve));
+}
+
+export { Speaker as default, Speaker as 'module.exports' };

@@ -1,0 +1,27 @@
+import { widenS24 } from '../wav/repack.ts';
+import type { Encoding } from './encoding.ts';
+
+/** Makes whole frames, as sndif has them, of chunks that end anywhere. */
+export class FrameCutter {
+  readonly #frameBytes: number;
+  readonly #isPacked: boolean;
+  #carry = Buffer.alloc(0);
+
+  constructor({ sampleBytes }: Encoding, channels: number) {
+    this.#frameBytes = sampleBytes * channels;
+    this.#isPacked = sampleBytes === 3;
+  }
+
+  /** Octets of a frame that is not complete yet. */
+  get rest(): number {
+    return this.#carry.length;
+  }
+
+  cut(chunk: Buffer): Uint8Array {
+    const octets = this.#carry.length > 0 ? Buffer.concat([this.#carry, chunk]) : chunk;
+    const whole = octets.length - (octets.length % this.#frameBytes);
+    this.#carry = Buffer.from(octets.subarray(whole));
+    const frames = octets.subarray(0, whole);
+    return this.#isPacked ? widenS24(frames) : frames; // also unsigned ones: what the fourth octet says is ignored
+  }
+}
