@@ -57,6 +57,26 @@ interface Due {
   callback: () => void;
 }
 
+/** Another clock that is off: a sound card's crystal beside the machine's. */
+export class DeviatingClock implements Clock {
+  readonly #clock: Clock;
+  readonly #speed: number;
+
+  /** `deviation`: parts per million by which it is fast; negative, slow. */
+  constructor(clock: Clock, deviation: number) {
+    this.#clock = clock;
+    this.#speed = 1 + deviation / 1e6;
+  }
+
+  now(): number {
+    return this.#clock.now() * this.#speed;
+  }
+
+  after(delay: number, callback: () => void): Timer {
+    return this.#clock.after(delay / this.#speed, callback);
+  }
+}
+
 /** Timers in the order in which they fall due; those of one instant in the order in which they were set. */
 class Agenda {
   readonly #due: Due[] = [];

@@ -29,7 +29,9 @@ export type VsndErrorCode =
   /** The sound device behind the backend cannot be opened or has failed. */
   | 'ERR_VSND_DEVICE'
   /** A sound file cannot be read, or is not what it claims to be. */
-  | 'ERR_VSND_FILE';
+  | 'ERR_VSND_FILE'
+  /** The guest's sound server (PulseAudio, PipeWire) cannot be reached, or refused what a bridge asked for. */
+  | 'ERR_VSND_SOUND_SERVER';
 
 /** What an error can say beyond its message. */
 export interface VsndErrorDetails {

@@ -27,6 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['frontend/'],
   ['control/'],
   ['backend/'],
+  ['bridge/'],
   ['emulation/'],
   ['open-card.ts', 'index.ts', 'audio.ts', 'testing.ts'],
   ['speaker/'],

@@ -52,13 +52,18 @@ export async function makePrivateDirectory(directory: string): Promise<void> {
   }
 }
 
-/** Where a socket of that name belongs: in the first of this user's directories that can be used. Rejects where none can. */
+/** Where a socket of that name belongs. Rejects where there is no place. */
 export async function placeSocket(name: string): Promise<string> {
+  return join(await ownDirectory(), name);
+}
+
+/** The first of this user's directories that can be used; made where it is missing. Rejects where none can. */
+export async function ownDirectory(): Promise<string> {
   const failures: unknown[] = [];
   for (const directory of controlDirectories(ownUid(), process.env)) {
     try {
       await makePrivateDirectory(directory);
-      return join(directory, name);
+      return directory;
     } catch (error) {
       failures.push(error);
     }

@@ -3,18 +3,19 @@ import { Backend } from '../backend/backend.ts';
 import type { PcmDevice } from '../backend/pcm-device.ts';
 import { openSink } from '../backend/sinks.ts';
 import { openSource } from '../backend/sources.ts';
-import { FastClock, RealClock } from '../clock.ts';
+import { DeviatingClock, FastClock, RealClock } from '../clock.ts';
 import { isVsndError } from '../errors.ts';
 import { connectDomain } from '../xen/emulated/remote.ts';
 import type { BackendWorkerData, DeviceLimits, FromBackendWorker, ToBackendWorker } from './protocol.ts';
 
 /** The thread of an emulated machine in which domain 0 runs its backend. */
 async function main(): Promise<void> {
-  const { port, fast, queueMode, ...names } = workerData as BackendWorkerData;
+  const { port, fast, deviation, queueMode, ...names } = workerData as BackendWorkerData;
   const hypervisor = await connectDomain(port, { clock: new RealClock() });
-  const sink = await openSink(names.sink, fast ? new FastClock() : new RealClock());
+  const cardClock = new DeviatingClock(new RealClock(), deviation);
+  const sink = await openSink(names.sink, fast ? new FastClock() : cardClock);
   // Without a clock it would capture more than anybody could read.
-  const source = openSource(names.source, new RealClock());
+  const source = openSource(names.source, cardClock);
   const backend = await Backend.start(hypervisor, {
     deviceFor: ({ config }) => (config.type === 'playback' ? sink.device : source),
     queueMode,

@@ -1,6 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
-import { VsndError } from '../errors.ts';
+import { invalidArg, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EmulatedMachine } from '../xen/emulated/machine.ts';
 import { serveDomain } from '../xen/emulated/remote.ts';
@@ -22,6 +22,8 @@ export interface EmulatedGuestOptions {
   source?: string | undefined;
   /** The sound card does not keep time: it plays as fast as data comes. Not for the speaker, nor for the source. */
   fast?: boolean | undefined;
+  /** Parts per million by which the sound card's clock is fast; negative, slow. By default 0. */
+  deviation?: number | undefined;
   /** When the backend takes data out of the shared buffer; by default 'copy', at WRITE. */
   queueMode?: QueueMode | undefined;
   /** One line for each thing that happens to the backend. */
@@ -36,6 +38,9 @@ export interface EmulatedGuest {
   /** Closes the backend's devices, ends its thread and the machine. Idempotent. */
   close(): Promise<void>;
 }
+
+/** Parts per million; no crystal is that far off. */
+const LARGEST_DEVIATION = 10_000;
 
 /** Hz; what WAV files commonly have. */
 const RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000];
@@ -71,8 +76,15 @@ function startBackend(machine: EmulatedMachine, options: EmulatedGuestOptions): 
   const { port1, port2 } = new MessageChannel();
   serveDomain(machine.startProcess(0), port1);
   port1.unref();
-  const { sink, source = 'sine', fast = false, queueMode = 'copy' } = options;
-  const workerData: BackendWorkerData = { port: port2, sink, source, fast, queueMode };
+  const { sink, source = 'sine', fast = false, deviation = 0, queueMode = 'copy' } = options;
+  if (!(Math.abs(deviation) <= LARGEST_DEVIATION)) {
+    throw invalidArg(
+      'deviation',
+      deviation,
+      `-${LARGEST_DEVIATION} to ${LARGEST_DEVIATION} (parts per million)`,
+    );
+  }
+  const workerData: BackendWorkerData = { port: port2, sink, source, fast, deviation, queueMode };
   const worker = new Worker(new URL('./backend-worker.js', import.meta.url), {
     workerData,
     transferList: [port2],

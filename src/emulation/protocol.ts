@@ -10,6 +10,8 @@ export interface BackendWorkerData {
   readonly sink: string | undefined;
   readonly source: string;
   readonly fast: boolean;
+  /** Parts per million */
+  readonly deviation: number;
   readonly queueMode: QueueMode;
 }
 
