@@ -35,7 +35,7 @@ interface SamplerateClass {
 const FILTERS: Readonly<Record<ResamplerQuality, number>> = { best: 0, medium: 1 };
 
 /** SRC_MAX_RATIO; its inverse is the lowest ratio. */
-const MAX_RATIO = 256;
+export const MAX_RATIO = 256;
 
 /** libsamplerate's memory, 16 MB for a thread, does not grow; a filter of 'best' takes 450 KB of it. */
 const MAX_CHANNELS = 8;
