@@ -197,3 +197,8 @@ export class FastClock implements Clock {
     });
   }
 }
+
+/** Lets whatever waits for the event loop have its turn. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
+import { openFlac } from './flac.ts';
 import { type Octets, openFile, StreamOctets } from './octets.ts';
 import { openPcm } from './pcm.ts';
 import { openWav } from './wav.ts';
@@ -23,6 +24,7 @@ const HEAD_BYTES = 12;
 
 const KINDS: readonly Kind[] = [
   { recognises: (head) => ['RIFF', 'RF64', 'BW64'].includes(ascii(head, 0, 4)), open: openWav },
+  { recognises: (head) => ascii(head, 0, 4) === 'fLaC', open: (octets) => openFlac(octets, 0) },
 ];
 
 /**

@@ -2,6 +2,7 @@ import { VsndError } from '../errors.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import type { Octets } from './octets.ts';
 import { sourceOf } from './source.ts';
+import { ENDS_EARLY, Warnings } from './warnings.ts';
 
 /** Octets in one read. */
 const BLOCK_BYTES = 64 * 1024;
@@ -27,11 +28,8 @@ export function openPcm(octets: Octets, layout: PcmLayout): AudioSource {
   const availableBytes = octets.size === undefined ? undefined : Math.max(0, octets.size - dataOffset);
   const bytes = least(dataBytes, availableBytes);
   const frames = bytes === undefined ? undefined : Math.floor(bytes / frameBytes);
-  const warnings: string[] = [];
-  const endsEarly = (): void => {
-    if (warnings.length === 0) warnings.push('ends early');
-  };
-  if (dataBytes !== undefined && bytes !== undefined && bytes < dataBytes) endsEarly();
+  const warnings = new Warnings();
+  if (dataBytes !== undefined && bytes !== undefined && bytes < dataBytes) warnings.add(ENDS_EARLY);
 
   async function* read(from: number): AsyncGenerator<Uint8Array> {
     const end = frames ?? Number.POSITIVE_INFINITY;
@@ -44,13 +42,13 @@ export function openPcm(octets: Octets, layout: PcmLayout): AudioSource {
       const whole = block.length - (block.length % frameBytes);
       if (whole > 0) yield convert(block.subarray(0, whole));
       if (block.length < length) {
-        if (frames !== undefined) endsEarly();
+        if (frames !== undefined) warnings.add(ENDS_EARLY);
         return;
       }
     }
   }
 
-  return sourceOf(octets, { ...layout, frames, warnings, read });
+  return sourceOf(octets, { ...layout, frames, warnings: warnings.texts, read });
 }
 
 function least(a: number | undefined, b: number | undefined): number | undefined {

@@ -1,3 +1,4 @@
+import { nextTurn } from '../clock.ts';
 import { invalidArg, VsndError } from '../errors.ts';
 import type { AudioSource } from './audio-source.ts';
 import type { Octets } from './octets.ts';
@@ -8,7 +9,7 @@ export type Recording = Pick<AudioSource, 'kind' | 'format' | 'rate' | 'channels
   /** False where even a file cannot be entered but at its start. */
   readonly isSeekable?: boolean;
   /** Whole frames from `from` on, `from` being at most `frames`. */
-  read(from: number): AsyncGenerator<Uint8Array>;
+  read(from: number): AsyncIterable<Uint8Array>;
 };
 
 /** A source that reads `recording` out of `octets`, and closes them. */
@@ -33,8 +34,16 @@ export function sourceOf(octets: Octets, recording: Recording): AudioSource {
         if (isUsedUp) throw new VsndError('ERR_VSND_INVALID_STATE', `${octets.name} has been read already`);
         isUsedUp = true;
       }
-      return recording.read(Math.min(from, frames ?? from));
+      return inTurns(recording.read(Math.min(from, frames ?? from)));
     },
     close: () => octets.close(),
   };
+}
+
+/** Decoding must not keep the rest of the program waiting, however fast the pieces are taken. */
+async function* inTurns(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    yield piece;
+    await nextTurn();
+  }
 }

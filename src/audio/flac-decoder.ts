@@ -1,0 +1,63 @@
+import { attempt, ready } from './decoders.ts';
+import type { FlacInfo } from './flac-format.ts';
+
+/** Takes whole FLAC frames and gives the very samples that were compressed. */
+export class FlacDecoder {
+  readonly #info: FlacInfo;
+  #decoder: Awaited<ReturnType<typeof create>> | undefined;
+
+  constructor(info: FlacInfo) {
+    this.#info = info;
+  }
+
+  /** The `frames` frames of sound in a FLAC frame, laid out as FLAC_FORMATS says; undefined where it is damaged. */
+  async decode(flacFrame: Uint8Array, frames: number): Promise<Uint8Array | undefined> {
+    this.#decoder ??= await create();
+    const decoder = this.#decoder;
+    const decoded = await attempt(() => decoder.decodeFrames([flacFrame]))?.catch(() => undefined);
+    const { channels } = this.#info;
+    if (
+      decoded?.samplesDecoded !== frames ||
+      decoded.channelData.length !== channels ||
+      decoded.errors.length > 0
+    ) {
+      this.free(); // what it thinks of its state after a failure is not known
+      return undefined;
+    }
+    return integers(decoded.channelData, frames, this.#info.bits);
+  }
+
+  /** Its memory; the next call of {@link decode} begins anew. */
+  free(): void {
+    this.#decoder?.free();
+    this.#decoder = undefined;
+  }
+}
+
+async function create() {
+  const { FLACDecoder } = await import('@wasm-audio-decoders/flac');
+  return ready(new FLACDecoder());
+}
+
+/**
+ * The integers that libFLAC found: the decoder has divided them by the largest one into floats, whose 24 bits hold them all.
+ * Bits that a format has beyond those are low, and 0.
+ */
+function integers(channels: readonly Float32Array[], frames: number, bits: number): Uint8Array {
+  const largest = 2 ** (bits - 1) - 1;
+  const samples =
+    bits === 8
+      ? new Uint8Array(frames * channels.length)
+      : bits <= 16
+        ? new Int16Array(frames * channels.length)
+        : new Int32Array(frames * channels.length);
+  const shift = bits % 8; // 12 in 16 bits, 20 in 24
+  const silence = bits === 8 ? 0x80 : 0;
+  channels.forEach((channel, index) => {
+    for (let frame = 0; frame < frames; frame++) {
+      samples[frame * channels.length + index] =
+        (Math.round((channel[frame] as number) * largest) << shift) + silence;
+    }
+  });
+  return new Uint8Array(samples.buffer);
+}

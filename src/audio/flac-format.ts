@@ -1,0 +1,138 @@
+import { VsndError } from '../errors.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import { crc8 } from './crc.ts';
+
+/** What STREAMINFO says of all frames (RFC 9639, 8.2). */
+export interface FlacInfo {
+  /** Frames of sound in a FLAC frame, of which the last may have less. */
+  readonly blockFrames: number;
+  /** Hz */
+  readonly rate: number;
+  readonly channels: number;
+  /** Of one sample. */
+  readonly bits: number;
+  /** Frames of sound in all; undefined where the encoder did not know. */
+  readonly totalFrames: number | undefined;
+}
+
+/** The header of a FLAC frame (RFC 9639, 9.1). */
+export interface FlacHeader {
+  /** Octets of the header. */
+  readonly headerBytes: number;
+  /** The number of its first frame of sound. */
+  readonly first: number;
+  /** Frames of sound in it. */
+  readonly frames: number;
+}
+
+export const STREAMINFO_BYTES = 34;
+/** The longest header there is. */
+export const MAX_HEADER_BYTES = 16;
+
+/** How samples of so many bits are given: the octets of the file that was compressed. */
+export const FLAC_FORMATS: ReadonlyMap<number, PcmFormatName> = new Map([
+  [8, 'u8'],
+  [12, 's16_le'],
+  [16, 's16_le'],
+  [20, 's24_le'],
+  [24, 's24_le'],
+]);
+
+/** Throws ERR_VSND_FILE; `name` is the recording's. */
+export function parseStreamInfo(name: string, block: Uint8Array): FlacInfo {
+  if (block.length < STREAMINFO_BYTES)
+    throw new VsndError('ERR_VSND_FILE', `${name} is a damaged FLAC file: it ends within its STREAMINFO`);
+  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const packed = view.getUint32(10); // 20 bits of rate, 3 of channels, 5 of bits, 4 of the total
+  const totalFrames = (packed & 0xf) * 2 ** 32 + view.getUint32(14);
+  const info = {
+    blockFrames: view.getUint16(2),
+    rate: packed >>> 12,
+    channels: ((packed >>> 9) & 7) + 1,
+    bits: ((packed >>> 4) & 31) + 1,
+    totalFrames: totalFrames === 0 ? undefined : totalFrames,
+  };
+  if (info.rate === 0)
+    throw new VsndError('ERR_VSND_FILE', `${name} is a damaged FLAC file: its rate is 0 Hz`);
+  if (!FLAC_FORMATS.has(info.bits)) {
+    const allowed = [...FLAC_FORMATS.keys()].join(', ');
+    throw new VsndError(
+      'ERR_VSND_FILE',
+      `${name} holds FLAC with ${info.bits} bits a sample; allowed: ${allowed}`,
+    );
+  }
+  return info;
+}
+
+/** Bits a sample by their code in a frame's header; 0 means STREAMINFO's. */
+const BITS = [undefined, 8, 12, undefined, 16, 20, 24, 32];
+const RATES = [
+  undefined,
+  88_200,
+  176_400,
+  192_000,
+  8000,
+  16_000,
+  22_050,
+  24_000,
+  32_000,
+  44_100,
+  48_000,
+  96_000,
+];
+
+/** The header of a frame of this stream at the start of `octets`, or undefined: no such thing is there, or not all of it. */
+export function parseFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader | undefined {
+  const at = (index: number): number => octets[index] ?? 0;
+  if (at(0) !== 0xff || (at(1) & 0xfe) !== 0xf8) return undefined;
+  const isVariable = (at(1) & 1) === 1; // numbers count frames of sound, not FLAC frames
+  const [sizeCode, rateCode, channelCode, bitsCode] = [at(2) >> 4, at(2) & 15, at(3) >> 4, (at(3) >> 1) & 7];
+  if (sizeCode === 0 || rateCode === 15 || channelCode > 10 || (at(3) & 1) === 1) return undefined;
+  if ((channelCode < 8 ? channelCode + 1 : 2) !== info.channels || BITS[bitsCode] !== info.bits)
+    return undefined;
+
+  const number = parseNumber(octets, 4);
+  if (number === undefined) return undefined;
+  let end = number.end;
+  const field = (bytes: number): number => {
+    let value = 0;
+    for (const stop = end + bytes; end < stop; end++) value = value * 256 + at(end);
+    return value;
+  };
+  const frames = sizeCode === 6 ? field(1) + 1 : sizeCode === 7 ? field(2) + 1 : blockFrames(sizeCode);
+  const rate =
+    rateCode === 12
+      ? field(1) * 1000
+      : rateCode === 13
+        ? field(2)
+        : rateCode === 14
+          ? field(2) * 10
+          : RATES[rateCode];
+  if (rate !== info.rate || end >= octets.length || crc8(octets.subarray(0, end)) !== at(end))
+    return undefined;
+  return { headerBytes: end + 1, first: isVariable ? number.value : number.value * info.blockFrames, frames };
+}
+
+function blockFrames(code: number): number {
+  return code === 1 ? 192 : code < 6 ? 576 << (code - 2) : 256 << (code - 8);
+}
+
+/** A number coded as UTF-8 codes characters, of up to 36 bits. */
+function parseNumber(octets: Uint8Array, offset: number): { value: number; end: number } | undefined {
+  const lead = octets[offset] ?? 0xff;
+  const length = lead < 0x80 ? 1 : Math.clz32(~lead << 24);
+  if (length > 7 || (length === 1 && lead >= 0x80)) return undefined;
+  let value = length === 1 ? lead : lead & (0x7f >> length);
+  const end = offset + length;
+  for (let index = offset + 1; index < end; index++) {
+    const octet = octets[index] ?? 0;
+    if ((octet & 0xc0) !== 0x80) return undefined;
+    value = value * 64 + (octet & 0x3f);
+  }
+  return { value, end };
+}
+
+/** Octets that a frame can take at most: its samples as they are, and what stands around them. */
+export function maxFrameBytes(frames: number, { channels, bits }: FlacInfo): number {
+  return MAX_HEADER_BYTES + 2 + channels * (8 + Math.ceil((frames * (bits + 1)) / 8));
+}

@@ -1,0 +1,82 @@
+import { nextTurn } from '../clock.ts';
+import { crc16 } from './crc.ts';
+import type { Cursor } from './cursor.ts';
+import {
+  type FlacHeader,
+  type FlacInfo,
+  MAX_HEADER_BYTES,
+  maxFrameBytes,
+  parseFlacHeader,
+} from './flac-format.ts';
+
+/** A FLAC frame whose checksums are right. */
+export interface FlacFrame extends FlacHeader {
+  /** In the recording. */
+  readonly offset: number;
+  readonly octets: Uint8Array;
+}
+
+/** The first octets of a tag that may follow the last frame: ID3v1, APE. */
+const TAGS = /^(?:TAG|APETAGEX)/;
+
+/** Candidates for a frame that turn out to be none, one after the other, before the search is given up. */
+const MAX_CANDIDATES = 4096;
+
+/** The next whole frame at or after the cursor, which is then behind it; undefined where there is none. */
+export async function nextFlacFrame(cursor: Cursor, info: FlacInfo): Promise<FlacFrame | undefined> {
+  for (let candidate = 0; candidate < MAX_CANDIDATES; candidate++) {
+    const header = await findHeader(cursor, info);
+    if (header === undefined) return undefined;
+    const offset = cursor.position;
+    const octets = await frameAt(cursor, header, info);
+    if (octets !== undefined) {
+      cursor.position = offset + octets.length;
+      return { ...header, offset, octets };
+    }
+    cursor.position = offset + 1;
+    await nextTurn();
+  }
+  return undefined;
+}
+
+/** Moves the cursor to what looks like a header. */
+async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | undefined> {
+  for (let length = MAX_HEADER_BYTES; ; length = 4096) {
+    const window = await cursor.peek(length);
+    // The last octets of a window are the first of the next one, unless there is none.
+    const isLast = window.length < length;
+    const stop = isLast ? window.length : length - MAX_HEADER_BYTES + 1;
+    for (let at = window.indexOf(0xff); at !== -1 && at < stop; at = window.indexOf(0xff, at + 1)) {
+      const header = parseFlacHeader(window.subarray(at), info);
+      if (header === undefined) continue;
+      cursor.position += at;
+      return header;
+    }
+    if (isLast) return undefined;
+    cursor.position += stop;
+  }
+}
+
+/** The octets of the frame at the cursor; undefined where no end of it fits its checksum. */
+async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Promise<Uint8Array | undefined> {
+  const most = maxFrameBytes(header.frames, info);
+  let crc = 0;
+  let end = 0;
+  for (let length = Math.min(most, 16 * 1024); ; length = Math.min(most, length * 2)) {
+    const window = await cursor.peek(length + MAX_HEADER_BYTES);
+    const isLast = window.length < length + MAX_HEADER_BYTES;
+    const stop = Math.min(length, window.length);
+    for (; end < stop; end++) {
+      if (crc === 0 && end > header.headerBytes && isBoundary(window.subarray(end), info))
+        return window.slice(0, end);
+      crc = crc16(crc, window[end] as number);
+    }
+    if (crc === 0 && isLast && end === window.length) return window.slice();
+    if (isLast || length === most) return undefined;
+  }
+}
+
+/** Whether a frame can have ended before `rest`. */
+function isBoundary(rest: Uint8Array, info: FlacInfo): boolean {
+  return parseFlacHeader(rest, info) !== undefined || TAGS.test(String.fromCharCode(...rest.subarray(0, 8)));
+}
