@@ -1,10 +1,3 @@
-/** What the decoders of one family return: a channel after the other. */
-export interface Decoded {
-  readonly channelData: readonly Float32Array[];
-  readonly samplesDecoded: number;
-  readonly errors: readonly unknown[];
-}
-
 /** A decoder in WebAssembly, which holds memory until it is freed. */
 export interface WasmDecoder {
   readonly ready: Promise<void>;
@@ -37,11 +30,11 @@ export function attempt<T>(call: () => T): T | undefined {
 }
 
 /** Channels as frames of float_le: the machines that there are prebuilt addons for are little-endian. */
-export function interleave(channels: readonly Float32Array[], samples: number): Uint8Array {
+export function interleave(channels: readonly Float32Array[], samples: number, amplitude = 1): Uint8Array {
   const frames = new Float32Array(samples * channels.length);
   channels.forEach((channel, index) => {
     for (let sample = 0; sample < samples; sample++) {
-      frames[sample * channels.length + index] = channel[sample] as number;
+      frames[sample * channels.length + index] = (channel[sample] as number) * amplitude;
     }
   });
   return new Uint8Array(frames.buffer);

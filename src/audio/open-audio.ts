@@ -3,7 +3,9 @@ import { invalidArg, VsndError } from '../errors.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
+import { openMpeg } from './mpeg.ts';
 import { type Octets, openFile, StreamOctets } from './octets.ts';
+import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
 import { openWav } from './wav.ts';
 
@@ -16,15 +18,17 @@ export interface OpenAudioOptions {
 interface Kind {
   /** Whether a recording that begins with `head` is of this kind. */
   recognises(head: Uint8Array): boolean;
-  open(octets: Octets): Promise<AudioSource>;
+  /** `start`: where that is, behind a tag. */
+  open(octets: Octets, start: number): Promise<AudioSource>;
 }
 
-/** Octets that are enough to tell any kind. */
+/** Octets that are enough to tell any kind but MPEG, which has no beginning of its own. */
 const HEAD_BYTES = 12;
 
 const KINDS: readonly Kind[] = [
   { recognises: (head) => ['RIFF', 'RF64', 'BW64'].includes(ascii(head, 0, 4)), open: openWav },
-  { recognises: (head) => ascii(head, 0, 4) === 'fLaC', open: (octets) => openFlac(octets, 0) },
+  { recognises: (head) => ascii(head, 0, 4) === 'fLaC', open: openFlac },
+  { recognises: (head) => ascii(head, 0, 4) === 'OggS', open: openOgg },
 ];
 
 /**
@@ -48,10 +52,22 @@ export async function openAudio(
 }
 
 async function openByContent(octets: Octets): Promise<AudioSource> {
-  const head = await octets.read(0, HEAD_BYTES);
+  const start = await afterTags(octets);
+  const head = await octets.read(start, HEAD_BYTES);
   const kind = KINDS.find(({ recognises }) => recognises(head));
-  if (kind === undefined) throw unknownKind(octets.name, head);
-  return kind.open(octets);
+  const source = kind ? await kind.open(octets, start) : await openMpeg(octets, start);
+  if (source === undefined) throw unknownKind(octets.name, head);
+  return source;
+}
+
+/** Where the recording begins behind ID3v2 tags. */
+async function afterTags(octets: Octets): Promise<number> {
+  for (let start = 0; ; ) {
+    const [i, d, three, version = 0xff, , flags = 0, ...size] = await octets.read(start, 10);
+    if (i !== 0x49 || d !== 0x44 || three !== 0x33 || version === 0xff || size.some((octet) => octet > 0x7f))
+      return start;
+    start += 10 + size.reduce((sum, octet) => sum * 128 + octet, 0) + (flags & 0x10 ? 10 : 0);
+  }
 }
 
 function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): AudioSource {
@@ -84,7 +100,7 @@ function unknownKind(name: string, head: Uint8Array): VsndError {
   return new VsndError('ERR_VSND_FILE', `${name} ${what}; known: ${KNOWN}`);
 }
 
-const KNOWN = 'WAV';
+const KNOWN = 'WAV, AIFF, AU, FLAC, MP3, Ogg Vorbis, Ogg Opus, Ogg FLAC';
 
 function ascii(octets: Uint8Array, from: number, to: number): string {
   return String.fromCharCode(...octets.subarray(from, to));

@@ -1,0 +1,130 @@
+import type { Cursor } from './cursor.ts';
+import type { PacketDecoder } from './ogg-codec.ts';
+import { beginning, type OggLink } from './ogg-link.ts';
+import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
+import { fillHole } from './silence.ts';
+import { ENDS_EARLY, HAS_HOLES, type Warnings } from './warnings.ts';
+
+/** What of a link is to be read: granules, which count frames from wherever the encoder began. */
+export interface Span {
+  /** The granule of the next frame that is decoded; undefined: pages will tell. */
+  readonly position: number | undefined;
+  /** The first frame to give; undefined: the first that there is. */
+  readonly from: number | undefined;
+  readonly to: number;
+}
+
+/** Seconds of sound that wait for a page which says where they belong. */
+const LONGEST_WAIT = 60;
+
+/** Reads the sound of one link, and keeps every frame at its place: a page says where the last one on it is. */
+export class OggLinkReader {
+  readonly #link: OggLink;
+  readonly #decoder: PacketDecoder;
+  readonly #assembler = new PacketAssembler();
+  readonly #warnings: Warnings;
+  readonly #to: number;
+  /**
+   * 'entering': what is decoded comes before what is wanted, from where is not known; 'lost': the next page says where what
+   * is held belongs; 'placed': the next frame is at #position.
+   */
+  #state: 'entering' | 'lost' | 'placed';
+  /** Granule of the next frame that is decoded. */
+  #position: number | undefined;
+  /** Granule of the next frame to give. */
+  #next: number | undefined;
+  #held: Uint8Array[] = [];
+  #heldFrames = 0;
+  #hasDecoded = false;
+
+  constructor(link: OggLink, decoder: PacketDecoder, { position, from, to }: Span, warnings: Warnings) {
+    this.#link = link;
+    this.#decoder = decoder;
+    this.#warnings = warnings;
+    this.#to = to;
+    this.#state = position !== undefined ? 'placed' : from !== undefined ? 'entering' : 'lost';
+    this.#position = position;
+    this.#next = from;
+  }
+
+  /** From the cursor on; leaves it where the next link may begin. */
+  async *read(cursor: Cursor): AsyncGenerator<Uint8Array> {
+    for (let page = await nextOggPage(cursor); page; page = await nextOggPage(cursor)) {
+      if (page.isFirst) {
+        cursor.position = page.offset;
+        return;
+      }
+      if (page.serial !== this.#link.serial) continue;
+      yield* this.#readPage(page);
+      if (page.isLast || this.#isDone) return;
+    }
+    if (this.#state === 'lost') yield* this.#place(this.#position ?? 0, this.#to);
+    if (Number.isFinite(this.#to) && !this.#isDone) this.#warnings.add(ENDS_EARLY);
+  }
+
+  get #isDone(): boolean {
+    return this.#next !== undefined && this.#next >= this.#to;
+  }
+
+  async *#readPage(page: OggPage): AsyncGenerator<Uint8Array> {
+    const { granule } = page;
+    const end = page.isLast && granule !== undefined ? Math.min(granule, this.#to) : this.#to;
+    const { packets, hasHole } = this.#assembler.take(page);
+    if (hasHole) this.#lose();
+    for (const packet of packets) {
+      const sound = await this.#decoder.decode(packet);
+      if (sound === undefined) this.#lose();
+      else if (this.#state === 'placed') yield* this.#give(sound, end);
+      else if (this.#state === 'lost') this.#hold(sound);
+      this.#hasDecoded ||= sound !== undefined;
+    }
+    if (this.#state === 'lost' && granule !== undefined) {
+      yield* this.#place(beginning(page, granule, this.#heldFrames), end);
+    } else if (this.#state === 'lost' && this.#heldFrames > LONGEST_WAIT * this.#link.codec.rate) {
+      yield* this.#place(this.#position ?? 0, end);
+    } else if (
+      this.#state === 'entering' &&
+      granule !== undefined &&
+      (this.#hasDecoded || !this.#link.codec.overlaps)
+    ) {
+      this.#position = granule;
+      this.#state = 'placed';
+    }
+  }
+
+  #lose(): void {
+    if (this.#state === 'placed') this.#state = 'lost';
+  }
+
+  #hold(sound: Uint8Array): void {
+    this.#held.push(sound);
+    this.#heldFrames += sound.length / this.#link.frameBytes;
+  }
+
+  /** What is held begins at `position`. */
+  *#place(position: number, end: number): Generator<Uint8Array> {
+    const held = this.#held;
+    this.#held = [];
+    this.#heldFrames = 0;
+    this.#state = 'placed';
+    this.#position = position;
+    this.#next ??= Math.max(0, position) + this.#link.codec.preSkip;
+    for (const sound of held) yield* this.#give(sound, end);
+  }
+
+  /** Those of the next frames that are wanted, and not behind `end`. */
+  *#give(sound: Uint8Array, end: number): Generator<Uint8Array> {
+    const { codec, frameBytes } = this.#link;
+    const begin = this.#position ?? 0;
+    const next = this.#next ?? 0;
+    this.#position = begin + sound.length / frameBytes;
+    if (begin > next) {
+      this.#warnings.add(HAS_HOLES);
+      yield* fillHole(codec, Math.min(begin, end) - next);
+    }
+    const first = Math.max(begin, next);
+    const stop = Math.min(this.#position, end);
+    if (stop > first) yield sound.subarray((first - begin) * frameBytes, (stop - begin) * frameBytes);
+    this.#next = Math.max(first, stop);
+  }
+}

@@ -1,0 +1,100 @@
+import { nextTurn } from '../clock.ts';
+import { VsndError } from '../errors.ts';
+import { pcmFormat } from '../wire/pcm-format.ts';
+import { Cursor } from './cursor.ts';
+import { OGG_FLAC } from './flac-in-ogg.ts';
+import type { Octets } from './octets.ts';
+import type { OggCodec, OggMapping } from './ogg-codec.ts';
+import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
+import { OPUS } from './opus.ts';
+import { VORBIS } from './vorbis.ts';
+
+const MAPPINGS: readonly OggMapping[] = [VORBIS, OPUS, OGG_FLAC];
+
+/** One stream of packets: an Ogg recording is a chain of these, mostly of one. */
+export interface OggLink {
+  readonly codec: OggCodec;
+  /** Octets of one frame. */
+  readonly frameBytes: number;
+  readonly serial: number;
+  /** Of all streams that begin together with it: pictures, subtitles. */
+  readonly serials: readonly number[];
+  /** The octet behind the last of its headers. */
+  readonly audioStart: number;
+}
+
+/**
+ * The headers of the next link at or after the cursor, which is then behind them; undefined where there is none. Rejects
+ * with ERR_VSND_FILE where it holds nothing that vsnd can decode.
+ */
+export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> {
+  const { name } = cursor.octets;
+  let page = await nextOggPage(cursor);
+  while (page && !page.isFirst) page = await nextOggPage(cursor);
+  if (page === undefined) return undefined;
+
+  const first: OggPage[] = [];
+  for (; page?.isFirst; page = await nextOggPage(cursor)) first.push(page);
+  const recognise = ({ pieces: [packet = new Uint8Array(0)] }: OggPage) =>
+    MAPPINGS.find(({ recognises }) => recognises(packet));
+  const begin = first.find((candidate) => recognise(candidate) !== undefined);
+  const mapping = begin && recognise(begin);
+  if (begin === undefined || mapping === undefined) {
+    throw new VsndError(
+      'ERR_VSND_FILE',
+      `${name} holds nothing in its Ogg pages that can be played; allowed: Vorbis, Opus, FLAC`,
+    );
+  }
+
+  const { serial } = begin;
+  const assembler = new PacketAssembler();
+  const headers = assembler.take(begin).packets;
+  while (!mapping.isComplete(headers)) {
+    if (page === undefined)
+      throw new VsndError('ERR_VSND_FILE', `${name} ends within the headers of its Ogg stream`);
+    if (page.serial === serial) headers.push(...assembler.take(page).packets);
+    if (mapping.isComplete(headers)) break;
+    page = await nextOggPage(cursor);
+  }
+  const codec = mapping.codec(name, headers);
+  const frameBytes = codec.channels * (pcmFormat(codec.format).sampleBytes ?? 1);
+  return {
+    codec,
+    frameBytes,
+    serial,
+    serials: first.map((each) => each.serial),
+    audioStart: cursor.position,
+  };
+}
+
+/**
+ * The granule of the first frame that is decoded: 0, less where an encoder wants some dropped, more where the recording was
+ * cut out of another one.
+ */
+export async function firstGranule(
+  octets: Octets,
+  { codec, frameBytes, serial, audioStart }: OggLink,
+): Promise<number> {
+  const cursor = new Cursor(octets, audioStart);
+  const assembler = new PacketAssembler();
+  const decoder = await codec.createDecoder();
+  try {
+    let decoded = 0;
+    for (let page = await nextOggPage(cursor); page && !page.isFirst; page = await nextOggPage(cursor)) {
+      if (page.serial !== serial) continue;
+      for (const packet of assembler.take(page).packets) {
+        decoded += ((await decoder.decode(packet))?.length ?? 0) / frameBytes;
+        await nextTurn();
+      }
+      if (page.granule !== undefined) return beginning(page, page.granule, decoded);
+    }
+    return 0;
+  } finally {
+    decoder.free();
+  }
+}
+
+/** The granule before the `decoded` frames up to the end of `page`; at the end of a stream too many of them are normal. */
+export function beginning(page: OggPage, granule: number, decoded: number): number {
+  return page.isLast ? Math.max(0, granule - decoded) : granule - decoded;
+}

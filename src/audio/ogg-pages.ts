@@ -1,0 +1,168 @@
+import { nextTurn } from '../clock.ts';
+import { crc32 } from './crc.ts';
+import type { Cursor } from './cursor.ts';
+
+/** A page of an Ogg stream (RFC 3533, 6). */
+export interface OggPage {
+  /** Where it begins in the recording, in octets. */
+  readonly offset: number;
+  /** Which of the streams in the recording it belongs to. */
+  readonly serial: number;
+  readonly sequence: number;
+  /** The position at the end of the last packet that ends on it; undefined where none does. */
+  readonly granule: number | undefined;
+  /** Its first piece goes on with a packet of the page before. */
+  readonly isContinued: boolean;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  /** Its packets, or the parts of them that are on it. */
+  readonly pieces: readonly Uint8Array[];
+  /** The last piece goes on on the next page. */
+  readonly goesOn: boolean;
+}
+
+const HEADER_BYTES = 27;
+const MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255;
+/** No position is as far as that: 3000 years at 96 kHz. */
+const MAX_GRANULE = 2 ** 53;
+
+/** Candidates for a page that turn out to be none, one after the other, before the search is given up. */
+const MAX_CANDIDATES = 4096;
+
+/** The next page at or after the cursor, which is then behind it; undefined where there is none. */
+export async function nextOggPage(cursor: Cursor): Promise<OggPage | undefined> {
+  for (let candidate = 0; candidate < MAX_CANDIDATES; candidate++) {
+    if (!(await findCapture(cursor))) return undefined;
+    const page = await pageAt(cursor);
+    if (page !== undefined) return page;
+    cursor.position += 1;
+    await nextTurn();
+  }
+  return undefined;
+}
+
+/** Moves the cursor to the next 'OggS'. */
+async function findCapture(cursor: Cursor): Promise<boolean> {
+  for (let length = 4; ; length = 4096) {
+    const window = await cursor.peek(length);
+    const at = Buffer.from(window.buffer, window.byteOffset, window.byteLength).indexOf('OggS');
+    if (at !== -1) {
+      cursor.position += at;
+      return true;
+    }
+    if (window.length < length) return false;
+    cursor.position += length - 3;
+  }
+}
+
+/** The page at the cursor, and past it, if it is whole and its checksum right. */
+async function pageAt(cursor: Cursor): Promise<OggPage | undefined> {
+  const offset = cursor.position;
+  const head = await cursor.peek(HEADER_BYTES);
+  if (head.length < HEADER_BYTES || head[4] !== 0) return undefined;
+  const segments = head[26] as number;
+  const table = (await cursor.peek(HEADER_BYTES + segments)).slice(HEADER_BYTES);
+  const bodyBytes = table.reduce((sum, lacing) => sum + lacing, 0);
+  const length = HEADER_BYTES + segments + bodyBytes;
+  const octets = (await cursor.peek(length)).slice();
+  if (octets.length < length) return undefined;
+  const view = new DataView(octets.buffer);
+  const checksum = view.getUint32(22, true);
+  view.setUint32(22, 0);
+  if (octets.reduce(crc32, 0) !== checksum) return undefined;
+
+  cursor.position = offset + length;
+  const flags = octets[5] as number;
+  const granule = Number(view.getBigInt64(6, true));
+  return {
+    offset,
+    serial: view.getUint32(14, true),
+    sequence: view.getUint32(18, true),
+    granule: granule >= 0 && granule < MAX_GRANULE ? granule : undefined,
+    isContinued: (flags & 1) !== 0,
+    isFirst: (flags & 2) !== 0,
+    isLast: (flags & 4) !== 0,
+    pieces: split(octets.subarray(HEADER_BYTES + segments), table),
+    goesOn: table.at(-1) === 255,
+  };
+}
+
+/** Pieces end with a lacing value below 255. */
+function split(body: Uint8Array, table: Uint8Array): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let begin = 0;
+  let end = 0;
+  table.forEach((lacing, index) => {
+    end += lacing;
+    if (lacing === 255 && index < table.length - 1) return;
+    pieces.push(body.subarray(begin, end));
+    begin = end;
+  });
+  return pieces;
+}
+
+/** The last page of the recording, and the last one with a position of the stream `serial`. */
+export async function lastOggPages(
+  cursor: Cursor,
+  serial: number,
+  start: number,
+  size: number,
+): Promise<{ last: OggPage | undefined; ofStream: OggPage | undefined }> {
+  let last: OggPage | undefined;
+  let ofStream: OggPage | undefined;
+  for (let tail = 2 * MAX_PAGE_BYTES; ; tail *= 4) {
+    cursor.position = Math.max(start, size - tail);
+    for (let page = await nextOggPage(cursor); page; page = await nextOggPage(cursor)) {
+      last = page;
+      if (page.serial === serial && page.granule !== undefined) ofStream = page;
+    }
+    if (ofStream || size - tail <= start || tail > MAX_TAIL_BYTES) return { last, ofStream };
+  }
+}
+
+const MAX_TAIL_BYTES = 4 << 20;
+
+/** The most that a packet may take: a comment with a picture in it. */
+const MAX_PACKET_BYTES = 32 << 20;
+
+/** Puts the packets of one stream together, which may go over pages. */
+export class PacketAssembler {
+  #parts: Uint8Array[] = [];
+  #partBytes = 0;
+  #isOpen = false;
+  #sequence: number | undefined;
+
+  /** The packets that end on the page; `hasHole` where some before or among them are lost. */
+  take(page: OggPage): { packets: Uint8Array[]; hasHole: boolean } {
+    const isNext = this.#sequence === undefined || page.sequence === (this.#sequence + 1) >>> 0;
+    let hasHole = !isNext || this.#isOpen !== page.isContinued;
+    if (this.#sequence === undefined) hasHole = false;
+    this.#sequence = page.sequence;
+    if (hasHole || !page.isContinued) this.#clear();
+
+    const packets: Uint8Array[] = [];
+    page.pieces.forEach((piece, index) => {
+      const isRest = index === 0 && page.isContinued;
+      const goesOn = index === page.pieces.length - 1 && page.goesOn;
+      if (isRest && !this.#isOpen) return; // its beginning is lost
+      this.#parts.push(piece);
+      this.#partBytes += piece.length;
+      if (this.#partBytes > MAX_PACKET_BYTES) {
+        this.#clear();
+        hasHole = true;
+      } else if (goesOn) {
+        this.#isOpen = true;
+      } else {
+        packets.push(this.#parts.length === 1 ? piece : Buffer.concat(this.#parts));
+        this.#clear();
+      }
+    });
+    return { packets, hasHole };
+  }
+
+  #clear(): void {
+    this.#parts = [];
+    this.#partBytes = 0;
+    this.#isOpen = false;
+  }
+}
