@@ -1,3 +1,4 @@
+import { nextTurn } from '../clock.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { Cursor } from './cursor.ts';
 import { attempt, interleave, ready } from './decoders.ts';
@@ -56,8 +57,11 @@ async function openFrom(octets: Octets, opening: Cursor, first: MpegFrame): Prom
         const sound = await decoder.decode(await octetsOf(frame), first.frames);
         const [head, tail] = [Math.max(from - begin, 0), Math.min(stop - begin, first.frames)];
         if (sound === undefined && tail > head) warnings.add(HAS_HOLES);
-        if (tail > head)
+        if (tail > head) {
           yield (sound ?? silence(format, first.frames)).subarray(head * frameBytes, tail * frameBytes);
+        } else {
+          await nextTurn();
+        }
       }
     } finally {
       decoder.free();

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
+import { openAiff } from './aiff.ts';
+import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
 import { openMpeg } from './mpeg.ts';
@@ -27,6 +29,11 @@ const HEAD_BYTES = 12;
 
 const KINDS: readonly Kind[] = [
   { recognises: (head) => ['RIFF', 'RF64', 'BW64'].includes(ascii(head, 0, 4)), open: openWav },
+  {
+    recognises: (head) => ascii(head, 0, 4) === 'FORM' && ['AIFF', 'AIFC'].includes(ascii(head, 8, 12)),
+    open: openAiff,
+  },
+  { recognises: (head) => ascii(head, 0, 4) === '.snd', open: openAu },
   { recognises: (head) => ascii(head, 0, 4) === 'fLaC', open: openFlac },
   { recognises: (head) => ascii(head, 0, 4) === 'OggS', open: openOgg },
 ];

@@ -1,0 +1,110 @@
+import { VsndError } from '../errors.ts';
+import { widenS24 } from '../wav/repack.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import type { AudioSource } from './audio-source.ts';
+import { fromBigEndian } from './big-endian.ts';
+import type { Octets } from './octets.ts';
+import { openPcm } from './pcm.ts';
+
+/** How samples lie in the file. */
+interface Encoding {
+  readonly format: PcmFormatName;
+  readonly containerBytes: number;
+  readonly convert?: ((samples: Uint8Array) => Uint8Array) | undefined;
+}
+
+/** What the COMM chunk says. */
+interface Common extends Encoding {
+  readonly channels: number;
+  readonly rate: number;
+  readonly frames: number;
+}
+
+const INTEGERS: readonly PcmFormatName[] = ['s8', 's16_le', 's24_le', 's32_le'];
+
+/** Big-endian integers of 1 to 4 octets; undefined for others. */
+function integers(containerBytes: number): Encoding | undefined {
+  const format = INTEGERS[containerBytes - 1];
+  return format && { format, containerBytes, convert: fromBigEndian(containerBytes) };
+}
+
+function littleEndian(containerBytes: number): Encoding | undefined {
+  const format = INTEGERS[containerBytes - 1];
+  return format && { format, containerBytes, convert: containerBytes === 3 ? widenS24 : undefined };
+}
+
+/** AIFC's compression types that compress nothing, or no more than G.711 does. */
+const ENCODINGS: Readonly<Record<string, (containerBytes: number) => Encoding | undefined>> = {
+  NONE: integers,
+  twos: integers,
+  in24: () => integers(3),
+  in32: () => integers(4),
+  sowt: littleEndian,
+  'raw ': (bytes) => (bytes === 1 ? { format: 'u8', containerBytes: 1 } : undefined),
+  fl32: () => ({ format: 'float_le', containerBytes: 4, convert: fromBigEndian(4) }),
+  fl64: () => ({ format: 'float64_le', containerBytes: 8, convert: fromBigEndian(8) }),
+  ulaw: () => ({ format: 'mu_law', containerBytes: 1 }),
+  alaw: () => ({ format: 'a_law', containerBytes: 1 }),
+};
+
+/** Opens an AIFF or AIFC file without compression. Rejects with ERR_VSND_FILE. */
+export async function openAiff(octets: Octets): Promise<AudioSource> {
+  const { name } = octets;
+  let common: Common | undefined;
+  let data: { offset: number; bytes: number } | undefined;
+  for (let offset = 12; common === undefined || data === undefined; ) {
+    const head = await octets.read(offset, 8);
+    if (head.length < 8) throw damaged(name, `it ends without a ${common ? 'SSND' : 'COMM'} chunk`);
+    const id = ascii(head, 0);
+    if (id.includes('.')) throw damaged(name, `at octet ${offset} stands "${id}", which is no chunk`);
+    const size = view(head).getUint32(4);
+    if (id === 'COMM') common = parseCommon(name, await octets.read(offset + 8, Math.min(size, 22)));
+    if (id === 'SSND') {
+      const start = await octets.read(offset + 8, 4);
+      if (start.length < 4) throw damaged(name, 'it ends within its SSND chunk');
+      const skip = 8 + view(start).getUint32(0);
+      data = { offset: offset + 8 + skip, bytes: Math.max(0, size - skip) };
+    }
+    offset += 8 + size + (size & 1);
+  }
+  const { frames, channels, containerBytes } = common;
+  const dataBytes = Math.min(data.bytes, frames * channels * containerBytes);
+  return openPcm(octets, { ...common, kind: 'AIFF', dataOffset: data.offset, dataBytes });
+}
+
+function parseCommon(name: string, body: Uint8Array): Common {
+  if (body.length < 18) throw damaged(name, `its COMM chunk has ${body.length} octets; allowed: 18 or more`);
+  const channels = view(body).getUint16(0);
+  const bits = view(body).getUint16(6);
+  const rate = extended(body, 8);
+  const type = body.length < 22 ? 'NONE' : ascii(body, 18);
+  const encoding = (ENCODINGS[type] ?? ENCODINGS[type.toLowerCase()])?.(Math.ceil(bits / 8));
+  if (encoding === undefined) {
+    const allowed = Object.keys(ENCODINGS).join(', ');
+    throw new VsndError(
+      'ERR_VSND_FILE',
+      `${name} holds AIFF of type "${type}" with ${bits} bits a sample; allowed: ${allowed}`,
+    );
+  }
+  if (channels === 0) throw damaged(name, 'it has 0 channels; allowed: 1 or more');
+  if (!(rate >= 1 && rate <= 0xffff_ffff)) throw damaged(name, `its rate is ${rate} Hz; allowed: 1 or more`);
+  return { ...encoding, channels, rate: Math.round(rate), frames: view(body).getUint32(2) };
+}
+
+/** A number of 80 bits: sign and exponent in 16, and a mantissa of 64 whose first bit is the integer. */
+function extended(octets: Uint8Array, offset: number): number {
+  const exponent = view(octets).getUint16(offset) - 16_383;
+  return Number(view(octets).getBigUint64(offset + 2)) * 2 ** (exponent - 63);
+}
+
+function view(octets: Uint8Array): DataView {
+  return new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+}
+
+function ascii(octets: Uint8Array, offset: number): string {
+  return String.fromCharCode(...octets.subarray(offset, offset + 4)).replace(/[^ -~]/g, '.');
+}
+
+function damaged(name: string, reason: string): VsndError {
+  return new VsndError('ERR_VSND_FILE', `${name} is a damaged AIFF file: ${reason}`);
+}

@@ -1,0 +1,64 @@
+import { VsndError } from '../errors.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import type { AudioSource } from './audio-source.ts';
+import { fromBigEndian } from './big-endian.ts';
+import type { Octets } from './octets.ts';
+import { openPcm } from './pcm.ts';
+
+const HEADER_BYTES = 24;
+const NO_SIZE = 0xffff_ffff;
+
+/** By their numbers in the header: format, and octets of a sample in the file. */
+const ENCODINGS: Readonly<Record<number, readonly [PcmFormatName, number]>> = {
+  1: ['mu_law', 1],
+  2: ['s8', 1],
+  3: ['s16_le', 2],
+  4: ['s24_le', 3],
+  5: ['s32_le', 4],
+  6: ['float_le', 4],
+  7: ['float64_le', 8],
+  27: ['a_law', 1],
+};
+
+/** Opens a file of Sun's and NeXT's format, .au or .snd. Rejects with ERR_VSND_FILE. */
+export async function openAu(octets: Octets): Promise<AudioSource> {
+  const head = await octets.read(0, HEADER_BYTES);
+  const damaged = (reason: string) =>
+    new VsndError('ERR_VSND_FILE', `${octets.name} is a damaged AU file: ${reason}`);
+  if (head.length < HEADER_BYTES) throw damaged('it ends within its header');
+  const view = new DataView(head.buffer, head.byteOffset);
+  const [dataOffset, size, encoding, rate, channels] = [4, 8, 12, 16, 20].map((at) => view.getUint32(at)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [format, containerBytes] = ENCODINGS[encoding] ?? [];
+  if (format === undefined || containerBytes === undefined) {
+    throw new VsndError(
+      'ERR_VSND_FILE',
+      `${octets.name} holds AU encoding ${encoding}; allowed: ${Object.keys(ENCODINGS).join(', ')}`,
+    );
+  }
+  if (dataOffset < HEADER_BYTES)
+    throw damaged(`its sound begins at octet ${dataOffset}; allowed: 24 or more`);
+  if (rate === 0) throw damaged('its rate is 0 Hz; allowed: 1 or more');
+  if (channels < 1 || channels > MAX_CHANNELS)
+    throw damaged(`it has ${channels} channels; allowed: 1 to ${MAX_CHANNELS}`);
+  const dataBytes = size === NO_SIZE ? undefined : size;
+  const convert = fromBigEndian(containerBytes);
+  return openPcm(octets, {
+    kind: 'AU',
+    format,
+    rate,
+    channels,
+    containerBytes,
+    dataOffset,
+    dataBytes,
+    convert,
+  });
+}
+
+/** As many as WAV and AIFF can have. */
+const MAX_CHANNELS = 0xffff;
