@@ -43,6 +43,9 @@ const MAX_CHANNELS = 8;
 /** Frames in, and out, in one call of libsamplerate, for the same reason. */
 const BLOCK_FRAMES = 16_384;
 
+/** Ratios that are as near are the same to libsamplerate. */
+const LEAST_CHANGE = 1e-10;
+
 const NOTHING = new Float32Array(0);
 
 /** Frames of silence that push the end out of the filter, at a time. */
@@ -61,6 +64,10 @@ export class Resampler {
   #framesIn = 0;
   #dueBefore = 0;
   #framesOut = 0;
+  /** Where in what went in the next frame that comes out stands. */
+  #position = 0;
+  /** The ratio that libsamplerate has reached. */
+  #reached: number | undefined;
 
   /** Loads libsamplerate, when it is first needed. Rejects with ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   static async create({ channels, quality = 'best' }: ResamplerOptions): Promise<Resampler> {
@@ -82,6 +89,11 @@ export class Resampler {
   /** Frames that are still to come out for those that went in; to a frame or two where the ratio has changed. */
   get pendingFrames(): number {
     return Math.max(0, Math.round(this.#due) - this.#framesOut);
+  }
+
+  /** Frames that went in before the place at which the next one that comes out stands; with a fraction. */
+  get position(): number {
+    return this.#position;
   }
 
   /**
@@ -125,7 +137,8 @@ export class Resampler {
   reset(): void {
     for (const filter of this.#filters) filter.reset();
     this.#ratio = undefined;
-    this.#framesIn = this.#dueBefore = this.#framesOut = 0;
+    this.#framesIn = this.#dueBefore = this.#framesOut = this.#position = 0;
+    this.#reached = undefined;
   }
 
   /** Gives its memory back; after that it cannot be used. Idempotent. */
@@ -145,10 +158,20 @@ export class Resampler {
       const results = this.#filters.map((filter, channel) =>
         filter.process({ data: channelOf(block, channel, this.channels), ratio }),
       );
-      start += (results[0]?.used ?? 0) * this.channels;
-      pieces.push(interleave(results.map(({ data }) => data)));
+      const { used = 0, data = NOTHING } = results[0] ?? {};
+      this.#move(data.length, Math.ceil((block.length / this.channels) * ratio), ratio);
+      start += used * this.channels;
+      pieces.push(interleave(results.map((result) => result.data)));
     }
     return concat(pieces);
+  }
+
+  /** As libsamplerate does: from the ratio that it has reached evenly to the wanted one, over the room that it was given. */
+  #move(frames: number, room: number, ratio: number): void {
+    const from = this.#reached ?? ratio;
+    const step = Math.abs(from - ratio) > LEAST_CHANGE ? (ratio - from) / room : 0;
+    for (let i = 0; i < frames; i++) this.#position += 1 / (from + i * step);
+    this.#reached = from + Math.max(0, frames - 1) * step;
   }
 }
 
