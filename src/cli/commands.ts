@@ -1,6 +1,7 @@
 import { UsageError } from './arguments.ts';
 import { backend } from './backend.ts';
 import type { Command } from './command.ts';
+import { completion } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { list } from './list.ts';
 import { monitor } from './monitor.ts';
@@ -9,7 +10,16 @@ import { record } from './record.ts';
 import { volume } from './volume.ts';
 
 /** All commands, in the order in which they are told of. */
-export const COMMANDS: readonly Command[] = [play, record, volume, monitor, list, backend, doctor];
+export const COMMANDS: readonly Command[] = [
+  play,
+  record,
+  volume,
+  monitor,
+  list,
+  backend,
+  doctor,
+  completion,
+];
 
 /** The command of this name. Throws {@link UsageError}. */
 export function findCommand(name: string): Command {

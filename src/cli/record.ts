@@ -62,13 +62,21 @@ interface Recording {
 }
 
 const OPTIONS = {
-  duration: { short: 'd', argument: 'SECONDS', help: 'without it, until Ctrl-C' },
-  rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
-  channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
+  duration: { short: 'd', argument: 'SECONDS', help: 'how long; without it, until Ctrl-C' },
+  rate: {
+    short: 'r',
+    argument: 'HZ',
+    help: 'frames a second; without it, 48000, else the best that the card has',
+  },
+  channels: {
+    short: 'c',
+    argument: 'N',
+    help: 'how many; without it, 2, else the nearest that the card has',
+  },
   format: {
     short: 'f',
     argument: 'FORMAT',
-    help: 'without it, the first of these that the card has',
+    help: 'how a sample is written; without it, the first of these that the card has',
     oneOf: PREFERRED_FORMATS,
   },
   volume: { argument: 'DB', help: "set the backend's capture volume" },
