@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
+    maxWorkers: '100%', // vitest leaves a core idle: on two cores that is half of them
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

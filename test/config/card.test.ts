@@ -323,6 +323,6 @@ describe('random configurations', () => {
       }),
       { numRuns: 500 },
     );
-    expect(understood).toBeGreaterThan(100);
+    expect(understood).toBeGreaterThan(50); // about 120 of 500; at 100 one run in hundreds fell below
   });
 });
