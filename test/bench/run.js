@@ -1,85 +1,23 @@
-// Ratios inside one run, against a named floor: absolute figures hold for one machine at one moment only.
-import { once } from 'node:events';
-import { Writable } from 'node:stream';
-import { openCard } from '../../dist/index.js';
-import { Backend, createSoundCard, EmulatedMachine, FastClock, nullDevice } from '../../dist/testing.js';
+// npm run bench -- [--quick] [GROUP...]: ratios inside one run, against what a row names.
+import { parseArgs } from 'node:util';
 
-const ROUNDS = 5;
-const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' };
+const GROUPS = ['card', 'programs'];
 
-/** What any Writable that copies and goes through the event loop costs: Node's own floor. */
-function floor(bufferBytes) {
-  const target = new Uint8Array(new SharedArrayBuffer(bufferBytes));
-  return new Writable({
-    write(chunk, _encoding, callback) {
-      for (let at = 0; at < chunk.length; at += bufferBytes) target.set(chunk.subarray(at, at + bufferBytes));
-      setImmediate(callback);
-    },
-  });
-}
-
-async function withCard(body) {
-  const machine = new EmulatedMachine();
-  const guest = machine.createDomain();
-  createSoundCard(machine, {
-    frontendDomid: guest.domid,
-    fields: { 'buffer-size': String(1 << 20) },
-    pcmDevices: [{ streams: [{ fields: { type: 'p' } }] }],
-  });
-  const clock = new FastClock(); // the card keeps no time: what is measured is the way to it
-  const backend = await Backend.start(machine.dom0, { deviceFor: () => nullDevice(clock) });
-  const card = await openCard({ hypervisor: guest });
-  const result = await body(card);
-  await card.close();
-  await backend.close();
-  await machine.close();
-  return result;
-}
-
-/** CPU seconds for `octets` through `stream` in pieces of `piece`. */
-async function cpuSeconds(stream, octets, piece) {
-  const chunk = Buffer.alloc(piece, 1);
-  const before = process.cpuUsage();
-  for (let left = octets; left > 0; left -= piece) {
-    if (!stream.write(chunk)) await once(stream, 'drain');
-  }
-  stream.end();
-  await once(stream, 'close');
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1e6;
-}
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-const octetsOf = (seconds) => seconds * FORMAT.rate * 4;
-
-/** One row: the same octets through the card and through the floor, in turn. */
-async function compare(name, seconds, piece, options) {
-  const octets = octetsOf(seconds);
-  const card = [];
-  const node = [];
-  for (let round = 0; round <= ROUNDS; round++) {
-    const ours = await withCard((opened) =>
-      cpuSeconds(opened.createPlaybackStream({ ...FORMAT, ...options }), octets, piece),
-    );
-    const theirs = await cpuSeconds(floor(1 << 16), octets, piece);
-    if (round === 0) continue; // warming up
-    card.push((ours * 60) / seconds);
-    node.push((theirs * 60) / seconds);
-  }
-  const row = [median(card) * 1000, median(node) * 1000, median(card.map((value, n) => value / node[n]))];
-  console.log(`${name.padEnd(44)} ${row.map((value) => value.toFixed(2).padStart(10)).join('')}`);
-}
-
-console.log(
-  'CPU ms a minute of 48 kHz s16 stereo, frontend and backend together, in one thread of an emulated machine',
-);
-console.log(`${''.padEnd(44)} ${['vsnd', 'floor', 'ratio'].map((head) => head.padStart(10)).join('')}`);
-console.log('floor: a Writable that copies each chunk and calls back from setImmediate');
-await compare('default buffer, pieces of 64 KiB', 600, 65_536, {});
-await compare('default buffer, pieces of 4 KiB', 300, 4096, {});
-await compare('period 1024, buffer 4096 frames, 4 KiB', 300, 4096, {
-  periodFrames: 1024,
-  bufferFrames: 4096,
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean' } },
+  allowPositionals: true,
 });
-await compare('period 256, buffer 1024 frames, 1 KiB', 60, 1024, { periodFrames: 256, bufferFrames: 1024 });
-await compare('period 128, buffer 512 frames, 512 octets', 60, 512, { periodFrames: 128, bufferFrames: 512 });
+const unknown = positionals.find((name) => !GROUPS.includes(name));
+if (unknown !== undefined) {
+  console.error(`bench: there is no group ${unknown}; allowed: ${GROUPS.join(', ')}`);
+  process.exit(2);
+}
+
+/** How often a row is measured, beside warming up, and which part of its sound is played. */
+const effort = values.quick ? { rounds: 1, share: 0.1 } : { rounds: 5, share: 1 };
+
+for (const name of positionals.length > 0 ? positionals : GROUPS) {
+  const { run } = await import(`./${name}.js`);
+  await run(effort);
+  console.log();
+}

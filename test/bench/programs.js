@@ -1,0 +1,100 @@
+// What whole programs cost that play a file, each in a process of its own, against npm `speaker`.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { WavWriter } from '../../dist/wav/writer.js';
+import { median, printHead, printRow } from './figures.js';
+
+const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** s16 stereo, 44100 Hz: the recording that comes with vsnd, behind a header of 44 octets. */
+const HELLO = readFileSync(pathOf('../../examples/hello.wav')).subarray(44);
+const OCTETS_A_MINUTE = 60 * 44_100 * 4;
+
+/** Minutes in the long file; the short one shows what is spent before and after playing. */
+const MINUTES = 10;
+
+const PLAY = [pathOf('../../dist/cli/main.js'), 'play', '--emulate', '--fast', '--sink', 'null'];
+const DROP_IN = [pathOf('programs/drop-in.js')];
+const SPEAKER = [pathOf('programs/speaker.cjs')];
+
+/** Writes `octets` octets of the recording, again and again, as a WAV file. */
+function writeWav(path, octets) {
+  const writer = new WavWriter(path, { format: 's16_le', rate: 44_100, channels: 2 });
+  for (let left = octets; left > 0; left -= HELLO.length) writer.write(HELLO.subarray(0, left));
+  writer.close();
+  return path;
+}
+
+/** Runs a program of Node's, and returns the CPU ms that its process has taken. */
+async function cpuOf(program, file, env) {
+  const child = spawn(process.execPath, ['--import', pathOf('programs/count-cpu.js'), ...program, file], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  });
+  const [stderr, cpu, [status]] = await Promise.all([
+    text(child.stderr),
+    text(child.stdio[3]),
+    once(child, 'close'),
+  ]);
+  if (status !== 0) throw new Error(`${program.join(' ')} ${file} has failed: ${stderr}`);
+  return Number(cpu);
+}
+
+function isSpeakerInstalled() {
+  try {
+    createRequire(import.meta.url).resolve('speaker');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export async function run({ rounds, share }) {
+  printHead(
+    [
+      'CPU ms a minute of 44.1 kHz s16 stereo, whole process, played as fast as it goes; start-up is not counted',
+      'vsnd: with its emulated Xen and backend, into a clock; speaker: npm speaker 0.5.5, into the null device of ALSA',
+    ],
+    ['vsnd', 'speaker', 'ratio'],
+  );
+  const directory = mkdtempSync(join(tmpdir(), 'vsnd-bench-'));
+  try {
+    // ALSA's null device, whatever sound cards there are.
+    const alsa = join(directory, 'alsa.conf');
+    writeFileSync(alsa, 'pcm.!default { type null }\n');
+    const minutes = MINUTES * share;
+    const short = writeWav(join(directory, 'short.wav'), OCTETS_A_MINUTE / 60);
+    const long = writeWav(join(directory, 'long.wav'), OCTETS_A_MINUTE * minutes);
+    const perMinute = async (program) => {
+      const env = { ALSA_CONFIG_PATH: alsa };
+      return ((await cpuOf(program, long, env)) - (await cpuOf(program, short, env))) / minutes;
+    };
+    const hasSpeaker = isSpeakerInstalled();
+    const rows = [
+      { name: 'vsnd play FILE.wav', program: PLAY, figures: [] },
+      { name: "import Speaker from 'vsnd/speaker'", program: DROP_IN, figures: [] },
+    ];
+    const peer = [];
+    for (let round = 0; round < rounds; round++) {
+      for (const { program, figures } of rows) figures.push(await perMinute(program));
+      if (hasSpeaker) peer.push(await perMinute(SPEAKER));
+    }
+    for (const { name, figures } of rows) {
+      const ratio = () => median(figures.map((value, n) => value / peer[n]));
+      printRow(name, [median(figures), ...(hasSpeaker ? [median(peer), ratio()] : ['not installed', ''])]);
+    }
+    if (!hasSpeaker) {
+      console.log(
+        'speaker: npm install --no-save speaker@0.5.5 (on Debian: g++ make python3 libasound2-dev)',
+      );
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
