@@ -10,6 +10,7 @@ import { type Encoding, encodingOf, isEncoding } from './speaker/encoding.ts';
 import { FrameCutter } from './speaker/frames.ts';
 import { processCards } from './speaker/shared-cards.ts';
 import { takeStream } from './speaker/take-stream.ts';
+import { Voice, whenClosed } from './speaker/voice.ts';
 
 declare namespace Speaker {
   /** How the octets that are written are to be understood. */
@@ -42,11 +43,11 @@ declare namespace Speaker {
   }
 }
 
-/** The way to the card, once it is open. */
-interface Voice {
-  readonly stream: PlaybackStream;
-  readonly cutter: FrameCutter;
-}
+/** As many as a card may have: a u8 in XenStore. */
+const MAX_CHANNELS = 255;
+
+/** Hz */
+const MAX_RATE = 768_000;
 
 /** What a speaker takes over from its options, and from a stream that is piped to it. */
 const PROPERTIES = [
@@ -86,7 +87,7 @@ class Speaker extends Writable {
   readonly #releases = new ReleaseStack();
   readonly #leaving = new AbortController();
   #opening: Promise<Voice> | undefined;
-  #voice: Voice | undefined;
+  #stream: PlaybackStream | undefined;
   #hasEmittedClose = false;
 
   /** The MPG123_ENC_* number of a format; null where `speaker` has none. */
@@ -137,12 +138,8 @@ class Speaker extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    if (this.#voice) {
-      play(this.#voice, chunk, callback);
-      return;
-    }
     this.#opening ??= this.#open();
-    this.#opening.then((voice) => play(voice, chunk, callback), callback);
+    this.#opening.then((voice) => voice.play(chunk)).then(() => callback(), callback);
   }
 
   override _final(callback: (error?: Error | null) => void): void {
@@ -151,7 +148,7 @@ class Speaker extends Writable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#leaving.abort();
-    this.#voice?.stream.destroy(); // now: the next speaker may be waiting for this stream
+    this.#stream?.destroy(); // now: the next speaker may be waiting for this stream
     const end = (failure: Error | null) => {
       callback(failure);
       process.nextTick(() => this.#emitClose()); // after 'error'
@@ -163,17 +160,20 @@ class Speaker extends Writable {
   }
 
   async #open(): Promise<Voice> {
-    const { channels, rate, encoding } = this.#settleFormat();
+    const { encoding, channels, rate } = this.#settleFormat();
     const { card: devid, device } = this.#settlePlace();
+    const source = { format: encoding.format, channels, rate };
     const card = this.#card ?? (await this.#joinCard(devid));
-    const stream = await takeStream(card, { rate, channels, format: encoding.format, device });
-    this.#releases.push(() => stopped(stream));
+    const stream = await takeStream(card, source, device);
+    this.#releases.push(() => whenClosed(stream.destroy()));
+    this.#stream = stream;
     stream.on('error', (error) => this.destroy(error));
     for (const event of ['open', 'underrun', 'warning']) {
       stream.on(event, (...args) => this.emit(event, ...args));
     }
-    this.#voice = { stream, cutter: new FrameCutter(encoding, channels) };
-    return this.#voice;
+    const voice = await Voice.create(stream, source, new FrameCutter(encoding, channels));
+    this.#releases.push(() => voice.close());
+    return voice;
   }
 
   async #joinCard(devid: number | undefined): Promise<Card> {
@@ -182,20 +182,22 @@ class Speaker extends Writable {
     return share.card;
   }
 
-  /** Takes the defaults for what nobody has said. */
-  #settleFormat(): { channels: number; rate: number; encoding: Encoding } {
+  /** Takes the defaults for what nobody has said. Throws ERR_VSND_INVALID_ARG, for a sample in `speaker`'s words. */
+  #settleFormat(): { encoding: Encoding; channels: number; rate: number } {
     this.channels ??= 2;
     this.bitDepth ??= this.float ? 32 : 16;
     this.sampleRate ??= 44_100;
     this.signed ??= this.bitDepth !== 8;
     this.blockAlign = (this.bitDepth / 8) * this.channels;
     const encoding = encodingOf(this);
-    if (encoding) return { channels: this.channels, rate: this.sampleRate, encoding };
-    const cause = invalidArg('bitDepth', this.bitDepth, '8, 16, 24, 32; with float 32, 64');
-    throw new VsndError('ERR_VSND_INVALID_ARG', 'invalid PCM format specified', {
-      option: 'bitDepth',
-      cause,
-    });
+    if (encoding === undefined) {
+      const cause = invalidArg('bitDepth', this.bitDepth, '8, 16, 24, 32; with float 32, 64');
+      const details = { option: 'bitDepth', cause };
+      throw new VsndError('ERR_VSND_INVALID_ARG', 'invalid PCM format specified', details);
+    }
+    checkWhole('channels', this.channels, MAX_CHANNELS);
+    checkWhole('sampleRate', this.sampleRate, MAX_RATE);
+    return { encoding, rate: this.sampleRate, channels: this.channels };
   }
 
   #settlePlace(): DevicePlace {
@@ -211,13 +213,12 @@ class Speaker extends Writable {
   /** 'finish' means that all has been played, and that the card is free for the next one. */
   async #playOut(): Promise<void> {
     if (this.#opening === undefined) return;
-    const { stream, cutter } = await this.#opening;
-    if (cutter.rest > 0) {
-      const message = `the last ${cutter.rest} octets are not a whole frame of ${this.blockAlign}; they were dropped`;
+    const voice = await this.#opening;
+    if (voice.rest > 0) {
+      const message = `the last ${voice.rest} octets are not a whole frame of ${this.blockAlign}; they were dropped`;
       this.#warn('VSND_PARTIAL_FRAME', message);
     }
-    stream.end();
-    await whenClosed(stream);
+    await voice.playOut();
     await this.#release();
   }
 
@@ -269,17 +270,10 @@ class Speaker extends Writable {
   }
 }
 
-function play({ stream, cutter }: Voice, chunk: Buffer, callback: (error?: Error | null) => void): void {
-  stream.write(cutter.cut(chunk), callback);
-}
-
-async function stopped(stream: PlaybackStream): Promise<void> {
-  stream.destroy();
-  await whenClosed(stream);
-}
-
-async function whenClosed(stream: PlaybackStream): Promise<void> {
-  if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve));
+function checkWhole(name: string, value: unknown, most: number): void {
+  if (!Number.isInteger(value) || Number(value) < 1 || Number(value) > most) {
+    throw invalidArg(name, value, `a whole number from 1 to ${most}`);
+  }
 }
 
 export { Speaker as default, Speaker as 'module.exports' };

@@ -1,12 +1,22 @@
+import type { FrameFormat } from '../audio/audio-source.ts';
+import { chooseTarget } from '../audio/target-format.ts';
 import { isVsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
-import type { PlaybackStream, PlaybackStreamOptions } from '../frontend/playback-stream.ts';
+import type { PlaybackStream } from '../frontend/playback-stream.ts';
 
-/** Takes a free stream of the card; where none is, one whose user has let go of it and whose backend has not yet. */
-export async function takeStream(card: Card, options: PlaybackStreamOptions): Promise<PlaybackStream> {
+/**
+ * Takes a free playback stream for frames of `source`, by default of any PCM device: one that takes them as they are, else
+ * the first one, set to what comes nearest. Where none is free it waits for one whose user has let go of it and whose
+ * backend has not yet. Rejects as `createPlaybackStream()` throws, and with ERR_VSND_NOT_SUPPORTED.
+ */
+export async function takeStream(
+  card: Card,
+  source: FrameFormat,
+  device: number | undefined,
+): Promise<PlaybackStream> {
   for (;;) {
     try {
-      return card.createPlaybackStream(options);
+      return createStream(card, source, device);
     } catch (error) {
       const leaving = card.streams.find(
         ({ type, destroyed, closed }) => type === 'playback' && destroyed && !closed,
@@ -15,4 +25,25 @@ export async function takeStream(card: Card, options: PlaybackStreamOptions): Pr
       await new Promise((resolve) => leaving.once('close', resolve));
     }
   }
+}
+
+function createStream(card: Card, source: FrameFormat, device: number | undefined): PlaybackStream {
+  try {
+    return card.createPlaybackStream({ ...source, device });
+  } catch (error) {
+    const place = firstFreePlace(card, device);
+    const isMisfit = isVsndError(error) && ['format', 'rate', 'channels'].includes(error.option ?? '');
+    if (!isMisfit || place === undefined) throw error;
+    const { config, ...where } = place;
+    return card.createPlaybackStream({ ...chooseTarget(source, config), ...where });
+  }
+}
+
+function firstFreePlace({ info, streams }: Card, wanted: number | undefined) {
+  return info.pcmDevices
+    .flatMap(({ index: device, streams: configs }) =>
+      configs.map((config) => ({ device, stream: config.index, config })),
+    )
+    .filter(({ device, config }) => config.type === 'playback' && device === (wanted ?? device))
+    .find(({ device, stream }) => !streams.some((used) => used.device === device && used.stream === stream));
 }

@@ -17,6 +17,17 @@ function eventsOf(speaker: EventEmitter): string[] {
   return seen;
 }
 
+/** Stereo, half scale, packed 24 bits. */
+function packedSine(frames: number): Buffer {
+  const octets = Buffer.alloc(frames * 6);
+  for (let frame = 0; frame < frames; frame++) {
+    const sample = Math.round(2 ** 22 * Math.sin(frame / 20));
+    octets.writeIntLE(sample, frame * 6, 3);
+    octets.writeIntLE(sample, frame * 6 + 3, 3);
+  }
+  return octets;
+}
+
 const ended = (speaker: Speaker) => once(speaker, 'close');
 
 async function withCard(
@@ -87,13 +98,40 @@ describe('what is played', () => {
     });
   });
 
-  test('what the card does not take is an error that says what is allowed', async () => {
+  test.each<[string, Speaker.Options, Record<string, string>, number]>([
+    ['format', { bitDepth: 24 }, { 'sample-formats': 's32_le' }, 8 * 30_000],
+    ['channels', { bitDepth: 24 }, { 'channels-max': '1' }, 4 * 30_000],
+    ['rate', { bitDepth: 24 }, { 'sample-rates': '48000' }, 8 * Math.round((30_000 * 48_000) / 44_100)],
+  ])('is converted where the card has another %s', async (name, options, fields, length) => {
+    await withCard(
+      async (card, guest) => {
+        const speaker = new Speaker({ ...options, card });
+        const warnings: unknown[] = [];
+        speaker.on('warning', (warning) => warnings.push(warning));
+        const heard = await hear(guest, speaker, packedSine(30_000));
+        expect(heard.length).toBe(length);
+        expect(warnings).toEqual([]);
+        const bits = name === 'format' ? 31 : 23;
+        const peak =
+          Math.max(...new Int32Array(heard.buffer, heard.byteOffset, heard.length / 4)) / 2 ** bits;
+        expect(peak).toBeGreaterThan(0.49);
+        expect(peak).toBeLessThan(0.51);
+      },
+      { fields },
+    );
+  });
+
+  test.each([
+    [{ channels: 0 }, 'channels is 0; allowed: a whole number from 1 to 255'],
+    [{ sampleRate: Number.NaN }, 'sampleRate is NaN; allowed: a whole number from 1 to 768000'],
+    [{ sampleRate: 100 }, '100 Hz cannot be converted to 48000 Hz: more than a factor of 256'],
+  ])('cannot be %j: an error that says what is allowed', async (options, message) => {
     await withCard(
       async (card) => {
-        const speaker = new Speaker({ card });
+        const speaker = new Speaker({ ...options, card });
         speaker.write(pattern(4));
-        const error = await closing(speaker);
-        expect(error?.message).toBe('rate is 44100; allowed: 48000 (Hz)');
+        expect((await closing(speaker))?.message).toBe(message);
+        expect(card.streams).toEqual([]);
       },
       { fields: { 'sample-rates': '48000' } },
     );
