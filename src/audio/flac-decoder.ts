@@ -39,24 +39,19 @@ async function create() {
   return ready(new FLACDecoder());
 }
 
-/**
- * The integers that libFLAC found: the decoder has divided them by the largest one into floats, whose 24 bits hold them all.
- * Bits that a format has beyond those are low, and 0.
- */
+/** The integers that libFLAC found: the decoder has divided them by the largest one into floats, whose 24 bits hold them all. */
 function integers(channels: readonly Float32Array[], frames: number, bits: number): Uint8Array {
   const largest = 2 ** (bits - 1) - 1;
   const samples =
     bits === 8
       ? new Uint8Array(frames * channels.length)
-      : bits <= 16
+      : bits === 16
         ? new Int16Array(frames * channels.length)
         : new Int32Array(frames * channels.length);
-  const shift = bits % 8; // 12 in 16 bits, 20 in 24
   const silence = bits === 8 ? 0x80 : 0;
   channels.forEach((channel, index) => {
     for (let frame = 0; frame < frames; frame++) {
-      samples[frame * channels.length + index] =
-        (Math.round((channel[frame] as number) * largest) << shift) + silence;
+      samples[frame * channels.length + index] = Math.round((channel[frame] as number) * largest) + silence;
     }
   });
   return new Uint8Array(samples.buffer);

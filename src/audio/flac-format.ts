@@ -29,12 +29,10 @@ export const STREAMINFO_BYTES = 34;
 /** The longest header there is. */
 export const MAX_HEADER_BYTES = 16;
 
-/** How samples of so many bits are given: the octets of the file that was compressed. */
+/** How samples of so many bits are given: the octets of the file that was compressed. The decoder knows no others, or not exactly. */
 export const FLAC_FORMATS: ReadonlyMap<number, PcmFormatName> = new Map([
   [8, 'u8'],
-  [12, 's16_le'],
   [16, 's16_le'],
-  [20, 's24_le'],
   [24, 's24_le'],
 ]);
 

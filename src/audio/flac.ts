@@ -17,7 +17,7 @@ import { sourceOf } from './source.ts';
 import { ENDS_EARLY, HAS_HOLES, Warnings } from './warnings.ts';
 
 /** Octets in which a frame is looked for by going from one to the next. */
-const NEAR_BYTES = 64 * 1024;
+const NEAR_BYTES = 16 * 1024;
 
 /** Octets of tags that may follow the last frame. */
 const TAG_BYTES = 4096;
@@ -108,10 +108,11 @@ async function readMetadata(octets: Octets, start: number): Promise<{ info: Flac
   for (let offset = start + 4; ; ) {
     const head = await octets.read(offset, 4);
     const [type = 0, ...size] = head;
-    if (head.length < 4 || (info === undefined && (type & 0x7f) !== 0)) {
+    const isStreamInfo = (type & 0x7f) === 0;
+    if (head.length < 4 || isStreamInfo !== (info === undefined)) {
       throw new VsndError(
         'ERR_VSND_FILE',
-        `${octets.name} is a damaged FLAC file: it does not begin with STREAMINFO`,
+        `${octets.name} is a damaged FLAC file: its metadata make no sense`,
       );
     }
     info ??= parseStreamInfo(octets.name, await octets.read(offset + 4, STREAMINFO_BYTES));

@@ -9,7 +9,7 @@ import { sourceOf } from './source.ts';
 import { ENDS_EARLY, Warnings } from './warnings.ts';
 
 /** Octets in which a page is looked for by going from one to the next. */
-const NEAR_BYTES = 128 * 1024;
+const NEAR_BYTES = 16 * 1024;
 
 /** Opens an Ogg recording of Vorbis, Opus or FLAC. Rejects with ERR_VSND_FILE. */
 export async function openOgg(octets: Octets): Promise<AudioSource> {

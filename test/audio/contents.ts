@@ -1,6 +1,17 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import type { AudioSource } from '../../src/audio/audio-source.ts';
 import { type OpenAudioOptions, openAudio } from '../../src/audio/open-audio.ts';
+
+export const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+
+/** A stream that hands out `bytes` in pieces of `size`. */
+export const trickle = (bytes: Uint8Array, size: number): Readable =>
+  Readable.from(
+    (function* () {
+      for (let at = 0; at < bytes.length; at += size) yield Buffer.from(bytes.subarray(at, at + size));
+    })(),
+  );
 
 /** All that a recording says of itself, and its frames from `from` on. */
 export async function contents(input: string | Readable, options?: OpenAudioOptions, from = 0) {

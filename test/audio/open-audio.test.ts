@@ -3,19 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import { ascii, chunk, fmt, riff, useDirectory } from '../wav/files.ts';
-import { contents, framesFrom } from './contents.ts';
+import { contents, framesFrom, trickle } from './contents.ts';
 
 const files = useDirectory();
 
 const sound = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-
-/** A stream that hands out `bytes` in pieces of `size`. */
-const trickle = (bytes: Uint8Array, size: number): Readable =>
-  Readable.from(
-    (function* () {
-      for (let at = 0; at < bytes.length; at += size) yield Buffer.from(bytes.subarray(at, at + size));
-    })(),
-  );
 
 describe('WAV', () => {
   test('from a file', async () => {
