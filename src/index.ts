@@ -1,3 +1,13 @@
+export {
+  type Bridge,
+  type BridgeEndpoint,
+  type BridgeEvents,
+  type BridgeState,
+  createBridge,
+} from './bridge/bridge.ts';
+export type { PathStatistics } from './bridge/path.ts';
+export type { BridgeOptions } from './bridge/plan.ts';
+export type { Direction, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
 export {

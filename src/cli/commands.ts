@@ -1,5 +1,6 @@
 import { UsageError } from './arguments.ts';
 import { backend } from './backend.ts';
+import { bridge } from './bridge.ts';
 import type { Command } from './command.ts';
 import { completion } from './completion.ts';
 import { doctor } from './doctor.ts';
@@ -16,6 +17,7 @@ export const COMMANDS: readonly Command[] = [
   volume,
   monitor,
   list,
+  bridge,
   backend,
   doctor,
   completion,

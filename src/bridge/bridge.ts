@@ -1,0 +1,272 @@
+import { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import { type Clock, RealClock, type Timer } from '../clock.ts';
+import { abortError } from '../errors.ts';
+import type { Card } from '../frontend/card.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import { type Addon, loadAddon } from '../xen/linux/addon.ts';
+import { chooseAdaptor } from './find-server.ts';
+import type { PathEvents, PathStatistics } from './path.ts';
+import { isLeft, makePlace, removeAbandonedPlaces, removePlace } from './place.ts';
+import { type BridgeOptions, checkBridgeOptions, type EndpointPlan, planEndpoints } from './plan.ts';
+import type { Direction, Endpoint, SoundServer, SoundServerAdaptor } from './sound-server.ts';
+
+/** 'waiting': the sound server has gone, and is looked for. */
+export type BridgeState = 'starting' | 'running' | 'waiting' | 'closed';
+
+/** A sink or a source of the bridge's. */
+export interface BridgeEndpoint {
+  readonly direction: Direction;
+  /** What programs choose it by. */
+  readonly name: string;
+  /** Hz */
+  readonly rate: number;
+  readonly channels: number;
+  readonly format: PcmFormatName;
+  /** Since the bridge was made; without a server nothing is active, and nothing waits. */
+  readonly statistics: PathStatistics;
+}
+
+export interface BridgeEvents {
+  /** Sound goes through: the card's stream is open. */
+  start: [{ direction: Direction }];
+  /** No more: the card's stream is closed. */
+  stop: [{ direction: Direction }];
+  /** The sink ran dry while a program played, or the source captured more than was taken; how often so far. */
+  xrun: [{ direction: Direction; count: number }];
+  /** The sound server has gone. The bridge waits for it. */
+  disconnect: [{ reason: string }];
+  /** A sound server is back, and has the sink and the source. */
+  reconnect: [];
+  /** The card's backend has gone while sound went through. The bridge waits for it. */
+  backendLost: [{ direction: Direction; error: Error }];
+  /** `gap`: ms since it was lost. */
+  backendBack: [{ direction: Direction; gap: number }];
+  warning: [{ direction: Direction; code: string; message: string }];
+  /** The bridge cannot go on: it closes. */
+  error: [Error];
+  /** Nothing of it is left. Once. */
+  close: [];
+}
+
+/** ns: how often a server that has gone is looked for. */
+const RETRY = 1e9;
+
+const NOTHING: PathStatistics = {
+  frames: 0,
+  active: false,
+  xruns: 0,
+  slips: 0,
+  latencyFrames: 0,
+  latency: 0,
+};
+
+/** What a bridge is made of. */
+interface BridgeParts {
+  readonly adaptor: SoundServerAdaptor;
+  readonly addon: Addon;
+  readonly plans: readonly EndpointPlan[];
+  /** The directory of the FIFOs. */
+  readonly place: string;
+}
+
+/**
+ * Makes the card a sink and a source of the guest's sound server. The card stays the caller's; the bridge uses its streams
+ * while a program plays or records. Rejects with ERR_VSND_INVALID_ARG, ERR_VSND_NO_STREAM, ERR_VSND_NOT_SUPPORTED,
+ * ERR_VSND_SOUND_SERVER (with `pid` where another bridge has the name), ERR_VSND_NO_XEN without the addon, or an AbortError;
+ * nothing is left then.
+ */
+export async function createBridge(card: Card, options: BridgeOptions = {}): Promise<Bridge> {
+  checkBridgeOptions(options);
+  const { signal } = options;
+  if (signal?.aborted) throw abortError(signal);
+  const addon = loadAddon();
+  const adaptor = await chooseAdaptor(options.server);
+  const plans = planEndpoints(card, adaptor, options);
+  const bridge = new Bridge(card, { adaptor, addon, plans, place: await makePlace() });
+  const close = () => void bridge.close();
+  signal?.addEventListener('abort', close);
+  bridge.once('close', () => signal?.removeEventListener('abort', close));
+  try {
+    await bridge.connect();
+  } catch (error) {
+    await bridge.close();
+    throw signal?.aborted ? abortError(signal) : error;
+  }
+  if (signal?.aborted) throw abortError(signal);
+  return bridge;
+}
+
+/** A card in the guest's sound server: see {@link createBridge}. */
+export class Bridge extends EventEmitter<BridgeEvents> {
+  readonly #card: Card;
+  readonly #parts: BridgeParts;
+  readonly #clock: Clock = new RealClock();
+  readonly #totals = new Map<Direction, PathStatistics>();
+  #server: SoundServer | undefined;
+  #endpoints = new Map<Direction, Endpoint>();
+  #unwatch = () => {};
+  #retry: Timer | undefined;
+  /** What connects or disconnects, one after the other. */
+  #work: Promise<void> = Promise.resolve();
+  #isWaiting = false;
+  #closed: Promise<void> | undefined;
+
+  /** Not for users: {@link createBridge}. */
+  constructor(card: Card, parts: BridgeParts) {
+    super();
+    this.#card = card;
+    this.#parts = parts;
+  }
+
+  get state(): BridgeState {
+    if (this.#closed) return 'closed';
+    if (this.#isWaiting) return 'waiting';
+    return this.#endpoints.size > 0 ? 'running' : 'starting';
+  }
+
+  /** As a person reads it: 'PulseAudio 16.1'. Empty before there was one. */
+  get server(): string {
+    return this.#server?.description ?? '';
+  }
+
+  /** The sink and the source. */
+  get endpoints(): readonly BridgeEndpoint[] {
+    return this.#parts.plans.map(({ direction, name, spec: { rate, channels, format } }) => ({
+      direction,
+      name,
+      rate,
+      channels,
+      format,
+      statistics: this.#statistics(direction),
+    }));
+  }
+
+  /** Takes sink and source out of the server, and lets go of the card's streams. Never rejects. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Not for users. Rejects with ERR_VSND_SOUND_SERVER. */
+  connect(): Promise<void> {
+    return this.#afterThat(async () => {
+      const { adaptor, addon, plans } = this.#parts;
+      const server = await adaptor.connect({ addon, clock: this.#clock });
+      await server.removeLeftovers(isLeft);
+      await removeAbandonedPlaces();
+      for (const { name } of plans) await server.assertFree(name);
+      this.#server = server;
+      for (const plan of plans) {
+        if (this.#closed) return;
+        this.#endpoints.set(plan.direction, await this.#open(server, plan));
+      }
+      this.#unwatch = this.#watch(server);
+    });
+  }
+
+  #open(server: SoundServer, plan: EndpointPlan): Promise<Endpoint> {
+    const { direction, device, spec, exact } = plan;
+    const path = join(this.#parts.place, direction);
+    const events = this.#eventsOf(direction);
+    const context = { card: this.#card, device, spec, exact, clock: this.#clock, events };
+    return server.open({ ...plan, path }, context);
+  }
+
+  #watch(server: SoundServer): () => void {
+    const { plans } = this.#parts;
+    return server.watch(
+      plans.map(({ name }) => name),
+      {
+        handleUse: (name, isUsed) => {
+          const plan = plans.find((one) => one.name === name);
+          if (plan) this.#endpoints.get(plan.direction)?.path.setUsed(isUsed);
+        },
+        handleGone: (reason) => this.#lose(reason),
+      },
+    );
+  }
+
+  #eventsOf(direction: Direction): PathEvents {
+    return {
+      handleStart: () => this.emit('start', { direction }),
+      handleStop: () => this.emit('stop', { direction }),
+      handleXrun: () => this.emit('xrun', { direction, count: this.#statistics(direction).xruns }),
+      handleBackendLost: (error) => this.emit('backendLost', { direction, error }),
+      handleBackendBack: (gap) => this.emit('backendBack', { direction, gap }),
+      handleWarning: (code, message) => this.emit('warning', { direction, code, message }),
+      handleServerGone: (reason) => this.#lose(reason),
+      handleFailure: (error) => this.#fail(error),
+    };
+  }
+
+  #statistics(direction: Direction): PathStatistics {
+    const before = this.#totals.get(direction) ?? NOTHING;
+    const now = this.#endpoints.get(direction)?.path.statistics ?? NOTHING;
+    const { frames, xruns, slips } = before;
+    return { ...now, frames: frames + now.frames, xruns: xruns + now.xruns, slips: slips + now.slips };
+  }
+
+  /** The server has gone, or one of its modules: all begins anew. */
+  #lose(reason: string): void {
+    if (this.#closed || this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.emit('disconnect', { reason });
+    void this.#afterThat(() => this.#disconnect()).then(() => this.#tryAgain());
+  }
+
+  #tryAgain(): void {
+    if (this.#closed) return;
+    this.connect().then(
+      () => {
+        if (this.#closed) return;
+        this.#isWaiting = false;
+        this.emit('reconnect');
+      },
+      () => this.#waitForServer(),
+    );
+  }
+
+  async #waitForServer(): Promise<void> {
+    await this.#afterThat(() => this.#disconnect());
+    if (!this.#closed) this.#retry = this.#clock.after(RETRY, () => this.#tryAgain());
+  }
+
+  async #disconnect(): Promise<void> {
+    this.#unwatch();
+    this.#unwatch = () => {};
+    for (const [direction, endpoint] of this.#endpoints) {
+      await endpoint.close();
+      this.#totals.set(direction, {
+        ...this.#statistics(direction),
+        active: false,
+        latencyFrames: 0,
+        latency: 0,
+      });
+      this.#endpoints.delete(direction);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#closed) return;
+    const closed = this.close();
+    void closed.then(() => this.emit('error', error));
+  }
+
+  async #close(): Promise<void> {
+    this.#retry?.cancel();
+    await this.#afterThat(() => this.#disconnect());
+    await removePlace(this.#parts.place);
+    this.emit('close');
+  }
+
+  #afterThat(work: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(work);
+    this.#work = done.catch(() => {}); // whoever asked for it is told
+    return done;
+  }
+}

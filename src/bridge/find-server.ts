@@ -1,0 +1,29 @@
+import { isVsndError, VsndError } from '../errors.ts';
+import { serverInfo } from './pactl.ts';
+import { pulseAdaptor } from './pulse.ts';
+import type { SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
+
+/** An adaptor for each sound server that there is one for. */
+const ADAPTORS: Partial<Record<SoundServerKind, SoundServerAdaptor>> = {
+  pulse: pulseAdaptor,
+};
+
+/** The adaptor of the server that was asked for, or of the one that runs. Rejects with ERR_VSND_SOUND_SERVER. */
+export async function chooseAdaptor(wanted: SoundServerKind | undefined): Promise<SoundServerAdaptor> {
+  const kind = wanted ?? (await findServer());
+  const adaptor = ADAPTORS[kind];
+  if (adaptor) return adaptor;
+  throw new VsndError('ERR_VSND_SOUND_SERVER', `there is no bridge to ${kind} yet`);
+}
+
+/** Which server answers as PulseAudio does: itself, or PipeWire. */
+async function findServer(): Promise<SoundServerKind> {
+  try {
+    const { name } = await serverInfo();
+    return /pipewire/i.test(name) ? 'pipewire' : 'pulse';
+  } catch (error) {
+    if (!isVsndError(error)) throw error;
+    const advice = 'which of the servers runs is asked by pactl; name one: pulse, pipewire';
+    throw new VsndError('ERR_VSND_SOUND_SERVER', `${error.message} (${advice})`, { cause: error });
+  }
+}

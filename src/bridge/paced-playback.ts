@@ -1,0 +1,225 @@
+import type { PlaybackStream } from '../frontend/playback-stream.ts';
+import { pcmFormat } from '../wire/pcm-format.ts';
+import type { Fifo } from '../xen/linux/addon.ts';
+import { IDLE_TIME, type Path, type PathContext, type PathStatistics } from './path.ts';
+
+/**
+ * From a sink's FIFO into the card, where whoever reads is the server's clock (PulseAudio): takes what the backend has
+ * played, and no more, as it is. While nothing comes, silence keeps the card's stream from running dry; after
+ * {@link IDLE_TIME} the stream is closed, and the event loop waits for the FIFO alone.
+ */
+export class PacedPlayback implements Path {
+  readonly #fifo: Fifo;
+  readonly #context: PathContext;
+  /** Frames that are to wait at the card. */
+  readonly #targetFrames: number;
+  /** As many wait there at least, be it silence: a late event loop must not be heard. */
+  readonly #leastFrames: number;
+  readonly #silence: Uint8Array;
+  readonly #buffer: Uint8Array;
+  /** Octets of an incomplete frame at the beginning of the buffer. */
+  #carried = 0;
+  #stream: PlaybackStream | undefined;
+  /** Frames that have been written to the stream, silence included. */
+  #written = 0;
+  /** Frames from the FIFO, in all. */
+  #frames = 0;
+  /** The event loop waits for the FIFO. */
+  #isWaiting = false;
+  #isUsed = false;
+  /** Silence was needed since the last frame, and a program has been playing ever since. */
+  #isLate = false;
+  /** When there was something in the FIFO last, ns. */
+  #lastData = 0;
+  #xruns = 0;
+  #closed: Promise<void> | undefined;
+
+  /** `bufferFrames`: how many frames are to wait at the card, as far as the card can. Owns `fifo`. */
+  constructor(fifo: Fifo, bufferFrames: number, context: PathContext) {
+    const { format, channels, frameBytes } = context.spec;
+    this.#fifo = fifo;
+    this.#context = context;
+    this.#targetFrames = bufferFrames;
+    this.#leastFrames = Math.ceil(bufferFrames / 2);
+    const silence = pcmFormat(format).silence;
+    this.#silence = Uint8Array.from(
+      { length: this.#leastFrames * channels * silence.length },
+      (_, index) => silence[index % silence.length] ?? 0,
+    );
+    this.#buffer = new Uint8Array(bufferFrames * frameBytes);
+    this.#wait();
+  }
+
+  get statistics(): PathStatistics {
+    const { frameBytes, rate } = this.#context.spec;
+    const waiting = this.#closed ? 0 : Math.floor(this.#fifo.waiting() / frameBytes);
+    const latencyFrames = waiting + this.#outstanding;
+    return {
+      frames: this.#frames,
+      active: this.#stream !== undefined,
+      xruns: this.#xruns,
+      slips: 0,
+      latencyFrames,
+      latency: (latencyFrames / rate) * 1000,
+    };
+  }
+
+  setUsed(isUsed: boolean): void {
+    this.#isUsed = isUsed;
+    if (!isUsed) this.#isLate = false;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#fifo.close();
+    const stream = this.#stream;
+    if (stream !== undefined && !stream.closed) {
+      await new Promise((resolve) => stream.once('close', resolve).destroy());
+    }
+  }
+
+  /** Frames that have been written and not been played. */
+  get #outstanding(): number {
+    return this.#stream === undefined ? 0 : this.#written - this.#stream.position;
+  }
+
+  #wait(): void {
+    if (this.#isWaiting || this.#closed) return;
+    this.#isWaiting = true;
+    this.#fifo.start(() => this.#pump());
+  }
+
+  #stopWaiting(): void {
+    this.#isWaiting = false;
+    this.#fifo.stop();
+  }
+
+  /** Takes what there is room for. */
+  #pump(): void {
+    if (this.#closed) return;
+    const isGone = this.#stream === undefined && this.#fifo.waiting() === 0; // readable, with nothing to read
+    const stream = isGone ? undefined : (this.#stream ?? this.#open());
+    const room = stream === undefined ? 0 : this.#roomIn(stream);
+    const octets = isGone ? 'gone' : room > 0 ? this.#read(room) : 'later';
+    if (octets === 'gone') {
+      this.#stopWaiting();
+      this.#context.events.handleServerGone('the sink has been removed from the sound server');
+    } else if (stream === undefined || octets === 'later') {
+      this.#stopWaiting();
+    } else if (octets === undefined) {
+      this.#keepGoing(stream);
+    } else {
+      this.#play(stream, octets);
+    }
+  }
+
+  /** Frames; none before the backend has opened the stream. */
+  #roomIn(stream: PlaybackStream): number {
+    return stream.destroyed ? 0 : Math.min(this.#targetFrames, stream.bufferFrames) - this.#outstanding;
+  }
+
+  /** At most `frames` whole frames; undefined where there is none. */
+  #read(frames: number): Buffer | 'gone' | undefined {
+    const { frameBytes } = this.#context.spec;
+    const count = this.#fifo.read(this.#buffer.subarray(this.#carried, frames * frameBytes));
+    if (count === undefined) return undefined;
+    if (count === 0) return 'gone';
+    const length = this.#carried + count;
+    this.#carried = length % frameBytes;
+    const octets = Buffer.from(this.#buffer.subarray(0, length - this.#carried)); // the stream may keep it
+    this.#buffer.copyWithin(0, length - this.#carried, length);
+    return octets;
+  }
+
+  #play(stream: PlaybackStream, octets: Buffer): void {
+    const { clock, events } = this.#context;
+    this.#lastData = clock.now();
+    if (this.#isLate) {
+      this.#isLate = false;
+      this.#xruns++;
+      events.handleXrun(this.#xruns);
+    }
+    const frames = octets.length / this.#context.spec.frameBytes;
+    this.#frames += frames;
+    this.#write(stream, octets, frames);
+    this.#wait();
+  }
+
+  /** The FIFO is empty. */
+  #keepGoing(stream: PlaybackStream): void {
+    if (this.#context.clock.now() - this.#lastData >= IDLE_TIME) {
+      stream.destroy(); // what it still had is silence
+      return;
+    }
+    const missing = Math.min(this.#leastFrames, stream.bufferFrames) - this.#outstanding;
+    if (missing > 0) {
+      this.#isLate = this.#isUsed;
+      const { frameBytes } = this.#context.spec;
+      this.#write(stream, this.#silence.subarray(0, missing * frameBytes), missing);
+    }
+    this.#wait();
+  }
+
+  #write(stream: PlaybackStream, octets: Uint8Array, frames: number): void {
+    this.#written += frames;
+    stream.write(octets);
+  }
+
+  /** The stream starts with its first frame: the pipe was full of more when that came. */
+  #open(): PlaybackStream | undefined {
+    const { card, device, spec, events, clock } = this.#context;
+    const stream = this.#tryToCreate(() =>
+      card.createPlaybackStream({
+        ...spec,
+        device,
+        bufferFrames: this.#targetFrames,
+        startThresholdFrames: 1,
+        reconnect: true,
+        highWaterMark: this.#buffer.length,
+      }),
+    );
+    if (stream === undefined) return undefined;
+    this.#stream = stream;
+    this.#written = 0;
+    this.#lastData = clock.now();
+    this.#stopWaiting();
+    stream
+      .on('open', () => this.#pump())
+      .on('position', () => this.#pump())
+      .on('reconnect', ({ gap }) => {
+        events.handleBackendBack(gap);
+        this.#pump();
+      })
+      .on('disconnect', ({ error }) => events.handleBackendLost(error))
+      .on('warning', ({ code, message }) => events.handleWarning(code, message))
+      .on('underrun', () => {
+        this.#xruns++;
+        events.handleXrun(this.#xruns);
+        this.#pump();
+      })
+      .on('error', (error) => events.handleFailure(error))
+      .on('close', () => this.#handleClose());
+    events.handleStart();
+    return stream;
+  }
+
+  #tryToCreate(create: () => PlaybackStream): PlaybackStream | undefined {
+    try {
+      return create();
+    } catch (error) {
+      this.#context.events.handleFailure(error as Error);
+      return undefined;
+    }
+  }
+
+  #handleClose(): void {
+    this.#stream = undefined;
+    this.#isLate = false;
+    this.#context.events.handleStop();
+    this.#wait();
+  }
+}

@@ -1,0 +1,123 @@
+import type { StreamConfig } from '../config/card.ts';
+import { invalidArg, VsndError } from '../errors.ts';
+import type { Card } from '../frontend/card.ts';
+import type { PcmSpec } from '../pcm/hw-params.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import { chooseSpec } from './choose-spec.ts';
+import type { Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
+
+export interface BridgeOptions {
+  /** The sound server; by default the one that runs for this user. */
+  server?: SoundServerKind | undefined;
+  /** Whether programs can play; by default whether the card can. */
+  sink?: boolean | undefined;
+  /** Whether programs can record; by default whether the card can. */
+  source?: boolean | undefined;
+  /** What programs choose the sink by and, with '.source' behind it, the source; by default from the card's name. */
+  name?: string | undefined;
+  /** The PCM device's index; by default the first with a stream of the kind. */
+  device?: number | undefined;
+  /** Hz; by default 48000 where the card has it. */
+  rate?: number | undefined;
+  /** By default 2 where the card has them. */
+  channels?: number | undefined;
+  /** By default 's16_le' where card and server have it. */
+  format?: PcmFormatName | undefined;
+  /** What the bridge may add to the latency, ms: 10 to 2000; by default 100. */
+  latency?: number | undefined;
+  /** Never resample, also where the server's clock is not the card's: frames are dropped or repeated then, and counted. */
+  exact?: boolean | undefined;
+  /** Aborting it gives up, or closes the bridge. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a sink or a source is made from, each time that there is a server. */
+export interface EndpointPlan {
+  readonly direction: Direction;
+  readonly name: string;
+  readonly description: string;
+  readonly device: number;
+  readonly spec: PcmSpec;
+  /** ms */
+  readonly latency: number;
+  readonly exact: boolean;
+}
+
+/** ms */
+const LATENCY = { least: 10, most: 2000, usual: 100 };
+
+const NAME = /^[A-Za-z0-9._-]{1,100}$/;
+
+const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
+
+/** Throws ERR_VSND_INVALID_ARG. */
+export function checkBridgeOptions(options: BridgeOptions): void {
+  const { server, name, latency, signal } = options;
+  if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
+    throw invalidArg('server', server, 'pulse, pipewire');
+  }
+  for (const key of ['sink', 'source', 'exact'] as const) {
+    const value = options[key];
+    if (value !== undefined && typeof value !== 'boolean') throw invalidArg(key, value, 'true, false');
+  }
+  if (name !== undefined && !NAME.test(name)) {
+    throw invalidArg('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
+  }
+  if (latency !== undefined && !(latency >= LATENCY.least && latency <= LATENCY.most)) {
+    throw invalidArg('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
+  }
+  if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
+    throw invalidArg('signal', signal, 'an AbortSignal');
+  }
+}
+
+/** What the card can be to the server. Throws ERR_VSND_NO_STREAM, ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
+export function planEndpoints(
+  card: Pick<Card, 'info'>,
+  adaptor: SoundServerAdaptor,
+  options: BridgeOptions,
+): EndpointPlan[] {
+  const { devid, shortName, longName } = card.info;
+  const base = options.name ?? nameFrom(shortName ?? longName) ?? `vsnd-card-${devid}`;
+  const description = printable(longName ?? shortName ?? `Virtual sound card ${devid}`);
+  const plans = (['sink', 'source'] as const).flatMap((direction): EndpointPlan[] => {
+    const place = findPlace(card, direction, options);
+    if (place === undefined) return [];
+    const { device, config } = place;
+    const spec = chooseSpec(config, options, (format, channels) =>
+      adaptor.takes(direction, format, channels),
+    );
+    const name = direction === 'sink' ? base : `${base}.source`;
+    const { latency = LATENCY.usual, exact = false } = options;
+    return [{ direction, name, description, device, spec, latency, exact }];
+  });
+  if (plans.length > 0) return plans;
+  throw invalidArg('sink and source', undefined, 'at least one of them');
+}
+
+/** The stream that an endpoint is to use; undefined where there is to be none. */
+function findPlace(
+  { info }: Pick<Card, 'info'>,
+  direction: Direction,
+  options: BridgeOptions,
+): { device: number; config: StreamConfig } | undefined {
+  if (options[direction] === false) return undefined;
+  const type = STREAM_TYPES[direction];
+  for (const { index, streams } of info.pcmDevices) {
+    const config = streams.find((stream) => stream.type === type);
+    if (config && (options.device ?? index) === index) return { device: index, config };
+  }
+  if (options[direction] === undefined) return undefined;
+  const where = options.device === undefined ? '' : `, device ${options.device}`;
+  throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid}${where} has no ${type} stream`);
+}
+
+function nameFrom(text: string | undefined): string | undefined {
+  const name = text?.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 100);
+  return name && /[A-Za-z0-9]/.test(name) ? name : undefined;
+}
+
+/** A toolstack's words, for a server's command line. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}"'\\]/gu, ' ').slice(0, 100);
+}

@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process';
+import { VsndError } from '../errors.ts';
+
+/** ms: a sound server that is there answers at once. */
+const DEADLINE = 5000;
+
+/** Where Debian has the programs that reach a sound server. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  pactl: 'pulseaudio-utils',
+  'pw-cli': 'pipewire-bin',
+};
+
+/** The environment of a program whose words are to be understood. */
+export function plainEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, LC_ALL: 'C' };
+}
+
+/**
+ * Runs one of the servers' programs, without a shell, and gives what it printed. Rejects with ERR_VSND_SOUND_SERVER, in the
+ * program's own words.
+ */
+export function runProgram(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      env: plainEnvironment(),
+      timeout: DEADLINE,
+      killSignal: 'SIGKILL',
+      maxBuffer: 16 << 20,
+    } as const;
+    execFile(program, args, options, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(explainFailure(program, args, error, stderr));
+    });
+  });
+}
+
+/** The error for a program that cannot be run, or has failed. */
+export function explainFailure(
+  program: string,
+  args: readonly string[],
+  cause: Error & { code?: unknown; killed?: boolean | undefined },
+  words: string,
+): VsndError {
+  const fail = (message: string) => new VsndError('ERR_VSND_SOUND_SERVER', message, { cause });
+  if (cause.code === 'ENOENT') {
+    const found = PACKAGES[program];
+    return fail(
+      `there is no ${program}${found === undefined ? '' : `: install ${found} (Debian's name of it)`}`,
+    );
+  }
+  const what = `${program} ${args[0] ?? ''}`.trim();
+  if (cause.killed) return fail(`${what} has not answered for ${DEADLINE / 1000} s`);
+  const [line = cause.message] = words.trim().split('\n');
+  if (/access denied/i.test(words)) {
+    return fail(`the sound server lets this user not in (${line}): run vsnd as the user whose server it is`);
+  }
+  if (/connection (?:refused|failure)/i.test(words)) {
+    return fail(`no sound server runs for this user (${what}: ${line})`);
+  }
+  return fail(`${what}: ${line}`);
+}

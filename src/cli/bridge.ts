@@ -1,0 +1,202 @@
+import { once } from 'node:events';
+import type { Bridge, BridgeEndpoint, BridgeEvents } from '../bridge/bridge.ts';
+import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
+import { type BridgeOptions, type Card, createBridge, openCard, type SoundServerKind } from '../index.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
+import { type CommandContext, defineCommand } from './command.ts';
+import { CARD } from './common-options.ts';
+import { describeFormat } from './messages.ts';
+import type { Terminal } from './terminal.ts';
+
+const SERVERS: readonly SoundServerKind[] = ['pulse', 'pipewire'];
+
+/** ms between two looks at the bridge for the status line. */
+const REFRESH = 250;
+
+const OPTIONS = {
+  card: CARD,
+  device: { argument: 'N', help: "the card's PCM device with this number; without it, the first that fits" },
+  name: { argument: 'NAME', help: "what programs call the sink; without it, by the card's name" },
+  'no-sink': { help: 'programs cannot play' },
+  'no-source': { help: 'programs cannot record' },
+  latency: { argument: 'MS', help: 'what the bridge may add, 10 to 2000; without it, 100' },
+  rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
+  channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
+  format: { short: 'f', argument: 'FORMAT', help: 'without it, s16_le, else the best that both ends have' },
+  exact: { help: 'never resample: drop or repeat frames where the clocks differ, and count them' },
+  json: { help: 'one JSON object a line, for machines' },
+  emulate: { help: 'use an emulated Xen machine inside this process' },
+  sink: {
+    argument: 'SINK',
+    help: 'where the emulated card plays; without it, the speaker, else nowhere',
+    values: { null: 'nowhere', speaker: 'the speaker of this machine', 'wav:FILE': 'into a file' },
+  },
+  source: {
+    argument: 'SOURCE',
+    help: 'what the emulated card captures; without it, sine',
+    values: {
+      silence: 'nothing',
+      'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
+      'wav:FILE': 'a WAV file, again and again',
+    },
+  },
+} as const;
+
+/** `vsnd bridge`: the card as a sink and a source of the guest's sound server. */
+export const bridge = defineCommand({
+  name: 'bridge',
+  summary: 'make the card a device of PulseAudio or PipeWire',
+  operands: { usage: '[pulse|pipewire]', most: 1, complete: SERVERS },
+  description: [
+    `Makes this guest's virtual sound card a sink and a source of the sound server that runs for this user, until Ctrl-C:
+    every program can then play through it and record from it. While no program does, it sleeps. It outlives restarts of the
+    sound server and of the backend, and leaves nothing behind in the server. See docs/bridge.md, also for the service.`,
+  ],
+  options: OPTIONS,
+  examples: {
+    'vsnd bridge': 'the first card, for the server that runs',
+    'vsnd bridge pulse --no-source --latency 50': 'playing only, with half of the latency',
+    'vsnd bridge --emulate --sink wav:heard.wav': 'on any machine: what programs play goes into a file',
+  },
+  isService: true,
+  run: runBridge,
+});
+
+/** Returns when `signal` aborts, or the bridge cannot go on. */
+async function runBridge(
+  line: CommandLine<typeof OPTIONS>,
+  { terminal, signal }: CommandContext,
+): Promise<boolean> {
+  const { options, cardNumber, emulation, json } = parseOptions(line);
+  const releases = new ReleaseStack();
+  try {
+    const guest = emulation ? await startEmulatedGuest(emulation) : undefined;
+    if (guest) releases.push(() => guest.close());
+    const card = await openCard({ hypervisor: guest?.hypervisor, card: cardNumber, control: true, signal });
+    releases.push(() => card.close());
+    const made = await createBridge(card, { ...options, signal });
+    releases.push(() => made.close());
+    const failed = new Promise<never>((_, reject) => made.once('error', reject));
+    const hide = json ? reportAsJson(made, terminal) : reportToPeople(made, card, guest, terminal);
+    releases.push(hide);
+    await Promise.race([once(made, 'close'), failed]);
+  } finally {
+    await releases.releaseAll();
+  }
+  return true;
+}
+
+function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS>) {
+  const { emulate = false, sink, source } = values;
+  if (!emulate && (sink ?? source) !== undefined) {
+    throw new UsageError(`--${sink === undefined ? 'source' : 'sink'} needs --emulate`);
+  }
+  if (sink !== undefined && !/^(null|speaker|wav:.+)$/s.test(sink)) {
+    throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`);
+  }
+  if (source !== undefined && !/^(silence|sine(:.+)?|wav:.+)$/s.test(source)) {
+    throw new UsageError(`--source is '${source}'; allowed: silence, sine, sine:HZ, wav:FILE`);
+  }
+  if (values['no-sink'] && values['no-source']) {
+    throw new UsageError('--no-sink and --no-source leave nothing to do');
+  }
+  const options: BridgeOptions = {
+    server: parseOneOf('the sound server', server, SERVERS),
+    name: values.name,
+    device: parseIndex('--device', values.device),
+    sink: values['no-sink'] ? false : undefined,
+    source: values['no-source'] ? false : undefined,
+    latency: parseNumber('--latency', values.latency, { min: 10, max: 2000, unit: 'ms' }),
+    rate: parseIndex('--rate', values.rate),
+    channels: parseIndex('--channels', values.channels),
+    format: values.format as BridgeOptions['format'], // checked against what card and server have
+    exact: values.exact ?? false,
+  };
+  return {
+    options,
+    cardNumber: parseIndex('--card', values.card),
+    emulation: emulate ? { sink, source } : undefined,
+    json: values.json ?? false,
+  };
+}
+
+/** What the bridge says, a line each, with the time and how it stands. Returns what ends that. */
+function reportAsJson(bridge: Bridge, terminal: Terminal): () => void {
+  const say = (event: string, details: object = {}) => {
+    const { state, server, endpoints } = bridge;
+    terminal.say(
+      JSON.stringify({ time: new Date().toISOString(), event, ...details, state, server, endpoints }),
+    );
+  };
+  say('connect');
+  for (const event of [
+    'start',
+    'stop',
+    'xrun',
+    'disconnect',
+    'reconnect',
+    'backendBack',
+    'warning',
+  ] as const) {
+    bridge.on(event, (...[details]: unknown[]) => say(event, details as object));
+  }
+  bridge.on('backendLost', ({ direction, error }) =>
+    say('backendLost', { direction, reason: error.message }),
+  );
+  return () => say('close');
+}
+
+/** The same for people, with a status line on a terminal. */
+function reportToPeople(
+  bridge: Bridge,
+  card: Card,
+  guest: EmulatedGuest | undefined,
+  terminal: Terminal,
+): () => void {
+  const where = guest
+    ? `${guest.hypervisor.description}, sink ${guest.sink.description}, source ${guest.source.description}`
+    : `this guest, through the backend in domain ${card.info.backendDomid}`;
+  terminal.say(`card ${card.info.devid} of ${where}`);
+  for (const endpoint of bridge.endpoints) {
+    terminal.say(
+      `is the ${endpoint.direction} ${endpoint.name} of ${bridge.server}: ${describeFormat(endpoint)}`,
+    );
+  }
+  const tell = <E extends keyof BridgeEvents>(event: E, words: (...args: BridgeEvents[E]) => string) => {
+    bridge.on(event as string as 'close', (...args: unknown[]) =>
+      terminal.say(words(...(args as BridgeEvents[E]))),
+    );
+  };
+  tell(
+    'xrun',
+    ({ direction, count }) => `${direction}: ${direction === 'sink' ? 'underrun' : 'overrun'} ${count}`,
+  );
+  tell('disconnect', ({ reason }) => `the sound server has gone (${reason}); waiting for it`);
+  tell('reconnect', () => `sink and source are back, in ${bridge.server}`);
+  tell('backendLost', ({ direction, error }) => `${direction}: ${error.message}; waiting for the backend`);
+  tell(
+    'backendBack',
+    ({ direction, gap }) => `${direction}: the backend is back after ${Math.round(gap)} ms`,
+  );
+  tell('warning', ({ direction, message }) => `warning: ${direction}: ${message}`);
+  if (!terminal.live) return () => {};
+  const show = () => terminal.paint(statusOf(bridge).slice(0, terminal.width - 1));
+  const timer = setInterval(show, REFRESH);
+  return () => {
+    clearInterval(timer);
+    terminal.release();
+  };
+}
+
+function statusOf({ state, endpoints }: Bridge): string {
+  if (state !== 'running') return state;
+  return endpoints.map(describeEndpoint).join('   ');
+}
+
+function describeEndpoint({ direction, rate, statistics }: BridgeEndpoint): string {
+  const { active, frames, latency, xruns } = statistics;
+  const carried = `${(frames / rate).toFixed(1)} s`;
+  if (!active) return `${direction} asleep, ${carried}`;
+  return `${direction} ${carried}, latency ${latency.toFixed(0)} ms, xruns ${xruns}`;
+}
