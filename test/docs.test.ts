@@ -8,7 +8,9 @@ const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string) => readFileSync(join(PROJECT, path), 'utf8');
 const documents = [
   ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'examples/README.md'],
-  ...readdirSync(join(PROJECT, 'docs')).map((name) => `docs/${name}`),
+  ...readdirSync(join(PROJECT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 
 /** The first column of a document's tables. */

@@ -1,0 +1,90 @@
+// A car's head unit: music, a voice that ducks it, a chime that must not wait, and a page that shows them live.
+//
+//   VSND_EMULATE=1 node examples/head-unit/main.js [--port 8080]
+//
+// Each has a PCM device of its own: they are mixed by the backend's host, not here.
+import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openCard } from 'vsnd';
+import { openAudio } from 'vsnd/audio';
+import { Chime } from './chime.js';
+import { Music } from './music.js';
+import { SILENT } from './pieces.js';
+import { Prompt } from './prompt.js';
+import { makeTunes } from './tunes.js';
+import { serve } from './web.js';
+
+const { values } = parseArgs({ options: { port: { type: 'string', default: '8080' } } });
+
+const card = await openCard({ reconnect: true }); // the sound comes back when the backend does
+const music = new Music(card, 0, makeTunes());
+const prompt = new Prompt(card, 1, await readSound('prompt.flac'), music);
+const chime = new Chime(card, 2);
+let isStopping = false;
+
+/** What they are told is text, from the page. */
+const buttons = {
+  play: () => music.setPaused(false),
+  pause: () => music.setPaused(true),
+  mute: () => music.setMuted(true),
+  unmute: () => music.setMuted(false),
+  volume: (text) => music.setVolume(numberIn(text, -48, 0)),
+  source: (text) => music.select(numberIn(text, 0, music.status.titles.length - 1)),
+  navigate: () => void prompt.speak().catch(complain),
+  chime: () => void chime.ring().catch(complain),
+};
+
+function readState() {
+  return {
+    controls: music.status,
+    streams: {
+      music: describe(music.stream, music.peaks, music.stream.underruns),
+      prompt: describe(prompt.stream, prompt.peaks, prompt.underruns),
+      chime: describe(chime.stream, chime.peaks, chime.underruns),
+    },
+    isSpeaking: prompt.isSpeaking,
+    isRinging: chime.isRinging,
+    chimeLatency: chime.latency,
+  };
+}
+
+/** `out`: undefined where there has not been a stream yet. */
+function describe(out, peaks, underruns) {
+  if (out === undefined) return { state: 'closed', seconds: 0, latency: 0, peaks: SILENT, underruns };
+  const { state, rate, clock, latency } = out;
+  return { state, seconds: clock.frames / rate, latency: (latency / rate) * 1000, peaks, underruns };
+}
+
+async function readSound(name) {
+  const source = await openAudio(fileURLToPath(new URL(name, import.meta.url)));
+  const { format, rate, channels } = source;
+  const octets = await buffer(source.read());
+  await source.close();
+  return { format, rate, channels, octets };
+}
+
+function numberIn(text, least, most) {
+  const number = Number(text || Number.NaN);
+  if (Number.isInteger(number) && number >= least && number <= most) return number;
+  throw new RangeError(`the value is "${text}"; allowed: ${least} to ${most}`);
+}
+
+function complain(error) {
+  if (!isStopping) console.error(error.message);
+}
+
+let page;
+try {
+  page = await serve({ port: Number(values.port), readState, buttons });
+  console.log(`head unit: ${page.address}`);
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), music.finished]);
+} catch (error) {
+  complain(error);
+  process.exitCode = 1;
+} finally {
+  isStopping = true;
+  page?.close();
+  await card.close();
+}
