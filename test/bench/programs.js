@@ -1,14 +1,12 @@
 // What whole programs cost that play a file, each in a process of its own, against npm `speaker`.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { WavWriter } from '../../dist/wav/writer.js';
 import { median, printHead, printRow } from './figures.js';
+import { cpuOf } from './process-cpu.js';
 
 const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -29,21 +27,6 @@ function writeWav(path, octets) {
   for (let left = octets; left > 0; left -= HELLO.length) writer.write(HELLO.subarray(0, left));
   writer.close();
   return path;
-}
-
-/** Runs a program of Node's, and returns the CPU ms that its process has taken. */
-async function cpuOf(program, file, env) {
-  const child = spawn(process.execPath, ['--import', pathOf('programs/count-cpu.js'), ...program, file], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-  });
-  const [stderr, cpu, [status]] = await Promise.all([
-    text(child.stderr),
-    text(child.stdio[3]),
-    once(child, 'close'),
-  ]);
-  if (status !== 0) throw new Error(`${program.join(' ')} ${file} has failed: ${stderr}`);
-  return Number(cpu);
 }
 
 function isSpeakerInstalled() {
@@ -73,7 +56,7 @@ export async function run({ rounds, share }) {
     const long = writeWav(join(directory, 'long.wav'), OCTETS_A_MINUTE * minutes);
     const perMinute = async (program) => {
       const env = { ALSA_CONFIG_PATH: alsa };
-      return ((await cpuOf(program, long, env)) - (await cpuOf(program, short, env))) / minutes;
+      return ((await cpuOf([...program, long], env)) - (await cpuOf([...program, short], env))) / minutes;
     };
     const hasSpeaker = isSpeakerInstalled();
     const rows = [

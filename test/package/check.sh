@@ -17,16 +17,25 @@ fail() {
 }
 
 (cd "$root" && npm pack --silent --pack-destination "$work" >/dev/null)
+echo "- the tarball: $(du -h --apparent-size vsnd-*.tgz | cut -f 1), unpacked $(gzip -dc vsnd-*.tgz | wc -c | numfmt --to=iec)"
 tar tzf vsnd-*.tgz >contents
 for addon in linux-x64 linux-arm64; do
   grep -qx "package/prebuilds/$addon/vsnd.node" contents || fail "the tarball has no addon for $addon"
 done
+for name in $(node -p "Object.keys(require('$root/package.json').dependencies).join(' ')"); do
+  grep -qx "package/node_modules/$name/package.json" contents || fail "the tarball does not have $name inside"
+done
+
+echo '- an installation with nothing within reach: no network, an empty cache'
 npm init -y >/dev/null
-npm install --silent --no-audit --no-fund --ignore-scripts ./vsnd-*.tgz
+npm install --silent --no-audit --no-fund --offline --cache "$work/cache" ./vsnd-*.tgz
 [ -z "$(ls node_modules | grep -vx vsnd)" ] || fail "vsnd brings other packages: $(ls node_modules | tr '\n' ' ')"
-node -e "const { scripts = {} } = require('vsnd/package.json');
-  for (const name of ['preinstall', 'install', 'postinstall'])
-    if (scripts[name]) throw new Error('vsnd has an install script: ' + name);"
+find node_modules -name package.json -print0 | xargs -0 node -e "for (const path of process.argv.slice(1)) {
+  const { name, scripts = {} } = JSON.parse(require('fs').readFileSync(path));
+  for (const script of ['preinstall', 'install', 'postinstall'])
+    if (scripts[script]) throw new Error(name + ' has an install script: ' + script);
+}"
+[ -z "$(find node_modules -name binding.gyp)" ] || fail "npm would compile: $(find node_modules -name binding.gyp)"
 
 echo '- the command'
 npx vsnd play --emulate --fast --sink wav:heard.wav node_modules/vsnd/examples/hello.wav
@@ -47,6 +56,36 @@ await card.close();
 await guest.close();
 JS
 node import.mjs
+
+echo '- an import loads no WebAssembly'
+cat >no-wasm.mjs <<'JS'
+Object.defineProperty(globalThis, 'WebAssembly', { get: () => { throw new Error('WebAssembly was asked for'); } });
+for (const name of ['vsnd', 'vsnd/audio', 'vsnd/speaker', 'vsnd/testing']) await import(name);
+JS
+node no-wasm.mjs
+
+echo "- in place of npm speaker: by import, by require, and by what its types say"
+cat >speaker.mjs <<'JS'
+import Speaker from 'vsnd/speaker';
+const speaker = new Speaker();
+speaker.on('flush', () => console.log('played'));
+process.stdin.pipe(speaker);
+JS
+sed "s/^import Speaker from \(.*\);/const Speaker = require(\1);/" speaker.mjs >speaker.cjs
+for program in speaker.mjs speaker.cjs; do
+  head -c 35280 /dev/zero | VSND_EMULATE=1 node "$program" 2>stderr | grep -qx played || fail "$program: $(cat stderr)"
+done
+cat >types.mts <<'TS'
+import Speaker from 'vsnd/speaker';
+const options: Speaker.Options = { channels: 2, bitDepth: 16, sampleRate: 44100, highWaterMark: 0 };
+const format: Speaker.Format = { float: false, signed: true, bitDepth: 16 };
+const speaker: Speaker = new Speaker(options);
+export const code: number | null = speaker.getFormat(format);
+process.stdin.pipe(speaker).close(false);
+TS
+sed "s/^import Speaker from \(.*\);/import Speaker = require(\1);/; s/^export //" types.mts >types.cts
+"$root/node_modules/.bin/tsc" --noEmit --strict --module nodenext --target es2023 --types node \
+  --typeRoots "$root/node_modules/@types" types.mts types.cts
 
 echo '- without a sound device the speaker is a clear message'
 npm install --silent --no-audit --no-fund speaker@0.5.5
