@@ -1,8 +1,8 @@
 /** Where a loudspeaker stands: front, back, side; left, right, centre; and the one for low frequencies. */
-type Speaker = 'FL' | 'FR' | 'FC' | 'LFE' | 'BL' | 'BR' | 'BC' | 'SL' | 'SR';
+export type Speaker = 'FL' | 'FR' | 'FC' | 'LFE' | 'BL' | 'BR' | 'BC' | 'SL' | 'SR';
 
 /** What channels are where nothing says so, by how many there are, in the order of WAVEFORMATEXTENSIBLE. */
-const LAYOUTS: readonly (readonly Speaker[])[] = [
+export const LAYOUTS: readonly (readonly Speaker[])[] = [
   [],
   ['FC'],
   ['FL', 'FR'],

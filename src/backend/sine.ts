@@ -1,15 +1,13 @@
 import type { Clock } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { type SampleCodec, sampleCodec } from '../pcm/samples.ts';
+import { type Signal, sineSignal } from '../pcm/signal.ts';
 import { PCM_FORMATS } from '../wire/pcm-format.ts';
 import { ClockedCapture, type FrameSource } from './clocked-capture.ts';
 import type { CaptureDevice, DeviceParams } from './pcm-device.ts';
 
 /** Of full scale: -20 dBFS, the level at which one aligns. */
 const AMPLITUDE = 0.1;
-
-/** Frequencies are told apart by thousandths of a Hz. */
-const STEPS = 1000;
 
 /**
  * A device that captures a sine of `frequency` Hz (to 0.001), at -20 dBFS in all channels, from START on: frame n is
@@ -33,30 +31,27 @@ export function sineDevice(frequency: number, clock: Clock): CaptureDevice {
 class Sine implements FrameSource {
   readonly #codec: SampleCodec;
   readonly #frameBytes: number;
-  /** In whole numbers, so that no error adds up: the phase goes on by #step a frame, and #cycle is once around. */
-  readonly #step: number;
-  readonly #cycle: number;
-  #phase = 0;
+  readonly #begin: () => Signal;
+  #signal: Signal;
 
   constructor({ rate, frameBytes }: DeviceParams, codec: SampleCodec, frequency: number) {
     this.#codec = codec;
     this.#frameBytes = frameBytes;
-    this.#step = Math.round(frequency * STEPS);
-    this.#cycle = rate * STEPS;
+    this.#begin = () => sineSignal(frequency, rate);
+    this.#signal = this.#begin();
   }
 
   fill(frames: Uint8Array): void {
     const { write, sampleBytes } = this.#codec;
     const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
     for (let frame = 0; frame < frames.length; frame += this.#frameBytes) {
-      const value = AMPLITUDE * Math.sin((2 * Math.PI * this.#phase) / this.#cycle);
-      this.#phase = (this.#phase + this.#step) % this.#cycle;
+      const value = AMPLITUDE * this.#signal();
       const end = frame + this.#frameBytes;
       for (let offset = frame; offset < end; offset += sampleBytes) write(view, offset, value);
     }
   }
 
   rewind(): void {
-    this.#phase = 0;
+    this.#signal = this.#begin();
   }
 }

@@ -8,12 +8,14 @@ import { list } from './list.ts';
 import { monitor } from './monitor.ts';
 import { play } from './play.ts';
 import { record } from './record.ts';
+import { tone } from './tone.ts';
 import { volume } from './volume.ts';
 
 /** All commands, in the order in which they are told of. */
 export const COMMANDS: readonly Command[] = [
   play,
   record,
+  tone,
   volume,
   monitor,
   list,
