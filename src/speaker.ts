@@ -101,9 +101,12 @@ class Speaker extends Writable {
     return code !== null && isEncoding(code);
   }
 
-  /** Throws ERR_VSND_INVALID_ARG for another `endianness`; for all else, as `speaker` does, the first write fails. */
+  /** Throws ERR_VSND_INVALID_ARG for another `endianness` and for what is no `card`; for all else, as `speaker` does, the first write fails. */
   constructor(options?: Speaker.Options | null) {
     const { card, ...rest } = options ?? {};
+    if (card !== undefined && typeof card?.createPlaybackStream !== 'function') {
+      throw invalidArg('card', card, "a Card, as openCard() of 'vsnd' gives");
+    }
     super({ ...rest, highWaterMark: rest.highWaterMark ?? 0, autoDestroy: true, emitClose: false });
     this.#card = card;
     this.#adopt(rest);

@@ -205,6 +205,10 @@ describe('options and properties', () => {
     });
   });
 
+  test('card: anything but a Card throws', () => {
+    expect(() => new Speaker({ card: 0 as unknown as Card })).toThrow('card is 0; allowed: a Card');
+  });
+
   test('signal: aborting it destroys the speaker', async () => {
     await withCard(async (card) => {
       const abort = new AbortController();
