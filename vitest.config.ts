@@ -1,8 +1,9 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/bridge/real/**'], // they need sound servers: npm run test:bridge
     testTimeout: 30_000,
     maxWorkers: '100%', // vitest leaves a core idle: on two cores that is half of them
     coverage: {

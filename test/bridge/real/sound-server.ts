@@ -1,0 +1,165 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { onTestFinished } from 'vitest';
+
+const run = promisify(execFile);
+
+/** ms */
+const START_DEADLINE = 15_000;
+
+/** What a server consists of: a program each, with its arguments, in the order in which they start. */
+type Programs = readonly (readonly [program: string, ...args: string[]])[];
+
+/** A sound server without a sound card, for one test: nobody else's, and gone when the test is. */
+export class HeadlessServer {
+  /** The server's runtime directory, which bridges use as well. */
+  readonly directory: string;
+  /** For the programs that are to use it. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly #programs: Programs;
+  #running: ChildProcess[] = [];
+  #words = '';
+
+  constructor(directory: string, variables: NodeJS.ProcessEnv, programs: Programs) {
+    this.directory = directory;
+    this.env = {
+      ...process.env,
+      XDG_RUNTIME_DIR: directory,
+      HOME: directory,
+      VSND_CONTROL_DIR: join(directory, 'vsnd'),
+      LC_ALL: 'C',
+      ...variables,
+    };
+    this.#programs = programs;
+  }
+
+  /** Resolves when it answers. */
+  async start(): Promise<void> {
+    for (const [program, ...args] of this.#programs) {
+      const child = spawn(program, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+      child.stderr.on('data', (text: Buffer) => {
+        this.#words += text;
+      });
+      this.#running.push(child);
+    }
+    const deadline = Date.now() + START_DEADLINE;
+    while (!(await this.answers())) {
+      if (Date.now() > deadline)
+        throw new Error(`no sound server after ${START_DEADLINE} ms: ${this.#words}`);
+      await wait(50); // nobody tells when it is there
+    }
+  }
+
+  /** Whether it has a connection for us. */
+  async answers(): Promise<boolean> {
+    return await run('pactl', ['info'], { env: this.env }).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Resolves when its processes have ended. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    for (const child of this.#running.reverse()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      await ended;
+    }
+    this.#running = [];
+  }
+
+  /** What a program of PulseAudio's says. */
+  async pactl(...args: string[]): Promise<string> {
+    return (await run('pactl', args, { env: this.env })).stdout;
+  }
+
+  /** The modules of bridges that the server has. */
+  async bridgeModules(): Promise<string[]> {
+    const lines = (await this.pactl('list', 'short', 'modules')).split('\n');
+    return lines.filter((line) => line.includes(this.directory) && /\t\S*pipe\S*\t/.test(line));
+  }
+
+  /** The directories of bridges, with their FIFOs. */
+  get bridgePlaces(): string[] {
+    return listIfThere(join(this.directory, 'vsnd')).filter((name) => name.startsWith('bridge-'));
+  }
+
+  /** Starts a program that uses the server. */
+  spawn(program: string, args: readonly string[]): ChildProcess {
+    const child = spawn(program, args, { env: this.env });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    return child;
+  }
+
+  /** Runs one to its end, which must be a good one. */
+  async run(program: string, args: readonly string[]): Promise<void> {
+    await run(program, args, { env: this.env, maxBuffer: 64 << 20 });
+  }
+}
+
+/** Needs no D-Bus. Debian: pulseaudio pulseaudio-utils. */
+export async function startPulse(): Promise<HeadlessServer> {
+  const directory = makeDirectory();
+  const script = join(directory, 'script.pa');
+  const socket = join(directory, 'native');
+  writeFileSync(script, `load-module module-native-protocol-unix auth-anonymous=1 socket=${socket}\n`);
+  const options = [
+    '-n',
+    '--daemonize=no',
+    '--exit-idle-time=-1',
+    '--disable-shm=yes',
+    '--use-pid-file=no',
+    '--realtime=no',
+    '--high-priority=no',
+    '-F',
+    script,
+  ];
+  return await started(
+    new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [['pulseaudio', ...options]]),
+  );
+}
+
+/** Debian: pipewire pipewire-bin pipewire-pulse wireplumber dbus pulseaudio-utils. WirePlumber ends without a session bus. */
+export async function startPipewire(): Promise<HeadlessServer> {
+  const directory = makeDirectory();
+  const bus = `unix:path=${join(directory, 'bus')}`;
+  const variables = {
+    PULSE_SERVER: `unix:${join(directory, 'pulse', 'native')}`,
+    DBUS_SESSION_BUS_ADDRESS: bus,
+  };
+  return await started(
+    new HeadlessServer(directory, variables, [
+      ['dbus-daemon', '--session', '--nofork', '--nopidfile', `--address=${bus}`],
+      ['pipewire'],
+      ['wireplumber'],
+      ['pipewire-pulse'],
+    ]),
+  );
+}
+
+async function started(server: HeadlessServer): Promise<HeadlessServer> {
+  onTestFinished(async () => {
+    await server.stop('SIGKILL');
+    rmSync(server.directory, { recursive: true, force: true });
+  });
+  await server.start();
+  return server;
+}
+
+function makeDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'vsnd-sound-server-')); // of mode 0700
+}
+
+function listIfThere(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
