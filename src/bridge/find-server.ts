@@ -1,19 +1,17 @@
 import { isVsndError, VsndError } from '../errors.ts';
 import { serverInfo } from './pactl.ts';
+import { pipewireAdaptor } from './pipewire.ts';
 import { pulseAdaptor } from './pulse.ts';
 import type { SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
-/** An adaptor for each sound server that there is one for. */
-const ADAPTORS: Partial<Record<SoundServerKind, SoundServerAdaptor>> = {
+const ADAPTORS: Readonly<Record<SoundServerKind, SoundServerAdaptor>> = {
   pulse: pulseAdaptor,
+  pipewire: pipewireAdaptor,
 };
 
 /** The adaptor of the server that was asked for, or of the one that runs. Rejects with ERR_VSND_SOUND_SERVER. */
 export async function chooseAdaptor(wanted: SoundServerKind | undefined): Promise<SoundServerAdaptor> {
-  const kind = wanted ?? (await findServer());
-  const adaptor = ADAPTORS[kind];
-  if (adaptor) return adaptor;
-  throw new VsndError('ERR_VSND_SOUND_SERVER', `there is no bridge to ${kind} yet`);
+  return ADAPTORS[wanted ?? (await findServer())];
 }
 
 /** Which server answers as PulseAudio does: itself, or PipeWire. */

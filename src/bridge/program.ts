@@ -8,6 +8,8 @@ const DEADLINE = 5000;
 const PACKAGES: Readonly<Record<string, string>> = {
   pactl: 'pulseaudio-utils',
   'pw-cli': 'pipewire-bin',
+  'pw-dump': 'pipewire-bin',
+  setpriv: 'util-linux',
 };
 
 /** The environment of a program whose words are to be understood. */
@@ -54,7 +56,7 @@ export function explainFailure(
   if (/access denied/i.test(words)) {
     return fail(`the sound server lets this user not in (${line}): run vsnd as the user whose server it is`);
   }
-  if (/connection (?:refused|failure)/i.test(words)) {
+  if (/connection (?:refused|failure)|failed to connect|can't connect/i.test(words)) {
     return fail(`no sound server runs for this user (${what}: ${line})`);
   }
   return fail(`${what}: ${line}`);

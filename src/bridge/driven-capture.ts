@@ -1,0 +1,178 @@
+import type { CaptureStream } from '../frontend/capture-stream.ts';
+import type { Fifo } from '../xen/linux/addon.ts';
+import type { DriftCorrector } from './drift-corrector.ts';
+import type { Path, PathContext, PathStatistics } from './path.ts';
+import { silenceOf } from './silence.ts';
+
+/** Octets: more than a source's pipe holds. */
+const DRAIN_BYTES = 1 << 20;
+
+export interface DrivenCaptureOptions {
+  /** Frames that are to wait in the FIFO when the card brings more. */
+  readonly targetFrames: number;
+  /** Frames that the server takes at a time. */
+  readonly quantumFrames: number;
+  /** Frames of the card's buffer. */
+  readonly bufferFrames: number;
+  /** Opens the FIFO's other end, for taking back what nobody has recorded. */
+  readonly openReader: () => Fifo;
+}
+
+/**
+ * From the card into a source's FIFO, where the server's own timer takes the frames, and zeros where there are none (PipeWire
+ * before 0.3.80): keeps what waits in the FIFO near its target. The card's stream is open while somebody records.
+ */
+export class DrivenCapture implements Path {
+  readonly #fifo: Fifo;
+  readonly #corrector: DriftCorrector;
+  readonly #options: DrivenCaptureOptions;
+  readonly #context: PathContext;
+  readonly #silence: Buffer;
+  #stream: CaptureStream | undefined;
+  #frames = 0;
+  #xruns = 0;
+  #isUsed = false;
+  /** What waits has been brought to its target once. */
+  #isRunning = false;
+  #closed: Promise<void> | undefined;
+
+  /** Owns `fifo` and `corrector`. */
+  constructor(fifo: Fifo, corrector: DriftCorrector, options: DrivenCaptureOptions, context: PathContext) {
+    this.#fifo = fifo;
+    this.#corrector = corrector;
+    this.#options = options;
+    this.#context = context;
+    this.#silence = silenceOf(context.spec, options.targetFrames * context.spec.frameBytes);
+  }
+
+  get statistics(): PathStatistics {
+    const { frameBytes, rate } = this.#context.spec;
+    const stream = this.#stream;
+    const unread = stream === undefined ? 0 : stream.readableLength / frameBytes + stream.latency;
+    const latencyFrames = Math.floor(this.#waiting + this.#corrector.pendingFrames + unread);
+    return {
+      frames: this.#frames,
+      active: stream !== undefined,
+      xruns: this.#xruns,
+      slips: this.#corrector.slips,
+      latencyFrames,
+      latency: (latencyFrames / rate) * 1000,
+    };
+  }
+
+  setUsed(isUsed: boolean): void {
+    this.#isUsed = isUsed;
+    if (isUsed) this.#open();
+    else this.#stream?.destroy();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#fifo.close();
+    const stream = this.#stream;
+    if (stream !== undefined && !stream.closed) {
+      await new Promise((resolve) => stream.once('close', resolve).destroy());
+    }
+    this.#corrector.close();
+  }
+
+  /** Frames in the FIFO. */
+  get #waiting(): number {
+    return this.#closed ? 0 : this.#fifo.waiting() / this.#context.spec.frameBytes;
+  }
+
+  #open(): void {
+    if (this.#stream !== undefined || this.#closed) return; // one that is closing is followed by the next
+    const { card, device, spec, events } = this.#context;
+    const { bufferFrames, quantumFrames } = this.#options;
+    try {
+      this.#drain();
+      this.#isRunning = false;
+      this.#stream = card.createCaptureStream({
+        ...spec,
+        device,
+        bufferFrames,
+        periodFrames: quantumFrames,
+        reconnect: true,
+      });
+    } catch (error) {
+      events.handleFailure(error as Error);
+      return;
+    }
+    this.#stream
+      .on('data', (octets: Buffer) => this.#take(octets))
+      .on('reconnect', ({ gap }) => events.handleBackendBack(gap))
+      .on('disconnect', ({ error }) => events.handleBackendLost(error))
+      .on('warning', ({ code, message }) => events.handleWarning(code, message))
+      .on('overrun', () => this.#noteXrun())
+      .on('error', (error) => events.handleFailure(error))
+      .on('close', () => this.#handleClose());
+    events.handleStart();
+  }
+
+  #noteXrun(): void {
+    this.#xruns++;
+    this.#context.events.handleXrun(this.#xruns);
+  }
+
+  #take(octets: Buffer): void {
+    const stream = this.#stream;
+    if (this.#closed || stream === undefined || !this.#isUsed) return;
+    const { clock } = this.#context;
+    const frames = this.#waiting;
+    if (!this.#isRunning || frames === 0) {
+      this.#begin(octets);
+      return;
+    }
+    // The card brings what the server takes: where it is fast, fewer frames are to be made of its own.
+    const { deviation, deviationError } = stream.clock;
+    const taker = { deviation: deviation === undefined ? undefined : -deviation, deviationError };
+    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames, clock: taker }));
+  }
+
+  /** The server goes through silence first: so much waits from now on. */
+  #begin(octets: Buffer): void {
+    if (this.#isRunning) this.#noteXrun();
+    this.#isRunning = true;
+    this.#write(this.#corrector.end());
+    this.#write(this.#silence);
+    this.#corrector.restart(this.#options.targetFrames);
+    this.#write(octets);
+  }
+
+  /** What has no room is lost: the server takes nothing. */
+  #write(octets: Uint8Array): void {
+    const { frameBytes } = this.#context.spec;
+    try {
+      for (let at = 0; at < octets.length; ) {
+        const count = this.#fifo.write(octets.subarray(at));
+        if (count === 0) this.#noteXrun();
+        this.#frames += count / frameBytes;
+        at = count === 0 ? octets.length : at + count;
+      }
+    } catch {
+      this.#stream?.pause();
+      this.#context.events.handleServerGone('the source has been removed from the sound server');
+    }
+  }
+
+  #handleClose(): void {
+    this.#stream = undefined;
+    this.#corrector.end();
+    this.#context.events.handleStop();
+    if (this.#closed) return;
+    if (this.#isUsed) this.#open();
+    else this.#drain();
+  }
+
+  /** What a recorder has left in the pipe would be the next one's first sound. */
+  #drain(): void {
+    const reader = this.#options.openReader();
+    reader.read(new Uint8Array(DRAIN_BYTES));
+    reader.close();
+  }
+}

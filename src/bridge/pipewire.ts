@@ -1,0 +1,287 @@
+import { spawn } from 'node:child_process';
+import { unlink } from 'node:fs/promises';
+import type { Clock } from '../clock.ts';
+import { VsndError } from '../errors.ts';
+import { maxBufferFrames } from '../pcm/hw-params.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import type { Addon, Fifo } from '../xen/linux/addon.ts';
+import { DriftCorrector } from './drift-corrector.ts';
+import { DrivenCapture } from './driven-capture.ts';
+import { DrivenPlayback } from './driven-playback.ts';
+import { PacedCapture } from './paced-capture.ts';
+import type { Path, PathContext } from './path.ts';
+import { bridgeOf } from './place.ts';
+import { explainFailure, plainEnvironment, runProgram } from './program.ts';
+import { followNodes, listNodes } from './pw-dump.ts';
+import type {
+  AdaptorTools,
+  Endpoint,
+  EndpointOptions,
+  ServerWatcher,
+  SoundServer,
+  SoundServerAdaptor,
+} from './sound-server.ts';
+
+/** PipeWire's names of the formats that it has, too, and whose samples can be resampled. */
+const FORMATS: Partial<Record<PcmFormatName, string>> = {
+  s8: 'S8',
+  u8: 'U8',
+  s16_le: 'S16LE',
+  s16_be: 'S16BE',
+  s24_le: 'S24_32LE',
+  s24_be: 'S24_32BE',
+  s32_le: 'S32LE',
+  s32_be: 'S32BE',
+  float_le: 'F32LE',
+  float_be: 'F32BE',
+  float64_le: 'F64LE',
+  float64_be: 'F64BE',
+};
+
+/** The resampler has no more. */
+const MOST_CHANNELS = 8;
+
+/** In ALSA's order: that of the backend's devices. */
+const POSITIONS = ['FL', 'FR', 'RL', 'RR', 'FC', 'LFE', 'SL', 'SR'];
+
+/** What is asked of PipeWire: so many frames at a time, of so many a second. */
+const QUANTUM = { frames: 256, rate: 48_000 };
+
+/** Quanta that wait at the least, so that half the dead band and a late process leave something to play. */
+const LEAST_QUANTA = 3;
+
+/** From then on a source follows the pace at which its FIFO is filled. */
+const ADAPTIVE_SOURCE = [0, 3, 80];
+
+/** ns: a module that can be loaded is there at once. */
+const DEADLINE = 5e9;
+
+const MODULE = 'libpipewire-module-pipe-tunnel';
+
+/** PipeWire: module-pipe-tunnel, in a process of its own that ends with this one. The system's timer is its clock. */
+export const pipewireAdaptor: SoundServerAdaptor = {
+  kind: 'pipewire',
+  takes: (_direction, format, channels) => FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
+  connect: async ({ addon }: AdaptorTools) => {
+    const [info, version] = await Promise.all([
+      runProgram('pw-cli', ['info', '0']),
+      runProgram('pw-cli', ['--version']),
+    ]);
+    const [, server = ''] = /version: "([^"]*)"/.exec(info) ?? [];
+    const [, linked = server] = /Linked with libpipewire (\S+)/.exec(version) ?? [];
+    return new PipeWire(addon, server, linked);
+  },
+};
+
+class PipeWire implements SoundServer {
+  readonly kind = 'pipewire';
+  readonly description: string;
+  readonly #addon: Addon;
+  /** The module runs in pw-cli, and is as old as that. */
+  readonly #moduleVersion: string;
+
+  constructor(addon: Addon, version: string, moduleVersion: string) {
+    this.#addon = addon;
+    this.description = `PipeWire ${version}`;
+    this.#moduleVersion = moduleVersion;
+  }
+
+  /** Nothing is left: the module's process ends with the bridge's, however that ends. */
+  async removeLeftovers(): Promise<void> {}
+
+  async assertFree(name: string): Promise<void> {
+    const node = (await listNodes()).find((one) => one.name === name);
+    if (node === undefined) return;
+    const pid = bridgeOf(node.fifo ?? '');
+    const who = pid === undefined ? "of a program that is not vsnd's" : `of the bridge of process ${pid}`;
+    const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;
+    throw new VsndError('ERR_VSND_SOUND_SERVER', message, pid === undefined ? {} : { pid });
+  }
+
+  open(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
+    return options.direction === 'sink'
+      ? this.#openSink(options, context)
+      : this.#openSource(options, context);
+  }
+
+  watch(names: readonly string[], watcher: ServerWatcher): () => void {
+    const used = new Map<string, boolean>();
+    return followNodes(
+      (nodes) => {
+        for (const name of names) {
+          const isUsed = nodes.find((node) => node.name === name)?.state === 'running';
+          if (used.get(name) === isUsed) continue;
+          used.set(name, isUsed);
+          watcher.handleUse(name, isUsed);
+        }
+      },
+      (reason) => watcher.handleGone(reason),
+    );
+  }
+
+  /** The FIFO is there before the module, so that nothing is missed that it writes. */
+  async #openSink(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
+    const { path, spec } = options;
+    const releases = new ReleaseStack();
+    try {
+      this.#addon.makeFifo(path);
+      releases.push(() => remove(path));
+      const fifo = new this.#addon.Fifo(path, false);
+      releases.push(() => fifo.close());
+      releases.push(await loadTunnel(options, context));
+      const quanta = quantaFor(options);
+      const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
+      const carrier = new DrivenPlayback(
+        fifo,
+        corrector,
+        { ...quanta, bufferFrames: bufferFor('playback', quanta, context) },
+        context,
+      );
+      releases.push(() => carrier.close());
+      return { path: carrier, close: () => releases.releaseAll() };
+    } catch (error) {
+      await releases.releaseAll();
+      throw error;
+    }
+  }
+
+  /** The module makes the FIFO. */
+  async #openSource(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
+    const { path } = options;
+    const releases = new ReleaseStack();
+    releases.push(() => remove(path));
+    try {
+      releases.push(await loadTunnel(options, context));
+      const fifo = new this.#addon.Fifo(path, true);
+      releases.push(() => fifo.close());
+      const carrier = await this.#carryCapture(fifo, options, context);
+      releases.push(() => carrier.close());
+      return { path: carrier, close: () => releases.releaseAll() };
+    } catch (error) {
+      await releases.releaseAll();
+      throw error;
+    }
+  }
+
+  async #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Promise<Path> {
+    const { path, latency, spec } = options;
+    const openReader = () => new this.#addon.Fifo(path, false);
+    if (isAtLeast(this.#moduleVersion, ADAPTIVE_SOURCE)) {
+      return new PacedCapture(fifo, openReader, latency, context);
+    }
+    const quanta = quantaFor(options);
+    fifo.setSize(2 * quanta.targetFrames * spec.frameBytes);
+    const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
+    const bufferFrames = bufferFor('capture', quanta, context);
+    return new DrivenCapture(fifo, corrector, { ...quanta, bufferFrames, openReader }, context);
+  }
+}
+
+interface Quanta {
+  readonly quantumFrames: number;
+  readonly targetFrames: number;
+}
+
+/** How many frames come at a time, and how many are to wait before they come: what the latency leaves for them. */
+function quantaFor({ spec: { rate }, latency }: EndpointOptions): Quanta {
+  const quantumFrames = Math.ceil((QUANTUM.frames * rate) / QUANTUM.rate);
+  const wanted = Math.round((rate * latency) / 1000) - 2 * quantumFrames;
+  return { quantumFrames, targetFrames: Math.max(wanted, LEAST_QUANTA * quantumFrames) };
+}
+
+/** Frames of the card's buffer: twice what is to wait there, as far as it is so large. */
+function bufferFor(
+  type: 'playback' | 'capture',
+  { targetFrames }: Quanta,
+  { card, device, spec }: PathContext,
+): number {
+  const { streams = [] } = card.info.pcmDevices.find(({ index }) => index === device) ?? {};
+  const bufferBytes = streams.find((stream) => stream.type === type)?.bufferBytes;
+  const most = bufferBytes === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, bufferBytes);
+  return Math.min(2 * targetFrames, most);
+}
+
+/** Loads the module into a process that holds it, and waits for its node; gives what ends both. */
+async function loadTunnel(
+  options: EndpointOptions,
+  { clock, events }: PathContext,
+): Promise<() => Promise<void>> {
+  // The kernel ends it with this process, however that ends; and with it goes all that it has made in the server.
+  const args = ['--pdeathsig', 'TERM', 'pw-cli', '-m', 'load-module', MODULE, moduleArguments(options)];
+  const program = spawn('setpriv', args, { env: plainEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] });
+  let isWanted = true;
+  const ended = new Promise<string>((resolve) => {
+    let words = '';
+    program.stderr.setEncoding('utf8').on('data', (text: string) => {
+      words = (words + text).slice(-1000);
+    });
+    program.on('error', (error) => resolve(explainFailure('setpriv', args, error, words).message));
+    program.on('close', () => resolve(words.trim().split('\n')[0] || 'pw-cli has ended'));
+  });
+  const unload = async () => {
+    isWanted = false;
+    program.kill();
+    await ended;
+  };
+  try {
+    await nodeOf(options.path, ended, clock);
+  } catch (error) {
+    await unload();
+    throw error;
+  }
+  void ended.then((reason) => {
+    if (isWanted) events.handleServerGone(reason);
+  });
+  return unload;
+}
+
+/** Waits until the server has the node of that FIFO. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
+function nodeOf(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(DEADLINE, () => fail(`its node is not there after ${DEADLINE / 1e9} s`));
+    const fail = (reason: string) => {
+      timer.cancel();
+      stop();
+      reject(new VsndError('ERR_VSND_SOUND_SERVER', `PipeWire has not loaded ${MODULE}: ${reason}`));
+    };
+    const stop = followNodes((nodes) => {
+      if (!nodes.some((node) => node.fifo === fifo)) return;
+      timer.cancel();
+      stop();
+      resolve();
+    }, fail);
+    void ended.then(fail);
+  });
+}
+
+function moduleArguments({ direction, name, description, path, spec }: EndpointOptions): string {
+  const { format, rate, channels } = spec;
+  return `{ ${[
+    `tunnel.mode=${direction}`,
+    `pipe.filename="${path}"`,
+    `node.name="${name}"`,
+    `node.description="${description}"`,
+    `audio.format=${FORMATS[format]}`,
+    `audio.rate=${rate}`,
+    `audio.channels=${channels}`,
+    `audio.position=[${positionsOf(channels).join(' ')}]`,
+    `node.latency="${QUANTUM.frames}/${QUANTUM.rate}"`,
+  ].join(' ')} }`;
+}
+
+function positionsOf(channels: number): string[] {
+  if (channels === 1) return ['MONO'];
+  if ([2, 4, 6, 8].includes(channels)) return POSITIONS.slice(0, channels);
+  return POSITIONS.slice(0, channels).map((_, index) => `AUX${index}`);
+}
+
+function isAtLeast(version: string, least: readonly number[]): boolean {
+  const numbers = version.split('.').map(Number);
+  const index = least.findIndex((number, i) => number !== (numbers[i] ?? 0));
+  return index === -1 || (numbers[index] ?? 0) > (least[index] ?? 0);
+}
+
+async function remove(path: string): Promise<void> {
+  await unlink(path).catch(() => {});
+}

@@ -1,0 +1,99 @@
+import { spawn } from 'node:child_process';
+import { explainFailure, plainEnvironment, runProgram } from './program.ts';
+
+/** A node of PipeWire's graph. */
+export interface PipeWireNode {
+  readonly name: string;
+  /** The path of its FIFO, where it is one of module-pipe-tunnel's. */
+  readonly fifo: string | undefined;
+  /** 'suspended', 'idle', 'running', … */
+  readonly state: string;
+}
+
+/** An object as pw-dump prints it; `info` is null where it has been removed. */
+interface PipeWireObject {
+  readonly id: number;
+  readonly type?: string;
+  readonly info: { readonly state?: string; readonly props?: Readonly<Record<string, unknown>> } | null;
+}
+
+/** Rejects with ERR_VSND_SOUND_SERVER. */
+export async function listNodes(): Promise<PipeWireNode[]> {
+  const graph = new NodeGraph();
+  graph.change(await runProgram('pw-dump', []));
+  return graph.nodes;
+}
+
+/** Calls `onChange` with all nodes whenever one of them changes, and `onEnd` when the server has gone; returns what ends both. */
+export function followNodes(
+  onChange: (nodes: readonly PipeWireNode[]) => void,
+  onEnd: (reason: string) => void,
+): () => void {
+  const program = spawn('pw-dump', ['--monitor'], {
+    env: plainEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const graph = new NodeGraph();
+  const lists = new ListSplitter();
+  let words = '';
+  let isOver = false;
+  const end = (reason: string): void => {
+    if (isOver) return;
+    isOver = true;
+    onEnd(reason);
+  };
+  program.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const found = lists.split(text);
+    if (isOver || found.length === 0) return;
+    for (const list of found) graph.change(list);
+    onChange(graph.nodes);
+  });
+  program.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-1000);
+  });
+  program.on('error', (error) => end(explainFailure('pw-dump', ['--monitor'], error, words).message));
+  program.on('close', () => end(words.trim().split('\n')[0] || 'PipeWire has closed the connection'));
+  return () => {
+    isOver = true;
+    program.kill();
+  };
+}
+
+/** The nodes there are, after each list of changes. */
+export class NodeGraph {
+  readonly #nodes = new Map<number, PipeWireNode>();
+
+  get nodes(): PipeWireNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  /** Takes a list of objects, as JSON. */
+  change(list: string): void {
+    for (const { id, type, info } of JSON.parse(list) as PipeWireObject[]) {
+      if (info === null || info === undefined) this.#nodes.delete(id);
+      else if (type === 'PipeWire:Interface:Node') this.#nodes.set(id, nodeOf(this.#nodes.get(id), info));
+    }
+  }
+}
+
+/** What an object says, over what it said before. */
+function nodeOf(before: PipeWireNode | undefined, { state, props }: NonNullable<PipeWireObject['info']>) {
+  const text = (key: string) => (typeof props?.[key] === 'string' ? props[key] : undefined);
+  return {
+    name: text('node.name') ?? before?.name ?? '',
+    fifo: text('pipe.filename') ?? before?.fifo,
+    state: state ?? before?.state ?? '',
+  };
+}
+
+/** pw-dump prints one list after the other; only its brackets are at the beginning of a line. */
+export class ListSplitter {
+  #rest = '';
+
+  /** The lists that this text completes. */
+  split(text: string): string[] {
+    const parts = (this.#rest + text).split(/^\]$/m);
+    this.#rest = parts.pop() ?? '';
+    return parts.map((part) => `${part}]`);
+  }
+}
