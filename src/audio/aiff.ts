@@ -3,7 +3,7 @@ import { widenS24 } from '../wav/repack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import type { AudioSource } from './audio-source.ts';
 import { fromBigEndian } from './big-endian.ts';
-import type { Octets } from './octets.ts';
+import { type Octets, readOctets } from './octets.ts';
 import { openPcm } from './pcm.ts';
 
 /** How samples lie in the file. */
@@ -53,14 +53,14 @@ export async function openAiff(octets: Octets): Promise<AudioSource> {
   let common: Common | undefined;
   let data: { offset: number; bytes: number } | undefined;
   for (let offset = 12; common === undefined || data === undefined; ) {
-    const head = await octets.read(offset, 8);
+    const head = await readOctets(octets, offset, 8);
     if (head.length < 8) throw damaged(name, `it ends without a ${common ? 'SSND' : 'COMM'} chunk`);
     const id = ascii(head, 0);
     if (id.includes('.')) throw damaged(name, `at octet ${offset} stands "${id}", which is no chunk`);
     const size = view(head).getUint32(4);
-    if (id === 'COMM') common = parseCommon(name, await octets.read(offset + 8, Math.min(size, 22)));
+    if (id === 'COMM') common = parseCommon(name, await readOctets(octets, offset + 8, Math.min(size, 22)));
     if (id === 'SSND') {
-      const start = await octets.read(offset + 8, 4);
+      const start = await readOctets(octets, offset + 8, 4);
       if (start.length < 4) throw damaged(name, 'it ends within its SSND chunk');
       const skip = 8 + view(start).getUint32(0);
       data = { offset: offset + 8 + skip, bytes: Math.max(0, size - skip) };

@@ -2,7 +2,7 @@ import { VsndError } from '../errors.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import type { AudioSource } from './audio-source.ts';
 import { fromBigEndian } from './big-endian.ts';
-import type { Octets } from './octets.ts';
+import { type Octets, readOctets } from './octets.ts';
 import { openPcm } from './pcm.ts';
 
 const HEADER_BYTES = 24;
@@ -22,7 +22,7 @@ const ENCODINGS: Readonly<Record<number, readonly [PcmFormatName, number]>> = {
 
 /** Opens a file of Sun's and NeXT's format, .au or .snd. Rejects with ERR_VSND_FILE. */
 export async function openAu(octets: Octets): Promise<AudioSource> {
-  const head = await octets.read(0, HEADER_BYTES);
+  const head = await readOctets(octets, 0, HEADER_BYTES);
   const damaged = (reason: string) =>
     new VsndError('ERR_VSND_FILE', `${octets.name} is a damaged AU file: ${reason}`);
   if (head.length < HEADER_BYTES) throw damaged('it ends within its header');

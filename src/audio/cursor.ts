@@ -6,41 +6,44 @@ const BLOCK_BYTES = 32 * 1024;
 /** A place in a recording from which octets are looked at, and passed. */
 export class Cursor {
   readonly octets: Octets;
+  /** Octets before it, in all of the recording. */
+  position: number;
+  /** The first #length octets are those of the recording from #offset on. One buffer for all: two hours are long. */
   #block = new Uint8Array(0);
-  #blockOffset: number;
-  #position: number;
+  #offset = 0;
+  #length = 0;
 
   constructor(octets: Octets, position: number) {
     this.octets = octets;
-    this.#blockOffset = position;
-    this.#position = position;
-  }
-
-  /** Octets before it, in all of the recording. */
-  get position(): number {
-    return this.#position;
-  }
-
-  set position(offset: number) {
-    this.#position = offset;
+    this.position = position;
   }
 
   /** The next `length` octets; fewer only where they end. Valid until the next call. */
   async peek(length: number): Promise<Uint8Array> {
-    const known = this.#known();
-    if (known.length >= length) return known.subarray(0, length);
-    const missing = length - known.length;
-    const wanted = this.octets.size === undefined ? missing : Math.max(missing, BLOCK_BYTES);
-    const more = await this.octets.read(this.#position + known.length, wanted);
-    this.#block = new Uint8Array(known.length + more.length);
-    this.#block.set(known);
-    this.#block.set(more, known.length);
-    this.#blockOffset = this.#position;
-    return this.#block.subarray(0, length);
+    const from = this.position - this.#offset;
+    if (from < 0 || from + length > this.#length) {
+      await this.#fill(length);
+      return this.#block.subarray(0, Math.min(length, this.#length));
+    }
+    return this.#block.subarray(from, from + length);
   }
 
-  #known(): Uint8Array {
-    const from = this.#position - this.#blockOffset;
-    return from < 0 ? new Uint8Array(0) : this.#block.subarray(from);
+  /** Makes the block begin at the position, with `length` octets or more. */
+  async #fill(length: number): Promise<void> {
+    const from = this.position - this.#offset;
+    const known =
+      from < 0 || from >= this.#length ? new Uint8Array(0) : this.#block.subarray(from, this.#length);
+    const wanted = this.octets.size === undefined ? length : Math.max(length, BLOCK_BYTES);
+    if (wanted > this.#block.length) {
+      const larger = new Uint8Array(wanted);
+      larger.set(known);
+      this.#block = larger;
+    } else {
+      this.#block.copyWithin(0, from, from + known.length);
+    }
+    this.#offset = this.position;
+    this.#length = known.length;
+    const rest = this.#block.subarray(known.length, wanted);
+    this.#length += await this.octets.readInto(rest, this.position + known.length);
   }
 }

@@ -13,6 +13,7 @@ import {
 export interface FlacFrame extends FlacHeader {
   /** In the recording. */
   readonly offset: number;
+  /** Valid until the cursor is used again. */
   readonly octets: Uint8Array;
 }
 
@@ -68,10 +69,10 @@ async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Prom
     const stop = Math.min(length, window.length);
     for (; end < stop; end++) {
       if (crc === 0 && end > header.headerBytes && isBoundary(window.subarray(end), info))
-        return window.slice(0, end);
+        return window.subarray(0, end);
       crc = crc16(crc, window[end] as number);
     }
-    if (crc === 0 && isLast && end === window.length) return window.slice();
+    if (crc === 0 && isLast && end === window.length) return window;
     if (isLast || length === most) return undefined;
   }
 }

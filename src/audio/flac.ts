@@ -11,7 +11,7 @@ import {
   STREAMINFO_BYTES,
 } from './flac-format.ts';
 import { nextFlacFrame } from './flac-frames.ts';
-import type { Octets } from './octets.ts';
+import { type Octets, readOctets } from './octets.ts';
 import { fillHole, silence } from './silence.ts';
 import { sourceOf } from './source.ts';
 import { ENDS_EARLY, HAS_HOLES, Warnings } from './warnings.ts';
@@ -106,7 +106,7 @@ export function flacFormat({ bits }: FlacInfo): FrameFormat['format'] {
 async function readMetadata(octets: Octets, start: number): Promise<{ info: FlacInfo; audioStart: number }> {
   let info: FlacInfo | undefined;
   for (let offset = start + 4; ; ) {
-    const head = await octets.read(offset, 4);
+    const head = await readOctets(octets, offset, 4);
     const [type = 0, ...size] = head;
     const isStreamInfo = (type & 0x7f) === 0;
     if (head.length < 4 || isStreamInfo !== (info === undefined)) {
@@ -115,7 +115,7 @@ async function readMetadata(octets: Octets, start: number): Promise<{ info: Flac
         `${octets.name} is a damaged FLAC file: its metadata make no sense`,
       );
     }
-    info ??= parseStreamInfo(octets.name, await octets.read(offset + 4, STREAMINFO_BYTES));
+    info ??= parseStreamInfo(octets.name, await readOctets(octets, offset + 4, STREAMINFO_BYTES));
     offset += 4 + size.reduce((value, octet) => value * 256 + octet, 0);
     if (type & 0x80) return { info, audioStart: offset };
   }

@@ -10,12 +10,19 @@ export interface Octets {
   /** Octets in all; undefined for a stream, whose octets pass by once. */
   readonly size: number | undefined;
   /**
-   * `length` octets from `offset` on; fewer only where they end. Rejects with ERR_VSND_FILE, and after close() with
-   * ERR_VSND_INVALID_STATE.
+   * Fills `target` with the octets from `offset` on, and says how many those were: fewer only where they end. Rejects with
+   * ERR_VSND_FILE, and after close() with ERR_VSND_INVALID_STATE.
    */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  readInto(target: Uint8Array, offset: number): Promise<number>;
   /** Idempotent. */
   close(): Promise<void>;
+}
+
+/** `length` octets from `offset` on; fewer only where they end. Rejects as {@link Octets.readInto} does. */
+export async function readOctets(octets: Octets, offset: number, length: number): Promise<Uint8Array> {
+  const present = octets.size === undefined ? length : Math.max(0, Math.min(length, octets.size - offset));
+  const target = new Uint8Array(present);
+  return target.subarray(0, await octets.readInto(target, offset));
 }
 
 /** The octets of a regular file. Rejects with ERR_VSND_FILE. */
@@ -43,21 +50,20 @@ class FileOctets implements Octets {
     this.#handle = handle;
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const octets = new Uint8Array(Math.max(0, Math.min(length, this.size - offset)));
+  async readInto(target: Uint8Array, offset: number): Promise<number> {
     let filled = 0;
-    while (filled < octets.length) {
+    while (filled < target.length) {
       if (this.#closing) throw closed(this.name);
-      const rest = octets.length - filled;
+      const rest = target.length - filled;
       const { bytesRead } = await this.#handle
-        .read(octets, filled, rest, offset + filled)
+        .read(target, filled, rest, offset + filled)
         .catch((error: unknown) => {
           throw fileError(`cannot read ${this.name}`, error);
         });
       if (bytesRead === 0) break;
       filled += bytesRead;
     }
-    return octets.subarray(0, filled);
+    return filled;
   }
 
   close(): Promise<void> {
@@ -85,19 +91,19 @@ export class StreamOctets implements Octets {
     this.#incoming = stream[Symbol.asyncIterator]();
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const end = offset + length;
+  async readInto(target: Uint8Array, offset: number): Promise<number> {
+    const end = offset + target.length;
     while (this.#received < end && !this.#hasEnded) await this.#receive(offset);
-    const octets = new Uint8Array(Math.max(0, Math.min(end, this.#received) - offset));
-    if (octets.length > 0 && offset < (this.#kept[0]?.offset ?? this.#received)) {
+    const filled = Math.max(0, Math.min(end, this.#received) - offset);
+    if (filled > 0 && offset < (this.#kept[0]?.offset ?? this.#received)) {
       throw new VsndError('ERR_VSND_INVALID_STATE', `octet ${offset} of ${this.name} has passed by`);
     }
     for (const chunk of this.#kept) {
       const from = Math.max(0, offset - chunk.offset);
       const part = chunk.octets.subarray(from, Math.max(from, end - chunk.offset));
-      if (part.length > 0) octets.set(part, chunk.offset + from - offset);
+      if (part.length > 0) target.set(part, chunk.offset + from - offset);
     }
-    return octets;
+    return filled;
   }
 
   async close(): Promise<void> {

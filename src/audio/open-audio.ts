@@ -6,7 +6,7 @@ import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
 import { openMpeg } from './mpeg.ts';
-import { type Octets, openFile, StreamOctets } from './octets.ts';
+import { type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
 import { openWav } from './wav.ts';
@@ -60,7 +60,7 @@ export async function openAudio(
 
 async function openByContent(octets: Octets): Promise<AudioSource> {
   const start = await afterTags(octets);
-  const head = await octets.read(start, HEAD_BYTES);
+  const head = await readOctets(octets, start, HEAD_BYTES);
   const kind = KINDS.find(({ recognises }) => recognises(head));
   const source = kind ? await kind.open(octets, start) : await openMpeg(octets, start);
   if (source === undefined) throw unknownKind(octets.name, head);
@@ -70,7 +70,7 @@ async function openByContent(octets: Octets): Promise<AudioSource> {
 /** Where the recording begins behind ID3v2 tags. */
 async function afterTags(octets: Octets): Promise<number> {
   for (let start = 0; ; ) {
-    const [i, d, three, version = 0xff, , flags = 0, ...size] = await octets.read(start, 10);
+    const [i, d, three, version = 0xff, , flags = 0, ...size] = await readOctets(octets, start, 10);
     if (i !== 0x49 || d !== 0x44 || three !== 0x33 || version === 0xff || size.some((octet) => octet > 0x7f))
       return start;
     start += 10 + size.reduce((sum, octet) => sum * 128 + octet, 0) + (flags & 0x10 ? 10 : 0);

@@ -1,6 +1,6 @@
 import { VsndError } from '../errors.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
-import type { Octets } from './octets.ts';
+import { type Octets, readOctets } from './octets.ts';
 import { sourceOf } from './source.ts';
 import { ENDS_EARLY, Warnings } from './warnings.ts';
 
@@ -35,7 +35,7 @@ export function openPcm(octets: Octets, layout: PcmLayout): AudioSource {
     const end = frames ?? Number.POSITIVE_INFINITY;
     for (let frame = from; frame < end; frame += blockFrames) {
       const length = Math.min(blockFrames, end - frame) * frameBytes;
-      const block = await octets.read(dataOffset + frame * frameBytes, length);
+      const block = await readOctets(octets, dataOffset + frame * frameBytes, length);
       if (block.length < length && octets.size !== undefined) {
         throw new VsndError('ERR_VSND_FILE', `${octets.name} became shorter while it was read`);
       }
