@@ -175,6 +175,13 @@ const RULES: Readonly<Record<string, Rule>> = {
       ];
     }),
 
+  'loads a package when it is first needed': (source) =>
+    forbid(
+      source,
+      /^(?:import|export)\b(?! type\b)(?:[^;'"`]*?\bfrom)?\s*['"](?!\.|node:)[^'"]+['"]/gm,
+      (statement) => `has '${statement}': import() it`,
+    ),
+
   'is pure where it should be': (source) => {
     if (!isIn(source.path, PURE)) return [];
     const modules = importsOf(source)
@@ -269,7 +276,11 @@ describe('a violation', () => {
 
   it.each([
     ['pcm/x.ts', "import { a } from '../errors.ts';\nimport type { B } from '../wire/sndif.ts';\n"],
-    ['backend/x.ts', "import Speaker from 'speaker';\nimport { open } from 'node:fs';\nsetTimeout(f);\n"],
+    [
+      'backend/x.ts',
+      "import type Speaker from 'speaker';\nimport { open } from 'node:fs';\n" +
+        "await import('speaker');\nsetTimeout(f);\n",
+    ],
     [
       'frontend/x.ts',
       "// setTimeout, export default, let x\n/*\nlet y;\nimport 'z';\n*/\nconst s = '// no';\n",
@@ -341,6 +352,12 @@ describe('a violation', () => {
       'src/cli/x.ts:1: imports index: that is no file of src/',
       "src/cli/x.ts:1: imports ../index: neither a file with its ending nor a module of Node's",
       "src/cli/x.ts:2: imports speaker: neither a file with its ending nor a module of Node's",
+      "src/cli/x.ts:2: has 'import 'speaker'': import() it",
+    ],
+    [
+      'audio/x.ts',
+      "import { MPEGDecoder } from 'mpg123-decoder';\n",
+      "src/audio/x.ts:1: has 'import { MPEGDecoder } from 'mpg123-decoder'': import() it",
     ],
     [
       'cli/x.ts',

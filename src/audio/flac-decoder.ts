@@ -1,36 +1,38 @@
 import { attempt, ready } from './decoders.ts';
-import type { FlacInfo } from './flac-format.ts';
+import type { FlacHeader, FlacInfo } from './flac-format.ts';
 
 /** Takes whole FLAC frames and gives the very samples that were compressed. */
 export class FlacDecoder {
   readonly #info: FlacInfo;
+  /** The frame of sound that should come next. */
+  #next = 0;
   #decoder: Awaited<ReturnType<typeof create>> | undefined;
 
   constructor(info: FlacInfo) {
     this.#info = info;
   }
 
-  /** The `frames` frames of sound in a FLAC frame, laid out as FLAC_FORMATS says; undefined where it is damaged. */
-  async decode(flacFrame: Uint8Array, frames: number): Promise<Uint8Array | undefined> {
+  /** The sound in a FLAC frame, laid out as FLAC_FORMATS says; undefined where it is damaged. */
+  async decode(flacFrame: Uint8Array, { first, frames }: FlacHeader): Promise<Uint8Array | undefined> {
+    if (first !== this.#next) this.free(); // it would make up for frames that are missing, if it knew of them
+    this.#next = first + frames;
     this.#decoder ??= await create();
     const decoder = this.#decoder;
     const decoded = await attempt(() => decoder.decodeFrames([flacFrame]))?.catch(() => undefined);
-    const { channels } = this.#info;
-    if (
-      decoded?.samplesDecoded !== frames ||
-      decoded.channelData.length !== channels ||
-      decoded.errors.length > 0
-    ) {
+    const { channels, bits } = this.#info;
+    const isWhole = decoded?.samplesDecoded === frames && decoded.channelData.length === channels;
+    if (!isWhole || decoded.errors.length > 0) {
       this.free(); // what it thinks of its state after a failure is not known
       return undefined;
     }
-    return integers(decoded.channelData, frames, this.#info.bits);
+    return integers(decoded.channelData, frames, bits);
   }
 
   /** Its memory; the next call of {@link decode} begins anew. */
   free(): void {
-    this.#decoder?.free();
+    const decoder = this.#decoder;
     this.#decoder = undefined;
+    attempt(() => decoder?.free());
   }
 }
 

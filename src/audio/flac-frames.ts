@@ -68,7 +68,7 @@ async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Prom
     const isLast = window.length < length + MAX_HEADER_BYTES;
     const stop = Math.min(length, window.length);
     for (; end < stop; end++) {
-      if (crc === 0 && end > header.headerBytes && isBoundary(window.subarray(end), info))
+      if (crc === 0 && end > header.headerBytes && isBoundary(window.subarray(end)))
         return window.subarray(0, end);
       crc = crc16(crc, window[end] as number);
     }
@@ -77,7 +77,8 @@ async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Prom
   }
 }
 
-/** Whether a frame can have ended before `rest`. */
-function isBoundary(rest: Uint8Array, info: FlacInfo): boolean {
-  return parseFlacHeader(rest, info) !== undefined || TAGS.test(String.fromCharCode(...rest.subarray(0, 8)));
+/** Whether a frame can have ended before `rest`: the first octets of the next one will do, whose header may be damaged. */
+function isBoundary(rest: Uint8Array): boolean {
+  if (rest[0] === 0xff && ((rest[1] ?? 0) & 0xfe) === 0xf8) return true;
+  return TAGS.test(String.fromCharCode(...rest.subarray(0, 8)));
 }

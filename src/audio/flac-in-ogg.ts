@@ -28,7 +28,7 @@ export const OGG_FLAC: OggMapping = {
         return {
           async decode(flacFrame) {
             const header = parseFlacHeader(flacFrame, info);
-            return header && decoder.decode(flacFrame, header.frames);
+            return header && decoder.decode(flacFrame, header);
           },
           free: () => decoder.free(),
         };

@@ -82,7 +82,7 @@ export async function openFlac(octets: Octets, start: number): Promise<AudioSour
           yield* fillHole(format, Math.min(begin, stop) - at);
           at = begin;
         }
-        let sound = await decoder.decode(frame.octets, frame.frames);
+        let sound = await decoder.decode(frame.octets, frame);
         if (sound === undefined) {
           warnings.add(HAS_HOLES);
           sound = silence(format, frame.frames);

@@ -4,7 +4,7 @@ import { openAudio } from '../../src/audio/open-audio.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { useDirectory } from '../wav/files.ts';
 import { contents, fixture, framesFrom, trickle } from './contents.ts';
-import { likeness, strengthOf } from './likeness.ts';
+import { largestDifference, likeness, strengthOf } from './likeness.ts';
 import { SIGNALS, TONES, wavOf } from './recordings.js';
 
 const files = useDirectory();
@@ -129,11 +129,3 @@ describe('from any frame on', () => {
     await source.close();
   });
 });
-
-function largestDifference(a: Buffer, b: Buffer): number {
-  let largest = 0;
-  for (let at = 0; at < a.length; at += 4) {
-    largest = Math.max(largest, Math.abs(a.readFloatLE(at) - b.readFloatLE(at)));
-  }
-  return largest;
-}

@@ -42,3 +42,12 @@ export function strengthOf(
   }
   return Math.hypot(real, imaginary);
 }
+
+/** Between two of the same length, in float_le. */
+export function largestDifference(a: Buffer, b: Buffer): number {
+  let largest = 0;
+  for (let at = 0; at < a.length; at += 4) {
+    largest = Math.max(largest, Math.abs(a.readFloatLE(at) - b.readFloatLE(at)));
+  }
+  return largest;
+}

@@ -1,0 +1,227 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openAudio } from '../../src/audio/open-audio.ts';
+import { VsndError } from '../../src/errors.ts';
+import { useDirectory } from '../wav/files.ts';
+import { contents, fixture, framesFrom, trickle } from './contents.ts';
+import { largestDifference } from './likeness.ts';
+import { type OggPageFields, oggPages, withPages } from './ogg-pages.ts';
+import { SIGNALS, wavOf } from './recordings.js';
+
+const files = useDirectory();
+
+/** Nothing that a decoder has to say may reach the terminal. */
+const noise = ['log', 'info', 'warn', 'error'] as const;
+beforeEach(() => {
+  for (const method of noise) vi.spyOn(console, method).mockImplementation(() => {});
+});
+afterEach(() => {
+  for (const method of noise) expect(console[method]).not.toHaveBeenCalled();
+  vi.restoreAllMocks();
+});
+
+const FIXTURES: [string, Uint8Array][] = [
+  ...readdirSync(fixture('.')).map((name): [string, Uint8Array] => [name, readFileSync(fixture(name))]),
+  ['noise16.wav', wavOf(SIGNALS.noise16)],
+];
+
+interface Flip {
+  at: number;
+  bits: number;
+}
+
+interface Damage {
+  /** Octets that are left. */
+  cut: number;
+  flips: Flip[];
+  headFlips: Flip[];
+  lost: { at: number; length: number };
+}
+
+/** Damage that real files have, and worse. */
+const damage = (length: number): fc.Arbitrary<Damage> =>
+  fc.record({
+    cut: fc.option(fc.nat(length), { nil: length, freq: 2 }),
+    flips: fc.array(fc.record({ at: fc.nat(length - 1), bits: fc.integer({ min: 1, max: 255 }) }), {
+      maxLength: 20,
+    }),
+    headFlips: fc.array(fc.record({ at: fc.nat(200), bits: fc.integer({ min: 1, max: 255 }) }), {
+      maxLength: 2,
+    }),
+    lost: fc.option(fc.record({ at: fc.nat(length - 1), length: fc.nat(5000) }), {
+      nil: { at: 0, length: 0 },
+    }),
+  });
+
+describe('whatever is wrong with a recording: frames, or a VsndError', () => {
+  test.each(FIXTURES)('%s', async (name, bytes) => {
+    const run = async ({ cut, flips, headFlips, lost }: Damage) => {
+      const damaged = Buffer.from(bytes);
+      for (const { at, bits } of [...flips, ...headFlips])
+        if (at < damaged.length) damaged[at] = (damaged[at] as number) ^ bits;
+      const rest = Buffer.concat([
+        damaged.subarray(0, lost.at),
+        damaged.subarray(lost.at + lost.length),
+      ]).subarray(0, cut);
+      const path = files.put(name, rest);
+      for (const [input, from] of [
+        [path, 0],
+        [path, 1234],
+        [trickle(rest, 700), 0],
+      ] as const) {
+        try {
+          const { octets, channels, frames } = await contents(input, {}, from);
+          expect(octets.length % channels).toBe(0);
+          if (frames !== undefined) expect(octets.length).toBeLessThanOrEqual(frames * channels * 8);
+        } catch (error) {
+          if (!(error instanceof VsndError)) throw error;
+        }
+      }
+    };
+    await fc.assert(fc.asyncProperty(damage(bytes.length), run), { numRuns: 40, endOnFailure: true });
+  });
+});
+
+/** Frames of `format` s16_le stereo. */
+const FRAME_BYTES = 4;
+
+describe('FLAC', () => {
+  const bytes = readFileSync(fixture('noise16.flac'));
+  const BLOCK = 1152;
+
+  test('cut short: what is there, and how much that is', async () => {
+    const whole = await contents(fixture('noise16.flac'));
+    const cut = await contents(files.put('x.flac', bytes.subarray(0, bytes.length / 2)));
+    expect(cut.warnings).toEqual(['ends early']);
+    expect(cut.frames).toBeGreaterThan(0);
+    expect((cut.frames as number) % BLOCK).toBe(0);
+    expect(cut.octets.equals(whole.octets.subarray(0, (cut.frames as number) * FRAME_BYTES))).toBe(true);
+
+    const stream = await contents(trickle(bytes.subarray(0, bytes.length / 2), 999));
+    expect(stream).toMatchObject({ frames: SIGNALS.noise16.frames, warnings: ['ends early'] });
+    expect(stream.octets.equals(cut.octets)).toBe(true);
+  });
+
+  test('a damaged frame is silent, and what follows at its place', async () => {
+    const whole = await contents(fixture('noise16.flac'));
+    const damaged = Buffer.from(bytes);
+    const middle = Math.floor(bytes.length / 2);
+    damaged[middle] = (damaged[middle] as number) ^ 0x10;
+    const { octets, frames, warnings } = await contents(files.put('x.flac', damaged));
+    expect({ frames, warnings }).toEqual({
+      frames: whole.frames,
+      warnings: ['is damaged: what is missing is silent'],
+    });
+    expect(octets.length).toBe(whole.octets.length);
+    const differs = Array.from({ length: whole.frames as number }, (_, frame) => frame).filter(
+      (frame) => octets.readInt32LE(frame * FRAME_BYTES) !== whole.octets.readInt32LE(frame * FRAME_BYTES),
+    );
+    const [first = -1, last = -1] = [differs[0], differs.at(-1)];
+    expect(first % BLOCK).toBeLessThan(2); // a frame of sound may be silent by nature
+    expect(last - first).toBeLessThan(BLOCK);
+    expect(octets.subarray(first * FRAME_BYTES, last * FRAME_BYTES).every((octet) => octet === 0)).toBe(true);
+  });
+
+  test('nothing but metadata', async () => {
+    const source = await openAudio(files.put('x.flac', bytes.subarray(0, 42 + 200)));
+    expect(source.frames).toBe(0);
+    expect(source.warnings).toEqual(['ends early']);
+    expect(await framesFrom(source, 0)).toHaveLength(0);
+    await source.close();
+  });
+
+  test('with tags before and behind', async () => {
+    const id3 = Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\x01\x00', 'latin1'), Buffer.alloc(128)]);
+    const path = files.put('x.flac', Buffer.concat([id3, bytes, Buffer.from('TAG'), Buffer.alloc(125)]));
+    expect((await contents(path)).octets.equals((await contents(fixture('noise16.flac'))).octets)).toBe(true);
+  });
+});
+
+describe('Ogg', () => {
+  const bytes = readFileSync(fixture('sweep.opus'));
+
+  test('a lost page is silent, and what follows at its place', async () => {
+    const whole = await contents(fixture('sweep.opus'));
+    const pages = oggPages(bytes);
+    const lost = pages.findIndex(({ granule }) => granule > 48_000n);
+    const rest = Buffer.concat(pages.filter((_, index) => index !== lost).map(({ octets }) => octets));
+    const { octets, frames, warnings } = await contents(files.put('x.opus', rest));
+    expect({ frames, warnings }).toEqual({
+      frames: whole.frames,
+      warnings: ['is damaged: what is missing is silent'],
+    });
+    expect(octets.length).toBe(whole.octets.length);
+    const tail = -8 * 24_000; // where the decoder has forgotten the hole
+    expect(largestDifference(octets.subarray(tail), whole.octets.subarray(tail))).toBeLessThan(1e-4);
+  });
+
+  test('the gain of an Opus header', async () => {
+    const louder = withPages(bytes, ([head]) => (head as OggPageFields).body.writeInt16LE(-6 * 256, 16));
+    const [plain, quiet] = [
+      await contents(fixture('sweep.opus')),
+      await contents(files.put('x.opus', louder)),
+    ];
+    for (let at = 4 * 96_000; at < 4 * 96_400; at += 4) {
+      expect(quiet.octets.readFloatLE(at)).toBeCloseTo(plain.octets.readFloatLE(at) * 10 ** (-6 / 20), 6);
+    }
+  });
+
+  test('one recording behind the other: both, from the start only', async () => {
+    const [first, second] = [readFileSync(fixture('sweep.ogg')), readFileSync(fixture('sweep.ogg'))];
+    const other = withPages(second, (pages) => {
+      for (const page of pages) page.serial = 99;
+    });
+    const whole = await contents(fixture('sweep.ogg'));
+    const path = files.put('x.ogg', Buffer.concat([first, other]));
+    const chained = await contents(path);
+    expect(chained).toMatchObject({ frames: undefined, isSeekable: false, warnings: [] });
+    expect(chained.octets.equals(Buffer.concat([whole.octets, whole.octets]))).toBe(true);
+    expect((await contents(trickle(Buffer.concat([first, other]), 5000))).octets.equals(chained.octets)).toBe(
+      true,
+    );
+  });
+
+  test('one behind the other, of another format', async () => {
+    const both = Buffer.concat([readFileSync(fixture('sweep.ogg')), readFileSync(fixture('mono.ogg'))]);
+    const { warnings, octets } = await contents(files.put('x.ogg', both));
+    expect(warnings).toEqual(['goes on as Ogg Vorbis, 22050 Hz, 1 channels, which is left out']);
+    expect(octets.length).toBe(SIGNALS.sweep44.frames * 8);
+  });
+
+  test('a part of a broadcast, which does not begin at 0', async () => {
+    const whole = await contents(fixture('sweep.ogg'));
+    const pages = oggPages(readFileSync(fixture('sweep.ogg')));
+    const entered = Buffer.concat([...pages.slice(0, 2), ...pages.slice(3)].map(({ octets }) => octets));
+    const { frames, octets } = await contents(files.put('x.ogg', entered));
+    expect(octets.length).toBe((frames as number) * 8);
+    expect(octets.length).toBeLessThan(whole.octets.length);
+    expect(octets.subarray(-8 * 20_000).equals(whole.octets.subarray(-8 * 20_000))).toBe(true);
+  });
+
+  test('of something else', async () => {
+    const speex = withPages(bytes, ([head]) => (head as OggPageFields).body.write('Speex   '));
+    await expect(openAudio(files.put('x.spx', speex))).rejects.toThrow(
+      'x.spx holds nothing in its Ogg pages that can be played; allowed: Vorbis, Opus, FLAC',
+    );
+  });
+});
+
+describe('MPEG', () => {
+  const bytes = readFileSync(fixture('vbr.mp3'));
+
+  test('cut short', async () => {
+    const whole = await contents(fixture('vbr.mp3'));
+    const cut = await contents(files.put('x.mp3', bytes.subarray(0, bytes.length / 2)));
+    expect(cut.warnings).toEqual(['ends early']);
+    expect(cut.octets.length).toBe((cut.frames as number) * 8);
+    expect(cut.octets.equals(whole.octets.subarray(0, cut.octets.length))).toBe(true);
+  });
+
+  test('that begins within a frame, as a broadcast does', async () => {
+    const { kind, frames, octets } = await contents(trickle(bytes.subarray(3000), 700));
+    expect(kind).toBe('MP3');
+    expect(frames).toBeUndefined();
+    expect(octets.length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,56 @@
+/** A page of an Ogg stream, in a form that a test can change. */
+export interface OggPageFields {
+  granule: bigint;
+  serial: number;
+  /** The packets on it, as they lie there. */
+  readonly body: Buffer;
+  /** All of it, as it was. */
+  readonly octets: Buffer;
+}
+
+const HEADER_BYTES = 27;
+
+/** The pages of a stream without damage. */
+export function oggPages(bytes: Uint8Array): OggPageFields[] {
+  const all = Buffer.from(bytes);
+  const pages: OggPageFields[] = [];
+  for (let at = 0; at < all.length; ) {
+    const segments = all[at + 26] as number;
+    const table = all.subarray(at + HEADER_BYTES, at + HEADER_BYTES + segments);
+    const bodyStart = at + HEADER_BYTES + segments;
+    const end = bodyStart + table.reduce((sum, lacing) => sum + lacing, 0);
+    pages.push({
+      granule: all.readBigInt64LE(at + 6),
+      serial: all.readUInt32LE(at + 14),
+      body: all.subarray(bodyStart, end),
+      octets: all.subarray(at, end),
+    });
+    at = end;
+  }
+  return pages;
+}
+
+/** The stream with its pages changed, and their checksums right. */
+export function withPages(bytes: Uint8Array, change: (pages: OggPageFields[]) => void): Buffer {
+  const pages = oggPages(bytes);
+  change(pages);
+  return Buffer.concat(
+    pages.map(({ granule, serial, octets }) => {
+      octets.writeBigInt64LE(granule, 6);
+      octets.writeUInt32LE(serial, 14);
+      octets.writeUInt32LE(0, 22);
+      octets.writeUInt32LE(checksum(octets), 22);
+      return octets;
+    }),
+  );
+}
+
+/** Bit by bit, as RFC 3533 defines it. */
+function checksum(octets: Uint8Array): number {
+  let crc = 0;
+  for (const octet of octets) {
+    crc ^= octet << 24;
+    for (let bit = 0; bit < 8; bit++) crc = crc < 0 ? (crc << 1) ^ 0x04c1_1db7 : crc << 1;
+  }
+  return crc >>> 0;
+}
