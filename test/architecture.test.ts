@@ -69,7 +69,6 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '@toots/libsamplerate.js': 'audio/',
   '@wasm-audio-decoders/flac': 'audio/',
   '@wasm-audio-decoders/ogg-vorbis': 'audio/',
-  'codec-parser': 'audio/',
   'mpg123-decoder': 'audio/',
   'opus-decoder': 'audio/',
 };
