@@ -6,6 +6,7 @@ import { XenStoreClient } from '../xenstore/client.ts';
 import { BackendCard, type StreamAddress } from './card.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
+import type { BackendCardStatus } from './status.ts';
 
 /** Something that has happened, and to whom. */
 export interface BackendLogEntry {
@@ -61,6 +62,11 @@ export class Backend {
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
     this.#log = (entry) => options.log?.(formatLogEntry(entry), entry);
+  }
+
+  /** What all guests do, just now. */
+  get status(): BackendCardStatus[] {
+    return [...this.#cards.values()].map((card) => card.status);
   }
 
   /** Closes every card, and with it every device. Idempotent. */

@@ -16,6 +16,7 @@ import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xe
 import type { XenStoreClient } from '../xenstore/client.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
+import type { BackendCardStatus } from './status.ts';
 import { BackendStream } from './stream.ts';
 
 const debug = debuglog('vsnd');
@@ -63,7 +64,8 @@ export interface BackendCardOptions {
 /** One guest's card, as its backend sees it: the xenbus handshake, and the streams while it is connected. */
 export class BackendCard {
   readonly #options: BackendCardOptions;
-  readonly #streams: BackendStream[] = [];
+  readonly #streams: { readonly device: number; readonly stream: BackendStream }[] = [];
+  #name: string | undefined;
   readonly #releases = new ReleaseStack();
   readonly #machine: StateMachine<BackendState, BackendEvent, BackendEffect>;
 
@@ -76,6 +78,13 @@ export class BackendCard {
       run: (effect) => this.#run(effect),
       onError: (error) => options.log(error.message),
     });
+  }
+
+  /** What the guest does with it. */
+  get status(): BackendCardStatus {
+    const { frontendDomid: domid, devid } = this.#options;
+    const streams = this.#streams.map(({ device, stream }) => ({ device, ...stream.status }));
+    return { domid, devid, name: this.#name, connected: streams.length > 0, streams };
   }
 
   /** Watches the frontend and says InitWait. */
@@ -127,11 +136,12 @@ export class BackendCard {
     const { xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices } = await readCardConfig(xenstore, frontendPath);
+      const { pcmDevices, longName, shortName } = await readCardConfig(xenstore, frontendPath);
+      this.#name = longName ?? shortName;
       const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
         if (attempt === ATTEMPTS) throw new VsndError('ERR_VSND_CONFIG', 'its rings change all the time');
-        await Promise.all(this.#streams.splice(0).map((stream) => stream.close()));
+        await Promise.all(this.#streams.splice(0).map(({ stream }) => stream.close()));
       }
       log(`connected, ${this.#streams.length} streams`);
       return 'connectDone';
@@ -146,7 +156,8 @@ export class BackendCard {
     const read = () => Promise.all(places.map(({ config }) => this.#readTransport(config)));
     const published = await read();
     for (const [number, { index, config }] of places.entries()) {
-      this.#streams.push(await this.#connectStream(index, config, published[number] ?? {}));
+      const stream = await this.#connectStream(index, config, published[number] ?? {});
+      this.#streams.push({ device: index, stream });
     }
     return JSON.stringify(await read()) === JSON.stringify(published);
   }
@@ -183,7 +194,7 @@ export class BackendCard {
 
   async #disconnect(): Promise<undefined> {
     const streams = this.#streams.splice(0);
-    await Promise.all(streams.map((stream) => stream.close()));
+    await Promise.all(streams.map(({ stream }) => stream.close()));
     if (streams.length > 0) this.#options.log('disconnected');
   }
 

@@ -17,6 +17,7 @@ import type { DeviceParams, PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import { Refusal, statusOf } from './refusal.ts';
 import { mapSharedBuffer } from './shared-buffer.ts';
+import type { OpenStreamStatus } from './status.ts';
 import { StreamVolume } from './stream-volume.ts';
 
 /** Octets: the most that a guest can make this backend map and hold for a stream, whatever its own buffer-size node says. */
@@ -58,6 +59,11 @@ export class CommandHandler {
       this.#options.warn(`${name} refused: ${(error as Error).message}`);
       return { id, operation, status: statusOf(error) };
     }
+  }
+
+  /** The stream from OPEN to CLOSE. */
+  get status(): OpenStreamStatus | undefined {
+    return this.#stream?.status;
   }
 
   /** The frontend is gone: stops at once and lets go of everything. Idempotent. */

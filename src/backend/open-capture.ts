@@ -1,12 +1,13 @@
 import { type Deferred, deferred } from '../deferred.ts';
 import type { SndifTriggerName } from '../wire/sndif.ts';
 import { OctetRing } from './octet-ring.ts';
-import { checkRange, type OpenStream, type OpenStreamOptions } from './open-stream.ts';
+import { checkRange, type OpenStream, type OpenStreamOptions, statusOf } from './open-stream.ts';
 import { closed, durationOf, opened, within } from './patience.ts';
 import type { CaptureFeed, CaptureVoice, PcmDevice } from './pcm-device.ts';
 import { PositionReports } from './position-reports.ts';
 import { Refusal } from './refusal.ts';
 import { type RunningState, stateAfter } from './running-state.ts';
+import type { OpenStreamStatus } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 /** ns that a READ waits beyond the time of its frames: snd_xen_front, for one, gives up after 3 s in all. */
@@ -33,6 +34,9 @@ export class OpenCapture implements OpenStream, CaptureFeed {
   /** Octets lost since the last word about that, and when the next one may be said, ns. */
   #lost = 0;
   #nextWarning = 0;
+  /** Frames are being lost, until some are read. */
+  #isOverrun = false;
+  #overruns = 0;
   #failure: Error | undefined;
   #isClosed = false;
 
@@ -54,6 +58,12 @@ export class OpenCapture implements OpenStream, CaptureFeed {
 
   get volume(): StreamVolume {
     return this.#options.volume;
+  }
+
+  get status(): OpenStreamStatus {
+    const { position } = this.#positions;
+    const now = { state: this.#state, position, waiting: this.#ring.available, xruns: this.#overruns };
+    return statusOf(this.#options, now);
   }
 
   /** READ. What has been captured can be read in any state; only a stream that runs lets it wait for more. */
@@ -142,6 +152,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
 
   #copyOut(offset: number, length: number): void {
     const { pages } = this.#options;
+    this.#isOverrun = false;
     const [first, second] = this.#ring.take(length);
     pages.copyIn(offset, first);
     pages.copyIn(offset + first.length, second);
@@ -161,6 +172,8 @@ export class OpenCapture implements OpenStream, CaptureFeed {
 
   #lose(octets: number): void {
     this.#lost += octets;
+    if (!this.#isOverrun) this.#overruns += 1;
+    this.#isOverrun = true;
     if (this.#options.clock.now() >= this.#nextWarning) this.#warnOfLoss();
   }
 

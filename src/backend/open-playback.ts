@@ -1,11 +1,12 @@
 import type { SndifTriggerName } from '../wire/sndif.ts';
-import { checkRange, type OpenStream, type OpenStreamOptions } from './open-stream.ts';
+import { checkRange, type OpenStream, type OpenStreamOptions, statusOf } from './open-stream.ts';
 import { closed, durationOf, opened } from './patience.ts';
 import type { PcmDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 import { createQueue, type PlaybackQueue, type QueueMode } from './playback-queue.ts';
 import { PositionReports } from './position-reports.ts';
 import { Refusal } from './refusal.ts';
 import { type RunningState, stateAfter } from './running-state.ts';
+import type { OpenStreamStatus } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 export type OpenPlaybackOptions = OpenStreamOptions & { readonly queueMode: QueueMode };
@@ -19,6 +20,9 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
   #state: RunningState = 'stopped';
   /** Since STOP, until START: what a WRITE that STOP has overtaken left in the queue is older than what follows. */
   #restarting = false;
+  /** All that was there has been played: that is an underrun where more comes. */
+  #isDry = false;
+  #underruns = 0;
   #failure: Error | undefined;
 
   /** Opens the host device. Rejects as {@link PcmDevice.openPlayback}, with {@link Refusal} where there is none. */
@@ -39,6 +43,12 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
     return this.#options.volume;
   }
 
+  get status(): OpenStreamStatus {
+    const { position } = this.#positions;
+    const now = { state: this.#state, position, waiting: this.available, xruns: this.#underruns };
+    return statusOf(this.#options, now);
+  }
+
   /** WRITE */
   async transfer(offset: number, length: number): Promise<void> {
     if (this.#failure) throw this.#failure;
@@ -51,6 +61,8 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
         `${length} octets, while ${this.available} of ${bufferBytes} wait to be played`,
       );
     }
+    if (this.#isDry) this.#underruns += 1;
+    this.#isDry = false;
     this.#voice?.refilled();
   }
 
@@ -61,6 +73,7 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
     this.#voice?.[trigger]();
     if (trigger !== 'stop') return;
     this.#queue.clear();
+    this.#isDry = false;
     this.#restarting = true;
     this.#positions.rewind();
   }
@@ -93,6 +106,7 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
 
   /** The frontend learns at once that there is nothing left, wherever in a period that happens. */
   dry(): void {
+    this.#isDry = this.#state === 'running';
     this.#positions.flush();
   }
 

@@ -3,11 +3,14 @@ import type { SndifTriggerName } from '../wire/sndif.ts';
 import type { Pages } from '../xen/hypervisor.ts';
 import type { DeviceParams } from './pcm-device.ts';
 import { Refusal } from './refusal.ts';
+import type { RunningState } from './running-state.ts';
+import type { OpenStreamStatus } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 /** A stream from OPEN to CLOSE. */
 export interface OpenStream {
   readonly volume: StreamVolume;
+  readonly status: OpenStreamStatus;
   /**
    * WRITE or READ: moves a range of the shared buffer, in octets. Throws {@link Refusal}, or the failure of the device.
    */
@@ -34,6 +37,21 @@ export interface OpenStreamOptions {
   sendPosition(octets: number): void;
   /** Takes note of something that went wrong here. */
   warn(message: string): void;
+}
+
+/** What a stream does, from its counts of octets. */
+export function statusOf(
+  { params, bufferBytes }: Pick<OpenStreamOptions, 'bufferBytes' | 'params'>,
+  now: { state: RunningState; position: number; waiting: number; xruns: number },
+): OpenStreamStatus {
+  const { rate, channels, format, frameBytes } = params;
+  const frames = (octets: number) => Math.floor(octets / frameBytes);
+  return {
+    ...{ rate, channels, format, state: now.state, xruns: now.xruns },
+    position: frames(now.position),
+    latency: frames(now.waiting),
+    bufferFrames: frames(bufferBytes),
+  };
 }
 
 /** Throws {@link Refusal} for a range that is not of whole frames within the buffer. */

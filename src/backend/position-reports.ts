@@ -12,6 +12,11 @@ export class PositionReports {
     this.#send = send;
   }
 
+  /** Octets since OPEN or STOP. */
+  get position(): number {
+    return this.#position;
+  }
+
   /** The true count at this moment is higher by `octets`: one report, however many periods that fills. */
   advance(octets: number): void {
     this.#position += octets;

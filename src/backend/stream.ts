@@ -5,6 +5,7 @@ import { BackRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
 import { decodeRequest, encodeCurPos, encodeResponse } from '../wire/sndif.ts';
 import type { EventPort, Hypervisor } from '../xen/hypervisor.ts';
 import { CommandHandler, type CommandHandlerOptions } from './command-handler.ts';
+import type { BackendStreamStatus } from './status.ts';
 
 const U32_MAX = 0xffff_ffff;
 
@@ -20,6 +21,7 @@ export class BackendStream {
   readonly #ringPort: EventPort;
   readonly #eventPort: EventPort;
   readonly #handler: CommandHandler;
+  readonly #identity: Omit<BackendStreamStatus, 'device' | 'open'>;
   readonly #releases: ReleaseStack;
   readonly #warn: (message: string) => void;
   readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
@@ -77,12 +79,19 @@ export class BackendStream {
     this.#eventPort = eventPort;
     this.#releases = releases;
     this.#warn = options.warn;
+    const { config, device } = options;
+    this.#identity = { type: config.type, stream: config.index, target: device.description };
     this.#handler = new CommandHandler({
       ...options,
       mapper: options.hypervisor.mapper,
       clock: options.hypervisor.clock,
       sendPosition: (octets) => this.#sendPosition(octets),
     });
+  }
+
+  /** What the guest does with it. */
+  get status(): Omit<BackendStreamStatus, 'device'> {
+    return { ...this.#identity, open: this.#handler.status };
   }
 
   /** Stops the device and lets go of pages and ports. Idempotent. */

@@ -6,6 +6,10 @@ import type { SetPipeSize } from '../backend/player.ts';
 import { openRouter } from '../backend/router.ts';
 import { parseRoute, type Route } from '../backend/routes.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
+import { guestsMethod } from '../control/guests.ts';
+import { BACKEND_SOCKET, EMULATED_BACKEND_SOCKET } from '../control/places.ts';
+import { offerControl } from '../control/server.ts';
+import { startTrialMachine } from '../emulation/trial.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
@@ -13,6 +17,7 @@ import { loadAddon } from '../xen/linux/addon.ts';
 import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
 import { type OptionValues, UsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
+import { useEveryStream } from './every-stream.ts';
 import { LogLimit } from './log-limit.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -25,6 +30,8 @@ export interface BackendCommandOptions {
   readonly source: SourceName | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
+  /** The name of the control socket; without it, there is none. */
+  readonly control?: string | undefined;
   /** Without it, the pipes to players keep their 64 KiB. */
   readonly setPipeSize?: SetPipeSize | undefined;
 }
@@ -67,7 +74,10 @@ export const BACKEND_OPTIONS = {
       first that fits counts`,
   },
   json: { help: 'print a JSON object a line' },
-  emulate: { help: 'not for this command: an emulated machine brings its own backend' },
+  emulate: {
+    help: `serve a guest of an emulated Xen machine that plays a tone into each stream of its card, and captures: to
+      try sinks, sources and maps`,
+  },
 } as const;
 
 /** `vsnd backend`: serves guests until it is ended. Returns when every device has been closed. */
@@ -86,30 +96,61 @@ export const backend = defineCommand({
     "vsnd backend --map 'radio*=null' --sink 'alsa<hw:0;0>' --source alsa": 'all but the radio, to ALSA',
     "vsnd backend --sink 'exec:aplay -q -t raw -r {rate} -c {channels} -f {format}'":
       'a program for each stream',
+    "vsnd backend --emulate --map 'playback0=wav:heard.wav'": 'try it before a guest does',
   },
   isService: true,
   run: async ({ values }, { terminal, signal }) => {
     const options = parseBackendOptions(values);
-    if (!existsSync(XENBUS)) {
-      throw new VsndError('ERR_VSND_NO_XEN', `this machine is not a domain of Xen: there is no ${XENBUS}`);
-    }
-    const hypervisor = await openLinuxHypervisor();
-    try {
-      const { setPipeSize } = loadAddon();
-      await serveGuests(hypervisor, { ...options, setPipeSize }, terminal, signal);
-    } finally {
-      await hypervisor.close();
-    }
+    if (values.emulate) await serveEmulatedGuest(options, terminal, signal);
+    else await serveThisDomain(options, terminal, signal);
     return true;
   },
 });
 
+async function serveThisDomain(
+  options: BackendCommandOptions,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!existsSync(XENBUS)) {
+    throw new VsndError('ERR_VSND_NO_XEN', `this machine is not a domain of Xen: there is no ${XENBUS}`);
+  }
+  const hypervisor = await openLinuxHypervisor();
+  try {
+    const { setPipeSize } = loadAddon();
+    await serveGuests(hypervisor, { ...options, control: BACKEND_SOCKET, setPipeSize }, terminal, signal);
+  } finally {
+    await hypervisor.close();
+  }
+}
+
+/** Its guest plays and captures, so that sinks, sources and maps can be tried. The guest leaves before its backend does. */
+async function serveEmulatedGuest(
+  options: BackendCommandOptions,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const { dom0, guest, close } = startTrialMachine();
+  const [guestStops, backendStops] = [new AbortController(), new AbortController()];
+  signal.addEventListener('abort', () => guestStops.abort(), { once: true });
+  if (signal.aborted) guestStops.abort();
+  const control = EMULATED_BACKEND_SOCKET;
+  const served = serveGuests(dom0, { ...options, control }, terminal, backendStops.signal);
+  served.catch(() => guestStops.abort());
+  try {
+    await useEveryStream(guest, guestStops.signal, (message) => terminal.complain(message));
+  } finally {
+    backendStops.abort();
+    try {
+      await served;
+    } finally {
+      await close();
+    }
+  }
+}
+
 /** Throws {@link UsageError}. */
 export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>): BackendCommandOptions {
-  if (values.emulate) {
-    const advice = 'an emulated machine brings its own backend (vsnd play --emulate)';
-    throw new UsageError(`--emulate, or VSND_EMULATE=1, is not for vsnd backend: ${advice}`);
-  }
   try {
     return {
       routes: (values.map ?? []).map(parseRoute),
@@ -128,7 +169,7 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
-  { routes, sink, source, json, setPipeSize }: BackendCommandOptions,
+  { routes, sink, source, json, control, setPipeSize }: BackendCommandOptions,
   terminal: Pick<Terminal, 'say'>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -151,6 +192,10 @@ export async function serveGuests(
     });
     const served = await Backend.start(hypervisor, { deviceFor, log: (_, entry) => log(entry) });
     releases.push(() => served.close());
+    if (control !== undefined) {
+      const guests = guestsMethod(() => ({ pid: process.pid, cards: served.status }));
+      releases.push(await offerControl(guests, { name: control }));
+    }
     log({ message: `serving the guests of this domain, on ${hypervisor.description}` });
     if (!signal.aborted) await once(signal, 'abort');
     log({ message: 'closing every device' });

@@ -1,10 +1,15 @@
 import { setTimeout } from 'node:timers/promises';
-import { type CommandLine, parseNumber } from './arguments.ts';
+import { RealClock } from '../clock.ts';
+import { ControlClient } from '../control/client.ts';
+import { findBackend } from '../control/find.ts';
+import { isVsndError } from '../errors.ts';
+import { type CommandLine, parseNumber, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { OWNER_OPTIONS } from './common-options.ts';
-import { clockTime, withoutControls } from './messages.ts';
-import { type CardView, lookAt, reachOwner, type StreamView, streamText } from './owner.ts';
-import { counters, fitParts, PLAIN, plainPart, type TerminalStyle, volumeText } from './status-line.ts';
+import { cardLines } from './monitor/card-lines.ts';
+import { guestLines } from './monitor/guest-lines.ts';
+import { lookAt, reachOwner } from './owner.ts';
+import { PLAIN, type TerminalStyle } from './status-line.ts';
 
 /** ms between two looks. */
 const PAINT_INTERVAL = 200;
@@ -12,6 +17,7 @@ const PLAIN_INTERVAL = 1000;
 const INTERVALS = { min: 10, max: 3_600_000, unit: 'ms' };
 
 const OPTIONS = {
+  backend: { help: 'the streams of all guests that the backend in this domain serves' },
   once: { help: 'look once' },
   interval: {
     argument: 'MS',
@@ -21,10 +27,26 @@ const OPTIONS = {
   ...OWNER_OPTIONS,
 } as const;
 
-/**
- * `vsnd monitor`: shows what the streams of another process's card do, until it closes the card, or the user has had
- * enough.
- */
+type Values = CommandLine<typeof OPTIONS>['values'];
+
+/** What somebody's streams do at one moment. */
+interface View {
+  readonly pid: number;
+  /** The first is a title. */
+  lines(style: TerminalStyle, width?: number): string[];
+  /** For machines. */
+  readonly json: unknown;
+}
+
+/** A process that has streams. */
+interface Watched {
+  readonly client: ControlClient;
+  readonly look: () => Promise<View>;
+  /** What it has done when the connection is over. */
+  readonly ended: string;
+}
+
+/** `vsnd monitor`: shows what streams do, until the process that has them is done, or the user has had enough. */
 export const monitor = defineCommand({
   name: 'monitor',
   summary: 'show what running streams do',
@@ -32,17 +54,19 @@ export const monitor = defineCommand({
     `Shows what the streams of a card do that another process has open, until that one closes it: state,
     position, how full the buffer is, latency, underruns or overruns, volume, and by how much the card's clock
     deviates.`,
+    `Where no process has a card open, but a backend runs, as in Dom0: what the streams of all guests do.`,
   ],
   options: OPTIONS,
   examples: {
     'vsnd monitor': 'a line for each stream, kept up to date',
     'vsnd monitor --once --json': 'how the streams are just now, for a program',
     'vsnd monitor --emulate': 'the streams of vsnd play --emulate, which runs in another terminal',
+    'vsnd monitor --backend': 'in Dom0, what all guests play and capture, and where it goes',
   },
-  run: watchCard,
+  run: watch,
 });
 
-async function watchCard(
+async function watch(
   { values }: CommandLine<typeof OPTIONS>,
   { terminal, signal }: CommandContext,
 ): Promise<boolean> {
@@ -51,23 +75,21 @@ async function watchCard(
   const usualInterval = isLive ? PAINT_INTERVAL : PLAIN_INTERVAL;
   const interval = parseNumber('--interval', values.interval, INTERVALS) ?? usualInterval;
 
-  const client = await reachOwner(values);
+  const { client, look, ended } = await reach(values);
   const over = new AbortController();
   void client.closed.then(() => over.abort());
   signal.addEventListener('abort', () => void client.close(), { once: true });
-  let view: CardView | undefined;
+  let view: View | undefined;
   try {
     do {
       const isFirst = view === undefined;
-      view = await lookAt(client);
-      if (json) terminal.say(JSON.stringify(view));
-      else if (isLive) terminal.paint(linesOf(view, terminal.style, terminal.width).join('\n'));
-      else
-        terminal.say(
-          linesOf(view, PLAIN)
-            .slice(isFirst ? 0 : 1)
-            .join('\n'),
-        );
+      view = await look();
+      if (json) terminal.say(JSON.stringify(view.json));
+      else if (isLive) terminal.paint(view.lines(terminal.style, terminal.width).join('\n'));
+      else {
+        const lines = view.lines(PLAIN);
+        terminal.say(lines.slice(isFirst ? 0 : 1).join('\n'));
+      }
       if (once) return true;
       await setTimeout(interval, undefined, { signal: over.signal }).catch(() => {}); // it is over
     } while (!over.signal.aborted);
@@ -77,39 +99,42 @@ async function watchCard(
     terminal.release();
     await client.close();
   }
-  if (isLive && view) terminal.say(linesOf(view, PLAIN).join('\n'));
-  if (client.ownerIsGone && view && !json) terminal.say(`process ${view.pid} has closed the card`);
+  if (isLive && view) terminal.say(view.lines(PLAIN).join('\n'));
+  if (client.ownerIsGone && view && !json) terminal.say(`process ${view.pid} ${ended}`);
   return true;
 }
 
-/** A line for the card, and one for each stream. */
-function linesOf(view: CardView, style: TerminalStyle, width = Infinity): string[] {
-  const { pid, card, streams } = view;
-  const name = card.longName ?? card.shortName;
-  const backend = `backend in domain ${card.backendDomid}${card.connected ? '' : ', which is gone'}`;
-  const title = [`card ${card.devid}`, ...(name ? [name] : []), backend, `process ${pid}`].join(', ');
-  const lines = streams.map((stream) => streamLine(stream, style, width));
-  return [
-    withoutControls(title).slice(0, width - 1),
-    ...(lines.length > 0 ? lines : ['no stream is in use']),
-  ];
+/** Reaches whoever is meant: the owner of a card, or the backend where there is no such owner. */
+async function reach(values: Values): Promise<Watched> {
+  const { backend, card, socket } = values;
+  if (backend && card !== undefined) throw new UsageError('--backend and --card exclude each other');
+  if (backend) return await reachBackend(values);
+  try {
+    const client = await reachOwner(values);
+    return { client, look: () => lookAtCard(client), ended: 'has closed the card' };
+  } catch (error) {
+    if (card !== undefined || socket !== undefined || !isVsndError(error, 'ERR_VSND_INVALID_STATE'))
+      throw error;
+    return await reachBackend(values).catch(() => {
+      throw error;
+    });
+  }
 }
 
-function streamLine(stream: StreamView, style: TerminalStyle, width: number): string {
-  const { rate, state, position, latency, bufferFrames, clock, volume, muted } = stream;
-  const progress = {
-    fill: latency / (bufferFrames || 1), // 0 before the backend has opened the stream
-    latency: (latency / rate) * 1000,
-    xruns: { name: stream.type === 'playback' ? 'underruns' : 'overruns', count: stream.xruns },
-  } as const;
-  const { deviation } = clock;
-  const parts = [
-    plainPart(withoutControls(state).padEnd(8)),
-    plainPart(clockTime(position / rate).padStart(7)),
-    ...counters(progress, style),
-    ...(volume ? [plainPart(volumeText(volume, muted))] : []),
-    ...(deviation === undefined ? [] : [plainPart(`${deviation > 0 ? '+' : ''}${deviation.toFixed(1)} ppm`)]),
-  ];
-  const name = withoutControls(streamText(stream)).padEnd(12);
-  return name + fitParts(parts, width - 1 - name.length).text;
+async function reachBackend({ socket, emulate = false }: Values): Promise<Watched> {
+  const clock = new RealClock();
+  const client = await (socket === undefined
+    ? findBackend(emulate, clock)
+    : ControlClient.connect(socket, clock));
+  return { client, look: () => lookAtGuests(client), ended: 'has ended' };
+}
+
+async function lookAtCard(client: ControlClient): Promise<View> {
+  const view = await lookAt(client);
+  return { pid: view.pid, json: view, lines: (style, width) => cardLines(view, style, width) };
+}
+
+async function lookAtGuests(client: ControlClient): Promise<View> {
+  const status = await client.request('guests', {});
+  return { pid: status.pid, json: status, lines: (style, width) => guestLines(status, style, width) };
 }

@@ -5,7 +5,14 @@ import { DEVICE_CLASS } from '../config/fields.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import { inUse, ownerOf } from '../xen/linux/claim.ts';
 import { ControlClient } from './client.ts';
-import { CARD_SOCKET, controlDirectories, EMULATED_SOCKET, ownUid } from './places.ts';
+import {
+  BACKEND_SOCKET,
+  CARD_SOCKET,
+  controlDirectories,
+  EMULATED_BACKEND_SOCKET,
+  EMULATED_SOCKET,
+  ownUid,
+} from './places.ts';
 
 /** A control socket, by what its name and directory say. */
 interface Found {
@@ -65,6 +72,19 @@ export async function findEmulatedOwner(clock: Clock): Promise<ControlClient> {
   throw new VsndError('ERR_VSND_INVALID_STATE', `${reason}: choose one by its socket, ${paths}`);
 }
 
+/**
+ * Reaches the backend that runs in this domain, or that of an emulated machine: one of this user's. Rejects with
+ * ERR_VSND_INVALID_STATE where there is none.
+ */
+export async function findBackend(isEmulated: boolean, clock: Clock): Promise<ControlClient> {
+  const name = isEmulated ? EMULATED_BACKEND_SOCKET : BACKEND_SOCKET;
+  const sockets = await findSockets(ownUid(), process.env, new RegExp(`^${name}$`));
+  const client = await connectToFirst(sockets, clock);
+  if (client) return client;
+  const what = isEmulated ? 'backend of an emulated machine' : 'backend';
+  throw new VsndError('ERR_VSND_INVALID_STATE', `no ${what} of this user runs here`);
+}
+
 /** A user's control sockets, in the order of their numbers; nothing that somebody else may have put there. */
 async function findSockets(uid: number, env: NodeJS.ProcessEnv, pattern: RegExp): Promise<Found[]> {
   const isTheirs = async (path: string, kind: 'isDirectory' | 'isSocket') => {
@@ -75,9 +95,9 @@ async function findSockets(uid: number, env: NodeJS.ProcessEnv, pattern: RegExp)
   for (const directory of controlDirectories(uid, env)) {
     if (!(await isTheirs(directory, 'isDirectory'))) continue;
     for (const name of await readdir(directory)) {
-      const number = pattern.exec(name)?.[1];
+      const match = pattern.exec(name);
       const path = join(directory, name);
-      if (number && (await isTheirs(path, 'isSocket'))) found.push({ path, number: Number(number) });
+      if (match && (await isTheirs(path, 'isSocket'))) found.push({ path, number: Number(match[1] ?? 0) });
     }
   }
   return found.sort((one, other) => one.number - other.number);

@@ -1,9 +1,9 @@
 import { invalidArg, isVsndError, VsndError } from '../errors.ts';
 import type { StreamTrigger } from '../frontend/lifecycle.ts';
 import type {
+  CardMethod,
   CardStatus,
   ErrorReport,
-  Method,
   Params,
   Result,
   StreamChoice,
@@ -31,13 +31,13 @@ export interface ControlledCard {
 }
 
 /** What a parameter may be. */
-interface Rule {
+export interface Rule {
   readonly allowed: string;
   readonly isAllowed: (value: unknown) => boolean;
 }
 
 type Handlers = {
-  readonly [M in Method]: {
+  readonly [M in CardMethod]: {
     readonly rules: { readonly [Name in keyof Params<M>]-?: Rule };
     readonly run: (card: ControlledCard, params: Params<M>) => Result<M> | Promise<Result<M>>;
   };
@@ -102,7 +102,7 @@ export async function carryOut(
 ): Promise<unknown> {
   if (!isMethod(method)) throw invalidArg('method', method, Object.keys(HANDLERS).join(', '));
   const handler = HANDLERS[method];
-  check(params, handler.rules);
+  checkParams(params, handler.rules);
   return await handler.run(card, params as never);
 }
 
@@ -112,11 +112,12 @@ export function reportOf(error: unknown): ErrorReport {
   return { code: error.code, message: error.message };
 }
 
-function isMethod(method: unknown): method is Method {
+function isMethod(method: unknown): method is CardMethod {
   return typeof method === 'string' && Object.hasOwn(HANDLERS, method);
 }
 
-function check(params: unknown, rules: Readonly<Record<string, Rule>>): void {
+/** Throws ERR_VSND_INVALID_ARG for parameters that there are not. */
+export function checkParams(params: unknown, rules: Readonly<Record<string, Rule>>): void {
   const names = Object.keys(rules);
   if (typeof params !== 'object' || params === null) throw invalidArg('params', params, 'an object');
   const unknown = Object.keys(params).find((name) => !names.includes(name));

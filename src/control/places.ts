@@ -10,6 +10,10 @@ const LONGEST_PATH = 107;
 export const CARD_SOCKET = /^card-(\d{1,9})\.sock$/;
 export const EMULATED_SOCKET = /^emulated-(\d{1,9})\.sock$/;
 
+/** The names of the socket of a backend, and of one with an emulated machine. */
+export const BACKEND_SOCKET = 'backend.sock';
+export const EMULATED_BACKEND_SOCKET = 'emulated-backend.sock';
+
 /** The name of a real card's socket. */
 export function cardSocket(devid: number): string {
   return `card-${devid}.sock`;

@@ -59,6 +59,36 @@ export interface CardStatus {
   readonly streams: readonly StreamStatus[];
 }
 
+/** A stream that a backend serves. */
+export interface GuestStream extends StreamName {
+  /** What it is behind, as a person reads it. */
+  readonly target: string;
+  /** Undefined while the guest has not opened it. */
+  readonly open?:
+    | (Pick<
+        StreamStatus,
+        'rate' | 'channels' | 'format' | 'position' | 'latency' | 'bufferFrames' | 'xruns'
+      > & {
+        readonly state: string;
+      })
+    | undefined;
+}
+
+/** A guest's card, as its backend sees it. */
+export interface GuestCard {
+  readonly domid: number;
+  readonly devid: number;
+  readonly name?: string | undefined;
+  readonly connected: boolean;
+  readonly streams: readonly GuestStream[];
+}
+
+export interface BackendStatus {
+  /** The process that is the backend. */
+  readonly pid: number;
+  readonly cards: readonly GuestCard[];
+}
+
 export interface ErrorReport {
   /** ERR_VSND_... */
   readonly code: string;
@@ -83,6 +113,8 @@ export interface ControlMethods {
   mute: ForEach<{ readonly channels?: readonly number[] }>;
   unmute: ForEach<{ readonly channels?: readonly number[] }>;
   trigger: ForEach<{ readonly trigger: StreamTrigger }>;
+  /** All about the guests of a backend. */
+  guests: { params: Record<never, never>; result: BackendStatus };
 }
 
 /** A method that goes to each stream that is chosen. */
@@ -92,6 +124,8 @@ interface ForEach<P = unknown> {
 }
 
 export type Method = keyof ControlMethods;
+/** Those of a card's socket; a backend's has the others. */
+export type CardMethod = Exclude<Method, 'guests'>;
 export type Params<M extends Method> = ControlMethods[M]['params'];
 export type Result<M extends Method> = ControlMethods[M]['result'];
 
@@ -180,6 +214,24 @@ const SHAPES: Readonly<Record<Method, Shape>> = {
   mute: OUTCOMES,
   unmute: OUTCOMES,
   trigger: OUTCOMES,
+  guests: {
+    pid: 'number',
+    cards: [
+      {
+        ...{ domid: 'number', devid: 'number', 'name?': 'string', connected: 'boolean' },
+        streams: [
+          {
+            ...NAME,
+            target: 'string',
+            'open?': {
+              ...{ rate: 'number', channels: 'number', format: 'string', state: 'string' },
+              ...{ position: 'number', latency: 'number', bufferFrames: 'number', xruns: 'number' },
+            },
+          },
+        ],
+      },
+    ],
+  },
 };
 
 function hasShape(value: unknown, shape: Shape): boolean {

@@ -14,7 +14,10 @@ const debug = debuglog('vsnd');
 /** Clients at once; as many again are told so. */
 const MAX_CLIENTS = 16;
 
-/** A card's control socket. */
+/** What can be asked at a socket: a card, or what carries out other methods. */
+export type Controlled = ControlledCard | ((method: unknown, params: unknown) => Promise<unknown>);
+
+/** A control socket. */
 export interface ControlServer {
   readonly path: string;
   /** Ends every connection and removes the socket. Idempotent. */
@@ -22,11 +25,11 @@ export interface ControlServer {
 }
 
 /**
- * Lets other processes of this user, and of root, see and control a card: see protocol.ts. The socket, and who is connected
+ * Lets other processes of this user, and of root, see and control a card, or what else there is: see protocol.ts. The socket, and who is connected
  * to it, do not hold the process. Rejects with ERR_VSND_INVALID_ARG for a path that cannot be used, or whose directory is
  * not this user's alone, and with the system's errors: EADDRINUSE where another process serves it.
  */
-export async function serveControl(card: ControlledCard, path: string): Promise<ControlServer> {
+export async function serveControl(controlled: Controlled, path: string): Promise<ControlServer> {
   checkSocketPath(path);
   await makePrivateDirectory(dirname(path));
   const clients = new Set<Socket>();
@@ -36,7 +39,7 @@ export async function serveControl(card: ControlledCard, path: string): Promise<
     clients.add(client.unref());
     client.once('close', () => clients.delete(client));
     client.on('error', () => {}); // the loop that reads hears of it
-    const answer = (line: string | undefined) => answerTo(isServed(client) ? card : undefined, line);
+    const answer = (line: string | undefined) => answerTo(isServed(client) ? controlled : undefined, line);
     serveClient(client, answer).catch((error: unknown) => debug('%s: %s', path, error));
   });
   server.maxConnections = 2 * MAX_CLIENTS;
@@ -61,12 +64,12 @@ export async function serveControl(card: ControlledCard, path: string): Promise<
  * is a card all the same: what goes wrong is left to NODE_DEBUG=vsnd. Resolves with what ends it.
  */
 export async function offerControl(
-  card: ControlledCard,
+  controlled: Controlled,
   place: { readonly path: string } | { readonly name: string },
 ): Promise<() => Promise<void>> {
   try {
     const path = 'path' in place ? place.path : await placeSocket(place.name);
-    const server = await serveControl(card, path);
+    const server = await serveControl(controlled, path);
     return () => server.close();
   } catch (error) {
     debug('there is no control socket: %s', (error as Error).message);
@@ -89,16 +92,18 @@ async function serveClient(
   }
 }
 
-/** Without a `card`: to one client too many. Rejects where something fails that is no VsndError: that ends the connection. */
-async function answerTo(card: ControlledCard | undefined, line: string | undefined): Promise<Answer> {
+/** Without `controlled`: to one client too many. Rejects where something fails that is no VsndError: that ends the connection. */
+async function answerTo(controlled: Controlled | undefined, line: string | undefined): Promise<Answer> {
   const request = parseObject(line);
   const id = idOf(request);
   try {
     if (line === undefined) throw invalidArg('a request', 'too long', `${LONGEST_REQUEST} octets`);
     if (request === undefined) throw invalidArg('a request', line, 'a JSON object { id, method, params }');
     if (id === null) throw invalidArg('id', request['id'], 'a number or a string');
-    if (card === undefined) throw tooManyClients();
-    return { id, result: await carryOut(card, request['method'], request['params']) };
+    if (controlled === undefined) throw tooManyClients();
+    const { method, params } = request;
+    const isCard = typeof controlled === 'object';
+    return { id, result: await (isCard ? carryOut(controlled, method, params) : controlled(method, params)) };
   } catch (error) {
     return { id, error: reportOf(error) };
   }

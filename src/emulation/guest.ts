@@ -119,7 +119,8 @@ async function stopBackend(worker: Worker, exited: Promise<void>): Promise<void>
   await exited;
 }
 
-function emulatedCard(
+/** The card of such a guest. */
+export function emulatedCard(
   frontendDomid: number,
   playback: DeviceLimits,
   capture: DeviceLimits,

@@ -47,6 +47,11 @@ export class World {
     return this.#guest;
   }
 
+  get backend(): Backend {
+    if (this.#backend === undefined) throw new Error('this world has no backend');
+    return this.#backend;
+  }
+
   async start(): Promise<this> {
     this.#guest = await this.addGuest();
     await this.startBackend();

@@ -12,7 +12,7 @@ import { createSoundCard, type SoundCardOptions } from '../../src/xen/emulated/t
 import { noise, openRequest, type RawChannel, type RawFrontend } from '../backend/raw-frontend.ts';
 import { World } from '../backend/world.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
-import { vsnd } from './run.ts';
+import { start, vsnd } from './run.ts';
 
 const directory = useDirectory();
 const hasXen = existsSync('/dev/xen/xenbus');
@@ -23,7 +23,6 @@ describe('usage', () => {
     [['--sink', 'wav:{x}'], 'a placeholder of --sink is "{x}"; allowed: {domid}, '],
     [['--map', 'radio'], '--map is "radio"; allowed: ID=SINK (null, '],
     [['--map', 'a=null', '--map', 'b'], '--map is "b"; '],
-    [['--emulate'], '--emulate, or VSND_EMULATE=1, is not for vsnd backend: '],
     [
       ['--source', 'speaker'],
       '--source is "speaker"; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, ',
@@ -36,10 +35,6 @@ describe('usage', () => {
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr.startsWith(`vsnd: ${message}`), stderr).toBe(true);
     expect(stderr).toMatch(/; see vsnd backend --help\n$/);
-  });
-
-  test('VSND_EMULATE=1 is refused too', async () => {
-    expect(await vsnd(['backend'], { VSND_EMULATE: '1' })).toMatchObject({ status: 2, stdout: '' });
   });
 
   test('help', async () => {
@@ -339,5 +334,67 @@ describe('on the emulated machine', () => {
     await end();
     await end();
     expect(lines.at(-1)).toBe('ended');
+  });
+});
+
+describe('with an emulated guest', { timeout: 30_000 }, () => {
+  const env = () => ({ VSND_CONTROL_DIR: directory.path('control') });
+
+  test('its sinks can be tried, and watched; SIGTERM ends it with status 0', async () => {
+    const heard = directory.path('heard.wav');
+    const args = ['backend', '--emulate', '--map', `playback0=wav:${heard}`, '--source', 'sine:300'];
+    const running = start(args, env());
+    for (const stream of ['0/0', '0/1', '1/0', '2/0']) await running.said(`stream ${stream}: opened`);
+
+    const monitor = ['monitor', '--emulate', '--once'];
+    const { status, stdout, stderr } = await vsnd(monitor, env());
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const lines = stdout.split('\n');
+    expect(lines.slice(0, 2)).toEqual([
+      `backend, process ${running.child.pid}`,
+      'guest 1, card 0, Emulated virtual sound card',
+    ]);
+    expect(lines[2]).toMatch(/^ {2}playback 0\/0 +running .* underruns 0 {2}WAV file .*heard\.wav$/);
+    expect(lines[3]).toMatch(/^ {2}capture 0\/1 +running .* overruns 0 {2}a sine of 300 Hz at -20 dBFS$/);
+    const json = JSON.parse((await vsnd([...monitor, '--backend', '--json'], env())).stdout);
+    expect(json).toMatchObject({
+      pid: running.child.pid,
+      cards: [{ domid: 1, devid: 0, connected: true, streams: [{ open: { rate: 48_000 } }, {}, {}, {}] }],
+    });
+
+    running.child.kill('SIGTERM');
+    expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
+    const { octets } = await readAll(heard);
+    expect([960, 962].map((frame) => octets.readInt16LE(frame * 4))).toEqual(
+      [960, 962].map((frame) => Math.round(3276.8 * Math.sin((2 * Math.PI * 440 * frame) / 48_000))),
+    );
+    expect(Math.abs(octets.readInt16LE(octets.length - 4))).toBeLessThan(50);
+  });
+
+  test('a stream that fails is told of, and the others go on', async () => {
+    const running = start(['backend', '--emulate', '--map', 'playback1=exec:exit 3'], env());
+    await running.said('stream 1/0: exec:exit 3 ended with status 3');
+    await running.said('stream 2/0: opened');
+    running.child.kill('SIGINT');
+    const { status, stderr } = await running.ended();
+    expect(status).toBe(130);
+    expect(stderr).toMatch(/^vsnd: stream 1\/0: the backend refused [^\n]*EIO[^\n]*\n$/);
+  });
+
+  test('a sink that cannot be used ends it', async () => {
+    const file = directory.path('none/heard.wav');
+    expect(await vsnd(['backend', '--emulate', '--sink', `wav:${file}`], env())).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `vsnd: cannot write ${file}: no such file or directory (ENOENT)\n`,
+    });
+  });
+
+  test('nobody else is asked for it', async () => {
+    expect(await vsnd(['monitor', '--backend'], env())).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'vsnd: no backend of this user runs here\n',
+    });
   });
 });

@@ -1,0 +1,41 @@
+import type { PcmFormatName } from '../wire/pcm-format.ts';
+import type { RunningState } from './running-state.ts';
+
+/** What a stream does between OPEN and CLOSE. */
+export interface OpenStreamStatus {
+  /** Hz */
+  readonly rate: number;
+  readonly channels: number;
+  readonly format: PcmFormatName;
+  readonly state: RunningState;
+  /** Frames played or captured since OPEN, or the last STOP. */
+  readonly position: number;
+  /** Frames that wait to be played, or have not been read. */
+  readonly latency: number;
+  readonly bufferFrames: number;
+  /** How often playing went on after nothing had been left; or how often frames were lost. */
+  readonly xruns: number;
+}
+
+export interface BackendStreamStatus {
+  readonly type: 'playback' | 'capture';
+  /** The PCM device's index, and the stream's in it. */
+  readonly device: number;
+  readonly stream: number;
+  /** What the stream is behind: 'null: a clock that keeps nothing'. */
+  readonly target: string;
+  /** Undefined while the guest has not opened it. */
+  readonly open: OpenStreamStatus | undefined;
+}
+
+/** A guest's card. */
+export interface BackendCardStatus {
+  /** The guest. */
+  readonly domid: number;
+  readonly devid: number;
+  /** Undefined until the guest has connected once, and where it has none. */
+  readonly name: string | undefined;
+  readonly connected: boolean;
+  /** While it is connected. */
+  readonly streams: readonly BackendStreamStatus[];
+}

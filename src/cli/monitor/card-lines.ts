@@ -1,0 +1,35 @@
+import { clockTime, withoutControls } from '../messages.ts';
+import { type CardView, type StreamView, streamText } from '../owner.ts';
+import { counters, fitParts, plainPart, type TerminalStyle, volumeText } from '../status-line.ts';
+
+/** A line for the card, and one for each stream. */
+export function cardLines(view: CardView, style: TerminalStyle, width = Infinity): string[] {
+  const { pid, card, streams } = view;
+  const name = card.longName ?? card.shortName;
+  const backend = `backend in domain ${card.backendDomid}${card.connected ? '' : ', which is gone'}`;
+  const title = [`card ${card.devid}`, ...(name ? [name] : []), backend, `process ${pid}`].join(', ');
+  const lines = streams.map((stream) => streamLine(stream, style, width));
+  return [
+    withoutControls(title).slice(0, width - 1),
+    ...(lines.length > 0 ? lines : ['no stream is in use']),
+  ];
+}
+
+function streamLine(stream: StreamView, style: TerminalStyle, width: number): string {
+  const { rate, state, position, latency, bufferFrames, clock, volume, muted } = stream;
+  const progress = {
+    fill: latency / (bufferFrames || 1), // 0 before the backend has opened the stream
+    latency: (latency / rate) * 1000,
+    xruns: { name: stream.type === 'playback' ? 'underruns' : 'overruns', count: stream.xruns },
+  } as const;
+  const { deviation } = clock;
+  const parts = [
+    plainPart(withoutControls(state).padEnd(8)),
+    plainPart(clockTime(position / rate).padStart(7)),
+    ...counters(progress, style),
+    ...(volume ? [plainPart(volumeText(volume, muted))] : []),
+    ...(deviation === undefined ? [] : [plainPart(`${deviation > 0 ? '+' : ''}${deviation.toFixed(1)} ppm`)]),
+  ];
+  const name = withoutControls(streamText(stream)).padEnd(12);
+  return name + fitParts(parts, width - 1 - name.length).text;
+}

@@ -1,0 +1,43 @@
+import type { BackendStatus, GuestCard, GuestStream } from '../../control/protocol.ts';
+import { clockTime, withoutControls } from '../messages.ts';
+import { streamText } from '../owner.ts';
+import { counters, fitParts, plainPart, type TerminalStyle } from '../status-line.ts';
+
+/** A line for the backend, one for each guest's card, and one for each of its streams. */
+export function guestLines({ pid, cards }: BackendStatus, style: TerminalStyle, width = Infinity): string[] {
+  const title = `backend, process ${pid}${cards.length > 0 ? '' : ': no guest has a card'}`;
+  return [title, ...cards.flatMap((card) => cardLines(card, style, width))];
+}
+
+function cardLines(card: GuestCard, style: TerminalStyle, width: number): string[] {
+  const { domid, devid, name, connected, streams } = card;
+  const parts = [
+    `guest ${domid}, card ${devid}`,
+    ...(name ? [name] : []),
+    ...(connected ? [] : ['not connected']),
+  ];
+  return [
+    withoutControls(parts.join(', ')).slice(0, width - 1),
+    ...streams.map((stream) => streamLine(stream, style, width)),
+  ];
+}
+
+function streamLine(stream: GuestStream, style: TerminalStyle, width: number): string {
+  const { open, target } = stream;
+  const parts = open
+    ? [
+        plainPart(withoutControls(open.state).padEnd(8)),
+        plainPart(clockTime(open.position / open.rate).padStart(7)),
+        ...counters(
+          {
+            fill: open.latency / (open.bufferFrames || 1),
+            latency: (open.latency / open.rate) * 1000,
+            xruns: { name: stream.type === 'playback' ? 'underruns' : 'overruns', count: open.xruns },
+          },
+          style,
+        ),
+      ]
+    : [plainPart('not open')];
+  const name = `  ${withoutControls(streamText(stream)).padEnd(12)}`;
+  return name + fitParts([...parts, plainPart(withoutControls(target))], width - 1 - name.length).text;
+}
