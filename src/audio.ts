@@ -1,6 +1,14 @@
-/** For programs that have recordings: opens them as frames, whatever kind they are, and writes WAV files. */
+/** For programs that have recordings: opens them as frames, whatever kind they are, converts these, and writes WAV files. */
 
 export type { AudioSource, FrameFormat } from './audio/audio-source.ts';
+export {
+  createFrameConverter,
+  type FrameConverter,
+  type FrameConverterOptions,
+} from './audio/frame-converter.ts';
 export { type OpenAudioOptions, openAudio } from './audio/open-audio.ts';
+export type { ResamplerQuality } from './audio/resampler.ts';
+export { chooseTarget } from './audio/target-format.ts';
+export type { StreamLimits } from './pcm/hw-params.ts';
 export type { WavFormat } from './wav/header.ts';
 export { createWavFile, WavStream } from './wav/stream.ts';

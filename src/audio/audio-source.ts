@@ -10,7 +10,7 @@ export interface FrameFormat {
 
 /** A recording that can be read frame by frame: a file of any kind that vsnd knows, or what comes in at standard input. */
 export interface AudioSource extends FrameFormat {
-  /** The path, or 'standard input'. */
+  /** The path, or what the stream is called. */
   readonly name: string;
   /** As a person reads it: WAV, AIFF, AU, FLAC, MP3, Ogg Vorbis, Ogg Opus, raw PCM. */
   readonly kind: string;

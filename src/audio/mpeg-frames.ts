@@ -11,19 +11,25 @@ export interface MpegFrame extends MpegHeader {
 const CONVINCING_FRAMES = 3;
 
 /** Octets in which the next candidate is looked for. */
-const WINDOW_BYTES = 4096;
+const WINDOW_BYTES = 1024;
 
 /** The first of some frames in a row, at most `reach` octets from the cursor, which is then at it. */
 export async function firstMpegFrame(cursor: Cursor, reach: number): Promise<MpegFrame | undefined> {
-  const window = (await cursor.peek(reach)).slice();
   const start = cursor.position;
-  for (let at = window.indexOf(0xff); at !== -1; at = window.indexOf(0xff, at + 1)) {
-    const header = parseMpegHeader(window.subarray(at));
-    if (header === undefined) continue;
-    cursor.position = start + at;
-    if (await goesOn(cursor, header, CONVINCING_FRAMES - 1)) return { ...header, offset: cursor.position };
+  let searched = 0;
+  // Most begin with a frame: more of a slow stream is waited for only where there is none.
+  for (let length = WINDOW_BYTES; ; length = Math.min(2 * length, reach)) {
+    cursor.position = start;
+    const window = (await cursor.peek(length)).slice();
+    for (let at = window.indexOf(0xff, searched); at !== -1; at = window.indexOf(0xff, at + 1)) {
+      const header = parseMpegHeader(window.subarray(at));
+      if (header === undefined) continue;
+      cursor.position = start + at;
+      if (await goesOn(cursor, header, CONVINCING_FRAMES - 1)) return { ...header, offset: cursor.position };
+    }
+    if (window.length < length || length >= reach) return undefined;
+    searched = length - HEADER_BYTES + 1;
   }
-  return undefined;
 }
 
 /** The next frame like `like` at or after the cursor, which is then behind it; undefined where there is none. */

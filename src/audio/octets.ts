@@ -5,7 +5,7 @@ import { fileError } from '../wav/file-error.ts';
 
 /** Where the octets of a recording come from. */
 export interface Octets {
-  /** The path, or 'standard input'. */
+  /** The path, or what the stream is called. */
   readonly name: string;
   /** Octets in all; undefined for a stream, whose octets pass by once. */
   readonly size: number | undefined;

@@ -14,6 +14,8 @@ import { openWav } from './wav.ts';
 export interface OpenAudioOptions {
   /** Frames of this format from the first octet on, whatever they look like; left out, the octets say what they are. */
   readonly raw?: FrameFormat | undefined;
+  /** What errors call a stream; by default 'standard input'. */
+  readonly name?: string | undefined;
 }
 
 /** One kind of recording. */
@@ -45,11 +47,10 @@ const KINDS: readonly Kind[] = [
  */
 export async function openAudio(
   input: string | Readable,
-  { raw }: OpenAudioOptions = {},
+  { raw, name = 'standard input' }: OpenAudioOptions = {},
 ): Promise<AudioSource> {
   if (raw) checkRaw(raw);
-  const octets =
-    typeof input === 'string' ? await openFile(input) : new StreamOctets(input, 'standard input');
+  const octets = typeof input === 'string' ? await openFile(input) : new StreamOctets(input, name);
   try {
     return await (raw ? openRaw(octets, raw) : openByContent(octets));
   } catch (error) {

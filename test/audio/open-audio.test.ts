@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { openAudio } from '../../src/audio/open-audio.ts';
@@ -102,6 +103,24 @@ describe('a stream', () => {
     expect(() => source.read(1)).toThrow('from is 1; allowed: 0: standard input cannot be entered elsewhere');
     await framesFrom(source, 0);
     expect(() => source.read()).toThrow('standard input has been read already');
+    await source.close();
+  });
+
+  // A radio station, whose next octets come when their time has come.
+  test.each([
+    ['untagged.mp3', 1200],
+    ['layer2.mp2', 4000],
+    ['sweep.ogg', 10_000],
+    ['sweep.opus', 30_000],
+    ['noise16.flac', 12_000],
+  ])('%s is opened, and begun, with its first %i octets', async (name, length) => {
+    const octets = readFileSync(new URL(`fixtures/${name}`, import.meta.url));
+    const stream = new Readable({ read() {} });
+    stream.push(octets.subarray(0, length));
+    const source = await openAudio(stream, { name: 'the radio' });
+    expect(source.name).toBe('the radio');
+    const { value } = await source.read()[Symbol.asyncIterator]().next();
+    expect(value?.length).toBeGreaterThan(0);
     await source.close();
   });
 

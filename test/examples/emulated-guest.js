@@ -1,5 +1,6 @@
-// Loaded before an example: its process's emulated card plays as fast as data comes, and into WAV files.
+// Loaded before an example: the sound of its process's emulated card is kept in WAV files.
 import { startEmulatedGuest } from '../../dist/emulation/guest.js';
 
-const guest = startEmulatedGuest({ sink: `wav:${process.env.HEARD}`, fast: true });
+const { HEARD, FAST } = process.env;
+const guest = startEmulatedGuest({ sink: `wav:${HEARD}`, fast: FAST === '1' });
 globalThis[Symbol.for('vsnd.processGuest')] = { guest, users: 0 };

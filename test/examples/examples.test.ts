@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { makeWav, Running } from '../cli/run.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
-import { runExample, startExample } from './run-example.ts';
+import { recordExample, startExample } from './run-example.ts';
 
 const files = useDirectory();
 
@@ -18,6 +18,14 @@ function strength(octets: Buffer, hz: number, rate = 48_000): number {
   return (2 * Math.hypot(real, imaginary)) / samples.length / 32_768;
 }
 
+/** The left channel of stereo s16_le frames. */
+function leftOf(octets: Buffer): Buffer {
+  const left = Buffer.alloc(octets.length / 2);
+  for (let frame = 0; 2 * frame < left.length; frame++)
+    octets.copy(left, 2 * frame, 4 * frame, 4 * frame + 2);
+  return left;
+}
+
 describe('the examples', { timeout: 30_000 }, () => {
   test('play-tone.js, at the pace of a real card', async () => {
     const { status, stdout, stderr } = await startExample('play-tone.js').ended();
@@ -27,10 +35,18 @@ describe('the examples', { timeout: 30_000 }, () => {
 
   test('play-wav.js: the card hears the file', async () => {
     const song = makeWav(files.path('song.wav'), { format: 's24_le', rate: 96_000 });
-    const { status, stdout } = await runExample('play-wav.js', [song], files.path('heard.wav'));
+    const { status, stdout } = await recordExample('play-wav.js', [song], files.path('heard.wav')).ended();
     expect(status).toBe(0);
     expect(stdout).toMatch(/^played 48000 frames at 96000 Hz, /);
     expect(await readAll(files.path('heard.wav'))).toEqual(await readAll(song));
+  });
+
+  test('speaker.js: the sine is heard to its last frame', async () => {
+    const { status, stdout } = await recordExample('speaker.js', [], files.path('heard.wav')).ended();
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'played 88200 frames\n' });
+    const { frames, rate, channels, octets } = await readAll(files.path('heard.wav'));
+    expect({ frames, rate, channels }).toEqual({ frames: 88_200, rate: 44_100, channels: 2 });
+    expect(strength(leftOf(octets), 440, rate)).toBeCloseTo(16_000 / 32_768, 3);
   });
 
   test('record-wav.js: the file holds what the card captured', async () => {
@@ -40,13 +56,11 @@ describe('the examples', { timeout: 30_000 }, () => {
     expect(stdout).toBe(`recorded 24000 frames into ${take}\n`);
     const { frames, channels, octets } = await readAll(take);
     expect({ frames, channels }).toEqual({ frames: 24_000, channels: 2 });
-    const left = Buffer.alloc(frames * 2);
-    for (let frame = 0; frame < frames; frame++) octets.copy(left, 2 * frame, 4 * frame, 4 * frame + 2);
-    expect(strength(left, 1000)).toBeCloseTo(0.1, 3); // -20 dBFS
+    expect(strength(leftOf(octets), 1000)).toBeCloseTo(0.1, 3); // -20 dBFS
   });
 
   test('two-zones.js: each zone hears its own programme', async () => {
-    const { status, stdout } = await runExample('two-zones.js', [], files.path('heard.wav'));
+    const { status, stdout } = await recordExample('two-zones.js', [], files.path('heard.wav')).ended();
     expect(status).toBe(0);
     expect(stdout.split('\n').toSorted()).toEqual([
       '',

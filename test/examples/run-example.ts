@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type Ended, Running } from '../cli/run.ts';
+import { Running } from '../cli/run.ts';
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -10,10 +10,13 @@ export function startExample(name: string, args: string[] = []): Running {
   });
 }
 
-/** Runs one to its end; what its card has heard is kept in WAV files, the first of which is `heard`. */
-export function runExample(name: string, args: string[], heard: string): Promise<Ended> {
+/**
+ * Starts one whose card's sound is kept in WAV files, the first of which is `heard`. `fast`: the card plays as fast as data
+ * comes.
+ */
+export function recordExample(name: string, args: string[], heard: string, { fast = true } = {}): Running {
   const preload = path('emulated-guest.js');
   const script = path(`../../examples/${name}`);
-  const env = { VSND_EMULATE: '1', HEARD: heard };
-  return new Running(process.execPath, ['--no-warnings', '--import', preload, script, ...args], env).ended();
+  const env = { VSND_EMULATE: '1', HEARD: heard, FAST: fast ? '1' : '' };
+  return new Running(process.execPath, ['--no-warnings', '--import', preload, script, ...args], env);
 }
