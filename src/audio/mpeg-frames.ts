@@ -15,27 +15,15 @@ const WINDOW_BYTES = 1024;
 
 /** The first of some frames in a row, at most `reach` octets from the cursor, which is then at it. */
 export async function firstMpegFrame(cursor: Cursor, reach: number): Promise<MpegFrame | undefined> {
-  const start = cursor.position;
-  let searched = 0;
-  // Most begin with a frame: more of a slow stream is waited for only where there is none.
-  for (let length = WINDOW_BYTES; ; length = Math.min(2 * length, reach)) {
-    cursor.position = start;
-    const window = (await cursor.peek(length)).slice();
-    for (let at = window.indexOf(0xff, searched); at !== -1; at = window.indexOf(0xff, at + 1)) {
-      const header = parseMpegHeader(window.subarray(at));
-      if (header === undefined) continue;
-      cursor.position = start + at;
-      if (await goesOn(cursor, header, CONVINCING_FRAMES - 1)) return { ...header, offset: cursor.position };
-    }
-    if (window.length < length || length >= reach) return undefined;
-    searched = length - HEADER_BYTES + 1;
-  }
+  const header = await findHeader(cursor, parseMpegHeader, CONVINCING_FRAMES - 1, cursor.position + reach);
+  return header && { ...header, offset: cursor.position };
 }
 
 /** The next frame like `like` at or after the cursor, which is then behind it; undefined where there is none. */
 export async function nextMpegFrame(cursor: Cursor, like: MpegHeader): Promise<MpegFrame | undefined> {
-  let header = alike(await cursor.peek(HEADER_BYTES), like);
-  header ??= await findHeader(cursor, like);
+  const parse = (octets: Uint8Array) => alike(octets, like);
+  const header =
+    parse(await cursor.peek(HEADER_BYTES)) ?? (await findHeader(cursor, parse, 1, Number.POSITIVE_INFINITY));
   if (header === undefined) return undefined;
   const offset = cursor.position;
   if ((await cursor.peek(header.bytes)).length < header.bytes) return undefined;
@@ -43,24 +31,30 @@ export async function nextMpegFrame(cursor: Cursor, like: MpegHeader): Promise<M
   return { ...header, offset };
 }
 
-/** Moves the cursor to what looks like a frame, with another one behind it. */
-async function findHeader(cursor: Cursor, like: MpegHeader): Promise<MpegHeader | undefined> {
-  for (;;) {
-    const window = (await cursor.peek(WINDOW_BYTES)).slice();
+/**
+ * Moves the cursor to what `parse` takes for a frame, with `followers` others behind it; undefined where none begins before
+ * the octet `stop`.
+ */
+async function findHeader(
+  cursor: Cursor,
+  parse: (octets: Uint8Array) => MpegHeader | undefined,
+  followers: number,
+  stop: number,
+): Promise<MpegHeader | undefined> {
+  // At first no more than a header: it is most often right here, and a stream may be slow.
+  for (let length = HEADER_BYTES; cursor.position < stop; length = WINDOW_BYTES) {
+    const window = (await cursor.peek(length)).slice();
     const start = cursor.position;
-    for (
-      let at = window.indexOf(0xff);
-      at !== -1 && at + HEADER_BYTES <= window.length;
-      at = window.indexOf(0xff, at + 1)
-    ) {
-      const header = alike(window.subarray(at), like);
+    for (let at = window.indexOf(0xff); at !== -1; at = window.indexOf(0xff, at + 1)) {
+      const header = parse(window.subarray(at));
       if (header === undefined) continue;
       cursor.position = start + at;
-      if (await goesOn(cursor, header, 1)) return header;
+      if (await goesOn(cursor, header, followers)) return header;
     }
-    if (window.length < WINDOW_BYTES) return undefined;
-    cursor.position = start + WINDOW_BYTES - HEADER_BYTES + 1;
+    if (window.length < length) return undefined;
+    cursor.position = start + length - HEADER_BYTES + 1;
   }
+  return undefined;
 }
 
 /** Whether the frame at the cursor is whole, and followed by `count` others like it, or by the end. */

@@ -24,7 +24,9 @@ export interface PcmLayout extends FrameFormat {
 export function openPcm(octets: Octets, layout: PcmLayout): AudioSource {
   const { containerBytes, dataOffset, dataBytes, convert = (samples) => samples } = layout;
   const frameBytes = layout.channels * containerBytes;
-  const blockFrames = Math.max(1, Math.min(Math.floor(BLOCK_BYTES / frameBytes), layout.rate));
+  // What comes through a stream may be happening now: it must not wait for a large block to be full.
+  const mostFrames = octets.size === undefined ? Math.ceil(layout.rate / 50) : layout.rate;
+  const blockFrames = Math.max(1, Math.min(Math.floor(BLOCK_BYTES / frameBytes), mostFrames));
   const availableBytes = octets.size === undefined ? undefined : Math.max(0, octets.size - dataOffset);
   const bytes = least(dataBytes, availableBytes);
   const frames = bytes === undefined ? undefined : Math.floor(bytes / frameBytes);
