@@ -7,6 +7,8 @@ import { openPcm } from './pcm.ts';
 
 const HEADER_BYTES = 24;
 const NO_SIZE = 0xffff_ffff;
+/** As many as WAV and AIFF can have. */
+const MAX_CHANNELS = 0xffff;
 
 /** By their numbers in the header: format, and octets of a sample in the file. */
 const ENCODINGS: Readonly<Record<number, readonly [PcmFormatName, number]>> = {
@@ -27,13 +29,8 @@ export async function openAu(octets: Octets): Promise<AudioSource> {
     new VsndError('ERR_VSND_FILE', `${octets.name} is a damaged AU file: ${reason}`);
   if (head.length < HEADER_BYTES) throw damaged('it ends within its header');
   const view = new DataView(head.buffer, head.byteOffset);
-  const [dataOffset, size, encoding, rate, channels] = [4, 8, 12, 16, 20].map((at) => view.getUint32(at)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const field = (number: number): number => view.getUint32(number * 4);
+  const [dataOffset, size, encoding, rate, channels] = [field(1), field(2), field(3), field(4), field(5)];
   const [format, containerBytes] = ENCODINGS[encoding] ?? [];
   if (format === undefined || containerBytes === undefined) {
     throw new VsndError(
@@ -59,6 +56,3 @@ export async function openAu(octets: Octets): Promise<AudioSource> {
     convert,
   });
 }
-
-/** As many as WAV and AIFF can have. */
-const MAX_CHANNELS = 0xffff;

@@ -29,10 +29,10 @@ export async function openFlac(octets: Octets, start: number): Promise<AudioSour
   const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * info.channels;
   const warnings = new Warnings();
   const first = await nextFlacFrame(new Cursor(octets, audioStart), info);
-  /** The number of the first frame of sound: of a recording cut out of another one it may be any. */
-  const origin = first?.first ?? 0;
+  /** The number of the first frame of sound: any, where the recording was cut out of another one. */
+  const origin = first?.offset === audioStart ? first.first : 0;
   const last = octets.size === undefined ? undefined : await lastFrame(octets, octets.size);
-  const present = last ? last - origin : first ? undefined : 0;
+  const present = last !== undefined ? Math.max(0, last - origin) : first ? undefined : 0;
   const frames = present === undefined ? info.totalFrames : Math.min(present, info.totalFrames ?? present);
   if (frames !== undefined && info.totalFrames !== undefined && frames < info.totalFrames)
     warnings.add(ENDS_EARLY);

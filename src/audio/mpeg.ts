@@ -34,7 +34,7 @@ async function openFrom(octets: Octets, opening: Cursor, first: MpegFrame): Prom
 
   const isTruncated = octets.size !== undefined && first.offset + (tag?.bytes ?? 0) > octets.size;
   if (isTruncated) warnings.add(ENDS_EARLY);
-  const promised = isTruncated ? undefined : tag?.mpegFrames;
+  const promised = isTruncated ? undefined : tag?.mpegFrames || undefined; // 0: the encoder could not know
   const mpegFrames = promised ?? (octets.size === undefined ? undefined : await index.count());
   /** Frames of sound that are decoded before the first one of the recording. */
   const skip = tag?.delay === undefined ? 0 : tag.delay + DECODER_DELAY;

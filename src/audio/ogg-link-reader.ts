@@ -1,6 +1,6 @@
 import type { Cursor } from './cursor.ts';
 import type { PacketDecoder } from './ogg-codec.ts';
-import { beginning, type OggLink } from './ogg-link.ts';
+import { beginning, LONGEST_WAIT, type OggLink } from './ogg-link.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { fillHole } from './silence.ts';
 import { ENDS_EARLY, HAS_HOLES, type Warnings } from './warnings.ts';
@@ -13,9 +13,6 @@ export interface Span {
   readonly from: number | undefined;
   readonly to: number;
 }
-
-/** Seconds of sound that wait for a page which says where they belong. */
-const LONGEST_WAIT = 60;
 
 /** Reads the sound of one link, and keeps every frame at its place: a page says where the last one on it is. */
 export class OggLinkReader {

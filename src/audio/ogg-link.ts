@@ -9,6 +9,9 @@ import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { OPUS } from './opus.ts';
 import { VORBIS } from './vorbis.ts';
 
+/** Seconds of sound that wait for a page which says where they belong: every page should. */
+export const LONGEST_WAIT = 60;
+
 const MAPPINGS: readonly OggMapping[] = [VORBIS, OPUS, OGG_FLAC];
 
 /** One stream of packets: an Ogg recording is a chain of these, mostly of one. */
@@ -82,6 +85,7 @@ export async function firstGranule(
     let decoded = 0;
     for (let page = await nextOggPage(cursor); page && !page.isFirst; page = await nextOggPage(cursor)) {
       if (page.serial !== serial) continue;
+      if (decoded > LONGEST_WAIT * codec.rate) break;
       for (const packet of assembler.take(page).packets) {
         decoded += ((await decoder.decode(packet))?.length ?? 0) / frameBytes;
         await nextTurn();

@@ -42,13 +42,10 @@ export async function openOgg(octets: Octets): Promise<AudioSource> {
     }
     cursor.position = low;
     let entry = low;
-    for (
-      let page = await nextPageWithGranule(cursor, serial);
-      page;
-      page = await nextPageWithGranule(cursor, serial)
-    ) {
-      if ((page.granule ?? 0) > granule) break;
+    let page = await nextPageWithGranule(cursor, serial);
+    while (page && (page.granule ?? 0) <= granule) {
       entry = page.offset;
+      page = await nextPageWithGranule(cursor, serial);
     }
     cursor.position = entry;
     return cursor;
@@ -57,11 +54,8 @@ export async function openOgg(octets: Octets): Promise<AudioSource> {
   async function* read(from: number): AsyncGenerator<Uint8Array> {
     const isChain = frames === undefined;
     const goal = origin + from;
-    const entry = goal - codec.preRoll;
-    // Near the start nothing is before it: decoding begins with the first packet.
-    const isNear = from === 0 || entry <= start + codec.rate;
-    const cursor = isNear ? new Cursor(octets, audioStart) : await seek(entry);
-    const position = isNear ? start : undefined;
+    const cursor = from === 0 ? new Cursor(octets, audioStart) : await seek(goal - codec.preRoll);
+    const position = cursor.position === audioStart ? start : undefined;
     yield* readLink(cursor, first, { position, from: goal, to: end ?? Number.POSITIVE_INFINITY });
     if (!isChain) return;
     for (let next = await nextOggLink(cursor); next; next = await nextOggLink(cursor)) {

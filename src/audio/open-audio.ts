@@ -26,6 +26,9 @@ interface Kind {
   open(octets: Octets, start: number): Promise<AudioSource>;
 }
 
+/** As many as a WAV file can have. */
+const MAX_CHANNELS = 0xffff;
+
 /** Octets that are enough to tell any kind but MPEG, which has no beginning of its own. */
 const HEAD_BYTES = 12;
 
@@ -98,8 +101,9 @@ function checkRaw({ format, rate, channels }: FrameFormat): void {
     throw invalidArg('raw.format', format, allowed.map(({ name }) => name).join(', '));
   }
   if (!Number.isSafeInteger(rate) || rate < 1) throw invalidArg('raw.rate', rate, '1 or more (Hz)');
-  if (!Number.isSafeInteger(channels) || channels < 1)
-    throw invalidArg('raw.channels', channels, '1 or more');
+  if (!Number.isSafeInteger(channels) || channels < 1 || channels > MAX_CHANNELS) {
+    throw invalidArg('raw.channels', channels, `1 to ${MAX_CHANNELS}`);
+  }
 }
 
 function unknownKind(name: string, head: Uint8Array): VsndError {

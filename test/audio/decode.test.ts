@@ -5,6 +5,7 @@ import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { useDirectory } from '../wav/files.ts';
 import { contents, fixture, framesFrom, trickle } from './contents.ts';
 import { largestDifference, likeness, strengthOf } from './likeness.ts';
+import { withOnePage } from './ogg-pages.ts';
 import { SIGNALS, TONES, wavOf } from './recordings.js';
 
 const files = useDirectory();
@@ -117,6 +118,16 @@ describe('from any frame on', () => {
       else expect(rest.equals(expected), `from ${from}`).toBe(true);
     }
     await source.close();
+  });
+
+  test('in a page of three seconds', async () => {
+    const whole = await contents(fixture('sweep.opus'));
+    const path = files.put('x.opus', withOnePage(readFileSync(fixture('sweep.opus'))));
+    for (const from of [0, 100, 100_000]) {
+      const { octets, frames, warnings } = await contents(path, {}, from);
+      expect({ frames, warnings }).toEqual({ frames: whole.frames, warnings: [] });
+      expect(octets.equals(whole.octets.subarray(from * 8)), `from ${from}`).toBe(true);
+    }
   });
 
   test('and left, and again', async () => {

@@ -45,6 +45,25 @@ export function withPages(bytes: Uint8Array, change: (pages: OggPageFields[]) =>
   );
 }
 
+/** The stream with all pages from the third on made one, as live encoders that spare octets do; no packet may go over pages. */
+export function withOnePage(bytes: Uint8Array): Buffer {
+  const pages = oggPages(bytes);
+  const [first, last] = [pages[2], pages.at(-1)];
+  if (first === undefined || last === undefined) throw new Error('no page with sound');
+  const rest = pages.slice(2);
+  const tables = rest.map(({ octets }) =>
+    octets.subarray(HEADER_BYTES, HEADER_BYTES + (octets[26] as number)),
+  );
+  const table = Buffer.concat(tables);
+  if (table.length > 255) throw new Error(`${table.length} segments do not fit in a page`);
+  const head = Buffer.from(first.octets.subarray(0, HEADER_BYTES));
+  head[5] = last.octets[5] as number;
+  head[26] = table.length;
+  head.writeBigInt64LE(last.granule, 6);
+  const page = Buffer.concat([head, table, ...rest.map(({ body }) => body)]);
+  return withPages(Buffer.concat([...pages.slice(0, 2).map(({ octets }) => octets), page]), () => {});
+}
+
 /** Bit by bit, as RFC 3533 defines it. */
 function checksum(octets: Uint8Array): number {
   let crc = 0;

@@ -90,7 +90,7 @@ describe('raw PCM', () => {
     ['s17', 8000, 2, 'raw.format is "s17"; allowed: s8, u8, s16_le'],
     ['gsm', 8000, 2, 'raw.format is "gsm"'],
     ['u8', 0, 2, 'raw.rate is 0; allowed: 1 or more (Hz)'],
-    ['u8', 8000, 1.5, 'raw.channels is 1.5; allowed: 1 or more'],
+    ['u8', 8000, 1.5, 'raw.channels is 1.5; allowed: 1 to 65535'],
   ])('%s, %i Hz, %d channels are refused', async (format, rate, channels, message) => {
     const raw = { format: format as PcmFormatName, rate, channels };
     await expect(openAudio('x.raw', { raw })).rejects.toThrow(message);
