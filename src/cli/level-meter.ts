@@ -24,11 +24,16 @@ export class LevelMeter extends Transform {
   readonly #channels: number;
   readonly #blockFrames: number;
   readonly #blocks: Block[] = [];
-  #end = 0;
+  #end: number;
   #levels: number[];
 
-  constructor({ format, rate, channels }: { format: PcmFormatName; rate: number; channels: number }) {
+  /** `first`: the position of the first frame that will pass. */
+  constructor(
+    { format, rate, channels }: { format: PcmFormatName; rate: number; channels: number },
+    first = 0,
+  ) {
     super();
+    this.#end = first;
     this.#codec = sampleCodec(format);
     this.#sampleBytes = pcmFormat(format).sampleBytes ?? 1;
     this.#frameBytes = this.#sampleBytes * channels;
@@ -53,15 +58,20 @@ export class LevelMeter extends Transform {
   }
 
   override _transform(chunk: Buffer, _: BufferEncoding, callback: TransformCallback): void {
-    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const frames = chunk.length / this.#frameBytes;
+    this.note(chunk);
+    callback(null, chunk);
+  }
+
+  /** Remembers how loud whole frames are that pass by elsewhere. */
+  note({ buffer, byteOffset, byteLength }: Uint8Array): void {
+    const view = new DataView(buffer, byteOffset, byteLength);
+    const frames = byteLength / this.#frameBytes;
     for (let first = 0; first < frames; first += this.#blockFrames) {
       const last = Math.min(first + this.#blockFrames, frames);
       const peaks = this.#levels.map((_, channel) => this.#peak(view, first, last, channel));
       this.#blocks.push({ end: this.#end + last, peaks });
     }
     this.#end += frames;
-    callback(null, chunk);
   }
 
   #peak(view: DataView, first: number, last: number, channel: number): number {

@@ -13,6 +13,8 @@ export interface StreamProgress {
   xruns: Xruns;
   /** dBFS, one a channel; empty where nobody looks at them. */
   levels: readonly number[];
+  /** What else is to be known, before all counters. */
+  notes?: readonly string[];
 }
 
 export interface Xruns {
@@ -60,7 +62,7 @@ export function liveStatus(progress: StreamProgress, width: number, style: Termi
   const leastColumns = time.length + (total === undefined ? 0 : 1 + MIN_BAR_CELLS);
   if (leastColumns > room) return time.slice(0, Math.max(0, room));
   const rest = fitParts(
-    [...counters(progress, style), ...meters(progress.levels, style)],
+    [...notes(progress), ...counters(progress, style), ...meters(progress.levels, style)],
     room - leastColumns,
   );
   if (total === undefined) return time + rest.text;
@@ -70,7 +72,7 @@ export function liveStatus(progress: StreamProgress, width: number, style: Termi
 
 /** The same without a terminal. */
 export function plainStatus(progress: StreamProgress): string {
-  const parts = counters(progress, PLAIN);
+  const parts = [...notes(progress), ...counters(progress, PLAIN)];
   return [times(progress, 1), ...parts.map(({ text }) => text)].join('  ');
 }
 
@@ -88,6 +90,10 @@ export function fitParts(parts: readonly Part[], room: number): Part {
 function times({ elapsed, total }: StreamProgress, digits: 0 | 1): string {
   const time = clockTime(elapsed, digits);
   return total === undefined ? time : `${time} / ${clockTime(total, digits)}`;
+}
+
+function notes({ notes = [] }: StreamProgress): Part[] {
+  return notes.map(plainPart);
 }
 
 /** How full the buffer is, how long it takes to be played or read, and how often it ran dry or over. */

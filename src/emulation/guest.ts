@@ -1,4 +1,4 @@
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
 import { invalidArg, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
@@ -55,12 +55,23 @@ const BUFFER_SIZE = 2 << 20;
 
 /** Starts it. Rejects as sink and source do: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */
 export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Promise<EmulatedGuest> {
+  if (!(Math.abs(options.deviation ?? 0) <= LARGEST_DEVIATION)) {
+    throw invalidArg(
+      'deviation',
+      options.deviation,
+      `-${LARGEST_DEVIATION} to ${LARGEST_DEVIATION} (parts per million)`,
+    );
+  }
   const machine = new EmulatedMachine();
   const releases = new ReleaseStack();
   releases.push(() => machine.close());
   try {
     const guest = machine.createDomain();
-    const worker = startBackend(machine, options);
+    const { port1, port2 } = new MessageChannel();
+    serveDomain(machine.startProcess(0), port1);
+    port1.unref();
+    releases.push(() => port1.ref()); // the machine's close waits for what is under way there
+    const worker = startBackend(port2, options);
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     releases.push(() => stopBackend(worker, exited));
     const { sink, source, playback, capture } = await backendReady(worker, options);
@@ -72,22 +83,13 @@ export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Pr
   }
 }
 
-function startBackend(machine: EmulatedMachine, options: EmulatedGuestOptions): Worker {
-  const { port1, port2 } = new MessageChannel();
-  serveDomain(machine.startProcess(0), port1);
-  port1.unref();
+/** `port`: to the machine. */
+function startBackend(port: MessagePort, options: EmulatedGuestOptions): Worker {
   const { sink, source = 'sine', fast = false, deviation = 0, queueMode = 'copy' } = options;
-  if (!(Math.abs(deviation) <= LARGEST_DEVIATION)) {
-    throw invalidArg(
-      'deviation',
-      deviation,
-      `-${LARGEST_DEVIATION} to ${LARGEST_DEVIATION} (parts per million)`,
-    );
-  }
-  const workerData: BackendWorkerData = { port: port2, sink, source, fast, deviation, queueMode };
+  const workerData: BackendWorkerData = { port, sink, source, fast, deviation, queueMode };
   const worker = new Worker(new URL('./backend-worker.js', import.meta.url), {
     workerData,
-    transferList: [port2],
+    transferList: [port],
     execArgv: [], // the process's own may be --eval or --import: not for this thread
   });
   worker.unref();

@@ -7,10 +7,11 @@ export const hasScript = spawnSync('script', ['--version']).stdout?.includes('ut
 export const HIDE_CURSOR = '\x1b[?25l';
 export const SHOW_CURSOR = '\x1b[?25h';
 
-/** `vsnd` below a pseudo-terminal of 100 columns. */
-export function onTerminal(args: string[], env: NodeJS.ProcessEnv = {}): Running {
+/** `vsnd` below a pseudo-terminal of 100 columns. `then`: a command that follows it there, after a line with its status. */
+export function onTerminal(args: string[], env: NodeJS.ProcessEnv = {}, then?: string): Running {
   const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
-  const typed = ['-qec', `stty cols 100; exec ${command}`, '/dev/null'];
+  const run = then === undefined ? `exec ${command}` : `trap : INT; ${command}; echo status $?; ${then}`;
+  const typed = ['-qec', `stty cols 100; ${run}`, '/dev/null'];
   return new Running('script', typed, { TERM: 'xterm', LC_ALL: 'C.UTF-8', ...env });
 }
 
