@@ -1,7 +1,7 @@
-import { frameBytesOf, SILENT, stereo } from './pieces.js';
+import { FORMAT, FRAME_BYTES, SILENT, stereo } from './sound.js';
 import { Timeline } from './timeline.js';
 
-const RATE = 48_000;
+const { rate: RATE } = FORMAT;
 
 /** Two strokes of a bell: when, s, and what, Hz. */
 const SECONDS = 0.7;
@@ -17,7 +17,7 @@ const STROKES = [
 export class Chime {
   #card;
   #device;
-  #sound = makeChime();
+  #octets = makeChime();
   #out;
   #timeline;
   #isRinging = false;
@@ -61,7 +61,7 @@ export class Chime {
     this.#latency = undefined;
     const out = this.#out;
     out.on('position', () => this.#measure(out, pressed));
-    out.end(this.#sound.octets);
+    out.end(this.#octets);
     await new Promise((resolve, reject) => out.once('close', resolve).once('error', reject));
     this.#isRinging = false;
     this.#arm();
@@ -78,15 +78,15 @@ export class Chime {
   }
 
   #arm() {
-    const { format, rate, channels, octets } = this.#sound;
     this.#out = this.#card.createPlaybackStream({
-      ...{ format, rate, channels, device: this.#device },
-      bufferFrames: octets.length / frameBytesOf(this.#sound),
-      periodFrames: rate / 200, // a report every 5 ms: of more of them the clock is the better
+      ...FORMAT,
+      device: this.#device,
+      bufferFrames: this.#octets.length / FRAME_BYTES,
+      periodFrames: RATE / 200, // a report every 5 ms: of more of them the clock is the better
       startThresholdFrames: 1,
     });
     this.#out.on('underrun', () => this.#underruns++);
-    this.#timeline = Timeline.of(this.#sound);
+    this.#timeline = Timeline.of(this.#octets);
   }
 }
 
@@ -100,5 +100,5 @@ function makeChime() {
       mono[frame] += 0.34 * envelope * (Math.sin(phase) + 0.4 * Math.sin(2.76 * phase));
     }
   }
-  return stereo(RATE, mono, mono);
+  return stereo(mono, mono);
 }

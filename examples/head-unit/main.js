@@ -1,26 +1,30 @@
 // A car's head unit: music, a voice that ducks it, a chime that must not wait, and a page that shows them live.
 //
-//   VSND_EMULATE=1 node examples/head-unit/main.js [--port 8080]
+//   VSND_EMULATE=1 node examples/head-unit/main.js [--port 8080] [FILE...]
 //
-// Each has a PCM device of its own: they are mixed by the backend's host, not here.
+// Files are music, whole and in memory; without any, two tunes play. Each kind of sound has a PCM device of its own: they are
+// mixed by the backend's host, not here.
 import { once } from 'node:events';
-import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openCard } from 'vsnd';
-import { openAudio } from 'vsnd/audio';
 import { Chime } from './chime.js';
 import { Music } from './music.js';
-import { SILENT } from './pieces.js';
 import { Prompt } from './prompt.js';
+import { readSound, SILENT } from './sound.js';
 import { makeTunes } from './tunes.js';
 import { serve } from './web.js';
 
-const { values } = parseArgs({ options: { port: { type: 'string', default: '8080' } } });
+const { values, positionals: files } = parseArgs({
+  allowPositionals: true,
+  options: { port: { type: 'string', default: '8080' } },
+});
+const sources = files.length > 0 ? await Promise.all(files.map(readSound)) : makeTunes();
+const voice = await readSound(fileURLToPath(new URL('prompt.flac', import.meta.url)));
 
 const card = await openCard({ reconnect: true }); // the sound comes back when the backend does
-const music = new Music(card, 0, makeTunes());
-const prompt = new Prompt(card, 1, await readSound('prompt.flac'), music);
+const music = new Music(card, 0, sources);
+const prompt = new Prompt(card, 1, voice.octets, music);
 const chime = new Chime(card, 2);
 let isStopping = false;
 
@@ -31,7 +35,7 @@ const buttons = {
   mute: () => music.setMuted(true),
   unmute: () => music.setMuted(false),
   volume: (text) => music.setVolume(numberIn(text, -48, 0)),
-  source: (text) => music.select(numberIn(text, 0, music.status.titles.length - 1)),
+  source: (text) => music.select(numberIn(text, 0, sources.length - 1)),
   navigate: () => void prompt.speak().catch(complain),
   chime: () => void chime.ring().catch(complain),
 };
@@ -55,14 +59,6 @@ function describe(out, peaks, underruns) {
   if (out === undefined) return { state: 'closed', seconds: 0, latency: 0, peaks: SILENT, underruns };
   const { state, rate, clock, latency } = out;
   return { state, seconds: clock.frames / rate, latency: (latency / rate) * 1000, peaks, underruns };
-}
-
-async function readSound(name) {
-  const source = await openAudio(fileURLToPath(new URL(name, import.meta.url)));
-  const { format, rate, channels } = source;
-  const octets = await buffer(source.read());
-  await source.close();
-  return { format, rate, channels, octets };
 }
 
 function numberIn(text, least, most) {

@@ -1,4 +1,4 @@
-import { durationOf, frameBytesOf, peaksOf, piecesOf, SILENT } from './pieces.js';
+import { FORMAT, FRAME_BYTES, peaksOf, piecesOf, SILENT, secondsOf } from './sound.js';
 import { Timeline } from './timeline.js';
 
 /** dB: by so much the music is softer while a voice speaks; and dB a piece of 10 ms: on the way there, and back. */
@@ -29,11 +29,10 @@ export class Music {
   #framesWritten = 0;
   #timeline = new Timeline();
 
-  /** `sources`: sounds of one format, each with a title. Begins to play. */
+  /** `sources`: sounds, each with a title. Begins to play. */
   constructor(card, device, sources) {
-    const [{ format, rate, channels }] = sources;
     this.#sources = sources;
-    this.#out = card.createPlaybackStream({ format, rate, channels, device, softwareVolume: true });
+    this.#out = card.createPlaybackStream({ ...FORMAT, device, softwareVolume: true });
     this.#out.on('error', () => {}); // the write that is under way rejects with it
     /** Rejects when the stream fails or is destroyed. */
     this.finished = this.#play();
@@ -56,7 +55,7 @@ export class Music {
       wanted: this.#wanted,
       source,
       seconds,
-      duration: durationOf(this.#sources[source]),
+      duration: secondsOf(this.#sources[source].octets),
       fade,
       volume: this.#volume,
       isMuted: this.#isMuted,
@@ -100,13 +99,13 @@ export class Music {
   async #play() {
     for (;;) {
       const source = this.#current;
-      const sound = this.#sources[source];
-      for (const { piece, frame } of piecesOf(sound)) {
+      let seconds = 0;
+      for (const piece of piecesOf(this.#sources[source].octets)) {
         this.#fade = this.#nextFade();
-        const peaks = await this.#write(piece, sound);
-        const heard = { source, seconds: frame / sound.rate, fade: this.#fade, peaks };
-        this.#timeline.add(this.#framesWritten, heard);
-        this.#framesWritten += piece.length / frameBytesOf(sound);
+        const peaks = await this.#write(piece);
+        this.#timeline.add(this.#framesWritten, { source, seconds, fade: this.#fade, peaks });
+        this.#framesWritten += piece.length / FRAME_BYTES;
+        seconds += secondsOf(piece);
         if (this.#isFadedOut) break;
       }
       if (this.#isFadedOut) this.#current = this.#wanted;
@@ -114,10 +113,10 @@ export class Music {
   }
 
   /** Resolves when there was room for the piece, so that the next one's volume is set as late as can be. */
-  async #write(piece, sound) {
+  async #write(piece) {
     const volume = this.#volume + this.#fade;
     await this.#out.setVolume(volume);
-    const peaks = this.#isMuted ? SILENT : peaksOf(piece, sound).map((peak) => peak + volume);
+    const peaks = this.#isMuted ? SILENT : peaksOf(piece).map((peak) => peak + volume);
     await new Promise((resolve, reject) => {
       this.#out.write(piece, (error) => (error ? reject(error) : resolve()));
     });

@@ -1,22 +1,22 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { piecesOf, SILENT } from './pieces.js';
+import { FORMAT, piecesOf, SILENT } from './sound.js';
 import { Timeline } from './timeline.js';
 
 /** A voice on a PCM device of its own: a stream for each time that it speaks, and the music ducked meanwhile. */
 export class Prompt {
   #card;
   #device;
-  #sound;
+  #octets;
   #music;
   #out;
   #timeline;
   #underruns = 0;
 
-  constructor(card, device, sound, music) {
+  constructor(card, device, octets, music) {
     this.#card = card;
     this.#device = device;
-    this.#sound = sound;
+    this.#octets = octets;
     this.#music = music;
   }
 
@@ -42,14 +42,12 @@ export class Prompt {
   /** Resolves when the last word has been heard. One that is being spoken is not begun anew. */
   async speak() {
     if (this.isSpeaking) return;
-    const { format, rate, channels } = this.#sound;
-    const pieces = [...piecesOf(this.#sound)].map(({ piece }) => piece);
-    this.#out = this.#card.createPlaybackStream({ format, rate, channels, device: this.#device });
+    this.#out = this.#card.createPlaybackStream({ ...FORMAT, device: this.#device });
     this.#out.on('underrun', () => this.#underruns++);
-    this.#timeline = Timeline.of(this.#sound);
+    this.#timeline = Timeline.of(this.#octets);
     this.#music.setDucked(true);
     try {
-      await pipeline(Readable.from(pieces), this.#out);
+      await pipeline(Readable.from(piecesOf(this.#octets)), this.#out);
     } finally {
       this.#music.setDucked(false);
     }

@@ -1,4 +1,4 @@
-import { peaksOf, piecesOf } from './pieces.js';
+import { FRAME_BYTES, peaksOf, piecesOf } from './sound.js';
 
 /** What was written to a stream, by frame, until it is heard: a person shall see what they hear. */
 export class Timeline {
@@ -6,9 +6,13 @@ export class Timeline {
   #now;
 
   /** The levels of a sound that is played once, as it is. */
-  static of(sound) {
+  static of(octets) {
     const timeline = new Timeline();
-    for (const { piece, frame } of piecesOf(sound)) timeline.add(frame, peaksOf(piece, sound));
+    let frame = 0;
+    for (const piece of piecesOf(octets)) {
+      timeline.add(frame, peaksOf(piece));
+      frame += piece.length / FRAME_BYTES;
+    }
     return timeline;
   }
 

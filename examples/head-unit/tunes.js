@@ -1,7 +1,7 @@
 // Music to have something to play: two loops, computed. The end of a note rings on where the loop begins again.
-import { stereo } from './pieces.js';
+import { FORMAT, stereo } from './sound.js';
 
-const RATE = 48_000;
+const { rate: RATE } = FORMAT;
 
 /** Each chord has four beats: a bass note, then the notes of which the arpeggio is made. MIDI's numbers. */
 const TUNES = [
@@ -30,9 +30,12 @@ const TUNES = [
 /** Which note of its chord each eighth plays. */
 const ARPEGGIO = [0, 1, 2, 3, 2, 1, 2, 3];
 
-/** All of the same format, each with a title. */
+/** Each with a title. */
 export function makeTunes() {
-  return TUNES.map(({ title, beatsPerMinute, chords }) => ({ title, ...render(beatsPerMinute, chords) }));
+  return TUNES.map(({ title, beatsPerMinute, chords }) => ({
+    title,
+    octets: render(beatsPerMinute, chords),
+  }));
 }
 
 function render(beatsPerMinute, chords) {
@@ -53,7 +56,7 @@ function render(beatsPerMinute, chords) {
       pluck(loop, { note, start: start + (eighth * beat) / 2, seconds: 1.4, level, pan });
     }
   }
-  return stereo(RATE, loop.left.map(Math.tanh), loop.right.map(Math.tanh));
+  return stereo(loop.left.map(Math.tanh), loop.right.map(Math.tanh));
 }
 
 /** Adds a fading tone, a little richer than a sine, at `pan` from -1, left, to 1. */

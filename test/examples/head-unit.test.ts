@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type Card, openCard } from '../../src/index.ts';
 import { startTestGuest } from '../../src/testing.ts';
 import { startExample } from './run-example.ts';
 
 interface Sound {
-  format: string;
-  rate: number;
-  channels: number;
+  title: string;
   octets: Uint8Array;
 }
 
@@ -21,10 +20,10 @@ interface Music {
 
 const example = (name: string) => import(new URL(`../../examples/head-unit/${name}`, import.meta.url).href);
 const { Music } = (await example('music.js')) as {
-  Music: new (card: Card, device: number, sources: (Sound & { title: string })[]) => Music;
+  Music: new (card: Card, device: number, sources: Sound[]) => Music;
 };
 const { Prompt } = (await example('prompt.js')) as {
-  Prompt: new (card: Card, device: number, sound: Sound, music: Music) => { speak(): Promise<void> };
+  Prompt: new (card: Card, device: number, octets: Uint8Array, music: Music) => { speak(): Promise<void> };
 };
 const { Chime } = (await example('chime.js')) as {
   Chime: new (
@@ -39,7 +38,7 @@ const LOUD = 20_000;
 /** A sound that shows by its samples how loud it is made. */
 function constant(seconds: number, value: number): Sound {
   const samples = new Int16Array(2 * seconds * SECOND).fill(value);
-  return { format: 's16_le', rate: SECOND, channels: 2, octets: new Uint8Array(samples.buffer) };
+  return { title: 'constant', octets: new Uint8Array(samples.buffer) };
 }
 
 /** dB: of each frame's left sample against LOUD. */
@@ -69,9 +68,9 @@ async function useCard(devices: number) {
 describe('the head unit’s sound', () => {
   test('a prompt ducks the music by 15 dB, smoothly, and the music returns', async () => {
     const { guest, card, close } = await useCard(2);
-    const music = new Music(card, 0, [{ title: 'constant', ...constant(1, LOUD) }]);
+    const music = new Music(card, 0, [constant(1, LOUD)]);
     const stopped = music.finished.catch(() => {});
-    const prompt = new Prompt(card, 1, constant(2, 1000), music);
+    const prompt = new Prompt(card, 1, constant(2, 1000).octets, music);
     await guest.clock.advance(SECOND);
     const spoken = prompt.speak();
     await guest.clock.advance(2 * SECOND);
@@ -99,12 +98,7 @@ describe('the head unit’s sound', () => {
 
   test('a source follows the other without a gap, once the other has been faded out', async () => {
     const { guest, card, close } = await useCard(1);
-    const sources = [constant(1, LOUD), constant(1, -LOUD)];
-    const music = new Music(
-      card,
-      0,
-      sources.map((sound) => ({ title: '', ...sound })),
-    );
+    const music = new Music(card, 0, [constant(1, LOUD), constant(1, -LOUD)]);
     const stopped = music.finished.catch(() => {});
     await guest.clock.advance(SECOND);
     music.select(1);
@@ -143,13 +137,20 @@ describe('the head unit’s sound', () => {
 
 describe('the head unit’s page', { timeout: 30_000 }, () => {
   interface State {
-    controls: { volume: number; isMuted: boolean; isPaused: boolean; fade: number; seconds: number };
+    controls: {
+      titles: string[];
+      volume: number;
+      isMuted: boolean;
+      isPaused: boolean;
+      fade: number;
+      seconds: number;
+    };
     streams: Record<'music' | 'prompt' | 'chime', { state: string; seconds: number; peaks: number[] }>;
     chimeLatency?: { milliseconds: number; error: number };
   }
 
-  async function startUnit() {
-    const running = startExample('head-unit/main.js', ['--port', '0']);
+  async function startUnit(...files: string[]) {
+    const running = startExample('head-unit/main.js', ['--port', '0', ...files]);
     const [line] = await once(running.child.stdout ?? running.child, 'data');
     const address = String(line).match(/http:\S+/)?.[0] ?? '';
     const press = (name: string, body = '', headers = {}) =>
@@ -187,6 +188,15 @@ describe('the head unit’s page', { timeout: 30_000 }, () => {
     await press('mute');
     const { controls } = await stateWhere(address, ({ streams }) => streams.music.state === 'paused');
     expect(controls).toMatchObject({ volume: -20, isMuted: true, isPaused: true });
+    running.child.kill('SIGTERM');
+    expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test('it plays recordings of any kind', async () => {
+    const path = fileURLToPath(new URL('../audio/fixtures/cbr.mp3', import.meta.url));
+    const { running, address } = await startUnit(path);
+    const { controls } = await stateWhere(address, ({ streams: { music } }) => (music.peaks[0] ?? -99) > -40);
+    expect(controls).toMatchObject({ titles: ['cbr'] });
     running.child.kill('SIGTERM');
     expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
   });
