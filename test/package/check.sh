@@ -57,6 +57,10 @@ await guest.close();
 JS
 node import.mjs
 
+echo '- the examples, where they are installed'
+for example in play-tone two-zones speaker; do VSND_EMULATE=1 node "node_modules/vsnd/examples/$example.js"; done
+node --test node_modules/vsnd/examples/own-tests/play-list.test.js >own-tests.log || fail "$(cat own-tests.log)"
+
 echo '- an import loads no WebAssembly'
 cat >no-wasm.mjs <<'JS'
 Object.defineProperty(globalThis, 'WebAssembly', { get: () => { throw new Error('WebAssembly was asked for'); } });
