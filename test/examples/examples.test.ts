@@ -28,8 +28,8 @@ function leftOf(octets: Buffer): Buffer {
 
 describe('the examples', { timeout: 30_000 }, () => {
   test('play-tone.js, at the pace of a real card', async () => {
-    const { status, stdout, stderr } = await startExample('play-tone.js').ended();
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const { status, stdout } = await startExample('play-tone.js').ended();
+    expect(status).toBe(0);
     expect(stdout).toMatch(/^played 48000 frames at 48000 Hz, \d+ positions reported\n$/);
   });
 
@@ -51,9 +51,8 @@ describe('the examples', { timeout: 30_000 }, () => {
 
   test('record-wav.js: the file holds what the card captured', async () => {
     const take = files.path('take.wav');
-    const { status, stdout, stderr } = await startExample('record-wav.js', [take, '0.5']).ended();
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout).toBe(`recorded 24000 frames into ${take}\n`);
+    const { status, stdout } = await startExample('record-wav.js', [take, '0.5']).ended();
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `recorded 24000 frames into ${take}\n` });
     const { frames, channels, octets } = await readAll(take);
     expect({ frames, channels }).toEqual({ frames: 24_000, channels: 2 });
     expect(strength(leftOf(octets), 1000)).toBeCloseTo(0.1, 3); // -20 dBFS
