@@ -45,6 +45,7 @@ interface RecordOptions {
   device: number | undefined;
   /** dB */
   volume: number | undefined;
+  json: boolean;
   emulate: boolean;
   source: string | undefined;
 }
@@ -85,6 +86,7 @@ const OPTIONS = {
     argument: 'N',
     help: "the card's PCM device with this number; without it, the first one that captures",
   },
+  json: { help: 'print JSON: an object that says what has been recorded' },
   emulate: { help: 'use an emulated Xen machine inside this process' },
   source: {
     argument: 'SOURCE',
@@ -139,11 +141,11 @@ async function recordFile(
     if (signal.aborted) return true;
     const wav = await openOutput(options.file, stream, stdout);
     recording = { options, card, stream, wav, guest, lost: 0 };
-    terminal.say(announcement(recording));
+    if (!options.json) terminal.say(announcement(recording));
     await recordThrough(recording, terminal);
   } finally {
     await releases.releaseAll();
-    if (recording) terminal.say(summarize(recording).join('\n'));
+    if (recording) terminal.say(options.json ? JSON.stringify(report(recording)) : summary(recording));
   }
   return true;
 }
@@ -152,7 +154,7 @@ async function parseOptions({
   values,
   operands: [file],
 }: CommandLine<typeof OPTIONS>): Promise<RecordOptions> {
-  const { emulate = false, source } = values;
+  const { json = false, emulate = false, source } = values;
   if (file === undefined) throw new UsageError('FILE.wav is missing (- is standard output)');
   if (source !== undefined) await checkSource(source, file, emulate);
   return {
@@ -164,6 +166,7 @@ async function parseOptions({
     card: parseIndex('--card', values.card),
     device: parseIndex('--device', values.device),
     volume: parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
+    json,
     emulate,
     source,
   };
@@ -227,14 +230,16 @@ async function recordThrough(recording: Recording, terminal: Terminal): Promise<
     terminal.complain(`overrun: ${lost} frames were lost, up to frame ${frames}`);
   });
   const meter = new LevelMeter(stream);
-  const hide = showProgress(terminal, () => ({
-    elapsed: wav.frames / rate,
-    total: options.duration,
-    fill: stream.latency / stream.bufferFrames,
-    latency: (stream.latency / rate) * 1000,
-    xruns: { name: 'overruns', count: stream.overruns },
-    levels: terminal.live ? meter.levelsUpTo() : [],
-  }));
+  const hide = options.json
+    ? () => {}
+    : showProgress(terminal, () => ({
+        elapsed: wav.frames / rate,
+        total: options.duration,
+        fill: stream.latency / stream.bufferFrames,
+        latency: (stream.latency / rate) * 1000,
+        xruns: { name: 'overruns', count: stream.overruns },
+        levels: terminal.live ? meter.levelsUpTo() : [],
+      }));
   const octets = options.duration === undefined ? Infinity : Math.round(options.duration * rate) * frameBytes;
   const closed = new Promise((resolve) => wav.once('close', resolve));
   try {
@@ -276,14 +281,20 @@ function announcement({ options, card, stream, guest }: Recording): string {
   ].join('\n');
 }
 
-function summarize({ options, stream, wav, lost }: Recording): string[] {
+function summary({ options, stream, wav, lost }: Recording): string {
   const { frames } = wav;
   const loss = lost > 0 ? `, ${lost} frames lost` : '';
   return [
     `recorded ${frames} frames (${clockTime(frames / stream.rate)}) into ${nameOf(options)}: ${describeFormat(stream)}`,
     `positions reported by the backend: ${stream.positionReports}`,
     `overruns: ${stream.overruns}${loss}`,
-  ];
+  ].join('\n');
+}
+
+function report({ options, stream, wav, lost }: Recording) {
+  const { format, rate, channels, positionReports, overruns } = stream;
+  const sound = { frames: wav.frames, format, rate, channels };
+  return { file: nameOf(options), ...sound, positionReports, overruns, lost };
 }
 
 function nameOf({ file }: RecordOptions): string {

@@ -36,6 +36,17 @@ function expectRightSizes(path = out()): void {
 }
 
 describe('what is recorded is what the card captures', { timeout: 30_000 }, () => {
+  test('and told of in JSON', async () => {
+    const args = [...emulate, '--source', 'silence', '-d', '0.1', '-r', '8000', '-c', '1', '--json', out()];
+    const { status, stdout, stderr } = await vsnd(args, env());
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({
+      file: out(),
+      ...{ frames: 800, format: 's16_le', rate: 8000, channels: 1, overruns: 0, lost: 0 },
+      positionReports: expect.any(Number),
+    });
+  });
+
   test.each<[PcmFormatName, number, number]>([
     ['u8', 8000, 1],
     ['s16_le', 44_100, 2],
