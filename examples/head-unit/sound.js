@@ -48,10 +48,12 @@ export function stereo(left, right) {
 export async function readSound(path) {
   const source = await openAudio(path);
   const converter = await createFrameConverter(source, FORMAT);
-  const octets = [];
-  for await (const frames of source.read()) octets.push(converter.convert(frames));
-  octets.push(converter.end());
+  const pieces = [];
+  for await (const frames of source.read()) pieces.push(converter.convert(frames));
+  pieces.push(converter.end());
   converter.close();
   await source.close();
-  return { title: basename(path).replace(/\.\w+$/, ''), octets: Buffer.concat(octets) };
+  const octets = Buffer.concat(pieces);
+  if (octets.length === 0) throw new Error(`${path} holds no frames`);
+  return { title: basename(path).replace(/\.\w+$/, ''), octets };
 }
