@@ -43,7 +43,7 @@ export interface BridgeEvents {
   /** `gap`: ms since it was lost. */
   backendBack: [{ direction: Direction; gap: number }];
   warning: [{ direction: Direction; code: string; message: string }];
-  /** The bridge cannot go on: it closes. */
+  /** The bridge could not go on, and has closed. */
   error: [Error];
   /** Nothing of it is left. Once. */
   close: [];
@@ -110,6 +110,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
   /** What connects or disconnects, one after the other. */
   #work: Promise<void> = Promise.resolve();
   #isWaiting = false;
+  #failure: Error | undefined;
   #closed: Promise<void> | undefined;
 
   /** Not for users: {@link createBridge}. */
@@ -253,15 +254,18 @@ export class Bridge extends EventEmitter<BridgeEvents> {
 
   #fail(error: Error): void {
     if (this.#closed) return;
-    const closed = this.close();
-    void closed.then(() => this.emit('error', error));
+    this.#failure = error;
+    void this.close();
   }
 
   async #close(): Promise<void> {
     this.#retry?.cancel();
     await this.#afterThat(() => this.#disconnect());
     await removePlace(this.#parts.place);
-    this.emit('close');
+    process.nextTick(() => {
+      if (this.#failure) this.emit('error', this.#failure); // which throws where nobody listens
+    });
+    process.nextTick(() => this.emit('close'));
   }
 
   #afterThat(work: () => Promise<void>): Promise<void> {

@@ -23,6 +23,8 @@ export class PacedCapture implements Path {
   #frames = 0;
   #xruns = 0;
   #isUsed = false;
+  /** Nobody has the other end any more. */
+  #isGone = false;
   #closed: Promise<void> | undefined;
 
   /**
@@ -73,7 +75,7 @@ export class PacedCapture implements Path {
   }
 
   #open(): void {
-    if (this.#stream !== undefined || this.#closed) return; // one that is closing is followed by the next
+    if (this.#stream !== undefined || this.#isGone || this.#closed) return; // one that is closing is followed by the next
     const { card, device, spec, events } = this.#context;
     try {
       this.#drain();
@@ -102,7 +104,7 @@ export class PacedCapture implements Path {
   }
 
   #take(octets: Buffer): void {
-    if (this.#closed || !this.#isUsed) return;
+    if (this.#closed || this.#isGone || !this.#isUsed) return;
     const most = MOST_AT_ONCE - (MOST_AT_ONCE % this.#context.spec.frameBytes);
     for (let at = 0; at < octets.length; at += most) this.#waiting.push(octets.subarray(at, at + most));
     this.#handOn();
@@ -118,8 +120,10 @@ export class PacedCapture implements Path {
         this.#waiting.shift();
       }
     } catch {
+      this.#isGone = true;
       this.#waiting = [];
       this.#fifo.stop();
+      this.#stream?.destroy();
       this.#context.events.handleServerGone('the source has been removed from the sound server');
       return;
     }
@@ -136,7 +140,7 @@ export class PacedCapture implements Path {
     this.#stream = undefined;
     this.#waiting = [];
     this.#context.events.handleStop();
-    if (this.#closed) return;
+    if (this.#closed || this.#isGone) return;
     this.#fifo.stop();
     if (this.#isUsed) this.#open();
     else this.#drain();

@@ -27,6 +27,8 @@ export class PacedPlayback implements Path {
   /** The event loop waits for the FIFO. */
   #isWaiting = false;
   #isUsed = false;
+  /** Nobody has the other end any more. */
+  #isGone = false;
   /** Silence was needed since the last frame, and a program has been playing ever since. */
   #isLate = false;
   /** When there was something in the FIFO last, ns. */
@@ -88,7 +90,7 @@ export class PacedPlayback implements Path {
   }
 
   #wait(): void {
-    if (this.#isWaiting || this.#closed) return;
+    if (this.#isWaiting || this.#isGone || this.#closed) return;
     this.#isWaiting = true;
     this.#fifo.start(() => this.#pump());
   }
@@ -98,23 +100,30 @@ export class PacedPlayback implements Path {
     this.#fifo.stop();
   }
 
-  /** Takes what there is room for. */
+  /** Takes what there is room for; then waits for more, or for a position to make room. */
   #pump(): void {
-    if (this.#closed) return;
-    const isGone = this.#stream === undefined && this.#fifo.waiting() === 0; // readable, with nothing to read
-    const stream = isGone ? undefined : (this.#stream ?? this.#open());
-    const room = stream === undefined ? 0 : this.#roomIn(stream);
-    const octets = isGone ? 'gone' : room > 0 ? this.#read(room) : 'later';
-    if (octets === 'gone') {
-      this.#stopWaiting();
-      this.#context.events.handleServerGone('the sink has been removed from the sound server');
-    } else if (stream === undefined || octets === 'later') {
-      this.#stopWaiting();
-    } else if (octets === undefined) {
-      this.#keepGoing(stream);
-    } else {
-      this.#play(stream, octets);
+    if (this.#closed || this.#isGone) return;
+    const stream = this.#stream ?? this.#openForSound();
+    while (stream !== undefined && this.#roomIn(stream) > 0) {
+      if (!this.#carry(stream)) return;
     }
+    this.#stopWaiting();
+  }
+
+  /** The FIFO is ready: with nothing to read, because its other end has gone. */
+  #openForSound(): PlaybackStream | undefined {
+    if (this.#fifo.waiting() > 0) return this.#open();
+    this.#handleGone();
+    return undefined;
+  }
+
+  /** Reads once. False where there was nothing. */
+  #carry(stream: PlaybackStream): boolean {
+    const octets = this.#read(this.#roomIn(stream));
+    if (octets === 'gone') this.#handleGone();
+    else if (octets === undefined) this.#keepGoing(stream);
+    else this.#play(stream, octets);
+    return octets instanceof Buffer;
   }
 
   /** Frames; none before the backend has opened the stream. */
@@ -146,7 +155,13 @@ export class PacedPlayback implements Path {
     const frames = octets.length / this.#context.spec.frameBytes;
     this.#frames += frames;
     this.#write(stream, octets, frames);
-    this.#wait();
+  }
+
+  #handleGone(): void {
+    this.#isGone = true;
+    this.#stopWaiting();
+    this.#stream?.destroy();
+    this.#context.events.handleServerGone('the sink has been removed from the sound server');
   }
 
   /** The FIFO is empty. */

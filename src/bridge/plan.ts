@@ -92,7 +92,8 @@ export function planEndpoints(
     return [{ direction, name, description, device, spec, latency, exact }];
   });
   if (plans.length > 0) return plans;
-  throw invalidArg('sink and source', undefined, 'at least one of them');
+  const where = options.device === undefined ? `card ${devid}` : `card ${devid}, device ${options.device}`;
+  throw new VsndError('ERR_VSND_NO_STREAM', `${where}: the card has nothing that a bridge could use`);
 }
 
 /** The stream that an endpoint is to use; undefined where there is to be none. */

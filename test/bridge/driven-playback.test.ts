@@ -78,7 +78,7 @@ function counting(from: number, frames: number): Buffer {
 /** As PipeWire does: a quantum each time that as much time has passed. */
 async function bring({ guest, fifo }: Setup, sound: Buffer): Promise<void> {
   for (let at = 0; at < sound.length; at += QUANTUM * SPEC.frameBytes) {
-    fifo.push(sound.subarray(at, at + QUANTUM * SPEC.frameBytes));
+    fifo.put(sound.subarray(at, at + QUANTUM * SPEC.frameBytes));
     await guest.clock.advance(QUANTUM);
   }
 }
@@ -155,7 +155,7 @@ describe('DrivenPlayback', () => {
   it('carries a frame that was cut over to the next read', async () => {
     const setup = await setUp();
     const sound = counting(0, 40 * QUANTUM);
-    setup.fifo.push(sound.subarray(0, 1021));
+    setup.fifo.put(sound.subarray(0, 1021));
     await setup.guest.clock.advance(QUANTUM);
     await bring(setup, sound.subarray(1021));
     await setup.guest.clock.advance(SPEC.rate);
@@ -164,7 +164,7 @@ describe('DrivenPlayback', () => {
 
   it('tells that the server has gone', async () => {
     const { fifo, events } = await setUp();
-    fifo.end();
+    fifo.breakOff();
     expect(events).toEqual(['gone the sink has been removed from the sound server']);
   });
 

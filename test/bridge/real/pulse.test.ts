@@ -100,7 +100,7 @@ describe('a sound that is captured', () => {
       const server = await startPulse();
       const octets = noise(sound.format, sound.channels, 2 * sound.rate);
       const said = writeWav(server.directory, 'said.wav', sound, octets);
-      const args = ['--sink', 'null', '--no-sink', '--source', `wav:${said}`, ...options(sound)];
+      const args = ['--sink', 'null', '--no-sink', '--source', `wav:${said}`, ...options(sound), ...PATIENT];
       const bridge = await startBridge(server, 'pulse', ...args);
       for (const round of [1, 2]) {
         const recorded = await record(server, sound, octets.length / 2);

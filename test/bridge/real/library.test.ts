@@ -1,0 +1,126 @@
+import { type EventEmitter, once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { BridgeOptions } from '../../../src/bridge/plan.ts';
+import { type Bridge, type Card, createBridge } from '../../../src/index.ts';
+import { openPlayingCard, type PlayingCard } from './playing-card.ts';
+import { noise, writeRaw } from './sound.ts';
+import { type HeadlessServer, startPulse } from './sound-server.ts';
+
+const FRAME_BYTES = 4;
+const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--device=card'];
+
+/** A bridge in this process, which is given the server's environment. */
+async function bridgeTo(server: HeadlessServer, card: Card, options: BridgeOptions = {}): Promise<Bridge> {
+  for (const name of ['XDG_RUNTIME_DIR', 'HOME', 'VSND_CONTROL_DIR', 'PULSE_SERVER']) {
+    vi.stubEnv(name, server.env[name]);
+  }
+  const bridge = await createBridge(card, { name: 'card', ...options });
+  onTestFinished(async () => {
+    await bridge.close();
+    vi.unstubAllEnvs();
+  });
+  return bridge;
+}
+
+async function setUp(
+  options?: BridgeOptions,
+): Promise<{ server: HeadlessServer; playing: PlayingCard; bridge: Bridge }> {
+  const server = await startPulse();
+  const playing = await openPlayingCard();
+  return { server, playing, bridge: await bridgeTo(server, playing.card, options) };
+}
+
+/** Frames of `file` with which the octets begin, behind silence; and where in the file that is. */
+function partHeard(octets: Buffer, file: Buffer): { from: number; frames: number } {
+  let at = 0;
+  while (at < octets.length && octets.readUInt32LE(at) === 0) at += FRAME_BYTES;
+  const from = file.indexOf(octets.subarray(at, at + 64));
+  let frames = 0;
+  const frameAt = (buffer: Buffer, index: number) =>
+    buffer.subarray(index * FRAME_BYTES, (index + 1) * FRAME_BYTES);
+  const rest = octets.subarray(at);
+  const expected = file.subarray(from);
+  while (
+    (frames + 1) * FRAME_BYTES <= Math.min(rest.length, expected.length) &&
+    frameAt(rest, frames).equals(frameAt(expected, frames))
+  ) {
+    frames++;
+  }
+  return { from: from / FRAME_BYTES, frames };
+}
+
+describe('createBridge()', () => {
+  test('outlives the backend in the middle of a sound: what was not played is played by the next one', async () => {
+    const { server, playing, bridge } = await setUp({ latency: 500 });
+    const file = noise('s16_le', 2, 96_000);
+    const player = server.run('paplay', [...RAW, writeRaw(server.directory, 'noise.raw', file)]);
+    await once(bridge as EventEmitter, 'start');
+    await wait(700); // somewhere in the middle
+    const lost = once(bridge as EventEmitter, 'backendLost');
+    await playing.stopBackend();
+    await lost;
+    const back = once(bridge as EventEmitter, 'backendBack');
+    await playing.startBackend();
+    expect((await back)[0]).toMatchObject({ direction: 'sink', gap: expect.any(Number) });
+    await player;
+    await once(bridge as EventEmitter, 'stop');
+    const [first, second] = playing.takes.map((pieces) => partHeard(Buffer.concat(pieces), file));
+    expect(first).toMatchObject({ from: 0 });
+    expect((second?.from ?? 0) + (second?.frames ?? 0)).toBe(96_000);
+    // Only what the first one had played since its last report is played by both.
+    const twice = (first?.frames ?? 0) - (second?.from ?? 0);
+    expect(twice).toBeGreaterThanOrEqual(0);
+    expect(twice).toBeLessThan(4800);
+    expect(bridge.endpoints[0]?.statistics).toMatchObject({ slips: 0, active: false });
+  });
+
+  test.each([40, 100, 300])('adds no more than its latency of %i ms', async (latency) => {
+    const { server, playing, bridge } = await setUp({ latency });
+    const player = server.spawn('pacat', ['--playback', '--latency-msec=10', ...RAW]);
+    const input = player.stdin as Writable;
+    input.on('error', () => {}); // it is killed while we write
+    input.write(Buffer.alloc(4800)); // enough for pacat to begin; all that waits in it would count
+    /** A loud sample in the silence: when it was given away, and when it was played. */
+    let sent = 0;
+    const delays: number[] = [];
+    /** What of it is the bridge's own. */
+    const own: number[] = [];
+    playing.listener = (octets) => {
+      if (sent === 0 || octets.every((octet) => octet === 0)) return;
+      delays.push(performance.now() - sent);
+      sent = 0;
+      own.push(bridge.endpoints[0]?.statistics.latency ?? Number.NaN);
+    };
+    await once(bridge as EventEmitter, 'start');
+    bridge.once('error', () => player.kill());
+    const start = performance.now();
+    let frames = 0;
+    let clicks = 0;
+    while (delays.length < 8 && bridge.state === 'running') {
+      const due = Math.floor((performance.now() - start) * 48) - frames;
+      const octets = Buffer.alloc(due * FRAME_BYTES);
+      if (sent === 0 && due > 0 && performance.now() - start > 1000 + clicks * 400) {
+        octets.fill(0x40, 0, FRAME_BYTES);
+        sent = performance.now();
+        clicks++;
+      }
+      frames += due;
+      input.write(octets);
+      await wait(5);
+    }
+    player.kill();
+    await once(bridge as EventEmitter, 'stop');
+    const sorted = delays.sort((a, b) => a - b);
+    const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
+    console.log(
+      `latency ${latency} ms: from a program through PulseAudio and the bridge to the card, ${median.toFixed(0)} ms ` +
+        `(${(sorted[0] ?? 0).toFixed(0)} to ${(sorted.at(-1) ?? 0).toFixed(0)})`,
+    );
+    // The rest is the program's and PulseAudio's, and more on a busy machine.
+    expect(own).toHaveLength(8);
+    for (const part of own) expect(part).toBeLessThanOrEqual(latency + 1);
+    expect(median).toBeGreaterThan(latency / 4);
+  });
+});
