@@ -1,4 +1,5 @@
 // What whole programs cost that play a file, each in a process of its own, against npm `speaker`.
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -29,6 +30,13 @@ function writeWav(path, octets) {
   return path;
 }
 
+/** Compresses a WAV file; undefined where there is no `flac` to do it. */
+function compress(wav) {
+  const path = `${wav}.flac`;
+  const { status } = spawnSync('flac', ['--silent', '-o', path, wav]);
+  return status === 0 ? path : undefined;
+}
+
 function isSpeakerInstalled() {
   try {
     createRequire(import.meta.url).resolve('speaker');
@@ -36,6 +44,13 @@ function isSpeakerInstalled() {
   } catch {
     return false;
   }
+}
+
+/** A long recording and a short one, in each kind of file. */
+function makeFiles(directory, minutes) {
+  const long = writeWav(join(directory, 'long.wav'), OCTETS_A_MINUTE * minutes);
+  const short = writeWav(join(directory, 'short.wav'), OCTETS_A_MINUTE / 60);
+  return { wav: { long, short }, flac: { long: compress(long), short: compress(short) } };
 }
 
 export async function run({ rounds, share }) {
@@ -48,30 +63,31 @@ export async function run({ rounds, share }) {
   );
   const directory = mkdtempSync(join(tmpdir(), 'vsnd-bench-'));
   try {
-    // ALSA's null device, whatever sound cards there are.
     const alsa = join(directory, 'alsa.conf');
-    writeFileSync(alsa, 'pcm.!default { type null }\n');
+    writeFileSync(alsa, 'pcm.!default { type null }\n'); // whatever sound cards there are
     const minutes = MINUTES * share;
-    const short = writeWav(join(directory, 'short.wav'), OCTETS_A_MINUTE / 60);
-    const long = writeWav(join(directory, 'long.wav'), OCTETS_A_MINUTE * minutes);
-    const perMinute = async (program) => {
+    const { wav, flac } = makeFiles(directory, minutes);
+    const perMinute = async (program, { long, short }) => {
       const env = { ALSA_CONFIG_PATH: alsa };
       return ((await cpuOf([...program, long], env)) - (await cpuOf([...program, short], env))) / minutes;
     };
     const hasSpeaker = isSpeakerInstalled();
     const rows = [
-      { name: 'vsnd play FILE.wav', program: PLAY, figures: [] },
-      { name: "import Speaker from 'vsnd/speaker'", program: DROP_IN, figures: [] },
+      { name: 'vsnd play FILE.wav', program: PLAY, files: wav, figures: [] },
+      { name: 'vsnd play FILE.flac', program: PLAY, files: flac, figures: [] },
+      { name: "import Speaker from 'vsnd/speaker'", program: DROP_IN, files: wav, figures: [] },
     ];
+    const playable = rows.filter(({ files }) => files.long !== undefined);
     const peer = [];
     for (let round = 0; round < rounds; round++) {
-      for (const { program, figures } of rows) figures.push(await perMinute(program));
-      if (hasSpeaker) peer.push(await perMinute(SPEAKER));
+      for (const { program, files, figures } of playable) figures.push(await perMinute(program, files));
+      if (hasSpeaker) peer.push(await perMinute(SPEAKER, wav));
     }
-    for (const { name, figures } of rows) {
+    for (const { name, figures } of playable) {
       const ratio = () => median(figures.map((value, n) => value / peer[n]));
       printRow(name, [median(figures), ...(hasSpeaker ? [median(peer), ratio()] : ['not installed', ''])]);
     }
+    if (playable.length < rows.length) console.log('FLAC: the command flac is not installed (Debian: flac)');
     if (!hasSpeaker) {
       console.log(
         'speaker: npm install --no-save speaker@0.5.5 (on Debian: g++ make python3 libasound2-dev)',
