@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -14,6 +14,12 @@ const START_DEADLINE = 15_000;
 
 /** What a server consists of: a program each, with its arguments, in the order in which they start. */
 type Programs = readonly (readonly [program: string, ...args: string[]])[];
+
+/** Whose processes those of a server are, if not ours. */
+interface User {
+  readonly uid?: number;
+  readonly gid?: number;
+}
 
 /** A sound server without a sound card, for one test: nobody else's, and gone when the test is. */
 export class HeadlessServer {
@@ -39,9 +45,9 @@ export class HeadlessServer {
   }
 
   /** Resolves when it answers. */
-  async start(): Promise<void> {
+  async start(user: User = {}): Promise<void> {
     for (const [program, ...args] of this.#programs) {
-      const child = spawn(program, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const child = spawn(program, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'], ...user });
       child.stderr.on('data', (text: Buffer) => {
         this.#words += text;
       });
@@ -55,11 +61,11 @@ export class HeadlessServer {
     }
   }
 
-  /** Whether it has a connection for us. */
+  /** Whether it is there, be it for somebody else. */
   async answers(): Promise<boolean> {
     return await run('pactl', ['info'], { env: this.env }).then(
       () => true,
-      () => false,
+      ({ stderr }) => /access denied/i.test(stderr),
     );
   }
 
@@ -105,10 +111,22 @@ export class HeadlessServer {
 
 /** Needs no D-Bus. Debian: pulseaudio pulseaudio-utils. */
 export async function startPulse(): Promise<HeadlessServer> {
+  return await started(makePulse(makeDirectory(), 'auth-anonymous=1'));
+}
+
+/** The server of another user, which lets only that one in: for root. Resolves when it answers, be it with a refusal. */
+export async function startPulseOf(uid: number): Promise<HeadlessServer> {
   const directory = makeDirectory();
+  const server = makePulse(directory, '');
+  chmodSync(directory, 0o755);
+  chownSync(directory, uid, uid);
+  return await started(server, { uid, gid: uid });
+}
+
+function makePulse(directory: string, authentication: string): HeadlessServer {
   const script = join(directory, 'script.pa');
   const socket = join(directory, 'native');
-  writeFileSync(script, `load-module module-native-protocol-unix auth-anonymous=1 socket=${socket}\n`);
+  writeFileSync(script, `load-module module-native-protocol-unix ${authentication} socket=${socket}\n`);
   const options = [
     '-n',
     '--daemonize=no',
@@ -120,9 +138,7 @@ export async function startPulse(): Promise<HeadlessServer> {
     '-F',
     script,
   ];
-  return await started(
-    new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [['pulseaudio', ...options]]),
-  );
+  return new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [['pulseaudio', ...options]]);
 }
 
 /** Debian: pipewire pipewire-bin pipewire-pulse wireplumber dbus pulseaudio-utils. WirePlumber ends without a session bus. */
@@ -143,12 +159,12 @@ export async function startPipewire(): Promise<HeadlessServer> {
   );
 }
 
-async function started(server: HeadlessServer): Promise<HeadlessServer> {
+async function started(server: HeadlessServer, user: User = {}): Promise<HeadlessServer> {
   onTestFinished(async () => {
     await server.stop('SIGKILL');
     rmSync(server.directory, { recursive: true, force: true });
   });
-  await server.start();
+  await server.start(user);
   return server;
 }
 
