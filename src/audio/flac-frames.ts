@@ -58,27 +58,36 @@ async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | 
   }
 }
 
-/** The octets of the frame at the cursor; undefined where no end of it fits its checksum. */
+/**
+ * The octets of the frame at the cursor; undefined where no end of it fits its checksum. Within a quiet frame octets that fit,
+ * with the first ones of a header behind them, are not rare enough: those end it only where no whole header is behind any.
+ */
 async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Promise<Uint8Array | undefined> {
   const most = maxFrameBytes(header.frames, info);
   let crc = 0;
   let end = 0;
+  let likelyEnd: number | undefined;
   for (let length = Math.min(most, 16 * 1024); ; length = Math.min(most, length * 2)) {
     const window = await cursor.peek(length + MAX_HEADER_BYTES);
     const isLast = window.length < length + MAX_HEADER_BYTES;
     const stop = Math.min(length, window.length);
     for (; end < stop; end++) {
-      if (crc === 0 && end > header.headerBytes && isBoundary(window.subarray(end)))
-        return window.subarray(0, end);
+      if (crc === 0 && end > header.headerBytes) {
+        const rest = window.subarray(end);
+        if (parseFlacHeader(rest, info) || isTag(rest)) return window.subarray(0, end);
+        if (isSyncCode(rest)) likelyEnd ??= end; // of a header that is damaged, perhaps
+      }
       crc = crc16(crc, window[end] as number);
     }
     if (crc === 0 && isLast && end === window.length) return window;
-    if (isLast || length === most) return undefined;
+    if (isLast || length === most) return likelyEnd === undefined ? undefined : window.subarray(0, likelyEnd);
   }
 }
 
-/** Whether a frame can have ended before `rest`: the first octets of the next one will do, whose header may be damaged. */
-function isBoundary(rest: Uint8Array): boolean {
-  if (rest[0] === 0xff && ((rest[1] ?? 0) & 0xfe) === 0xf8) return true;
-  return TAGS.test(String.fromCharCode(...rest.subarray(0, 8)));
+function isSyncCode(octets: Uint8Array): boolean {
+  return octets[0] === 0xff && ((octets[1] ?? 0) & 0xfe) === 0xf8;
+}
+
+function isTag(octets: Uint8Array): boolean {
+  return TAGS.test(String.fromCharCode(...octets.subarray(0, 8)));
 }
