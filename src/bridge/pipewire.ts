@@ -45,10 +45,13 @@ const MOST_CHANNELS = 8;
 /** In ALSA's order: that of the backend's devices. */
 const POSITIONS = ['FL', 'FR', 'RL', 'RR', 'FC', 'LFE', 'SL', 'SR'];
 
-/** What is asked of PipeWire: so many frames at a time, of so many a second. */
-const QUANTUM = { frames: 256, rate: 48_000 };
+/** Frames that PipeWire is asked to bring at a time: a power of two. Fewer cost more, and are missed by a busy machine. */
+const QUANTUM = { least: 128, most: 1024 };
 
-/** Quanta that wait at the least, so that half the dead band and a late process leave something to play. */
+/** A quantum is at most that part of the latency. */
+const QUANTUM_PART = 8;
+
+/** Quanta that wait at the least, so that the dead band and a late process leave something to play. */
 const LEAST_QUANTA = 3;
 
 /** From then on a source follows the pace at which its FIFO is filled. */
@@ -185,8 +188,10 @@ interface Quanta {
 
 /** How many frames come at a time, and how many are to wait before they come: what the latency leaves for them. */
 function quantaFor({ spec: { rate }, latency }: EndpointOptions): Quanta {
-  const quantumFrames = Math.ceil((QUANTUM.frames * rate) / QUANTUM.rate);
-  const wanted = Math.round((rate * latency) / 1000) - 2 * quantumFrames;
+  const latencyFrames = (rate * latency) / 1000;
+  const power = 2 ** Math.floor(Math.log2(latencyFrames / QUANTUM_PART));
+  const quantumFrames = Math.min(Math.max(power, QUANTUM.least), QUANTUM.most);
+  const wanted = Math.round(latencyFrames) - 2 * quantumFrames;
   return { quantumFrames, targetFrames: Math.max(wanted, LEAST_QUANTA * quantumFrames) };
 }
 
@@ -236,17 +241,19 @@ async function loadTunnel(
   return unload;
 }
 
-/** Waits until the server has the node of that FIFO. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
+/** Waits until the server has the node of that FIFO, and its session manager knows it: programs can use it then. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
 function nodeOf(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(DEADLINE, () => fail(`its node is not there after ${DEADLINE / 1e9} s`));
+    const timer = clock.after(DEADLINE, () =>
+      fail(`its node has no ports after ${DEADLINE / 1e9} s; does a session manager run?`),
+    );
     const fail = (reason: string) => {
       timer.cancel();
       stop();
       reject(new VsndError('ERR_VSND_SOUND_SERVER', `PipeWire has not loaded ${MODULE}: ${reason}`));
     };
     const stop = followNodes((nodes) => {
-      if (!nodes.some((node) => node.fifo === fifo)) return;
+      if (!nodes.some((node) => node.fifo === fifo && node.ports > 0)) return;
       timer.cancel();
       stop();
       resolve();
@@ -255,7 +262,8 @@ function nodeOf(fifo: string, ended: Promise<string>, clock: Clock): Promise<voi
   });
 }
 
-function moduleArguments({ direction, name, description, path, spec }: EndpointOptions): string {
+function moduleArguments(options: EndpointOptions): string {
+  const { direction, name, description, path, spec } = options;
   const { format, rate, channels } = spec;
   return `{ ${[
     `tunnel.mode=${direction}`,
@@ -266,7 +274,7 @@ function moduleArguments({ direction, name, description, path, spec }: EndpointO
     `audio.rate=${rate}`,
     `audio.channels=${channels}`,
     `audio.position=[${positionsOf(channels).join(' ')}]`,
-    `node.latency="${QUANTUM.frames}/${QUANTUM.rate}"`,
+    `node.latency="${quantaFor(options).quantumFrames}/${rate}"`,
   ].join(' ')} }`;
 }
 

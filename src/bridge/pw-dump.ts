@@ -8,20 +8,25 @@ export interface PipeWireNode {
   readonly fifo: string | undefined;
   /** 'suspended', 'idle', 'running', … */
   readonly state: string;
+  /** A session manager gives it some as soon as it knows it. */
+  readonly ports: number;
 }
 
 /** An object as pw-dump prints it; `info` is null where it has been removed. */
 interface PipeWireObject {
   readonly id: number;
   readonly type?: string;
-  readonly info: { readonly state?: string; readonly props?: Readonly<Record<string, unknown>> } | null;
+  readonly info: {
+    readonly state?: string;
+    readonly 'n-input-ports'?: number;
+    readonly 'n-output-ports'?: number;
+    readonly props?: Readonly<Record<string, unknown>>;
+  } | null;
 }
 
 /** Rejects with ERR_VSND_SOUND_SERVER. */
 export async function listNodes(): Promise<PipeWireNode[]> {
-  const graph = new NodeGraph();
-  graph.change(await runProgram('pw-dump', []));
-  return graph.nodes;
+  return parseNodes(await runProgram('pw-dump', []));
 }
 
 /** Calls `onChange` with all nodes whenever one of them changes, and `onEnd` when the server has gone; returns what ends both. */
@@ -59,6 +64,13 @@ export function followNodes(
   };
 }
 
+/** Exported for tests. There is more than one list where something changed meanwhile. */
+export function parseNodes(text: string): PipeWireNode[] {
+  const graph = new NodeGraph();
+  for (const list of new ListSplitter().split(text)) graph.change(list);
+  return graph.nodes;
+}
+
 /** The nodes there are, after each list of changes. */
 export class NodeGraph {
   readonly #nodes = new Map<number, PipeWireNode>();
@@ -77,12 +89,14 @@ export class NodeGraph {
 }
 
 /** What an object says, over what it said before. */
-function nodeOf(before: PipeWireNode | undefined, { state, props }: NonNullable<PipeWireObject['info']>) {
+function nodeOf(before: PipeWireNode | undefined, info: NonNullable<PipeWireObject['info']>): PipeWireNode {
+  const { state, props, 'n-input-ports': inputs, 'n-output-ports': outputs } = info;
   const text = (key: string) => (typeof props?.[key] === 'string' ? props[key] : undefined);
   return {
     name: text('node.name') ?? before?.name ?? '',
     fifo: text('pipe.filename') ?? before?.fifo,
     state: state ?? before?.state ?? '',
+    ports: inputs === undefined || outputs === undefined ? (before?.ports ?? 0) : inputs + outputs,
   };
 }
 

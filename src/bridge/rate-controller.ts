@@ -67,21 +67,37 @@ const LANDING = 1;
 /** Frames: as near it must come; less than the cross-fade can show. */
 const LANDED = 0.01;
 
-/** An average over the last {@link AVERAGED} seconds. */
-class Average {
-  #value: number | undefined;
+/** By how much the fill is above its target, on the average of the last {@link AVERAGED} seconds. */
+class Excess {
+  readonly #options: FillControllerOptions;
+  #average: number | undefined;
+  #begun = 0;
   #time = 0;
+  /** How the clocks of both ends beat, a run's first second shows: by so much its fill is right although it is not the target. */
+  #offset: number | undefined;
 
-  add(value: number, time: number): { average: number; elapsed: number } {
-    const elapsed = this.#value === undefined ? 0 : (time - this.#time) / 1e9;
-    const average = this.#value ?? value;
-    this.#value = average + (value - average) * (1 - Math.exp(-elapsed / AVERAGED));
-    this.#time = time;
-    return { average: this.#value, elapsed };
+  constructor(options: FillControllerOptions) {
+    this.#options = options;
   }
 
+  add({ fillFrames, time }: FillReading): { excess: number; elapsed: number } {
+    const { targetFrames, quantumFrames } = this.#options;
+    if (this.#average === undefined) {
+      this.#average = fillFrames;
+      this.#begun = this.#time = time;
+    }
+    const elapsed = (time - this.#time) / 1e9;
+    this.#time = time;
+    this.#average += (fillFrames - this.#average) * (1 - Math.exp(-elapsed / AVERAGED));
+    const excess = this.#average - targetFrames;
+    if (this.#offset === undefined && (time - this.#begun) / 1e9 < AVERAGED) return { excess: 0, elapsed };
+    this.#offset ??= within(excess, -quantumFrames, quantumFrames);
+    return { excess: excess - this.#offset, elapsed };
+  }
+
+  /** Frames were added, or taken away. */
   shift(by: number): void {
-    if (this.#value !== undefined) this.#value += by;
+    if (this.#average !== undefined) this.#average += by;
   }
 }
 
@@ -94,7 +110,7 @@ const within = (value: number, low: number, high: number): number => Math.min(Ma
  */
 export class RateController implements FillController {
   readonly #options: FillControllerOptions;
-  #fill = new Average();
+  #excess: Excess;
   #state: 'untouched' | 'correcting' | 'landing' = 'untouched';
   #ratio = 1;
   /** By how much the card is faster than the sound server. */
@@ -104,19 +120,18 @@ export class RateController implements FillController {
 
   constructor(options: FillControllerOptions) {
     this.#options = options;
+    this.#excess = new Excess(options);
   }
 
   restart(): void {
-    this.#fill = new Average();
+    this.#excess = new Excess(this.#options);
     this.#state = 'untouched';
     this.#ratio = 1;
   }
 
   correct(reading: FillReading): Correction {
-    const { quantumFrames, targetFrames } = this.#options;
-    const { average, elapsed } = this.#fill.add(reading.fillFrames, reading.time);
-    const excess = average - targetFrames;
-    if (Math.abs(excess) > quantumFrames) this.#state = 'correcting';
+    const { excess, elapsed } = this.#excess.add(reading);
+    if (Math.abs(excess) > this.#options.quantumFrames) this.#state = 'correcting';
     this.#learn(excess, elapsed, reading);
     if (this.#state !== 'untouched') this.#approach(this.#wanted(excess, reading), elapsed);
     this.#step(excess, elapsed, reading);
@@ -166,21 +181,22 @@ export class RateController implements FillController {
 /** Keeps the fill without ever resampling: outside the same band a quantum is repeated or dropped. */
 export class SlipController implements FillController {
   readonly #options: FillControllerOptions;
-  #fill = new Average();
+  #excess: Excess;
 
   constructor(options: FillControllerOptions) {
     this.#options = options;
+    this.#excess = new Excess(options);
   }
 
   restart(): void {
-    this.#fill = new Average();
+    this.#excess = new Excess(this.#options);
   }
 
-  correct({ fillFrames, time }: FillReading): Correction {
-    const { quantumFrames, targetFrames } = this.#options;
-    const excess = this.#fill.add(fillFrames, time).average - targetFrames;
+  correct(reading: FillReading): Correction {
+    const { quantumFrames } = this.#options;
+    const { excess } = this.#excess.add(reading);
     const slipFrames = Math.abs(excess) > quantumFrames ? -Math.sign(excess) * quantumFrames : 0;
-    this.#fill.shift(slipFrames);
+    this.#excess.shift(slipFrames);
     return { ratio: 1, slipFrames };
   }
 }
