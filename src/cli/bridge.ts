@@ -5,7 +5,7 @@ import { type BridgeOptions, type Card, createBridge, openCard, type SoundServer
 import { ReleaseStack } from '../release-stack.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
-import { CARD } from './common-options.ts';
+import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
 import { describeFormat } from './messages.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,21 +26,9 @@ const OPTIONS = {
   format: { short: 'f', argument: 'FORMAT', help: 'without it, s16_le, else the best that both ends have' },
   exact: { help: 'never resample: drop or repeat frames where the clocks differ, and count them' },
   json: { help: 'one JSON object a line, for machines' },
-  emulate: { help: 'use an emulated Xen machine inside this process' },
-  sink: {
-    argument: 'SINK',
-    help: 'where the emulated card plays; without it, the speaker, else nowhere',
-    values: { null: 'nowhere', speaker: 'the speaker of this machine', 'wav:FILE': 'into a file' },
-  },
-  source: {
-    argument: 'SOURCE',
-    help: 'what the emulated card captures; without it, sine',
-    values: {
-      silence: 'nothing',
-      'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
-      'wav:FILE': 'a WAV file, again and again',
-    },
-  },
+  emulate: EMULATE,
+  sink: SINK,
+  source: SOURCE,
 } as const;
 
 /** `vsnd bridge`: the card as a sink and a source of the guest's sound server. */
@@ -88,16 +76,8 @@ async function runBridge(
 }
 
 function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS>) {
+  checkEmulation(values);
   const { emulate = false, sink, source } = values;
-  if (!emulate && (sink ?? source) !== undefined) {
-    throw new UsageError(`--${sink === undefined ? 'source' : 'sink'} needs --emulate`);
-  }
-  if (sink !== undefined && !/^(null|speaker|wav:.+)$/s.test(sink)) {
-    throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`);
-  }
-  if (source !== undefined && !/^(silence|sine(:.+)?|wav:.+)$/s.test(source)) {
-    throw new UsageError(`--source is '${source}'; allowed: silence, sine, sine:HZ, wav:FILE`);
-  }
   if (values['no-sink'] && values['no-source']) {
     throw new UsageError('--no-sink and --no-source leave nothing to do');
   }

@@ -1,3 +1,4 @@
+import { sourceOf } from '../backend/device-names.ts';
 import { type OptionValues, UsageError } from './arguments.ts';
 
 /** Options that several commands have. */
@@ -11,33 +12,62 @@ export const OWNER_OPTIONS = {
   socket: { argument: 'FILE', help: 'the card behind this control socket' },
 } as const;
 
-/** Those by which a command that plays takes an emulated card, and says where its sound goes. */
-export const EMULATION = {
-  emulate: { help: 'use an emulated Xen machine inside this process' },
-  sink: {
-    argument: 'SINK',
-    help: `where the emulated card's sound goes; without it, to the speaker if that is installed and opens, else
-      to null`,
-    values: {
-      speaker: "this machine's speakers, by the npm package speaker",
-      'wav:FILE': 'a WAV file: what the card heard, bit for bit',
-      null: 'nowhere, at the pace of a real card',
-    },
+export const EMULATE = { help: 'use an emulated Xen machine inside this process' } as const;
+
+export const SINK = {
+  argument: 'SINK',
+  help: `where the emulated card's sound goes; without it, to the speaker if that is installed and opens, else
+    to null`,
+  values: {
+    speaker: "this machine's speakers, by the npm package speaker",
+    'wav:FILE': 'a WAV file: what the card heard, bit for bit',
+    null: 'nowhere, at the pace of a real card',
   },
+} as const;
+
+export const SOURCE = {
+  argument: 'SOURCE',
+  help: 'what the emulated card captures; without it, sine',
+  values: {
+    silence: 'nothing',
+    'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
+    'wav:FILE': 'a WAV file, again and again',
+  },
+} as const;
+
+/** Those of a command that plays. */
+export const EMULATION = {
+  emulate: EMULATE,
+  sink: SINK,
   fast: { help: 'let the emulated card run as fast as it can' },
 } as const;
 
 /** What {@link EMULATION} says; undefined without --emulate. Throws {@link UsageError}. */
-export function parseEmulation({
+export function parseEmulation(
+  values: OptionValues<typeof EMULATION>,
+): { sink: string | undefined; fast: boolean } | undefined {
+  checkEmulation(values);
+  const { emulate, sink, fast = false } = values;
+  return emulate ? { sink, fast } : undefined;
+}
+
+/** Throws {@link UsageError} for what an emulated card has not, or where there is none. */
+export function checkEmulation({
   emulate,
-  sink,
-  fast = false,
-}: OptionValues<typeof EMULATION>): { sink: string | undefined; fast: boolean } | undefined {
-  if (!emulate && (sink !== undefined || fast)) {
-    throw new UsageError(`${fast ? '--fast' : '--sink'} needs --emulate`);
-  }
+  ...values
+}: {
+  emulate?: boolean | undefined;
+  fast?: boolean | undefined;
+  sink?: string | undefined;
+  source?: string | undefined;
+}): void {
+  const { fast, sink, source } = values;
+  const [needless] = Object.entries({ fast, sink, source }).filter(([, value]) => value !== undefined);
+  if (!emulate && needless) throw new UsageError(`--${needless[0]} needs --emulate`);
   if (sink !== undefined && !/^(null|speaker|wav:.+)$/s.test(sink)) {
     throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`);
   }
-  return emulate ? { sink, fast } : undefined;
+  if (source !== undefined && !['silence', 'sine', 'wav'].includes(sourceOf(source)?.kind ?? '')) {
+    throw new UsageError(`--source is '${source}'; allowed: silence, sine, sine:HZ, wav:FILE`);
+  }
 }

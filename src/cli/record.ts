@@ -10,7 +10,7 @@ import { WAV_FORMATS, type WavFormat } from '../wav/header.ts';
 import { createWavFile, type WavStream, wavInto } from '../wav/stream.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
-import { CARD } from './common-options.ts';
+import { CARD, checkEmulation, EMULATE, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
 import { isSameFile } from './same-file.ts';
@@ -87,16 +87,8 @@ const OPTIONS = {
     help: "the card's PCM device with this number; without it, the first one that captures",
   },
   json: { help: 'print JSON: an object that says what has been recorded' },
-  emulate: { help: 'use an emulated Xen machine inside this process' },
-  source: {
-    argument: 'SOURCE',
-    help: 'what the emulated card captures; without it, sine',
-    values: {
-      silence: 'nothing',
-      'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
-      'wav:FILE': 'a WAV file, again and again',
-    },
-  },
+  emulate: EMULATE,
+  source: SOURCE,
 } as const;
 
 /** `vsnd record`: records into a WAV file and says how it went. */
@@ -156,7 +148,8 @@ async function parseOptions({
 }: CommandLine<typeof OPTIONS>): Promise<RecordOptions> {
   const { json = false, emulate = false, source } = values;
   if (file === undefined) throw new UsageError('FILE.wav is missing (- is standard output)');
-  if (source !== undefined) await checkSource(source, file, emulate);
+  checkEmulation(values);
+  if (source !== undefined) await checkSource(source, file);
   return {
     file,
     duration: parseNumber('--duration', values.duration, { min: 0.001, max: 1e6, unit: 's' }),
@@ -172,14 +165,10 @@ async function parseOptions({
   };
 }
 
-async function checkSource(source: string, file: string, emulate: boolean): Promise<void> {
-  if (!emulate) throw new UsageError('--source needs --emulate');
+/** Throws {@link UsageError} where what is captured would be overwritten. */
+async function checkSource(source: string, file: string): Promise<void> {
   const name = sourceOf(source);
-  if (name?.kind !== 'silence' && name?.kind !== 'sine' && name?.kind !== 'wav') {
-    const allowed = 'silence, sine, sine:HZ, wav:FILE';
-    throw new UsageError(`--source is '${source}'; allowed: ${allowed}`);
-  }
-  if (name.kind === 'wav' && (await isSameFile(file, name.file))) {
+  if (name?.kind === 'wav' && (await isSameFile(file, name.file))) {
     throw new UsageError(`--source is '${source}', the file to be written; allowed: another one`);
   }
 }

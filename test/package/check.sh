@@ -27,6 +27,7 @@ for name in $(node -p "Object.keys(require('$root/package.json').dependencies).j
 done
 
 echo '- an installation with nothing within reach: no network, an empty cache'
+grep -qx 'package/man/vsnd.1' contents || fail 'the tarball has no man page'
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund --offline --cache "$work/cache" ./vsnd-*.tgz
 [ -z "$(ls node_modules | grep -vx vsnd)" ] || fail "vsnd brings other packages: $(ls node_modules | tr '\n' ' ')"
