@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach } from 'vitest';
-import { openWav } from '../../src/wav/reader.ts';
+import { openAudio } from '../../src/audio/open-audio.ts';
 
 /** A directory of its own for each test of the file that calls this. */
 export function useDirectory(): { path(name: string): string; put(name: string, bytes: Uint8Array): string } {
@@ -24,18 +24,14 @@ export function useDirectory(): { path(name: string): string; put(name: string, 
 
 /** Everything that a WAV file says and holds. */
 export async function readAll(path: string) {
-  const { stream, close, ...fields } = await detach(path);
+  const source = await openAudio(path);
   try {
-    return { ...fields, octets: await buffer(stream) };
+    const octets = await buffer(source.read());
+    const { format, rate, channels, frames = 0 } = source;
+    return { format, rate, channels, frames, truncated: source.warnings.includes('ends early'), octets };
   } finally {
-    await close();
+    await source.close();
   }
-}
-
-async function detach(path: string) {
-  const wav = await openWav(path);
-  const { format, rate, channels, frames, truncated } = wav;
-  return { format, rate, channels, frames, truncated, stream: wav.stream(), close: () => wav.close() };
 }
 
 export function ascii(text: string): Uint8Array {

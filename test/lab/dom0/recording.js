@@ -1,5 +1,6 @@
 // Compares what the backend recorded with what the guest was told to play.
-import { openWav } from '../../../dist/wav/reader.js';
+import { buffer } from 'node:stream/consumers';
+import { openAudio } from '../../../dist/audio/open-audio.js';
 import { noise } from '../noise.js';
 
 /**
@@ -7,9 +8,9 @@ import { noise } from '../noise.js';
  * octets of silence.
  */
 export async function expectRecording(path, { seed, frames, rate = 48_000, channels = 2, silence = 0 }) {
-  const wav = await openWav(path);
+  const wav = await openAudio(path);
   try {
-    const found = Buffer.concat(await wav.stream().toArray());
+    const found = await buffer(wav.read());
     const expected = noise(seed, frames * channels * 2);
     if (wav.rate !== rate || wav.channels !== channels || wav.format !== 's16_le') {
       throw new Error(`${path} is ${wav.format}, ${wav.rate} Hz, ${wav.channels} channels`);
@@ -25,9 +26,9 @@ export async function expectRecording(path, { seed, frames, rate = 48_000, chann
 
 /** Throws unless the WAV file holds these octets, and nothing else. */
 export async function expectOctets(path, expected) {
-  const wav = await openWav(path);
+  const wav = await openAudio(path);
   try {
-    const found = Buffer.concat(await wav.stream().toArray());
+    const found = await buffer(wav.read());
     expectSame(path, found, expected);
   } finally {
     await wav.close();

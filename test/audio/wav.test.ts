@@ -1,10 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, ftruncateSync, openSync, truncateSync, writeSync } from 'node:fs';
-import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
+import { openAudio } from '../../src/audio/open-audio.ts';
 import { isVsndError } from '../../src/errors.ts';
-import { openWav } from '../../src/wav/reader.ts';
-import { ascii, chunk, extensible, fmt, readAll, riff, u16, u32, useDirectory } from './files.ts';
+import { ascii, chunk, extensible, fmt, readAll, riff, u16, u32, useDirectory } from '../wav/files.ts';
+import { framesFrom } from './contents.ts';
 
 const files = useDirectory();
 
@@ -68,7 +68,7 @@ describe('headers', () => {
 
   test('a chunk that is no chunk', async () => {
     const path = files.put('x.wav', riff(fmt(), new Uint8Array(64)));
-    await expect(openWav(path)).rejects.toThrow('at octet 36 stands "....", which is no chunk');
+    await expect(openAudio(path)).rejects.toThrow('at octet 36 stands "....", which is no chunk');
   });
 
   test.each(['RF64', 'BW64'])('%s takes the size from ds64', async (magic) => {
@@ -106,8 +106,8 @@ describe('headers', () => {
 
 describe('what is not a WAV file, or not one that vsnd reads', () => {
   test.each<[string, Uint8Array, RegExp]>([
-    ['empty', ascii(''), /x\.wav is not a WAV file: it is empty/],
-    ['text', ascii('Hello,\nworld, this'), /it begins with "Hello,\.world" instead of RIFF or RF64/],
+    ['empty', ascii(''), /x\.wav is empty; known: WAV/],
+    ['text', ascii('Hello,\nworld, this'), /is no recording of a known kind: it begins with "Hello,\.world"/],
     ['short text', ascii('Hi'), /it begins with "Hi"/],
     ['control codes', Uint8Array.of(0x1b, 0x5b, 0x9b, 0x41), /it begins with "\.\[\.A"/],
     [
@@ -140,7 +140,7 @@ describe('what is not a WAV file, or not one that vsnd reads', () => {
     ],
     ['another sub-format', riff(extensible(0x55, 2, 8000, 16)), /format 0x0055/],
   ])('%s', async (_, bytes, message) => {
-    const error = await openWav(files.put('x.wav', bytes)).catch((reason: unknown) => reason);
+    const error = await openAudio(files.put('x.wav', bytes)).catch((reason: unknown) => reason);
     expect(isVsndError(error, 'ERR_VSND_FILE')).toBe(true);
     expect((error as Error).message).toMatch(message);
   });
@@ -148,17 +148,17 @@ describe('what is not a WAV file, or not one that vsnd reads', () => {
   test('an extensible sub-format of another family', async () => {
     const bytes = Buffer.from(riff(extensible(1, 2, 8000, 16)));
     bytes.write('cafe', bytes.length - 2, 'hex');
-    await expect(openWav(files.put('x.wav', bytes))).rejects.toThrow(/sub-format 0100.*cafe; allowed/);
+    await expect(openAudio(files.put('x.wav', bytes))).rejects.toThrow(/sub-format 0100.*cafe; allowed/);
   });
 
   test('no such file, a directory, no file', async () => {
-    await expect(openWav(files.path('none.wav'))).rejects.toMatchObject({
+    await expect(openAudio(files.path('none.wav'))).rejects.toMatchObject({
       code: 'ERR_VSND_FILE',
       errno: 'ENOENT',
       message: `cannot open ${files.path('none.wav')}: no such file or directory (ENOENT)`,
     });
-    await expect(openWav(files.path('.'))).rejects.toThrow(/is a directory, not a WAV file/);
-    await expect(openWav('/dev/null')).rejects.toThrow('/dev/null is not a regular file');
+    await expect(openAudio(files.path('.'))).rejects.toThrow(/is a directory, not a recording/);
+    await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is not a regular file');
   });
 
   test.skipIf(process.getuid?.() === 0)(
@@ -166,7 +166,7 @@ describe('what is not a WAV file, or not one that vsnd reads', () => {
     async () => {
       const path = files.put('x.wav', riff(fmt(), chunk('data', sound)));
       chmodSync(path, 0);
-      await expect(openWav(path)).rejects.toMatchObject({ code: 'ERR_VSND_FILE', errno: 'EACCES' });
+      await expect(openAudio(path)).rejects.toMatchObject({ code: 'ERR_VSND_FILE', errno: 'EACCES' });
     },
   );
 });
@@ -202,41 +202,41 @@ describe('files that end early', () => {
 
   test('a file that shrinks while it is read', async () => {
     const path = files.put('x.wav', riff(fmt(), chunk('data', new Uint8Array(1 << 20))));
-    const wav = await openWav(path);
+    const wav = await openAudio(path);
     truncateSync(path, 1000);
-    await expect(buffer(wav.stream())).rejects.toMatchObject({
+    await expect(framesFrom(wav, 0)).rejects.toMatchObject({
       code: 'ERR_VSND_FILE',
       message: `${path} became shorter while it was read`,
     });
     await wav.close();
   });
 
-  test('a stream of a closed file fails; closing twice does not', async () => {
-    const wav = await openWav(files.put('x.wav', riff(fmt(), chunk('data', sound))));
+  test('to read a closed file fails; to close it twice does not', async () => {
+    const wav = await openAudio(files.put('x.wav', riff(fmt(), chunk('data', sound))));
     await wav.close();
     await wav.close();
-    await expect(buffer(wav.stream())).rejects.toMatchObject({ code: 'ERR_VSND_FILE' });
+    await expect(framesFrom(wav, 0)).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_STATE' });
   });
 });
 
-describe('the stream', () => {
+describe('reading', () => {
   test('reads no further than it is read', async () => {
     const path = files.path('large.wav');
     const fd = openSync(path, 'w');
     writeSync(fd, riff(fmt(), chunk('data', sound, 1 << 30)));
     ftruncateSync(fd, 44 + (1 << 30));
-    const wav = await openWav(path);
-    const stream = wav.stream();
-    await new Promise((resolve) => stream.once('readable', resolve));
-    expect(stream.readableLength).toBeLessThanOrEqual(2 * 64 * 1024);
-    stream.destroy();
+    const wav = await openAudio(path);
+    for await (const piece of wav.read()) {
+      expect(piece.length).toBeLessThanOrEqual(64 * 1024);
+      break;
+    }
     await wav.close();
   });
 
   test('begins anew with each call', async () => {
-    const wav = await openWav(files.put('x.wav', riff(fmt(), chunk('data', sound))));
-    expect(await buffer(wav.stream())).toEqual(Buffer.from(sound));
-    expect(await buffer(wav.stream())).toEqual(Buffer.from(sound));
+    const wav = await openAudio(files.put('x.wav', riff(fmt(), chunk('data', sound))));
+    expect(await framesFrom(wav, 0)).toEqual(Buffer.from(sound));
+    expect(await framesFrom(wav, 0)).toEqual(Buffer.from(sound));
     await wav.close();
   });
 });
