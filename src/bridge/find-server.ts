@@ -20,7 +20,7 @@ async function findServer(): Promise<SoundServerKind> {
     const { name } = await serverInfo();
     return /pipewire/i.test(name) ? 'pipewire' : 'pulse';
   } catch (error) {
-    if (!isVsndError(error)) throw error;
+    if (!isVsndError(error) || !/^(?:there is no|no sound server)/.test(error.message)) throw error;
     const advice = 'which of the servers runs is asked by pactl; name one: pulse, pipewire';
     throw new VsndError('ERR_VSND_SOUND_SERVER', `${error.message} (${advice})`, { cause: error });
   }

@@ -54,7 +54,9 @@ export function explainFailure(
   if (cause.killed) return fail(`${what} has not answered for ${DEADLINE / 1000} s`);
   const [line = cause.message] = words.trim().split('\n');
   if (/access denied/i.test(words)) {
-    return fail(`the sound server lets this user not in (${line}): run vsnd as the user whose server it is`);
+    return fail(
+      `the sound server does not let this user in (${line}): run vsnd as the user whose server it is`,
+    );
   }
   if (/connection (?:refused|failure)|failed to connect|can't connect/i.test(words)) {
     return fail(`no sound server runs for this user (${what}: ${line})`);

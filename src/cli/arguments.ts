@@ -19,6 +19,8 @@ export interface OptionDescription {
   readonly help: string;
   /** Its values, where their names say it all. */
   readonly oneOf?: readonly string[];
+  /** Values that a shell may offer, where the help has them in words. */
+  readonly offer?: readonly string[];
   /** Its values, and what each means. What is in capitals stands for something: wav:FILE. */
   readonly values?: Readonly<Record<string, string>>;
   /** A heading of their own for the values; without it, they stand below the option. */

@@ -9,7 +9,8 @@ export const MANUAL = {
     through such a card from user space, at the pace of the positions that the backend reports, and is such a
     backend for Dom0. With --emulate its commands work on any machine: they bring an emulated Xen of their own.`,
     `A command's options and operands may stand in any order; what follows -- is an operand. In a script,
-    --json has what a command tells in a form that does not change.`,
+    --json has what a command tells in a form that stays: a value, from one that ends by itself; an object on a
+    line, again and again, from one that goes on.`,
   ],
   tryIt: 'vsnd play --emulate',
   environment: {
@@ -18,7 +19,7 @@ export const MANUAL = {
     'NO_COLOR=1': 'no colours',
   },
   exitStatus: {
-    '0': 'done; also a service (vsnd backend) that SIGTERM has ended',
+    '0': 'done; also vsnd backend and vsnd bridge, when SIGTERM has ended them',
     '1': 'failed; standard error says why',
     '2': 'wrong usage',
     '130': 'interrupted (Ctrl-C)',

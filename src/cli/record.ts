@@ -137,7 +137,7 @@ async function recordFile(
     await recordThrough(recording, terminal);
   } finally {
     await releases.releaseAll();
-    if (recording) terminal.say(options.json ? JSON.stringify(report(recording)) : summary(recording));
+    if (recording) terminal.say(options.json ? report(recording) : summary(recording));
   }
   return true;
 }
@@ -280,10 +280,15 @@ function summary({ options, stream, wav, lost }: Recording): string {
   ].join('\n');
 }
 
-function report({ options, stream, wav, lost }: Recording) {
+function report({ options, stream, wav, lost, guest }: Recording): string {
   const { format, rate, channels, positionReports, overruns } = stream;
   const sound = { frames: wav.frames, format, rate, channels };
-  return { file: nameOf(options), ...sound, positionReports, overruns, lost };
+  const source = guest?.source.description;
+  return JSON.stringify(
+    { file: nameOf(options), ...sound, positionReports, overruns, lost, source },
+    null,
+    2,
+  );
 }
 
 function nameOf({ file }: RecordOptions): string {

@@ -111,7 +111,7 @@ async function playTone(
     if (!json) terminal.say(announcement(options, stream, card, guest));
     const isPaced = !emulation?.fast || guest?.sink.kind === 'speaker';
     await playThrough(pieces, stream, isPaced, terminal, options);
-    terminal.say(json ? JSON.stringify(report(options, stream, isPaced)) : summary(options, stream, isPaced));
+    terminal.say(json ? report(options, stream, isPaced, guest) : summary(options, stream, isPaced));
   } finally {
     await releases.releaseAll();
   }
@@ -237,8 +237,18 @@ function summary({ type }: ToneOptions, stream: PlaybackStream, isPaced: boolean
   ].join('\n');
 }
 
-function report({ type }: ToneOptions, stream: PlaybackStream, isPaced: boolean) {
-  const { position, format, rate, channels, positionReports } = stream;
-  const { count } = underruns(stream, isPaced);
-  return { type, frames: position, format, rate, channels, positionReports, underruns: count };
+function report(
+  { type }: ToneOptions,
+  stream: PlaybackStream,
+  isPaced: boolean,
+  guest: EmulatedGuest | undefined,
+): string {
+  const { position: frames, format, rate, channels, positionReports } = stream;
+  const { count = null } = underruns(stream, isPaced);
+  const sink = guest?.sink.description;
+  return JSON.stringify(
+    { type, frames, format, rate, channels, positionReports, underruns: count, sink },
+    null,
+    2,
+  );
 }

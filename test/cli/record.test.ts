@@ -42,7 +42,7 @@ describe('what is recorded is what the card captures', { timeout: 30_000 }, () =
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({
       file: out(),
-      ...{ frames: 800, format: 's16_le', rate: 8000, channels: 1, overruns: 0, lost: 0 },
+      ...{ frames: 800, format: 's16_le', rate: 8000, channels: 1, overruns: 0, lost: 0, source: 'silence' },
       positionReports: expect.any(Number),
     });
   });

@@ -13,7 +13,7 @@ const HELLO = fileURLToPath(new URL('../../examples/hello.wav', import.meta.url)
 const VARIES: readonly RegExp[] = [
   /\d{4}-\d\d-\d\dT[\d:.]+Z/g,
   /(?<=process )\d+/g,
-  /(?<=positions reported by the backend: |"positionReports":)\d+/g,
+  /(?<=positions reported by the backend: |"positionReports": )\d+/g,
   /(?<=PulseAudio )[\d.]+/g,
   /(?<=connected after )\d+(?= ms)/g,
   /(?<=^OK +node +)[\d.]+/gm,

@@ -12,9 +12,9 @@ export interface Expected {
 const NOTHING: Expected = { words: [], fileAfter: undefined };
 
 /** What may follow an option. */
-export function expectedValue({ argument, oneOf, values }: OptionDescription): Expected {
+export function expectedValue({ argument, oneOf, offer = oneOf, values }: OptionDescription): Expected {
   if (argument === 'FILE') return { words: [], fileAfter: '' };
-  if (oneOf) return { words: oneOf, fileAfter: undefined };
+  if (offer) return { words: offer, fileAfter: undefined };
   const terms = Object.keys(values ?? {});
   const withFile = terms.find((term) => term.endsWith(':FILE'));
   // What is in capitals is the user's to say.

@@ -6,12 +6,24 @@ import { type CommandLine, parseIndex, parseNumber, UsageError } from '../argume
 import { CARD, EMULATION, parseEmulation } from '../common-options.ts';
 import { STDIN } from './playlist.ts';
 
+/** aplay's words for a format, a rate and two channels. */
+const SHORTHANDS: Readonly<Record<string, FrameFormat>> = {
+  cd: { format: 's16_le', rate: 44_100, channels: 2 },
+  cdr: { format: 's16_be', rate: 44_100, channels: 2 },
+  dat: { format: 's16_le', rate: 48_000, channels: 2 },
+};
+
+const RAW_FORMATS = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined).map(
+  ({ name }) => name,
+);
+
 export const PLAY_OPTIONS = {
   format: {
     short: 'f',
     argument: 'FORMAT',
     help: `FILE is raw PCM of this format, as in s16_le or S16_LE; cd and cdr are S16_LE and S16_BE at 44100 Hz in
       stereo, dat is S16_LE at 48000 Hz in stereo`,
+    offer: [...Object.keys(SHORTHANDS), ...RAW_FORMATS],
   },
   rate: { short: 'r', argument: 'HZ', help: 'of raw PCM; without it, 48000' },
   channels: { short: 'c', argument: 'N', help: 'of raw PCM; without it, 2' },
@@ -38,13 +50,6 @@ export interface PlayOptions {
   /** The emulated machine; undefined: this one. */
   readonly emulation: { readonly sink: string | undefined; readonly fast: boolean } | undefined;
 }
-
-/** aplay's words for a format, a rate and two channels. */
-const SHORTHANDS: Readonly<Record<string, FrameFormat>> = {
-  cd: { format: 's16_le', rate: 44_100, channels: 2 },
-  cdr: { format: 's16_be', rate: 44_100, channels: 2 },
-  dat: { format: 's16_le', rate: 48_000, channels: 2 },
-};
 
 /** aplay's names where they are not those of sndif.h in capitals. */
 const ALSA_NAMES: Readonly<Record<string, string>> = { s8: 's8', float: 'float_le', float64: 'float64_le' };
@@ -92,8 +97,9 @@ function parseFormat(text: string): FrameFormat {
   if (shorthand) return shorthand;
   const format = pcmFormatByName(ALSA_NAMES[name] ?? name);
   if (format?.sampleBytes !== undefined) return { format: format.name, rate: 48_000, channels: 2 };
-  const allowed = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined).map((one) => one.name);
-  throw new UsageError(`--format is '${text}'; allowed: ${['cd', 'cdr', 'dat', ...allowed].join(', ')}`);
+  throw new UsageError(
+    `--format is '${text}'; allowed: ${[...Object.keys(SHORTHANDS), ...RAW_FORMATS].join(', ')}`,
+  );
 }
 
 /** The sound that comes with vsnd, by the shorter of its names. */

@@ -7,7 +7,7 @@ import { packS24 } from '../../../src/wav/repack.ts';
 import type { PcmFormatName } from '../../../src/wire/pcm-format.ts';
 import { BridgeCommand, startBridge } from './bridge-command.ts';
 import { noise, occurrences, PULSE_NAMES, writeRaw, writeWav } from './sound.ts';
-import { type HeadlessServer, startPulse } from './sound-server.ts';
+import { type HeadlessServer, startPulse, startPulseOf } from './sound-server.ts';
 
 /** For what must not depend on how busy the machine is. */
 const PATIENT = ['--latency', '500'];
@@ -228,12 +228,34 @@ describe('one copy', () => {
   });
 });
 
-test('says what is missing: the server', async () => {
-  const server = await startPulse();
-  await server.stop();
-  const { status, stderr } = await new BridgeCommand(server, ['--sink', 'null']).ended();
-  expect(status).toBe(1);
-  expect(stderr).toContain('no sound server runs for this user');
-  expect(stderr).toContain('name one: pulse, pipewire');
-  expect(server.bridgePlaces).toEqual([]);
+describe('what is missing', () => {
+  async function failure(server: HeadlessServer, ...args: string[]): Promise<string> {
+    const { status, stderr } = await new BridgeCommand(server, [...args, '--sink', 'null']).ended();
+    expect(status).toBe(1);
+    expect(server.bridgePlaces).toEqual([]);
+    return stderr;
+  }
+
+  test('may be the server', async () => {
+    const server = await startPulse();
+    await server.stop();
+    expect(await failure(server, 'pulse')).toContain('no sound server runs for this user');
+    expect(await failure(server)).toContain('name one: pulse, pipewire');
+  });
+
+  test('may be the program that reaches it', async () => {
+    const server = await startPulse();
+    server.env['PATH'] = join(server.directory, 'nothing');
+    expect(await failure(server, 'pulse')).toBe(
+      "vsnd: there is no pactl: install pulseaudio-utils (Debian's name of it)\n",
+    );
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'may be the right to use it, which root has not by itself',
+    async () => {
+      const server = await startPulseOf(65_534);
+      expect(await failure(server)).toContain('run vsnd as the user whose server it is');
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -20,6 +20,12 @@ interface Program {
   readonly command: readonly [program: string, ...args: string[]];
   /** The path of a socket that it makes, and the next one needs. */
   readonly socket?: string;
+}
+
+/** Whose processes those of a server are, if not ours. */
+interface User {
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 /** A sound server without a sound card, for one test: nobody else's, and gone when the test is. */
@@ -46,11 +52,11 @@ export class HeadlessServer {
   }
 
   /** Resolves when it answers. */
-  async start(): Promise<void> {
+  async start(user: User = {}): Promise<void> {
     for (const { command, socket } of this.#programs) {
       if (socket !== undefined) rmSync(socket, { force: true }); // of one that was killed
       const [program, ...args] = command;
-      const child = spawn(program, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+      const child = spawn(program, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'], ...user });
       child.stderr.on('data', (text: Buffer) => {
         this.#words += text;
       });
@@ -70,11 +76,11 @@ export class HeadlessServer {
     }
   }
 
-  /** Whether it has a connection for us. */
+  /** Whether it is there, be it for somebody else. */
   async answers(): Promise<boolean> {
     return await run('pactl', ['info'], { env: this.env }).then(
       () => true,
-      () => false,
+      ({ stderr }) => /access denied/i.test(stderr),
     );
   }
 
@@ -124,10 +130,24 @@ export class HeadlessServer {
 
 /** Needs no D-Bus. Debian: pulseaudio pulseaudio-utils. */
 export async function startPulse(): Promise<HeadlessServer> {
+  return await started(makePulse(makeDirectory(), 'auth-anonymous=1'));
+}
+
+/** The server of another user, which lets only that one in: for root. Resolves when it answers, be it with a refusal. */
+export async function startPulseOf(uid: number): Promise<HeadlessServer> {
   const directory = makeDirectory();
+  const server = makePulse(directory, '');
+  chmodSync(directory, 0o755);
+  chownSync(directory, uid, uid);
+  await started(server, { uid, gid: uid });
+  server.env['HOME'] = join(directory, 'home-of-another'); // the cookie is in the server's
+  return server;
+}
+
+function makePulse(directory: string, authentication: string): HeadlessServer {
   const script = join(directory, 'script.pa');
   const socket = join(directory, 'native');
-  writeFileSync(script, `load-module module-native-protocol-unix auth-anonymous=1 socket=${socket}\n`);
+  writeFileSync(script, `load-module module-native-protocol-unix ${authentication} socket=${socket}\n`);
   const options = [
     '-n',
     '--daemonize=no',
@@ -139,11 +159,9 @@ export async function startPulse(): Promise<HeadlessServer> {
     '-F',
     script,
   ];
-  return await started(
-    new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [
-      { command: ['pulseaudio', ...options] },
-    ]),
-  );
+  return new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [
+    { command: ['pulseaudio', ...options] },
+  ]);
 }
 
 /** Debian: pipewire pipewire-bin pipewire-pulse wireplumber dbus pulseaudio-utils. WirePlumber ends without a session bus. */
@@ -167,12 +185,12 @@ export async function startPipewire(): Promise<HeadlessServer> {
   );
 }
 
-async function started(server: HeadlessServer): Promise<HeadlessServer> {
+async function started(server: HeadlessServer, user: User = {}): Promise<HeadlessServer> {
   onTestFinished(async () => {
     await server.stop('SIGKILL');
     rmSync(server.directory, { recursive: true, force: true });
   });
-  await server.start();
+  await server.start(user);
   return server;
 }
 
