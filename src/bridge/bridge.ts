@@ -110,6 +110,8 @@ export class Bridge extends EventEmitter<BridgeEvents> {
   /** What connects or disconnects, one after the other. */
   #work: Promise<void> = Promise.resolve();
   #isWaiting = false;
+  /** What has been lost again while it was being made anew. */
+  #lostAgain: string | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
 
@@ -214,7 +216,11 @@ export class Bridge extends EventEmitter<BridgeEvents> {
 
   /** The server has gone, or one of its modules: all begins anew. */
   #lose(reason: string): void {
-    if (this.#closed || this.#isWaiting) return;
+    if (this.#closed) return;
+    if (this.#isWaiting) {
+      this.#lostAgain = reason;
+      return;
+    }
     this.#isWaiting = true;
     this.emit('disconnect', { reason });
     void this.#afterThat(() => this.#disconnect()).then(() => this.#tryAgain());
@@ -222,11 +228,13 @@ export class Bridge extends EventEmitter<BridgeEvents> {
 
   #tryAgain(): void {
     if (this.#closed) return;
+    this.#lostAgain = undefined;
     this.connect().then(
       () => {
         if (this.#closed) return;
         this.#isWaiting = false;
         this.emit('reconnect');
+        if (this.#lostAgain !== undefined) this.#lose(this.#lostAgain);
       },
       () => this.#waitForServer(),
     );

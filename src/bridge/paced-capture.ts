@@ -1,6 +1,6 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
-import type { Path, PathContext, PathStatistics } from './path.ts';
+import { mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 
 /** Octets (PIPE_BUF): so many or less go into a pipe whole, or not at all. PulseAudio aborts where a frame is cut. */
 const MOST_AT_ONCE = 4096;
@@ -34,7 +34,10 @@ export class PacedCapture implements Path {
   constructor(fifo: Fifo, openReader: () => Fifo, latency: number, context: PathContext) {
     this.#fifo = fifo;
     this.#openReader = openReader;
-    this.#bufferFrames = Math.ceil((context.spec.rate * latency) / 1000);
+    this.#bufferFrames = Math.min(
+      Math.ceil((context.spec.rate * latency) / 1000),
+      mostBufferFrames('capture', context),
+    );
     this.#context = context;
   }
 

@@ -1,7 +1,7 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
-import { IDLE_TIME, type Path, type PathContext, type PathStatistics } from './path.ts';
+import { IDLE_TIME, mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 
 /**
  * From a sink's FIFO into the card, where whoever reads is the server's clock (PulseAudio): takes what the backend has
@@ -41,14 +41,14 @@ export class PacedPlayback implements Path {
     const { format, channels, frameBytes } = context.spec;
     this.#fifo = fifo;
     this.#context = context;
-    this.#targetFrames = bufferFrames;
-    this.#leastFrames = Math.ceil(bufferFrames / 2);
+    this.#targetFrames = Math.min(bufferFrames, mostBufferFrames('playback', context));
+    this.#leastFrames = Math.ceil(this.#targetFrames / 2);
     const silence = pcmFormat(format).silence;
     this.#silence = Uint8Array.from(
       { length: this.#leastFrames * channels * silence.length },
       (_, index) => silence[index % silence.length] ?? 0,
     );
-    this.#buffer = new Uint8Array(bufferFrames * frameBytes);
+    this.#buffer = new Uint8Array(this.#targetFrames * frameBytes);
     this.#wait();
   }
 

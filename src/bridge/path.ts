@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
+import type { StreamConfig } from '../config/card.ts';
 import type { Card } from '../frontend/card.ts';
-import type { PcmSpec } from '../pcm/hw-params.ts';
+import { maxBufferFrames, type PcmSpec } from '../pcm/hw-params.ts';
 
 /** What a path knows of what it has carried. */
 export interface PathStatistics {
@@ -57,6 +58,13 @@ export interface Path {
   setUsed(isUsed: boolean): void;
   /** Closes the stream and the FIFO's end. Never rejects. Idempotent. */
   close(): Promise<void>;
+}
+
+/** Frames that the buffer of the card's stream can have. */
+export function mostBufferFrames(type: StreamConfig['type'], { card, device, spec }: PathContext): number {
+  const pcmDevices = card.info.pcmDevices.filter(({ index }) => index === (device ?? index));
+  const config = pcmDevices.flatMap(({ streams }) => streams).find((stream) => stream.type === type);
+  return config === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, config.bufferBytes);
 }
 
 /** ns without data after which a playback stream is closed. */

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { unlink } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
 import { VsndError } from '../errors.ts';
-import { maxBufferFrames } from '../pcm/hw-params.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import type { Addon, Fifo } from '../xen/linux/addon.ts';
@@ -10,7 +9,7 @@ import { DriftCorrector } from './drift-corrector.ts';
 import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
 import { PacedCapture } from './paced-capture.ts';
-import type { Path, PathContext } from './path.ts';
+import { mostBufferFrames, type Path, type PathContext } from './path.ts';
 import { bridgeOf } from './place.ts';
 import { explainFailure, plainEnvironment, runProgram } from './program.ts';
 import { followNodes, listNodes } from './pw-dump.ts';
@@ -196,15 +195,8 @@ function quantaFor({ spec: { rate }, latency }: EndpointOptions): Quanta {
 }
 
 /** Frames of the card's buffer: twice what is to wait there, as far as it is so large. */
-function bufferFor(
-  type: 'playback' | 'capture',
-  { targetFrames }: Quanta,
-  { card, device, spec }: PathContext,
-): number {
-  const { streams = [] } = card.info.pcmDevices.find(({ index }) => index === device) ?? {};
-  const bufferBytes = streams.find((stream) => stream.type === type)?.bufferBytes;
-  const most = bufferBytes === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, bufferBytes);
-  return Math.min(2 * targetFrames, most);
+function bufferFor(type: 'playback' | 'capture', { targetFrames }: Quanta, context: PathContext): number {
+  return Math.min(2 * targetFrames, mostBufferFrames(type, context));
 }
 
 /** Loads the module into a process that holds it, and waits for its node; gives what ends both. */

@@ -54,6 +54,9 @@ const CHANNEL_MAPS: Readonly<Record<number, string>> = {
 const LEAST_PIPE = 4096;
 const LARGEST_PIPE = 1 << 20;
 
+/** s of sound that wait at the card at the least. */
+const LEAST_BUFFER = 0.01;
+
 /** Octets: what goes into a source's pipe waits there for PulseAudio's next turn only. */
 const SOURCE_PIPE = 16_384;
 
@@ -127,7 +130,8 @@ class Pulse implements SoundServer {
       const octets = (spec.rate * spec.frameBytes * latency) / 1000;
       const pipeBytes = fifo.setSize(pipeSizeFor(octets));
       const index = await loadModule('module-pipe-sink', moduleArguments(options));
-      const bufferFrames = Math.round(Math.max(octets - pipeBytes, octets / 4) / spec.frameBytes);
+      const restBytes = Math.max(octets - pipeBytes, LEAST_BUFFER * spec.rate * spec.frameBytes);
+      const bufferFrames = Math.round(restBytes / spec.frameBytes);
       return new PulseEndpoint(index, path, new PacedPlayback(fifo, bufferFrames, context));
     } catch (error) {
       fifo.close();

@@ -137,6 +137,16 @@ describe('a path from a sink', () => {
     expect(path.statistics.xruns).toBe(1);
   });
 
+  test('has the buffer that the card can have', async () => {
+    const { guest, card, fifo, pass } = await open(1_000_000);
+    fifo.put(Buffer.alloc(30_000 * 4, 1));
+    await pass(100);
+    const [stream] = card.streams;
+    expect(stream?.bufferFrames).toBe(16_368); // 64 KiB, less a page's part for the volumes
+    await pass(34_000);
+    expect(guest.device.heard().length).toBeGreaterThanOrEqual(30_000 * 4);
+  });
+
   test('begins anew after sleep, with the first frame', async () => {
     const { guest, fifo, told, pass } = await open();
     for (const take of [0, 1]) {
