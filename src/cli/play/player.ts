@@ -1,7 +1,6 @@
 import type { AudioSource, FrameFormat } from '../../audio/audio-source.ts';
 import { createFrameConverter, type FrameConverter } from '../../audio/frame-converter.ts';
 import { chooseTarget } from '../../audio/target-format.ts';
-import { type Deferred, deferred } from '../../deferred.ts';
 import { VsndError } from '../../errors.ts';
 import type { StreamLimits } from '../../pcm/hw-params.ts';
 import { pcmFormat } from '../../wire/pcm-format.ts';
@@ -25,7 +24,7 @@ interface Place {
 }
 
 /** Frames that are converted and written at a time: the event loop is never held for long. */
-const PIECE_FRAMES = 4096;
+const PIECE_FRAMES = 8192;
 
 /** Somebody wants to go elsewhere. */
 class Interruption extends Error {}
@@ -43,13 +42,16 @@ export class Player {
   #converterFrames = 0;
   /** Where somebody wants to go, until it is heard from there; 'stop': nowhere. */
   #wanted: Place | 'stop' | undefined;
-  #interrupted: Deferred<never> = quiet();
+  /** Why what is being waited for is waited for no more, until that has been dealt with. */
+  #reason: Error | undefined;
+  #giveUp: (reason: Error) => void = () => {};
   /** Resolves when the voice takes more. */
   #drained: Promise<void> = Promise.resolve();
 
   constructor(options: PlayerOptions) {
     this.#options = options;
     this.#timeline = new Timeline(options.onHeard);
+    options.voice.failed.catch((error: Error) => this.#interrupt(error));
   }
 
   /** What is heard now; undefined before there is anything. */
@@ -111,7 +113,7 @@ export class Player {
 
   #goTo(place: Place | 'stop'): void {
     if (this.#wanted !== 'stop') this.#wanted = place;
-    this.#interrupted.reject(new Interruption());
+    this.#interrupt(new Interruption());
   }
 
   /** Plays on to the end of the list. Resolves with where somebody wants to go instead. */
@@ -122,13 +124,13 @@ export class Player {
         await this.#playRecording(here);
       }
       await this.#endConverter();
-      await this.#race(voice.playOut());
+      await this.#unlessInterrupted(voice.playOut());
       return undefined;
     } catch (error) {
       if (!(error instanceof Interruption)) throw error;
     }
     if (this.#wanted === 'stop') return undefined;
-    this.#interrupted = quiet();
+    this.#reason = undefined;
     const next = this.#destination;
     await voice.drop();
     this.#drained = Promise.resolve();
@@ -140,7 +142,7 @@ export class Player {
   async #playRecording(place: Place): Promise<void> {
     const { index, frame } = place;
     const { playlist } = this.#options;
-    const source = await this.#race(playlist.open(index));
+    const source = await this.#unlessInterrupted(playlist.open(index));
     if (source === undefined) return;
     const converter = await this.#connect(index, source);
     if (converter === undefined) return;
@@ -170,7 +172,7 @@ export class Player {
     }
     const converter = this.#converter;
     if (!voice.plays(converter.to)) {
-      await this.#race(voice.playOut());
+      await this.#unlessInterrupted(voice.playOut());
       voice.open(converter.to);
       this.#beginConverter();
     }
@@ -204,7 +206,7 @@ export class Player {
     const reading = source.read(frame)[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const frames = await this.#race(this.#next(index, reading));
+        const frames = await this.#unlessInterrupted(this.#next(index, reading));
         if (frames === undefined) return;
         for (let start = 0; start < frames.length; start += pieceBytes) {
           const piece = frames.subarray(start, start + pieceBytes);
@@ -230,23 +232,29 @@ export class Player {
   }
 
   async #write(frames: Uint8Array): Promise<void> {
-    await this.#race(this.#drained);
+    await this.#unlessInterrupted(this.#drained);
     this.#drained = this.#options.voice.write(frames);
     this.#drained.catch(() => {}); // the voice's failure says it
   }
 
-  /** Rejects with {@link Interruption} when somebody wants to go elsewhere first, or with what the voice fails of. */
-  #race<T>(promise: Promise<T>): Promise<T> {
-    return Promise.race([this.#interrupted.promise, this.#options.voice.failed, promise]);
+  #interrupt(reason: Error): void {
+    this.#reason ??= reason;
+    this.#giveUp(this.#reason);
+  }
+
+  /**
+   * Rejects with {@link Interruption} when somebody wants to go elsewhere first, or with what the voice fails of. No
+   * Promise.race(): a promise that never settles would keep every value that it has raced with.
+   */
+  #unlessInterrupted<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      if (this.#reason) reject(this.#reason);
+      promise.then(resolve, reject);
+    });
   }
 }
 
 function isSame(a: FrameFormat, b: FrameFormat): boolean {
   return a.format === b.format && a.rate === b.rate && a.channels === b.channels;
-}
-
-function quiet(): Deferred<never> {
-  const result = deferred<never>();
-  result.promise.catch(() => {});
-  return result;
 }

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { FrameFormat } from '../../audio/audio-source.ts';
 import { type Deferred, deferred } from '../../deferred.ts';
 import type { Card, PlaybackStream } from '../../index.ts';
@@ -106,7 +105,7 @@ export class Voice {
     if (stream === undefined || frames.length === 0) return;
     this.#meter?.note(frames);
     this.#written += frames.length / stream.frameBytes;
-    if (!stream.write(frames)) await Promise.race([once(stream, 'drain'), this.#closed]);
+    if (!stream.write(frames)) await drained(stream);
   }
 
   /** Resolves when all that was written has been heard. */
@@ -148,4 +147,17 @@ export class Voice {
     const stream = this.#stream;
     if (stream && this.#options.isMetered) this.#meter = new LevelMeter(stream, stream.position);
   }
+}
+
+/** Resolves when the stream takes more, or nothing any more. */
+function drained(stream: PlaybackStream): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      stream.off('drain', settle);
+      stream.off('close', settle);
+      resolve();
+    };
+    stream.on('drain', settle);
+    stream.on('close', settle);
+  });
 }
