@@ -17,6 +17,7 @@ import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, EMULATION, parseEmulation } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
+import { announceCard } from './play/report.ts';
 import { showProgress } from './show-progress.ts';
 import { type Xruns, xrunCount } from './status-line.ts';
 import type { Terminal } from './terminal.ts';
@@ -108,7 +109,7 @@ async function playTone(
     const stream = openStream(card, options);
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
     const pieces = tonePieces(stream, options, signal);
-    if (!json) terminal.say(announcement(options, stream, card, guest));
+    if (!json) terminal.say(`${announcement(options, stream)}\n${announceCard(card, guest)}`);
     const isPaced = !emulation?.fast || guest?.sink.kind === 'speaker';
     await playThrough(pieces, stream, isPaced, terminal, options);
     terminal.say(json ? report(options, stream, isPaced, guest) : summary(options, stream, isPaced));
@@ -172,39 +173,41 @@ async function playThrough(
   terminal: Terminal,
   options: ToneOptions,
 ): Promise<void> {
-  const { json } = options;
-  const { rate, channels, frameBytes } = stream;
-  const isShown = terminal.live && !json;
+  const { rate, channels } = stream;
+  if (options.json) return await pipeline(Readable.from(octetsOf(pieces, stream, () => {})), stream);
   const total = toneSeconds(options, channels);
   const meter = new LevelMeter(stream);
-  const toCome: { frame: number; name: string }[] = [];
-  const announce = (position: number) => {
-    while (toCome[0] && toCome[0].frame <= position) terminal.say(toCome.shift()?.name ?? '');
-  };
-  function* octets() {
-    let frame = 0;
-    for (const { octets, starts } of pieces) {
-      if (starts !== undefined && !json) toCome.push({ frame, name: starts });
-      yield octets;
-      frame += octets.length / frameBytes;
-    }
-  }
-  stream.on('position', ({ frames }: { frames: number }) => announce(frames));
-  const hide = json
-    ? () => {}
-    : showProgress(terminal, () => ({
-        elapsed: stream.position / rate,
-        total: Number.isFinite(total) ? total : undefined,
-        fill: stream.latency / (stream.bufferFrames || 1), // 0 before the backend has opened the stream
-        latency: (stream.latency / rate) * 1000,
-        xruns: underruns(stream, isPaced),
-        levels: isShown ? meter.levelsUpTo(stream.position) : [],
-      }));
+  const hide = showProgress(terminal, () => ({
+    elapsed: stream.position / rate,
+    total: Number.isFinite(total) ? total : undefined,
+    fill: stream.latency / (stream.bufferFrames || 1), // 0 before the backend has opened the stream
+    latency: (stream.latency / rate) * 1000,
+    xruns: underruns(stream, isPaced),
+    levels: terminal.live ? meter.levelsUpTo(stream.position) : [],
+  }));
   try {
-    const source = Readable.from(octets());
-    await pipeline(isShown ? [source, meter, stream] : [source, stream]);
+    const source = Readable.from(octetsOf(pieces, stream, (name) => terminal.say(name)));
+    await pipeline(terminal.live ? [source, meter, stream] : [source, stream]);
   } finally {
     hide();
+  }
+}
+
+/** The octets of the pieces; says the name of each that has one when it begins to be heard. */
+function* octetsOf(
+  pieces: Iterable<Piece>,
+  stream: PlaybackStream,
+  say: (name: string) => void,
+): Generator<Uint8Array, void> {
+  const toCome: { frame: number; name: string }[] = [];
+  stream.on('position', ({ frames }: { frames: number }) => {
+    while (toCome[0] && toCome[0].frame <= frames) say(toCome.shift()?.name ?? '');
+  });
+  let frame = 0;
+  for (const { octets, starts } of pieces) {
+    if (starts !== undefined) toCome.push({ frame, name: starts });
+    yield octets;
+    frame += octets.length / stream.frameBytes;
   }
 }
 
@@ -212,20 +215,11 @@ function underruns(stream: PlaybackStream, isPaced: boolean): Xruns {
   return { name: 'underruns', count: isPaced ? stream.underruns : undefined };
 }
 
-function announcement(
-  { type, frequency, amplitude }: ToneOptions,
-  stream: PlaybackStream,
-  card: Card,
-  guest: EmulatedGuest | undefined,
-): string {
-  const isNoise = type === 'pink' || frequency === undefined;
-  const what = `${isNoise ? 'pink noise' : `a sine of ${frequency} Hz`}${type === 'walk' ? ' in one channel after the other' : ''}`;
-  const { devid, backendDomid } = card.info;
-  const where = guest
-    ? `${guest.hypervisor.description}, sink ${guest.sink.description}`
-    : `this guest, through the backend in domain ${backendDomid}`;
+function announcement({ type, frequency, amplitude }: ToneOptions, stream: PlaybackStream): string {
+  const what = frequency === undefined ? 'pink noise' : `a sine of ${frequency} Hz`;
+  const where = type === 'walk' ? ' in one channel after the other' : '';
   const level = Math.round(20 * Math.log10(amplitude) * 100) / 100;
-  return `playing ${what} at ${level} dBFS: ${describeFormat(stream)}\non card ${devid} of ${where}`;
+  return `playing ${what}${where} at ${level} dBFS: ${describeFormat(stream)}`;
 }
 
 function summary({ type }: ToneOptions, stream: PlaybackStream, isPaced: boolean): string {
