@@ -161,7 +161,9 @@ function reportToPeople(
   );
   tell('warning', ({ direction, message }) => `warning: ${direction}: ${message}`);
   if (!terminal.live) return () => {};
-  const show = () => terminal.paint(statusOf(bridge).slice(0, terminal.width - 1));
+  const show = () => {
+    if (bridge.state !== 'closed') terminal.paint(statusOf(bridge).slice(0, terminal.width - 1));
+  };
   const timer = setInterval(show, REFRESH);
   return () => {
     clearInterval(timer);
@@ -170,7 +172,7 @@ function reportToPeople(
 }
 
 function statusOf({ state, endpoints }: Bridge): string {
-  if (state !== 'running') return state;
+  if (state !== 'running') return 'waiting for the sound server';
   return endpoints.map(describeEndpoint).join('   ');
 }
 
