@@ -135,6 +135,23 @@ describe('going elsewhere', () => {
     expect(problems).toEqual([]);
   });
 
+  it('over one that cannot be played', async () => {
+    const [one] = await song('one.wav', 5);
+    const [three] = await song('three.wav', 5);
+    const { player, voice, done } = playFiles(one, files.path('none.wav'), three);
+    await until(() => voice.position > 400);
+    player.skip(1);
+    await until(() => player.heard?.index === 2);
+    const { frame = 0 } = player.heard ?? {};
+    expect(player.seek(1)).toBe(true);
+    await until(() => (player.heard?.frame ?? 0) > frame + RATE);
+    player.skip(-2);
+    await until(() => player.heard?.index === 0);
+    player.stop();
+    await done;
+    expect(problems).toEqual([expect.objectContaining({ code: 'ERR_VSND_FILE', errno: 'ENOENT' })]);
+  });
+
   it('paused, it stays paused', async () => {
     const [path, octets] = await song('song.wav', 60);
     const { player, voice, done } = playFiles(path);

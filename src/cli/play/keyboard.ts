@@ -28,7 +28,7 @@ export interface KeyboardEvents {
 
 /**
  * The keys of a terminal, one at a time: it is in raw mode until {@link close}, and while the process is stopped it is not.
- * Ctrl-C, Ctrl-\ and Ctrl-Z, which raw mode takes from the shell, do what they always do.
+ * Ctrl-C, Ctrl-\ and Ctrl-Z, which raw mode takes from the shell, still interrupt, end and stop it.
  */
 export class Keyboard {
   readonly #stdin: ReadStream;
@@ -72,7 +72,8 @@ export class Keyboard {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what these keys begin with
     for (const [key] of text.matchAll(/\x1b[[O][A-D]|[\s\S]/gu)) {
       if (key === CTRL_C) process.kill(process.pid, 'SIGINT');
-      else if (key === CTRL_BACKSLASH) process.kill(process.pid, 'SIGTERM');
+      else if (key === CTRL_BACKSLASH)
+        process.kill(process.pid, 'SIGTERM'); // SIGQUIT would leave the terminal raw
       else if (key === CTRL_Z)
         process.kill(0, 'SIGTSTP'); // all of the pipe, as the terminal does it
       else this.#events.onKey(SEQUENCES[key] ?? key);

@@ -4,6 +4,7 @@ import { chooseTarget } from '../../audio/target-format.ts';
 import { VsndError } from '../../errors.ts';
 import type { StreamLimits } from '../../pcm/hw-params.ts';
 import { pcmFormat } from '../../wire/pcm-format.ts';
+import { Interruptible } from './interruptible.ts';
 import type { Playlist } from './playlist.ts';
 import { type Heard, Timeline } from './timeline.ts';
 import type { Voice } from './voice.ts';
@@ -42,16 +43,15 @@ export class Player {
   #converterFrames = 0;
   /** Where somebody wants to go, until it is heard from there; 'stop': nowhere. */
   #wanted: Place | 'stop' | undefined;
-  /** Why what is being waited for is waited for no more, until that has been dealt with. */
-  #reason: Error | undefined;
-  #giveUp: (reason: Error) => void = () => {};
+  /** Interrupted when somebody wants to go elsewhere, and when the voice fails. */
+  readonly #patience = new Interruptible();
   /** Resolves when the voice takes more. */
   #drained: Promise<void> = Promise.resolve();
 
   constructor(options: PlayerOptions) {
     this.#options = options;
     this.#timeline = new Timeline(options.onHeard);
-    options.voice.failed.catch((error: Error) => this.#interrupt(error));
+    options.voice.failed.catch((error: Error) => this.#patience.interrupt(error));
   }
 
   /** What is heard now; undefined before there is anything. */
@@ -113,25 +113,32 @@ export class Player {
 
   #goTo(place: Place | 'stop'): void {
     if (this.#wanted !== 'stop') this.#wanted = place;
-    this.#interrupt(new Interruption());
+    this.#patience.interrupt(new Interruption());
+  }
+
+  #arrive(place: Place): void {
+    if (this.#wanted === place) this.#wanted = undefined;
   }
 
   /** Plays on to the end of the list. Resolves with where somebody wants to go instead. */
   async #playFrom(place: Place): Promise<Place | undefined> {
     const { playlist, voice } = this.#options;
+    let here = place;
     try {
-      for (let here = place; here.index < playlist.length; here = { index: here.index + 1, frame: 0 }) {
+      for (; here.index < playlist.length; here = { index: here.index + 1, frame: 0 }) {
         await this.#playRecording(here);
+        this.#arrive(here);
       }
       await this.#endConverter();
-      await this.#unlessInterrupted(voice.playOut());
+      await this.#patience.wait(voice.playOut());
       return undefined;
     } catch (error) {
       if (!(error instanceof Interruption)) throw error;
     }
     if (this.#wanted === 'stop') return undefined;
-    this.#reason = undefined;
+    this.#patience.clear();
     const next = this.#destination;
+    if (next?.index !== here.index) await playlist.leave(here.index);
     await voice.drop();
     this.#drained = Promise.resolve();
     this.#timeline.cut(voice.position);
@@ -142,14 +149,14 @@ export class Player {
   async #playRecording(place: Place): Promise<void> {
     const { index, frame } = place;
     const { playlist } = this.#options;
-    const source = await this.#unlessInterrupted(playlist.open(index));
+    const source = await this.#patience.wait(playlist.open(index));
     if (source === undefined) return;
     const converter = await this.#connect(index, source);
     if (converter === undefined) return;
     const said = source.warnings.length;
     for (const warning of source.warnings) playlist.remark(`warning: ${source.name} ${warning}`);
     this.#timeline.begin(this.#nextStart(converter), { index, source, target: converter.to, frame });
-    if (this.#wanted === place) this.#wanted = undefined;
+    this.#arrive(place);
     playlist.prepare(index + 1);
     await this.#feed(index, source, frame, converter);
     for (const warning of source.warnings.slice(said)) playlist.remark(`warning: ${source.name} ${warning}`);
@@ -172,7 +179,7 @@ export class Player {
     }
     const converter = this.#converter;
     if (!voice.plays(converter.to)) {
-      await this.#unlessInterrupted(voice.playOut());
+      await this.#patience.wait(voice.playOut());
       voice.open(converter.to);
       this.#beginConverter();
     }
@@ -206,7 +213,7 @@ export class Player {
     const reading = source.read(frame)[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const frames = await this.#unlessInterrupted(this.#next(index, reading));
+        const frames = await this.#patience.wait(this.#next(index, reading));
         if (frames === undefined) return;
         for (let start = 0; start < frames.length; start += pieceBytes) {
           const piece = frames.subarray(start, start + pieceBytes);
@@ -232,26 +239,9 @@ export class Player {
   }
 
   async #write(frames: Uint8Array): Promise<void> {
-    await this.#unlessInterrupted(this.#drained);
+    await this.#patience.wait(this.#drained);
     this.#drained = this.#options.voice.write(frames);
     this.#drained.catch(() => {}); // the voice's failure says it
-  }
-
-  #interrupt(reason: Error): void {
-    this.#reason ??= reason;
-    this.#giveUp(this.#reason);
-  }
-
-  /**
-   * Rejects with {@link Interruption} when somebody wants to go elsewhere first, or with what the voice fails of. No
-   * Promise.race(): a promise that never settles would keep every value that it has raced with.
-   */
-  #unlessInterrupted<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#giveUp = reject;
-      if (this.#reason) reject(this.#reason);
-      promise.then(resolve, reject);
-    });
   }
 }
 

@@ -118,7 +118,9 @@ export class PlaySession {
     const { terminal } = this.#parts;
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
     stream.on('position', () => void this.#player.heard); // announces what begins
-    this.#loudness.attach(stream).catch((error: Error) => terminal.complain(`volume: ${error.message}`));
+    this.#loudness.attach(stream).catch((error: Error) => {
+      if (!stream.destroyed) terminal.complain(`volume: ${error.message}`);
+    });
   }
 
   #announce(heard: Heard): void {
