@@ -42,7 +42,13 @@ async function runCommand(command: Command): Promise<void> {
   const options = args.slice(0, args.indexOf('--') === -1 ? args.length : args.indexOf('--'));
   if (options.includes('--help') || options.includes('-h')) return terminal.say(commandHelp(command));
   if (isEmulationRequested(env) && 'emulate' in command.options) args.unshift('--emulate');
-  const isWell = await command.run(args, { terminal, stdout, signal: stopped.signal, commands: COMMANDS });
+  const { signal } = stopped;
+  const isWell = await command
+    .run(args, { terminal, stdout, signal, commands: COMMANDS })
+    .catch((error: Error) => {
+      if (signal.aborted && error.name === 'AbortError') return true; // as it was told
+      throw error;
+    });
   if (!isWell) process.exitCode ??= 1;
   // SIGTERM is how a service is ended: one that has then closed all that it had has done well.
   if (command.isService && process.exitCode === SIGNAL_STATUS.SIGTERM) process.exitCode = 0;
@@ -70,6 +76,4 @@ process.on('uncaughtException', (error) => {
   process.exit();
 });
 
-run().catch((error: unknown) => {
-  if (!(stopped.signal.aborted && (error as Error).name === 'AbortError')) fail(error);
-});
+run().catch(fail);
