@@ -1,7 +1,7 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
 import { IDLE_TIME, mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
+import { silenceOf } from './silence.ts';
 
 /**
  * From a sink's FIFO into the card, where whoever reads is the server's clock (PulseAudio): takes what the backend has
@@ -29,7 +29,9 @@ export class PacedPlayback implements Path {
   #isUsed = false;
   /** Nobody has the other end any more. */
   #isGone = false;
-  /** Silence was needed since the last frame, and a program has been playing ever since. */
+  /** Silence was needed since the last frame from the FIFO. */
+  #isDry = false;
+  /** And a program has been playing all the time. */
   #isLate = false;
   /** When there was something in the FIFO last, ns. */
   #lastData = 0;
@@ -38,16 +40,12 @@ export class PacedPlayback implements Path {
 
   /** `bufferFrames`: how many frames are to wait at the card, as far as the card can. Owns `fifo`. */
   constructor(fifo: Fifo, bufferFrames: number, context: PathContext) {
-    const { format, channels, frameBytes } = context.spec;
+    const { frameBytes } = context.spec;
     this.#fifo = fifo;
     this.#context = context;
     this.#targetFrames = Math.min(bufferFrames, mostBufferFrames('playback', context));
     this.#leastFrames = Math.ceil(this.#targetFrames / 2);
-    const silence = pcmFormat(format).silence;
-    this.#silence = Uint8Array.from(
-      { length: this.#leastFrames * channels * silence.length },
-      (_, index) => silence[index % silence.length] ?? 0,
-    );
+    this.#silence = silenceOf(context.spec, this.#leastFrames * frameBytes);
     this.#buffer = new Uint8Array(this.#targetFrames * frameBytes);
     this.#wait();
   }
@@ -147,6 +145,7 @@ export class PacedPlayback implements Path {
   #play(stream: PlaybackStream, octets: Buffer): void {
     const { clock, events } = this.#context;
     this.#lastData = clock.now();
+    this.#isDry = false;
     if (this.#isLate) {
       this.#isLate = false;
       this.#xruns++;
@@ -172,7 +171,8 @@ export class PacedPlayback implements Path {
     }
     const missing = Math.min(this.#leastFrames, stream.bufferFrames) - this.#outstanding;
     if (missing > 0) {
-      this.#isLate = this.#isUsed;
+      this.#isLate = this.#isDry ? this.#isLate : this.#isUsed;
+      this.#isDry = true;
       const { frameBytes } = this.#context.spec;
       this.#write(stream, this.#silence.subarray(0, missing * frameBytes), missing);
     }
@@ -233,6 +233,7 @@ export class PacedPlayback implements Path {
 
   #handleClose(): void {
     this.#stream = undefined;
+    this.#isDry = false;
     this.#isLate = false;
     this.#context.events.handleStop();
     this.#wait();

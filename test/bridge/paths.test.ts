@@ -131,6 +131,7 @@ describe('a path from a sink', () => {
     path.setUsed(false);
     await pass(6000);
     path.setUsed(true);
+    await pass(3000); // the next program is there, and has not said anything yet
     fifo.put(Buffer.alloc(3000 * 4, 1));
     await pass(100);
     expect(told.lines).toEqual(['start', 'xrun 1']);
