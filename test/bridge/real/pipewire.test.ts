@@ -17,14 +17,8 @@ const PATIENT = ['--latency', '500'];
 
 async function startBridge(server: HeadlessServer, ...args: string[]): Promise<BridgeCommand> {
   const bridge = await startCommand(server, ...args);
-  await makePunctual(server, bridge);
+  await server.hurry('pw-cli', bridge.pid);
   return bridge;
-}
-
-/** The bridge's modules run in processes of their own: they must be as punctual as the server. */
-async function makePunctual(server: HeadlessServer, bridge: BridgeCommand): Promise<void> {
-  const pids = (await server.output('pgrep', '--parent', `${bridge.pid}`, 'pw-cli')).trim().split('\n');
-  for (const pid of pids) await server.run('chrt', ['--all-tasks', '--fifo', '--pid', '20', pid]);
 }
 
 /** Plays a file to its end: pw-play would drop the last partial quantum. */
@@ -177,7 +171,7 @@ describe('a sound server that restarts', () => {
       expect(await bridge.event('reconnect', { count: index + 1 })).toMatchObject({ state: 'running' });
     }
     expect(await bridgeNodes(server)).toEqual(['Emulated', 'Emulated.source']);
-    await makePunctual(server, bridge);
+    await server.hurry('pw-cli', bridge.pid);
     const octets = noise('s16_le', 2, 24_000);
     await play(server, octets);
     await bridge.event('stop', { direction: 'sink' });

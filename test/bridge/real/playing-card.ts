@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest';
 import { ClockedVoice } from '../../../src/backend/clocked-voice.ts';
 import type { PcmDevice } from '../../../src/backend/pcm-device.ts';
+import { DeviatingClock } from '../../../src/clock.ts';
 import { type Card, openCard } from '../../../src/index.ts';
 import { Backend, createSoundCard, EmulatedMachine } from '../../../src/testing.ts';
 
@@ -16,8 +17,8 @@ export interface PlayingCard {
   startBackend(): Promise<void>;
 }
 
-/** Closed, and checked to be so, after the test. */
-export async function openPlayingCard(): Promise<PlayingCard> {
+/** Closed, and checked to be so, after the test. `deviation`: by how much its clock is fast, ppm. */
+export async function openPlayingCard(deviation = 0): Promise<PlayingCard> {
   const machine = new EmulatedMachine();
   const guest = machine.createDomain();
   const streams = [{ fields: { type: 'p', 'unique-id': 'playback0' } }];
@@ -26,6 +27,7 @@ export async function openPlayingCard(): Promise<PlayingCard> {
     fields: { 'buffer-size': '262144', 'sample-rates': '48000', 'sample-formats': 's16_le' },
     pcmDevices: [{ streams }],
   });
+  const clock = new DeviatingClock(machine.dom0.clock, deviation);
   const takes: Buffer[][] = [];
   const device: PcmDevice = {
     description: 'tells what it plays',
@@ -37,7 +39,7 @@ export async function openPlayingCard(): Promise<PlayingCard> {
         pieces.push(Buffer.from(octets));
         playing.listener(octets);
       };
-      return new ClockedVoice(params, feed, machine.dom0.clock, { write, close: () => {} });
+      return new ClockedVoice(params, feed, clock, { write, close: () => {} });
     },
   };
   const startBackend = () => Backend.start(machine.dom0, { deviceFor: () => device });
