@@ -212,11 +212,11 @@ describe.skipIf(!hasScript)('keys (skipped without util-linux script)', { timeou
     await running.said('volume -6 dB');
     type(`${UP}+=m`);
     await running.said('muted');
-    type(` ${RIGHT}${RIGHT}`);
+    type(RIGHT + RIGHT);
     await running.said('0:20 / ');
     type(LEFT);
     await running.said('0:10 / ');
-    type('n');
+    type(' n');
     await running.said(`playing ${two}`);
     await running.said('file 2/2');
     type('?');
