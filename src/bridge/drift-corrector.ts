@@ -1,4 +1,3 @@
-import type { FrameFormat } from '../audio/audio-source.ts';
 import { Varispeed } from '../audio/varispeed.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
@@ -32,8 +31,7 @@ export class DriftCorrector {
 
   /** Rejects with ERR_VSND_NOT_SUPPORTED for a format that has no samples, unless it is to be exact. */
   static async create(spec: PcmSpec, quantumFrames: number, exact: boolean): Promise<DriftCorrector> {
-    const format: FrameFormat = spec;
-    return new DriftCorrector(spec, quantumFrames, exact ? undefined : await Varispeed.create(format));
+    return new DriftCorrector(spec, quantumFrames, exact ? undefined : await Varispeed.create(spec));
   }
 
   private constructor(spec: PcmSpec, quantumFrames: number, varispeed: Varispeed | undefined) {

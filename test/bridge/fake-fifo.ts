@@ -21,10 +21,10 @@ export class FakeFifo implements Fifo {
     this.turn();
   }
 
-  /** The other end reads all that is there. */
-  take(): Buffer {
-    const octets = this.#octets;
-    this.#octets = Buffer.alloc(0);
+  /** The other end reads: all that is there, or no more than so many octets. */
+  take(most = this.#octets.length): Buffer {
+    const octets = this.#octets.subarray(0, most);
+    this.#octets = this.#octets.subarray(octets.length);
     return octets;
   }
 
