@@ -71,9 +71,10 @@ export class Varispeed {
 
   /** What is still to come out. What goes in next is another sound. */
   end(): Uint8Array {
-    const { position } = this.#resampler;
     const rest =
-      this.#state === 'untouched' ? new Uint8Array(0) : this.#recent.from(Math.round(position) + this.#heard);
+      this.#state === 'untouched'
+        ? new Uint8Array(0)
+        : this.#encode(this.#resampler.end().subarray(this.#heard * this.#resampler.channels));
     this.#state = 'untouched';
     this.#heard = 0;
     this.#recent.clear();

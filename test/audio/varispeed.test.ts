@@ -144,7 +144,6 @@ describe('Varispeed', () => {
     const out = [varispeed.process(octets, 1 + PPM / 100), varispeed.end()];
     expect(varispeed.pendingFrames).toBe(0);
     expect(out.reduce((length, { byteLength }) => length + byteLength, 0)).toBe(octets.length);
-    expect(out[1]).toEqual(octets.subarray(out[0]?.length));
     expect(varispeed.process(octets, 1)).toEqual(octets);
   });
 

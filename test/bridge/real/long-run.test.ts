@@ -14,7 +14,7 @@ const RATE = 48_000;
 const FRAME_BYTES = 4;
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--device=card'];
 
-/** ms: what is shown must not depend on how busy the machine is. */
+/** ms */
 const LATENCY = 500;
 
 /** A bridge in this process, which is given the server's environment. */
@@ -28,6 +28,8 @@ async function bridgeTo(server: HeadlessServer, card: Card): Promise<Bridge> {
   ]) {
     vi.stubEnv(name, server.env[name]);
   }
+  // The bridge and the card are here: what is shown must not depend on how busy the machine is.
+  await server.run('chrt', ['--all-tasks', '--fifo', '--pid', '10', `${process.pid}`]);
   const bridge = await createBridge(card, { name: 'card', source: false, latency: LATENCY });
   onTestFinished(async () => {
     await bridge.close();

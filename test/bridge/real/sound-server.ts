@@ -12,7 +12,7 @@ const run = promisify(execFile);
 /** ms */
 const START_DEADLINE = 15_000;
 
-/** On a busy machine PipeWire is late otherwise, and loses sound itself; elsewhere rtkit does that for it. */
+/** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. */
 const REAL_TIME = ['chrt', '--fifo', '20'] as const;
 
 /** A program that a server consists of. */
@@ -166,7 +166,7 @@ function makePulse(directory: string, authentication: string): HeadlessServer {
     script,
   ];
   return new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [
-    { command: ['pulseaudio', ...options] },
+    { command: [...REAL_TIME, 'pulseaudio', ...options] },
   ]);
 }
 
