@@ -107,6 +107,9 @@ const TURNS = 997;
 const RADIANS = (2 * Math.PI * TURNS) / RATE;
 const LOUDNESS = 16_000;
 
+/** Frames: a filter rings where the sound breaks off. */
+const END = 100;
+
 /** Frames of a sine on the left and its cosine on the right: together they say which frame it is. */
 function turning(frames: number): Buffer {
   const octets = Buffer.alloc(frames * FRAME_BYTES);
@@ -121,6 +124,8 @@ function turning(frames: number): Buffer {
 class Rotor {
   #angle: number | undefined;
   #isSilent = false;
+  /** The newest ones. */
+  readonly #steps: number[] = [];
   /** Frames of the sound, as far as its turns tell. */
   frames = 0;
   /** Silences inside the sound. */
@@ -147,9 +152,13 @@ class Rotor {
     } else {
       if (this.#isSilent) this.gaps++;
       const step = ((angle - this.#angle + 2 * Math.PI) % (2 * Math.PI)) / RADIANS;
-      this.least = Math.min(this.least, step);
-      this.most = Math.max(this.most, step);
       this.frames += step;
+      this.#steps.push(step);
+      const judged = this.#steps.length > END ? this.#steps.shift() : undefined;
+      if (judged !== undefined) {
+        this.least = Math.min(this.least, judged);
+        this.most = Math.max(this.most, judged);
+      }
     }
     this.#angle = angle;
     this.#isSilent = false;
