@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { parseNodes } from '../../../src/bridge/pw-dump.ts';
 import { BridgeCommand, startBridge as startCommand } from './bridge-command.ts';
+import { costOfWaiting, expectAsleep } from './cost.ts';
 import { noise, occurrences, writeRaw, writeWav } from './sound.ts';
 import { type HeadlessServer, startPipewire } from './sound-server.ts';
 
@@ -111,13 +112,6 @@ describe('a sound that is captured', () => {
 });
 
 describe('idle', () => {
-  /** ms of CPU that a process has used so far, all of its threads. */
-  function cpuTime(pid: number): number {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10; // utime, stime, in hundredths of a second
-  }
-
   test('a bridge sleeps, and the first sound afterwards is complete', async () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
@@ -128,12 +122,7 @@ describe('idle', () => {
       const { endpoints } = await bridge.event('stop', { count: index + 1 });
       expect(endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0 });
     }
-    await wait(1000); // what has just been garbage
-    const before = cpuTime(bridge.pid);
-    await wait(4000);
-    const used = cpuTime(bridge.pid) - before;
-    console.log(`CPU time of an idle bridge: ${used} ms in 4 s`);
-    expect(used).toBeLessThanOrEqual(80);
+    await expectAsleep(bridge.pid);
     await stop(bridge, server);
     for (const [index, octets] of takes.entries()) {
       const file = index === 0 ? heard : heard.replace('.wav', `-${index + 1}.wav`);
@@ -151,9 +140,7 @@ describe('idle', () => {
       const { endpoints } = await bridge.event('stop', { count: round }); // PipeWire writes zeros all the time
       expect(endpoints[0]?.statistics.active).toBe(false);
     }
-    const before = cpuTime(bridge.pid);
-    await wait(4000);
-    console.log(`CPU time of a bridge that reads zeros: ${cpuTime(bridge.pid) - before} ms in 4 s`);
+    await costOfWaiting(bridge.pid, 'a bridge that reads zeros');
     player.kill();
     await stop(bridge, server);
   });

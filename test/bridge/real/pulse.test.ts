@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { packS24 } from '../../../src/wav/repack.ts';
 import type { PcmFormatName } from '../../../src/wire/pcm-format.ts';
 import { BridgeCommand, startBridge } from './bridge-command.ts';
+import { expectAsleep } from './cost.ts';
 import { noise, occurrences, PULSE_NAMES, writeRaw, writeWav } from './sound.ts';
 import { type HeadlessServer, startPulse, startPulseOf } from './sound-server.ts';
 
@@ -128,13 +128,6 @@ describe('a sound that is captured', () => {
 });
 
 describe('idle', () => {
-  /** ms of CPU that a process has used so far, all of its threads. */
-  function cpuTime(pid: number): number {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10; // utime, stime, in hundredths of a second
-  }
-
   test('a bridge sleeps, and the first sound afterwards is complete', async () => {
     const server = await startPulse();
     const heard = join(server.directory, 'heard.wav');
@@ -148,12 +141,7 @@ describe('idle', () => {
         { active: false, xruns: 0 },
       ]);
     }
-    await wait(1000); // what has just been garbage
-    const before = cpuTime(bridge.pid);
-    await wait(4000);
-    const used = cpuTime(bridge.pid) - before;
-    console.log(`CPU time of an idle bridge: ${used} ms in 4 s`);
-    expect(used).toBeLessThanOrEqual(80);
+    await expectAsleep(bridge.pid);
     await stop(bridge, server);
     for (const [index, octets] of takes.entries()) {
       const file = index === 0 ? heard : heard.replace('.wav', `-${index + 1}.wav`);
