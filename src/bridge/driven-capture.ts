@@ -1,11 +1,10 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
+import { endStream, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
+import { drain } from './fifo-frames.ts';
 import type { Path, PathContext, PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';
-
-/** Octets: more than a source's pipe holds. */
-const DRAIN_BYTES = 1 << 20;
 
 export interface DrivenCaptureOptions {
   /** Frames that are to wait in the FIFO when the card brings more. */
@@ -73,10 +72,7 @@ export class DrivenCapture implements Path {
 
   async #close(): Promise<void> {
     this.#fifo.close();
-    const stream = this.#stream;
-    if (stream !== undefined && !stream.closed) {
-      await new Promise((resolve) => stream.once('close', resolve).destroy());
-    }
+    await endStream(this.#stream);
     this.#corrector.close();
   }
 
@@ -90,7 +86,7 @@ export class DrivenCapture implements Path {
     const { card, device, spec, events } = this.#context;
     const { bufferFrames, quantumFrames } = this.#options;
     try {
-      this.#drain();
+      drain(this.#options.openReader);
       this.#isRunning = false;
       this.#stream = card.createCaptureStream({
         ...spec,
@@ -103,13 +99,10 @@ export class DrivenCapture implements Path {
       events.handleFailure(error as Error);
       return;
     }
+    relayEvents(this.#stream, events);
     this.#stream
       .on('data', (octets: Buffer) => this.#take(octets))
-      .on('reconnect', ({ gap }) => events.handleBackendBack(gap))
-      .on('disconnect', ({ error }) => events.handleBackendLost(error))
-      .on('warning', ({ code, message }) => events.handleWarning(code, message))
       .on('overrun', () => this.#noteXrun())
-      .on('error', (error) => events.handleFailure(error))
       .on('close', () => this.#handleClose());
     events.handleStart();
   }
@@ -166,13 +159,6 @@ export class DrivenCapture implements Path {
     this.#context.events.handleStop();
     if (this.#closed) return;
     if (this.#isUsed) this.#open();
-    else this.#drain();
-  }
-
-  /** What a recorder has left in the pipe would be the next one's first sound. */
-  #drain(): void {
-    const reader = this.#options.openReader();
-    reader.read(new Uint8Array(DRAIN_BYTES));
-    reader.close();
+    else drain(this.#options.openReader);
   }
 }

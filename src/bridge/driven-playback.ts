@@ -1,6 +1,8 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
+import { endStream, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
+import { FrameReader } from './fifo-frames.ts';
 import { IDLE_TIME, type Path, type PathContext, type PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';
 
@@ -32,10 +34,8 @@ export class DrivenPlayback implements Path {
   readonly #corrector: DriftCorrector;
   readonly #options: DrivenPlaybackOptions;
   readonly #context: PathContext;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  readonly #reader: FrameReader;
   readonly #silence: Buffer;
-  /** Octets of an incomplete frame at the beginning of the buffer. */
-  #carried = 0;
   #stream: PlaybackStream | undefined;
   /** 'opening': what comes is queued; 'lost': it is dropped; 'dry': there is silence at the card, if anything. */
   #state: 'opening' | 'running' | 'dry' | 'lost' = 'opening';
@@ -59,6 +59,7 @@ export class DrivenPlayback implements Path {
     this.#options = options;
     this.#context = context;
     const { frameBytes } = context.spec;
+    this.#reader = new FrameReader(fifo, frameBytes, READ_BYTES);
     this.#silence = silenceOf(
       context.spec,
       Math.max(READ_BYTES, (options.targetFrames + options.quantumFrames) * frameBytes),
@@ -92,10 +93,7 @@ export class DrivenPlayback implements Path {
 
   async #close(): Promise<void> {
     this.#fifo.close();
-    const stream = this.#stream;
-    if (stream !== undefined && !stream.closed) {
-      await new Promise((resolve) => stream.once('close', resolve).destroy());
-    }
+    await endStream(this.#stream);
     this.#corrector.close();
   }
 
@@ -110,26 +108,13 @@ export class DrivenPlayback implements Path {
 
   #pump(): void {
     if (this.#closed) return;
-    const octets = this.#read();
+    const octets = this.#reader.read();
     if (octets === 'gone') {
       this.#fifo.stop();
       this.#context.events.handleServerGone('the sink has been removed from the sound server');
     } else if (octets !== undefined) {
       this.#take(octets);
     }
-  }
-
-  /** All that is there, in whole frames. */
-  #read(): Buffer | 'gone' | undefined {
-    const { frameBytes } = this.#context.spec;
-    const count = this.#fifo.read(this.#buffer.subarray(this.#carried));
-    if (count === undefined) return undefined;
-    if (count === 0) return 'gone';
-    const length = this.#carried + count;
-    this.#carried = length % frameBytes;
-    const octets = Buffer.from(this.#buffer.subarray(0, length - this.#carried)); // the stream may keep it
-    this.#buffer.copyWithin(0, length - this.#carried, length);
-    return octets;
   }
 
   #take(octets: Buffer): void {
@@ -253,25 +238,22 @@ export class DrivenPlayback implements Path {
     const { events } = this.#context;
     this.#written = 0;
     this.#state = 'opening';
+    relayEvents(stream, events);
     stream
       .on('open', () => this.#handleOpen())
       .on('position', () => this.#handlePosition())
-      .on('disconnect', ({ error }) => {
+      .on('disconnect', () => {
         this.#state = 'lost';
         this.#queue = [];
-        events.handleBackendLost(error);
       })
-      .on('reconnect', ({ gap }) => {
+      .on('reconnect', () => {
         this.#state = 'dry';
-        events.handleBackendBack(gap);
       })
-      .on('warning', ({ code, message }) => events.handleWarning(code, message))
       .on('underrun', () => {
         if (this.#state === 'running') this.#state = 'dry';
         this.#xruns++;
         events.handleXrun(this.#xruns);
       })
-      .on('error', (error) => events.handleFailure(error))
       .on('close', () => this.#handleClose());
   }
 

@@ -1,12 +1,11 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
+import { endStream, relayEvents } from './card-stream.ts';
+import { drain } from './fifo-frames.ts';
 import { mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 
 /** Octets (PIPE_BUF): so many or less go into a pipe whole, or not at all. PulseAudio aborts where a frame is cut. */
 const MOST_AT_ONCE = 4096;
-
-/** Octets: more than a source's pipe holds. */
-const DRAIN_BYTES = 65_536;
 
 /**
  * From the card into a source's FIFO, where whoever writes is the server's clock (PulseAudio): hands on what has been
@@ -71,17 +70,14 @@ export class PacedCapture implements Path {
 
   async #close(): Promise<void> {
     this.#fifo.close();
-    const stream = this.#stream;
-    if (stream !== undefined && !stream.closed) {
-      await new Promise((resolve) => stream.once('close', resolve).destroy());
-    }
+    await endStream(this.#stream);
   }
 
   #open(): void {
     if (this.#stream !== undefined || this.#isGone || this.#closed) return; // one that is closing is followed by the next
     const { card, device, spec, events } = this.#context;
     try {
-      this.#drain();
+      drain(this.#openReader);
       this.#stream = card.createCaptureStream({
         ...spec,
         device,
@@ -92,16 +88,13 @@ export class PacedCapture implements Path {
       events.handleFailure(error as Error);
       return;
     }
+    relayEvents(this.#stream, events);
     this.#stream
       .on('data', (octets: Buffer) => this.#take(octets))
-      .on('reconnect', ({ gap }) => events.handleBackendBack(gap))
-      .on('disconnect', ({ error }) => events.handleBackendLost(error))
-      .on('warning', ({ code, message }) => events.handleWarning(code, message))
       .on('overrun', ({ count }) => {
         this.#xruns = count;
         events.handleXrun(count);
       })
-      .on('error', (error) => events.handleFailure(error))
       .on('close', () => this.#handleClose());
     events.handleStart();
   }
@@ -146,13 +139,6 @@ export class PacedCapture implements Path {
     if (this.#closed || this.#isGone) return;
     this.#fifo.stop();
     if (this.#isUsed) this.#open();
-    else this.#drain();
-  }
-
-  /** What a recorder has left in the pipe would be the next one's first sound. */
-  #drain(): void {
-    const reader = this.#openReader();
-    reader.read(new Uint8Array(DRAIN_BYTES));
-    reader.close();
+    else drain(this.#openReader);
   }
 }

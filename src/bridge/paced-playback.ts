@@ -1,5 +1,7 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
+import { endStream, relayEvents } from './card-stream.ts';
+import { FrameReader } from './fifo-frames.ts';
 import { IDLE_TIME, mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';
 
@@ -16,9 +18,7 @@ export class PacedPlayback implements Path {
   /** As many wait there at least, be it silence: a late event loop must not be heard. */
   readonly #leastFrames: number;
   readonly #silence: Uint8Array;
-  readonly #buffer: Uint8Array;
-  /** Octets of an incomplete frame at the beginning of the buffer. */
-  #carried = 0;
+  readonly #reader: FrameReader;
   #stream: PlaybackStream | undefined;
   /** Frames that have been written to the stream, silence included. */
   #written = 0;
@@ -46,7 +46,7 @@ export class PacedPlayback implements Path {
     this.#targetFrames = Math.min(bufferFrames, mostBufferFrames('playback', context));
     this.#leastFrames = Math.ceil(this.#targetFrames / 2);
     this.#silence = silenceOf(context.spec, this.#leastFrames * frameBytes);
-    this.#buffer = new Uint8Array(this.#targetFrames * frameBytes);
+    this.#reader = new FrameReader(fifo, frameBytes, this.#targetFrames * frameBytes);
     this.#wait();
   }
 
@@ -76,10 +76,7 @@ export class PacedPlayback implements Path {
 
   async #close(): Promise<void> {
     this.#fifo.close();
-    const stream = this.#stream;
-    if (stream !== undefined && !stream.closed) {
-      await new Promise((resolve) => stream.once('close', resolve).destroy());
-    }
+    await endStream(this.#stream);
   }
 
   /** Frames that have been written and not been played. */
@@ -117,7 +114,7 @@ export class PacedPlayback implements Path {
 
   /** Reads once. False where there was nothing. */
   #carry(stream: PlaybackStream): boolean {
-    const octets = this.#read(this.#roomIn(stream));
+    const octets = this.#reader.read(this.#roomIn(stream));
     if (octets === 'gone') this.#handleGone();
     else if (octets === undefined) this.#keepGoing(stream);
     else this.#play(stream, octets);
@@ -127,19 +124,6 @@ export class PacedPlayback implements Path {
   /** Frames; none before the backend has opened the stream. */
   #roomIn(stream: PlaybackStream): number {
     return stream.destroyed ? 0 : Math.min(this.#targetFrames, stream.bufferFrames) - this.#outstanding;
-  }
-
-  /** At most `frames` whole frames; undefined where there is none. */
-  #read(frames: number): Buffer | 'gone' | undefined {
-    const { frameBytes } = this.#context.spec;
-    const count = this.#fifo.read(this.#buffer.subarray(this.#carried, frames * frameBytes));
-    if (count === undefined) return undefined;
-    if (count === 0) return 'gone';
-    const length = this.#carried + count;
-    this.#carried = length % frameBytes;
-    const octets = Buffer.from(this.#buffer.subarray(0, length - this.#carried)); // the stream may keep it
-    this.#buffer.copyWithin(0, length - this.#carried, length);
-    return octets;
   }
 
   #play(stream: PlaybackStream, octets: Buffer): void {
@@ -194,7 +178,7 @@ export class PacedPlayback implements Path {
         bufferFrames: this.#targetFrames,
         startThresholdFrames: 1,
         reconnect: true,
-        highWaterMark: this.#buffer.length,
+        highWaterMark: this.#targetFrames * spec.frameBytes,
       }),
     );
     if (stream === undefined) return undefined;
@@ -202,21 +186,16 @@ export class PacedPlayback implements Path {
     this.#written = 0;
     this.#lastData = clock.now();
     this.#stopWaiting();
+    relayEvents(stream, events);
     stream
       .on('open', () => this.#pump())
       .on('position', () => this.#pump())
-      .on('reconnect', ({ gap }) => {
-        events.handleBackendBack(gap);
-        this.#pump();
-      })
-      .on('disconnect', ({ error }) => events.handleBackendLost(error))
-      .on('warning', ({ code, message }) => events.handleWarning(code, message))
+      .on('reconnect', () => this.#pump())
       .on('underrun', () => {
         this.#xruns++;
         events.handleXrun(this.#xruns);
         this.#pump();
       })
-      .on('error', (error) => events.handleFailure(error))
       .on('close', () => this.#handleClose());
     events.handleStart();
     return stream;
