@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process';
-import { explainFailure, plainEnvironment, runProgram } from './program.ts';
+import { followProgram, runProgram } from './program.ts';
 
 /** A module of the server's, as `pactl list short modules` tells of it. */
 export interface PulseModule {
@@ -44,32 +43,13 @@ export async function unloadModule(index: string): Promise<void> {
 
 /** Calls `onEvent` for each change of a sink or source, and `onEnd` when the server has gone; returns what ends both. */
 export function subscribe(onEvent: () => void, onEnd: (reason: string) => void): () => void {
-  const program = spawn('pactl', ['subscribe'], {
-    env: plainEnvironment(),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
   let rest = '';
-  let words = '';
-  let isOver = false;
-  const end = (reason: string): void => {
-    if (isOver) return;
-    isOver = true;
-    onEnd(reason);
-  };
-  program.stdout.setEncoding('utf8').on('data', (text: string) => {
+  const onText = (text: string): void => {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';
-    if (!isOver && lines.some((line) => /^Event '\w+' on (?:sink|source) #/.test(line))) onEvent();
-  });
-  program.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-1000);
-  });
-  program.on('error', (error) => end(explainFailure('pactl', ['subscribe'], error, words).message));
-  program.on('close', () => end(words.trim().split('\n')[0] || 'the sound server has closed the connection'));
-  return () => {
-    isOver = true;
-    program.kill();
+    if (lines.some((line) => /^Event '\w+' on (?:sink|source) #/.test(line))) onEvent();
   };
+  return followProgram('pactl', ['subscribe'], 'the sound server has closed the connection', onText, onEnd);
 }
 
 /** Exported for its test. A line each; what is not a module's first line belongs to the arguments of the one before. */

@@ -10,7 +10,7 @@ import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
-import { bridgeOf } from './place.ts';
+import { nameTaken } from './place.ts';
 import { explainFailure, plainEnvironment, runProgram } from './program.ts';
 import { followNodes, listNodes } from './pw-dump.ts';
 import type {
@@ -94,11 +94,7 @@ class PipeWire implements SoundServer {
 
   async assertFree(name: string): Promise<void> {
     const node = (await listNodes()).find((one) => one.name === name);
-    if (node === undefined) return;
-    const pid = bridgeOf(node.fifo ?? '');
-    const who = pid === undefined ? "of a program that is not vsnd's" : `of the bridge of process ${pid}`;
-    const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;
-    throw new VsndError('ERR_VSND_SOUND_SERVER', message, pid === undefined ? {} : { pid });
+    if (node !== undefined) throw nameTaken(name, node.fifo, 'a program');
   }
 
   open(options: EndpointOptions, context: PathContext): Promise<Endpoint> {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { controlDirectories, ownDirectory, ownUid } from '../control/places.ts';
+import { VsndError } from '../errors.ts';
 
 /** The directory of a bridge: the pid of its process, and when that began. */
 const NAME = /^bridge-(\d+)-(\d+)-\w+$/;
@@ -21,6 +22,14 @@ export function bridgeOf(fifo: string): number | undefined {
   const place = dirname(fifo);
   const [, pid] = NAME.exec(basename(place)) ?? [];
   return pid !== undefined && ownDirectories().includes(dirname(place)) ? Number(pid) : undefined;
+}
+
+/** The error for a name that the server has already, of `owner` ('a program') or of the bridge that made `fifo`. */
+export function nameTaken(name: string, fifo: string | undefined, owner: string): VsndError {
+  const pid = bridgeOf(fifo ?? '');
+  const who = pid === undefined ? `of ${owner} that is not vsnd's` : `of the bridge of process ${pid}`;
+  const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;
+  return new VsndError('ERR_VSND_SOUND_SERVER', message, pid === undefined ? {} : { pid });
 }
 
 /** Whether the FIFO is that of a bridge whose process has gone without removing it. */

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { VsndError } from '../errors.ts';
 
 /** ms: a sound server that is there answers at once. */
@@ -34,6 +34,39 @@ export function runProgram(program: string, args: readonly string[]): Promise<st
       else reject(explainFailure(program, args, error, stderr));
     });
   });
+}
+
+/**
+ * Runs one of the servers' programs for as long as its server runs, and hands on what it prints. `onEnd`: why it has ended,
+ * `farewell` where it does not say. Returns what ends it, without a word.
+ */
+export function followProgram(
+  program: string,
+  args: readonly string[],
+  farewell: string,
+  onText: (text: string) => void,
+  onEnd: (reason: string) => void,
+): () => void {
+  const child = spawn(program, args, { env: plainEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+  let words = '';
+  let isOver = false;
+  const end = (reason: string): void => {
+    if (isOver) return;
+    isOver = true;
+    onEnd(reason);
+  };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (!isOver) onText(text);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-1000);
+  });
+  child.on('error', (error) => end(explainFailure(program, args, error, words).message));
+  child.on('close', () => end(words.trim().split('\n')[0] || farewell));
+  return () => {
+    isOver = true;
+    child.kill();
+  };
 }
 
 /** The error for a program that cannot be run, or has failed. */

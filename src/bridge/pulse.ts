@@ -1,5 +1,5 @@
 import { unlink } from 'node:fs/promises';
-import { isVsndError, VsndError } from '../errors.ts';
+import { isVsndError } from '../errors.ts';
 import { type PcmFormatName, pcmFormat } from '../wire/pcm-format.ts';
 import type { Addon, Fifo } from '../xen/linux/addon.ts';
 import { PacedCapture } from './paced-capture.ts';
@@ -14,7 +14,7 @@ import {
   unloadModule,
 } from './pactl.ts';
 import type { Path, PathContext } from './path.ts';
-import { bridgeOf } from './place.ts';
+import { nameTaken } from './place.ts';
 import type {
   AdaptorTools,
   Endpoint,
@@ -95,10 +95,7 @@ class Pulse implements SoundServer {
   async assertFree(name: string): Promise<void> {
     for (const { arguments: args } of await listModules()) {
       if (args.get('sink_name') !== name && args.get('source_name') !== name) continue;
-      const pid = bridgeOf(args.get('file') ?? '');
-      const who = pid === undefined ? "of a module that is not vsnd's" : `of the bridge of process ${pid}`;
-      const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;
-      throw new VsndError('ERR_VSND_SOUND_SERVER', message, pid === undefined ? {} : { pid });
+      throw nameTaken(name, args.get('file'), 'a module');
     }
   }
 

@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process';
-import { explainFailure, plainEnvironment, runProgram } from './program.ts';
+import { followProgram, runProgram } from './program.ts';
 
 /** A node of PipeWire's graph. */
 export interface PipeWireNode {
@@ -34,34 +33,15 @@ export function followNodes(
   onChange: (nodes: readonly PipeWireNode[]) => void,
   onEnd: (reason: string) => void,
 ): () => void {
-  const program = spawn('pw-dump', ['--monitor'], {
-    env: plainEnvironment(),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
   const graph = new NodeGraph();
   const lists = new ListSplitter();
-  let words = '';
-  let isOver = false;
-  const end = (reason: string): void => {
-    if (isOver) return;
-    isOver = true;
-    onEnd(reason);
-  };
-  program.stdout.setEncoding('utf8').on('data', (text: string) => {
+  const onText = (text: string): void => {
     const found = lists.split(text);
-    if (isOver || found.length === 0) return;
+    if (found.length === 0) return;
     for (const list of found) graph.change(list);
     onChange(graph.nodes);
-  });
-  program.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-1000);
-  });
-  program.on('error', (error) => end(explainFailure('pw-dump', ['--monitor'], error, words).message));
-  program.on('close', () => end(words.trim().split('\n')[0] || 'PipeWire has closed the connection'));
-  return () => {
-    isOver = true;
-    program.kill();
   };
+  return followProgram('pw-dump', ['--monitor'], 'PipeWire has closed the connection', onText, onEnd);
 }
 
 /** Exported for tests. There is more than one list where something changed meanwhile. */
