@@ -12,12 +12,14 @@ const run = promisify(execFile);
 /** ms */
 const START_DEADLINE = 15_000;
 
-/** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. */
-const REAL_TIME = ['chrt', '--fifo', '20'] as const;
+/** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. Root's only. */
+const REAL_TIME = process.geteuid?.() === 0 ? ['chrt', '--fifo', '20'] : [];
 
 /** A program that a server consists of. */
 interface Program {
-  readonly command: readonly [program: string, ...args: string[]];
+  readonly command: readonly string[];
+  /** Whether sound goes through it. */
+  readonly isPunctual?: true;
   /** The path of a socket that it makes, and the next one needs. */
   readonly socket?: string;
 }
@@ -53,9 +55,10 @@ export class HeadlessServer {
 
   /** Resolves when it answers. */
   async start(user: User = {}): Promise<void> {
-    for (const { command, socket } of this.#programs) {
+    for (const { command, isPunctual, socket } of this.#programs) {
       if (socket !== undefined) rmSync(socket, { force: true }); // of one that was killed
-      const [program, ...args] = command;
+      const hurried = isPunctual && user.uid === undefined ? [...REAL_TIME, ...command] : command;
+      const [program = '', ...args] = hurried;
       const child = spawn(program, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'], ...user });
       child.stderr.on('data', (text: Buffer) => {
         this.#words += text;
@@ -124,6 +127,7 @@ export class HeadlessServer {
 
   /** Makes the children of that name as punctual as the server: those in which modules run for a bridge. */
   async hurry(name: string, parent: number): Promise<void> {
+    if (REAL_TIME.length === 0) return;
     const pids = (await this.output('pgrep', '--parent', `${parent}`, name)).trim().split('\n');
     for (const pid of pids) await this.run('chrt', ['--all-tasks', '--fifo', '--pid', '20', pid]);
   }
@@ -166,7 +170,7 @@ function makePulse(directory: string, authentication: string): HeadlessServer {
     script,
   ];
   return new HeadlessServer(directory, { PULSE_SERVER: `unix:${socket}` }, [
-    { command: [...REAL_TIME, 'pulseaudio', ...options] },
+    { command: ['pulseaudio', ...options], isPunctual: true },
   ]);
 }
 
@@ -184,9 +188,9 @@ export async function startPipewire(): Promise<HeadlessServer> {
         command: ['dbus-daemon', '--session', '--nofork', '--nopidfile', `--address=unix:path=${bus}`],
         socket: bus,
       },
-      { command: [...REAL_TIME, 'pipewire'], socket: join(directory, 'pipewire-0') },
-      { command: [...REAL_TIME, 'wireplumber'] },
-      { command: [...REAL_TIME, 'pipewire-pulse'] },
+      { command: ['pipewire'], socket: join(directory, 'pipewire-0'), isPunctual: true },
+      { command: ['wireplumber'], isPunctual: true },
+      { command: ['pipewire-pulse'], isPunctual: true },
     ]),
   );
 }
