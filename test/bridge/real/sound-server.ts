@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,8 +12,8 @@ const run = promisify(execFile);
 /** ms */
 const START_DEADLINE = 15_000;
 
-/** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. Root's only. */
-const REAL_TIME = process.geteuid?.() === 0 ? ['chrt', '--fifo', '20'] : [];
+/** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. Where we may. */
+const REAL_TIME = spawnSync('chrt', ['--fifo', '20', 'true']).status === 0 ? ['chrt', '--fifo', '20'] : [];
 
 /** A program that a server consists of. */
 interface Program {
