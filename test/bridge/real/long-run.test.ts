@@ -38,6 +38,9 @@ async function bridgeTo(server: HeadlessServer, card: Card): Promise<Bridge> {
   return bridge;
 }
 
+/** ms, PipeWire's at that latency: the dead band is as wide, and a correction takes hold within as much again. */
+const QUANTUM = (1024 / RATE) * 1000;
+
 /** The greatest latency that the bridge tells of until it is stopped. */
 function followLatency(bridge: Bridge): () => number {
   let greatest = 0;
@@ -93,7 +96,7 @@ test.each([PPM, -PPM])(
     // The pitch is the card's, to the 0.2% by which a wrong fill is mended, and what 16 bits leave uncertain.
     expect(least).toBeGreaterThan(1 - 0.004);
     expect(most).toBeLessThan(1 + 0.004);
-    expect(greatest).toBeLessThanOrEqual(LATENCY + 20);
+    expect(greatest).toBeLessThanOrEqual(LATENCY + 2 * QUANTUM);
     console.log(
       `PipeWire, ${ppm} ppm, ${SECONDS} s: no gap, latency at most ${greatest.toFixed(0)} ms, ` +
         `steps of ${least.toFixed(5)} to ${most.toFixed(5)} frames`,
