@@ -3,7 +3,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Bridge, type Card, createBridge } from '../../../src/index.ts';
 import { openPlayingCard } from './playing-card.ts';
 import { noise, writeRaw } from './sound.ts';
-import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
+import { type HeadlessServer, hurryProcess, startPipewire, startPulse } from './sound-server.ts';
 
 /** s: `npm run test:bridge:long` plays for ten minutes. */
 const SECONDS = Number(process.env['VSND_LONG_RUN_SECONDS'] ?? 30);
@@ -29,7 +29,7 @@ async function bridgeTo(server: HeadlessServer, card: Card): Promise<Bridge> {
     vi.stubEnv(name, server.env[name]);
   }
   // The bridge and the card are here: what is shown must not depend on how busy the machine is.
-  await server.run('chrt', ['--all-tasks', '--fifo', '--pid', '10', `${process.pid}`]);
+  await hurryProcess(process.pid, 10);
   const bridge = await createBridge(card, { name: 'card', source: false, latency: LATENCY });
   onTestFinished(async () => {
     await bridge.close();

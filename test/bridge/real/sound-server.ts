@@ -127,15 +127,19 @@ export class HeadlessServer {
 
   /** Makes the children of that name as punctual as the server: those in which modules run for a bridge. */
   async hurry(name: string, parent: number): Promise<void> {
-    if (REAL_TIME.length === 0) return;
     const pids = (await this.output('pgrep', '--parent', `${parent}`, name)).trim().split('\n');
-    for (const pid of pids) await this.run('chrt', ['--all-tasks', '--fifo', '--pid', '20', pid]);
+    for (const pid of pids) await hurryProcess(Number(pid), 20);
   }
 
   /** Runs one to its end, which must be a good one. */
   async run(program: string, args: readonly string[]): Promise<void> {
     await run(program, args, { env: this.env, maxBuffer: 64 << 20 });
   }
+}
+
+/** Gives a process a place in real time, where we may. */
+export async function hurryProcess(pid: number, priority: number): Promise<void> {
+  if (REAL_TIME.length > 0) await run('chrt', ['--all-tasks', '--fifo', '--pid', `${priority}`, `${pid}`]);
 }
 
 /** Needs no D-Bus. Debian: pulseaudio pulseaudio-utils. */
