@@ -1,3 +1,4 @@
+import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
 import { PCM_FORMATS, type PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
 import type { DeviceParams } from './pcm-device.ts';
@@ -19,21 +20,6 @@ const ALSA_NAMES: FormatNames = Object.fromEntries(
   ]),
 );
 
-/** PulseAudio's; its s24-32 has ALSA's 24 bits in 4 octets. */
-const PULSE_NAMES: FormatNames = {
-  u8: 'u8',
-  s16_le: 's16le',
-  s16_be: 's16be',
-  s24_le: 's24-32le',
-  s24_be: 's24-32be',
-  s32_le: 's32le',
-  s32_be: 's32be',
-  float_le: 'float32le',
-  float_be: 'float32be',
-  mu_law: 'ulaw',
-  a_law: 'alaw',
-};
-
 /** pw-cat's; they have the machine's own byte order. */
 const PW_NAMES: FormatNames = {
   s8: 's8',
@@ -46,7 +32,7 @@ const PW_NAMES: FormatNames = {
 
 const NAMES_BY_PLACEHOLDER: Readonly<Record<string, FormatNames>> = {
   format: ALSA_NAMES,
-  'pulse-format': PULSE_NAMES,
+  'pulse-format': PULSE_FORMATS,
   'pw-format': PW_NAMES,
 };
 
@@ -91,14 +77,14 @@ export function pulseProgram(
   const streamName = `domain ${frontendDomid}, card ${devid}, stream ${pcmDevice}/${config.index}`;
   return {
     description: [name, ...where].join(' '),
-    formats: formatsOf(PULSE_NAMES),
+    formats: formatsOf(PULSE_FORMATS),
     commandFor: ({ rate, channels, format }) => ({
       name,
       file: name,
       args: [
         ...[direction, '--raw', ...where, `--latency-msec=${latency}`],
         ...['--client-name=vsnd', `--stream-name=${streamName}`],
-        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_NAMES[format]}`],
+        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_FORMATS[format]}`],
       ],
     }),
   };

@@ -1,6 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import { isVsndError } from '../errors.ts';
-import { type PcmFormatName, pcmFormat } from '../wire/pcm-format.ts';
+import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
+import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Addon, Fifo } from '../xen/linux/addon.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { PacedPlayback } from './paced-playback.ts';
@@ -23,21 +24,6 @@ import type {
   SoundServer,
   SoundServerAdaptor,
 } from './sound-server.ts';
-
-/** PulseAudio's names of the formats that it has, too. */
-const FORMATS: Partial<Record<PcmFormatName, string>> = {
-  u8: 'u8',
-  s16_le: 's16le',
-  s16_be: 's16be',
-  s24_le: 's24-32le',
-  s24_be: 's24-32be',
-  s32_le: 's32le',
-  s32_be: 's32be',
-  float_le: 'float32le',
-  float_be: 'float32be',
-  mu_law: 'ulaw',
-  a_law: 'alaw',
-};
 
 const MOST_CHANNELS = 32;
 
@@ -67,7 +53,7 @@ const LARGEST_SOURCE_FRAME = 64;
 export const pulseAdaptor: SoundServerAdaptor = {
   kind: 'pulse',
   takes: (direction, format, channels) => {
-    if (FORMATS[format] === undefined || channels > MOST_CHANNELS) return false;
+    if (PULSE_FORMATS[format] === undefined || channels > MOST_CHANNELS) return false;
     const frameBytes = (pcmFormat(format).sampleBytes ?? 0) * channels;
     // The daemon aborts where what it reads from a source's pipe ends within a frame.
     const isPowerOfTwo = (frameBytes & (frameBytes - 1)) === 0;
@@ -255,7 +241,7 @@ function moduleArguments({
   return {
     [`${direction}_name`]: name,
     file: path,
-    format: FORMATS[spec.format] ?? '',
+    format: PULSE_FORMATS[spec.format] ?? '',
     rate: String(spec.rate),
     channels: String(spec.channels),
     ...(map !== undefined && { channel_map: map }),
