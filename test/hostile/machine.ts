@@ -1,4 +1,4 @@
-import { Backend } from '../../src/backend/backend.ts';
+import { Backend, type BackendOptions } from '../../src/backend/backend.ts';
 import { type MemoryDevice, memoryDevice } from '../../src/backend/devices.ts';
 import { ManualClock } from '../../src/clock.ts';
 import type { Card, CardOptions } from '../../src/frontend/card.ts';
@@ -38,9 +38,10 @@ export class Machine {
     return guest;
   }
 
-  async startBackend(): Promise<void> {
+  /** By default everybody plays into {@link device}. */
+  async startBackend(deviceFor: BackendOptions['deviceFor'] = () => this.device): Promise<void> {
     const starting = Backend.start(this.host, {
-      deviceFor: () => this.device,
+      deviceFor,
       log: (line) => this.log.push(line),
     });
     this.#backend = await this.whileTimePasses(starting);

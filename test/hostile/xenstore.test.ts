@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { PlaybackDevice } from '../../src/backend/pcm-device.ts';
+import { removeSoundCard } from '../../src/testing.ts';
 import { Machine } from './machine.ts';
 
 describe('what a guest costs in requests', () => {
@@ -13,6 +15,48 @@ describe('what a guest costs in requests', () => {
     }
     expect(new Set(costs)).toEqual(new Set([costs[0]]));
     expect(costs[0]).toBeLessThanOrEqual(28);
+    await machine.close();
+  });
+});
+
+describe('a guest whose device never closes', () => {
+  const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+
+  /** A guest that has played, on a device that holds its card for as long as the backend's patience. */
+  const start = async () => {
+    const machine = new Machine();
+    const guest = machine.addGuest();
+    const stuck: PlaybackDevice = {
+      ...machine.device,
+      openPlayback: async (...args) => {
+        const voice = await machine.device.openPlayback(...args);
+        const closeVoice = voice.close.bind(voice);
+        const close = async () => {
+          await closeVoice({ drain: false });
+          await new Promise(() => {});
+        };
+        return Object.assign(voice, { close });
+      },
+    };
+    await machine.startBackend(({ frontendDomid }) =>
+      frontendDomid === guest.domid ? stuck : machine.device,
+    );
+    const card = await machine.connect(guest);
+    card.createPlaybackStream(FORMAT).on('error', () => {});
+    await machine.machine.settle();
+    return { machine, guest };
+  };
+
+  test('holds up no other, at whose coming nothing is waited for', async () => {
+    const { machine, guest } = await start();
+    removeSoundCard(machine.machine, { frontendDomid: guest.domid });
+    await machine.machine.settle();
+    const now = machine.clock.now();
+    expect((await machine.connect(machine.addGuest())).connected).toBe(true);
+    expect(machine.clock.now()).toBe(now);
+    expect(machine.log).not.toContain(`${guest.domid}/0: removed`);
+    await machine.clock.advanceTime(12e9);
+    expect(machine.log).toContain(`${guest.domid}/0: removed`);
     await machine.close();
   });
 });
