@@ -6,7 +6,7 @@ import { XenStoreClient } from '../xenstore/client.ts';
 import { BackendCard, type StreamAddress } from './card.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
-import type { BackendCardStatus } from './status.ts';
+import type { BackendCardStatus, BackendXenStoreStatus } from './status.ts';
 
 /** Something that has happened, and to whom. */
 export interface BackendLogEntry {
@@ -67,6 +67,11 @@ export class Backend {
   /** What all guests do, just now. */
   get status(): BackendCardStatus[] {
     return [...this.#cards.values()].map((card) => card.status);
+  }
+
+  /** What it has asked of XenStore so far. */
+  get xenstore(): BackendXenStoreStatus {
+    return { roundTrips: this.#xenstore.roundTrips, reconnections: 0 };
   }
 
   /** Closes every card, and with it every device. Idempotent. */
