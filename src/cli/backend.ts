@@ -11,6 +11,8 @@ import { BACKEND_SOCKET, EMULATED_BACKEND_SOCKET } from '../control/places.ts';
 import { offerControl } from '../control/server.ts';
 import { startTrialMachine } from '../emulation/trial.ts';
 import { isVsndError, VsndError } from '../errors.ts';
+import { type MetricsAddress, metricsUrl, parseMetricsAddress } from '../metrics/address.ts';
+import { offerMetrics } from '../metrics/offer.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { loadAddon } from '../xen/linux/addon.ts';
@@ -20,6 +22,7 @@ import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
 import { LogLimit } from './log-limit.ts';
 import type { Terminal } from './terminal.ts';
+import { version } from './version.ts';
 
 /** Linux's XenStore device, in every domain. */
 const XENBUS = '/dev/xen/xenbus';
@@ -30,6 +33,8 @@ export interface BackendCommandOptions {
   readonly source: SourceName | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
+  /** Where Prometheus finds metrics; without it, nowhere. */
+  readonly metrics?: MetricsAddress | undefined;
   /** The name of the control socket; without it, there is none. */
   readonly control?: string | undefined;
   /** Without it, the pipes to players keep their 64 KiB. */
@@ -72,6 +77,11 @@ export const BACKEND_OPTIONS = {
     multiple: true,
     help: `for the streams whose unique-id is ID; a * in ID stands for any characters; of several --map the
       first that fits counts`,
+  },
+  metrics: {
+    argument: '[HOST:]PORT',
+    help: `answer Prometheus at http://HOST:PORT/metrics; without HOST, only programs of this machine; unix:PATH for a
+      socket that only this user and root can use`,
   },
   json: { help: 'print a JSON object a line' },
   emulate: {
@@ -156,6 +166,7 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
       routes: (values.map ?? []).map(parseRoute),
       sink: values.sink === undefined ? undefined : parseSink(values.sink),
       source: values.source === undefined ? undefined : parseSource(values.source),
+      metrics: values.metrics === undefined ? undefined : parseMetricsAddress(values.metrics),
       json: values.json ?? false,
     };
   } catch (error) {
@@ -169,7 +180,7 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
-  { routes, sink, source, json, control, setPipeSize }: BackendCommandOptions,
+  { routes, sink, source, json, metrics, control, setPipeSize }: BackendCommandOptions,
   terminal: Pick<Terminal, 'say'>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -190,8 +201,15 @@ export async function serveGuests(
       log: (message, { frontendDomid: domid, devid, pcmDevice, config }) =>
         log({ message, domid, devid, stream: `${pcmDevice}/${config.index}` }),
     });
+    // Before any guest is served: an address that cannot be had throws none of them out.
+    const offered = metrics && (await offerMetrics(metrics, hypervisor.clock, version()));
+    if (offered) {
+      releases.push(() => offered.close());
+      log({ message: `metrics at ${metricsUrl(offered.address)}` });
+    }
     const served = await Backend.start(hypervisor, { deviceFor, log: (_, entry) => log(entry) });
     releases.push(() => served.close());
+    offered?.show(served);
     if (control !== undefined) {
       const guests = guestsMethod(() => ({ pid: process.pid, cards: served.status }));
       releases.push(await offerControl(guests, { name: control }));

@@ -1,4 +1,4 @@
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstat, mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { invalidArg, VsndError } from '../errors.ts';
@@ -53,6 +53,21 @@ export async function makePrivateDirectory(directory: string): Promise<void> {
   const stats = await lstat(directory);
   if (!stats.isDirectory() || stats.uid !== ownUid() || (stats.mode & 0o077) !== 0) {
     throw invalidArg('the directory of a control socket', directory, 'one of this user alone, of mode 0700');
+  }
+}
+
+/**
+ * Makes sure that nobody but this user and root can put anything into the directory, or swap what is in it. Throws
+ * ERR_VSND_INVALID_ARG for another one, and the system's errors.
+ */
+export async function checkOwnDirectory(directory: string): Promise<void> {
+  const { uid, mode } = await stat(directory);
+  if ((uid !== ownUid() && uid !== 0) || (mode & 0o022) !== 0) {
+    throw invalidArg(
+      'the directory of a socket',
+      directory,
+      'one that only this user, or root, may write to',
+    );
   }
 }
 

@@ -44,18 +44,12 @@ export async function serveControl(controlled: Controlled, path: string): Promis
   });
   server.maxConnections = 2 * MAX_CLIENTS;
   server.unref();
-  await listen(server, path);
+  await listenAtPath(server, path);
   server.on('error', (error) => debug('%s: %s', path, error));
   const close = async () => {
     for (const client of clients) client.destroy();
     await new Promise((resolve) => server.close(resolve));
   };
-  try {
-    await chmod(path, 0o600);
-  } catch (error) {
-    await close();
-    throw error;
-  }
   return { path, close };
 }
 
@@ -119,14 +113,23 @@ function tooManyClients(): VsndError {
   return new VsndError('ERR_VSND_INVALID_STATE', message);
 }
 
-/** Takes the place of a socket that a dead process has left. */
-async function listen(server: Server, path: string): Promise<void> {
+/**
+ * Listens at a socket that nobody but this user and root can use. Takes the place of one that a dead process has left. Rejects
+ * with the system's errors; the server is closed then.
+ */
+export async function listenAtPath(server: Server, path: string): Promise<void> {
   try {
     await bind(server, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStale(path))) throw error;
     await unlink(path);
     await bind(server, path);
+  }
+  try {
+    await chmod(path, 0o600);
+  } catch (error) {
+    server.close();
+    throw error;
   }
 }
 
