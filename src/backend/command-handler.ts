@@ -18,7 +18,7 @@ import type { DeviceParams, PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import { Refusal, statusOf } from './refusal.ts';
 import { mapSharedBuffer } from './shared-buffer.ts';
-import type { OpenStreamStatus } from './status.ts';
+import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import { StreamVolume } from './stream-volume.ts';
 
 /** Octets: the most that a guest can make this backend map and hold for a stream, whatever its own buffer-size node says. */
@@ -47,6 +47,8 @@ export interface CommandHandlerOptions {
 export class CommandHandler {
   readonly #options: CommandHandlerOptions;
   #stream: OpenStream | undefined;
+  /** Of the streams that have been closed. */
+  #before = { frames: 0, xruns: 0 };
 
   constructor(options: CommandHandlerOptions) {
     this.#options = options;
@@ -67,6 +69,13 @@ export class CommandHandler {
   /** The stream from OPEN to CLOSE. */
   get status(): OpenStreamStatus | undefined {
     return this.#stream?.status;
+  }
+
+  /** Over all OPENs. */
+  get totals(): Pick<StreamTotals, 'frames' | 'xruns'> {
+    const { frames, xruns } = this.#before;
+    const now = this.#stream?.totals;
+    return { frames: frames + (now?.frames ?? 0), xruns: xruns + (now?.xruns ?? 0) };
   }
 
   /** The frontend is gone: stops at once and lets go of everything. Idempotent. */
@@ -121,7 +130,10 @@ export class CommandHandler {
     try {
       await stream?.close(options);
     } finally {
-      if (this.#stream === stream) this.#stream = undefined;
+      if (this.#stream === stream) {
+        this.#before = this.totals;
+        this.#stream = undefined;
+      }
     }
   }
 

@@ -4,13 +4,15 @@ import type { Pages } from '../xen/hypervisor.ts';
 import type { DeviceParams } from './pcm-device.ts';
 import { Refusal } from './refusal.ts';
 import type { RunningState } from './running-state.ts';
-import type { OpenStreamStatus } from './status.ts';
+import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 /** A stream from OPEN to CLOSE. */
 export interface OpenStream {
   readonly volume: StreamVolume;
   readonly status: OpenStreamStatus;
+  /** Since OPEN, whatever was stopped meanwhile. */
+  readonly totals: Pick<StreamTotals, 'frames' | 'xruns'>;
   /**
    * WRITE or READ: moves a range of the shared buffer, in octets. Throws {@link Refusal}, or the failure of the device.
    */

@@ -21,10 +21,11 @@ export class BackendStream {
   readonly #ringPort: EventPort;
   readonly #eventPort: EventPort;
   readonly #handler: CommandHandler;
-  readonly #identity: Omit<BackendStreamStatus, 'device' | 'open'>;
+  readonly #identity: Omit<BackendStreamStatus, 'device' | 'open' | 'totals'>;
   readonly #releases: ReleaseStack;
   readonly #warn: (message: string) => void;
   readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
+  readonly #counts = { requests: 0, notifications: 0, idleNotifications: 0 };
   #nextEventId = 0;
   /** Requests are being answered; further notifications belong to that round. */
   #isServing = false;
@@ -91,7 +92,8 @@ export class BackendStream {
 
   /** What the guest does with it. */
   get status(): Omit<BackendStreamStatus, 'device'> {
-    return { ...this.#identity, open: this.#handler.status };
+    const totals = { ...this.#counts, ...this.#handler.totals };
+    return { ...this.#identity, open: this.#handler.status, totals };
   }
 
   /** Stops the device and lets go of pages and ports. Idempotent. */
@@ -104,22 +106,27 @@ export class BackendStream {
   }
 
   #serve(): void {
-    if (this.#ended || this.#isServing) return;
+    if (this.#ended) return;
+    this.#counts.notifications += 1;
+    if (this.#isServing) return;
     this.#round = this.#answerAll().catch((error: Error) => this.#end(error));
   }
 
   /** The round is over in the very turn in which nothing was left: a notification behind that begins the next one. */
   async #answerAll(): Promise<void> {
     this.#isServing = true;
+    const before = this.#counts.requests;
     try {
       do {
         while (!this.#ended && this.#ring.take(this.#entry)) {
           const response = await this.#handler.handle(decodeRequest(this.#entry));
           this.#ring.put(encodeResponse(response));
+          this.#counts.requests += 1;
           if (this.#ring.publish()) this.#ringPort.notify();
         }
       } while (!this.#ended && this.#ring.rearm());
     } finally {
+      if (this.#counts.requests === before) this.#counts.idleNotifications += 1;
       this.#isServing = false;
     }
   }
