@@ -4,25 +4,20 @@ import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { XenStoreClient } from '../xenstore/client.ts';
 import { BackendCard, type StreamAddress } from './card.ts';
+import { type GuestStatus, Guests } from './guest.ts';
+import type { LimitSetting } from './limits.ts';
+import { type BackendLogEntry, formatLogEntry } from './log.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus, BackendXenStoreStatus } from './status.ts';
-
-/** Something that has happened, and to whom. */
-export interface BackendLogEntry {
-  readonly message: string;
-  /** The guest. */
-  readonly domid?: number | undefined;
-  readonly devid?: number | undefined;
-  /** '<PCM device>/<stream>' */
-  readonly stream?: string | undefined;
-}
 
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
   deviceFor(address: StreamAddress): PcmDevice;
   /** When octets leave the shared buffer; by default 'copy'. */
   queueMode?: QueueMode | undefined;
+  /** What guests may have, where that is not the default: see LIMITS. */
+  limits?: readonly LimitSetting[] | undefined;
   /** One line for each event: '1/0: connected, 2 streams'. By default nowhere. */
   log?: ((line: string, entry: BackendLogEntry) => void) | undefined;
 }
@@ -36,6 +31,7 @@ export class Backend {
   readonly #log: (entry: BackendLogEntry) => void;
   /** By '<frontend domid>/<devid>'. */
   readonly #cards = new Map<string, BackendCard>();
+  readonly #guests: Guests;
   readonly #releases = new ReleaseStack();
   #closed = false;
 
@@ -62,6 +58,8 @@ export class Backend {
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
     this.#log = (entry) => options.log?.(formatLogEntry(entry), entry);
+    const { limits = [] } = options;
+    this.#guests = new Guests({ limits, clock: hypervisor.clock, log: this.#log });
   }
 
   /** What all guests do, just now. */
@@ -72,6 +70,11 @@ export class Backend {
   /** What it has asked of XenStore so far. */
   get xenstore(): BackendXenStoreStatus {
     return { roundTrips: this.#xenstore.roundTrips, reconnections: 0 };
+  }
+
+  /** What each guest's limits have done to it. */
+  get guests(): GuestStatus[] {
+    return this.#guests.status;
   }
 
   /** Closes every card, and with it every device. Idempotent. */
@@ -131,7 +134,9 @@ export class Backend {
     const state = await this.#xenstore.readIfPresent(`${path}/state`);
     if (frontendPath === undefined || state === undefined) return; // the toolstack is not done with it, or just has removed it
     if (this.#closed) return;
+    const guest = this.#guests.find(domid);
     const card = new BackendCard({
+      guest,
       deviceFor: this.#deviceFor,
       queueMode: this.#queueMode,
       hypervisor: this.#hypervisor,
@@ -140,7 +145,7 @@ export class Backend {
       frontendPath,
       frontendDomid: domid,
       devid,
-      log: (message, stream) => this.#log({ domid, devid, stream, message }),
+      log: (message, stream) => guest.log({ devid, stream, message }),
     });
     this.#cards.set(key, card);
     await card.start();
@@ -152,12 +157,6 @@ async function closeAll(cards: readonly BackendCard[]): Promise<void> {
   const results = await Promise.allSettled(cards.map((card) => card.close()));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
-}
-
-/** A line for people: '1/0: stream 0/0: ...'. */
-export function formatLogEntry({ domid, devid, stream, message }: BackendLogEntry): string {
-  const card = domid === undefined ? '' : `${domid}/${devid}: `;
-  return `${card}${stream === undefined ? '' : `stream ${stream}: `}${message}`;
 }
 
 function addressOf(key: string): { domid: number; devid: number } {

@@ -14,6 +14,7 @@ import {
 import { StateMachine } from '../xenbus/machine.ts';
 import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
+import type { Guest } from './guest.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
@@ -29,11 +30,9 @@ const PROTOCOL_VERSION = '2';
 /** How often a connection is begun anew because its frontend has published other rings meanwhile. */
 const ATTEMPTS = 5;
 
-/** Lines that one connection of a stream may add to the log: a guest must not be able to fill a disk. */
-const MAX_WARNINGS = 100;
-
 /** Which stream of which guest is to be served. */
 export interface StreamAddress {
+  readonly guest: Guest;
   readonly frontendDomid: number;
   readonly devid: number;
   readonly pcmDevice: number;
@@ -48,6 +47,8 @@ interface Place {
 
 /** What a card is served with. */
 export interface BackendCardOptions {
+  /** Whose card it is. */
+  readonly guest: Guest;
   readonly hypervisor: Hypervisor;
   readonly xenstore: XenStoreClient;
   /** The backend's node of this device. */
@@ -181,14 +182,15 @@ export class BackendCard {
   }
 
   async #connectStream(pcmDevice: number, config: StreamConfig, fields: Fields): Promise<BackendStream> {
-    const { hypervisor, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
+    const { guest, hypervisor, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
     return await BackendStream.connect(fields, {
+      guest,
       hypervisor,
       config,
       frontendDomid,
       queueMode,
-      device: deviceFor({ frontendDomid, devid, pcmDevice, config }),
-      warn: atMost(MAX_WARNINGS, (message) => log(message, `${pcmDevice}/${config.index}`)),
+      device: deviceFor({ guest, frontendDomid, devid, pcmDevice, config }),
+      warn: (message) => log(message, `${pcmDevice}/${config.index}`),
     });
   }
 
@@ -215,13 +217,4 @@ export class BackendCard {
       if (after !== before) await transaction.write(`${path}/state`, after);
     });
   }
-}
-
-function atMost(count: number, log: (message: string) => void): (message: string) => void {
-  let left = count;
-  return (message) => {
-    left -= 1;
-    if (left > 0) log(message);
-    else if (left === 0) log(`${message}; what follows is not logged any more`);
-  };
 }

@@ -10,6 +10,7 @@ import type {
   SndifResponse,
 } from '../wire/sndif.ts';
 import type { GrantMapper } from '../xen/hypervisor.ts';
+import type { Guest } from './guest.ts';
 import { OpenCapture } from './open-capture.ts';
 import { OpenPlayback } from './open-playback.ts';
 import type { OpenStream } from './open-stream.ts';
@@ -25,6 +26,8 @@ const MAX_BUFFER_BYTES = 16 << 20;
 
 /** What a stream's handler works with. */
 export interface CommandHandlerOptions {
+  /** Whose stream it is. */
+  readonly guest: Guest;
   readonly config: StreamConfig;
   readonly device: PcmDevice;
   readonly mapper: GrantMapper;

@@ -27,8 +27,6 @@ export interface RouterOptions {
   readonly source: SourceName | undefined;
   readonly clock: Clock;
   readonly setPipeSize?: SetPipeSize | undefined;
-  /** Takes note of where a stream goes or comes from, of its OPEN and its CLOSE. */
-  log(message: string, address: StreamAddress): void;
 }
 
 /**
@@ -64,8 +62,9 @@ class Router {
   }
 
   deviceFor(address: StreamAddress): PcmDevice {
-    const { type, uniqueId } = address.config;
-    const log = (message: string) => this.#options.log(message, address);
+    const { guest, devid, pcmDevice, config } = address;
+    const { type, uniqueId, index } = config;
+    const log = (message: string) => guest.log({ devid, stream: `${pcmDevice}/${index}`, message });
     const id = `id ${JSON.stringify(uniqueId.slice(0, 80))}`;
     if (type === 'playback') {
       const device = this.#sinkFor(address);

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { Backend, type BackendLogEntry, formatLogEntry } from '../backend/backend.ts';
+import { Backend } from '../backend/backend.ts';
 import { parseSink, parseSource, type SinkName, type SourceName } from '../backend/device-names.ts';
+import { LIMITS, type LimitSetting, parseLimit } from '../backend/limits.ts';
+import { type BackendLogEntry, formatLogEntry } from '../backend/log.ts';
 import type { SetPipeSize } from '../backend/player.ts';
 import { openRouter } from '../backend/router.ts';
 import { parseRoute, type Route } from '../backend/routes.ts';
@@ -20,7 +22,6 @@ import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
 import { type OptionValues, UsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
-import { LogLimit } from './log-limit.ts';
 import type { Terminal } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -31,6 +32,7 @@ export interface BackendCommandOptions {
   readonly routes: readonly Route[];
   readonly sink: SinkName | undefined;
   readonly source: SourceName | undefined;
+  readonly limits: readonly LimitSetting[];
   /** A JSON object a line, for machines. */
   readonly json: boolean;
   /** Where Prometheus finds metrics; without it, nowhere. */
@@ -78,6 +80,14 @@ export const BACKEND_OPTIONS = {
     help: `for the streams whose unique-id is ID; a * in ID stands for any characters; of several --map the
       first that fits counts`,
   },
+  limit: {
+    argument: '[DOMID:]NAME=NUMBER',
+    multiple: true,
+    help: `what a guest may have at most, whatever it asks for: all guests, or the one with that domid; K, M, G and T
+      behind the number are powers of 1024`,
+    valuesTitle: 'Limits of a guest',
+    values: limitValues(),
+  },
   metrics: {
     argument: '[HOST:]PORT',
     help: `answer Prometheus at http://HOST:PORT/metrics; without HOST, only programs of this machine; unix:PATH for a
@@ -89,6 +99,15 @@ export const BACKEND_OPTIONS = {
       try sinks, sources and maps`,
   },
 } as const;
+
+/** The limits as --help lists them, each with its default. */
+function limitValues(): Record<string, string> {
+  const entries = Object.entries(LIMITS).map(([name, limit]) => [
+    `${name}=${limit.default}`,
+    `${limit.unit}: ${limit.help}`,
+  ]);
+  return Object.fromEntries(entries);
+}
 
 /** `vsnd backend`: serves guests until it is ended. Returns when every device has been closed. */
 export const backend = defineCommand({
@@ -166,6 +185,7 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
       routes: (values.map ?? []).map(parseRoute),
       sink: values.sink === undefined ? undefined : parseSink(values.sink),
       source: values.source === undefined ? undefined : parseSource(values.source),
+      limits: (values.limit ?? []).map((limit) => parseLimit(limit)),
       metrics: values.metrics === undefined ? undefined : parseMetricsAddress(values.metrics),
       json: values.json ?? false,
     };
@@ -180,34 +200,25 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
-  { routes, sink, source, json, metrics, control, setPipeSize }: BackendCommandOptions,
+  { routes, sink, source, limits, json, metrics, control, setPipeSize }: BackendCommandOptions,
   terminal: Pick<Terminal, 'say'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const say = (entry: BackendLogEntry) => terminal.say(logLine(new Date(), entry, json));
-  const limit = new LogLimit(hypervisor.clock, say);
-  const log = (entry: BackendLogEntry) => limit.log(entry);
+  const log = (entry: BackendLogEntry) => terminal.say(logLine(new Date(), entry, json));
   const releases = new ReleaseStack();
   try {
     // Two backends in one domain would answer the same guests.
     const claim = await hypervisor.claim(`backend/${DEVICE_CLASS}`);
     releases.push(() => claim.release());
-    const deviceFor = await openRouter({
-      routes,
-      sink,
-      source,
-      clock: hypervisor.clock,
-      setPipeSize,
-      log: (message, { frontendDomid: domid, devid, pcmDevice, config }) =>
-        log({ message, domid, devid, stream: `${pcmDevice}/${config.index}` }),
-    });
+    const { clock } = hypervisor;
+    const deviceFor = await openRouter({ routes, sink, source, clock, setPipeSize });
     // Before any guest is served: an address that cannot be had throws none of them out.
-    const offered = metrics && (await offerMetrics(metrics, hypervisor.clock, version()));
+    const offered = metrics && (await offerMetrics(metrics, clock, version()));
     if (offered) {
       releases.push(() => offered.close());
       log({ message: `metrics at ${metricsUrl(offered.address)}` });
     }
-    const served = await Backend.start(hypervisor, { deviceFor, log: (_, entry) => log(entry) });
+    const served = await Backend.start(hypervisor, { deviceFor, limits, log: (_, entry) => log(entry) });
     releases.push(() => served.close());
     offered?.show(served);
     if (control !== undefined) {

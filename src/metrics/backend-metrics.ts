@@ -1,3 +1,4 @@
+import type { GuestStatus } from '../backend/guest.ts';
 import type { RunningState } from '../backend/running-state.ts';
 import type {
   BackendCardStatus,
@@ -7,23 +8,12 @@ import type {
 } from '../backend/status.ts';
 import { formatLabels, type MetricFamily, type Sample } from './exposition.ts';
 
-interface LimitStatus {
-  readonly name: string;
-  readonly limit: number;
-  readonly used: number | undefined;
-  readonly refused: number;
-  readonly delayed: number;
-}
-
-interface GuestStatus {
-  readonly domid: number;
-  readonly limits: readonly LimitStatus[];
-}
+type LimitStatus = GuestStatus['limits'][number];
 
 /** What a backend says of itself. */
 export interface BackendReadings {
   readonly status: readonly BackendCardStatus[];
-  readonly guests?: readonly GuestStatus[];
+  readonly guests: readonly GuestStatus[];
   readonly xenstore: BackendXenStoreStatus;
 }
 
@@ -34,7 +24,7 @@ const STATES: readonly ('closed' | RunningState)[] = ['closed', 'stopped', 'runn
  * written. What a guest has had vanishes with it; a stream that its guest connects anew counts from 0, as a process that
  * is restarted does.
  */
-export function backendMetrics({ status, guests = [], xenstore }: BackendReadings): MetricFamily[] {
+export function backendMetrics({ status, guests, xenstore }: BackendReadings): MetricFamily[] {
   return [
     ...cardMetrics(status),
     ...streamMetrics(status),

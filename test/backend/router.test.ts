@@ -5,11 +5,11 @@ import { parseSink, parseSource } from '../../src/backend/device-names.ts';
 import type { CaptureFeed, DeviceParams, PlaybackFeed } from '../../src/backend/pcm-device.ts';
 import { openRouter } from '../../src/backend/router.ts';
 import { parseRoute } from '../../src/backend/routes.ts';
-import { ManualClock } from '../../src/clock.ts';
 import type { WavFormat } from '../../src/wav/header.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import { useDirectory } from '../wav/files.ts';
+import { createGuest } from './budgets.ts';
 import { noise } from './raw-frontend.ts';
 
 const directory = useDirectory();
@@ -35,7 +35,7 @@ function address(uniqueId: string, changes: Partial<StreamAddress> = {}, index =
     bufferBytes: 8192,
   };
   const config = { index, type: 'playback' as const, uniqueId, path: '', ...limits };
-  return { frontendDomid: 3, devid: 1, pcmDevice: 2, config, ...changes };
+  return { guest: createGuest().guest, frontendDomid: 3, devid: 1, pcmDevice: 2, config, ...changes };
 }
 
 function captureAddress(uniqueId: string): StreamAddress {
@@ -50,15 +50,14 @@ interface Named {
 }
 
 async function router({ sink, source, map = [] }: Named = {}) {
-  const log: string[] = [];
-  const clock = new ManualClock();
-  const deviceFor = await openRouter({
+  const { guest, log, clock } = createGuest({ domid: 3 });
+  const routed = await openRouter({
     routes: map.map(parseRoute),
     sink: sink === undefined ? undefined : parseSink(sink),
     source: source === undefined ? undefined : parseSource(source),
     clock,
-    log: (message) => log.push(message),
   });
+  const deviceFor = (where: StreamAddress) => routed({ ...where, guest });
   return {
     deviceFor,
     log,

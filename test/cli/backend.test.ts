@@ -1,10 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { formatLogEntry } from '../../src/backend/backend.ts';
 import { parseCommandLine } from '../../src/cli/arguments.ts';
 import { BACKEND_OPTIONS, logLine, parseBackendOptions, serveGuests } from '../../src/cli/backend.ts';
-import { LogLimit } from '../../src/cli/log-limit.ts';
-import { ManualClock } from '../../src/clock.ts';
 import { openCard } from '../../src/index.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
@@ -70,21 +67,6 @@ describe('a line of the log', () => {
       '{"time":"1970-01-01T00:00:00.000Z","message":"ended"}',
     );
   });
-});
-
-test('a guest that causes too many lines is heard again a minute later, others all the time', async () => {
-  const lines: string[] = [];
-  const clock = new ManualClock();
-  const limit = new LogLimit(clock, (entry) => lines.push(formatLogEntry(entry)));
-  for (let line = 0; line < 1000; line++) limit.log({ domid: 1, devid: 0, message: `line ${line}` });
-  expect(lines).toHaveLength(300);
-  limit.log({ domid: 2, devid: 0, message: 'connected' });
-  limit.log({ message: 'ended' });
-  await clock.advanceTime(60e9);
-  limit.log({ domid: 1, devid: 0, message: 'again' });
-  expect(lines.slice(300)).toEqual([
-    ...['2/0: connected', 'ended', 'domain 1: 700 lines were left out', '1/0: again'],
-  ]);
 });
 
 const worlds: World[] = [];
