@@ -189,17 +189,22 @@ export class Guests {
   }
 
   get status(): GuestStatus[] {
+    this.#forget();
     return [...this.#guests.values()].map((guest) => guest.status);
   }
 
   /** The guest with that domid. */
   find(domid: number): Guest {
-    for (const [other, guest] of this.#guests) if (guest.idleTime >= MEMORY) this.#guests.delete(other);
+    this.#forget();
     const { clock, log, limits } = this.#options;
     const guest =
       this.#guests.get(domid) ?? new Guest(domid, { clock, log, limits: limitsOf(limits, domid) });
     this.#guests.set(domid, guest);
     return guest;
+  }
+
+  #forget(): void {
+    for (const [domid, guest] of this.#guests) if (guest.idleTime >= MEMORY) this.#guests.delete(domid);
   }
 }
 

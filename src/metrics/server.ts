@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { debuglog } from 'node:util';
-import type { Clock } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import { checkOwnDirectory } from '../control/places.ts';
 import { listenAtPath } from '../control/server.ts';
 import { isVsndError, VsndError } from '../errors.ts';
@@ -12,7 +12,7 @@ import { answerHead, type HttpRefusal, refusal, understand } from './http.ts';
 
 const debug = debuglog('vsnd');
 
-/** Clients at once, and as many more whom the kernel lets wait. Further ones are hung up on. */
+/** Clients at once. Further ones are hung up on. */
 const MAX_CLIENTS = 16;
 
 /** Bytes that a client may send, its request included. Prometheus needs 300. */
@@ -25,7 +25,7 @@ const DEADLINE = 10e9;
 const FRESH = 1e9;
 
 const WHY_NOT: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program listens there; choose another one',
+  EADDRINUSE: 'that is in use; choose another one',
   EADDRNOTAVAIL: 'this machine has no such address; 127.0.0.1, [::1] and 0.0.0.0 are allowed on each',
   ENOTFOUND: 'there is no such host; an address of this machine is allowed',
   EACCES: 'this user may not; allowed: ports from 1024 on, and sockets in directories of its own',
@@ -51,11 +51,12 @@ export async function serveMetrics(
   clock: Clock,
 ): Promise<MetricsServer> {
   const pages = new Pages(render, clock);
-  const clients = new Set<Socket>();
+  /** Each with its deadline. */
+  const clients = new Map<Socket, Timer>();
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    clients.add(client.unref());
     const deadline = clock.after(DEADLINE, () => client.destroy());
     deadline.unref();
+    clients.set(client.unref(), deadline);
     client.once('close', () => {
       clients.delete(client);
       deadline.cancel();
@@ -67,7 +68,10 @@ export async function serveMetrics(
   await listen(server, address);
   server.on('error', (error) => debug('metrics: %s', error));
   const close = async () => {
-    for (const client of clients) client.destroy();
+    for (const [client, deadline] of clients) {
+      client.destroy();
+      deadline.cancel();
+    }
     await new Promise((resolve) => server.close(resolve));
   };
   return { address: boundTo(server, address), close };
@@ -139,7 +143,7 @@ async function listen(server: Server, address: MetricsAddress): Promise<void> {
       await checkOwnDirectory(dirname(address.path));
       return await listenAtPath(server, address.path);
     }
-    server.listen({ ...address, backlog: MAX_CLIENTS, exclusive: true });
+    server.listen({ ...address, exclusive: true });
     await once(server, 'listening');
   } catch (error) {
     if (isVsndError(error)) throw error;
