@@ -15,7 +15,7 @@ export interface Clock {
 }
 
 /** ms: what setTimeout takes; a longer delay would count as 1 ms. */
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
+export const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 /** The machine's monotonic clock. Its timers hold the process only where `ref` is true. */
 export class RealClock implements Clock {

@@ -9,7 +9,7 @@ import type { LimitSetting } from './limits.ts';
 import { type BackendLogEntry, formatLogEntry } from './log.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
-import type { BackendCardStatus } from './status.ts';
+import type { BackendCardStatus, BackendXenStoreStatus } from './status.ts';
 
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
@@ -70,6 +70,11 @@ export class Backend {
   /** What each guest's limits have done to it. */
   get guests(): GuestStatus[] {
     return this.#guests.status;
+  }
+
+  /** What it has asked of XenStore so far. */
+  get xenstore(): BackendXenStoreStatus {
+    return { roundTrips: this.#xenstore.roundTrips, reconnections: 0 };
   }
 
   /** Closes every card, and with it every device. Idempotent. */

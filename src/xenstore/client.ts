@@ -43,6 +43,11 @@ export class XenStoreClient extends XenStoreOperations {
     return this.#connection.isOpen;
   }
 
+  /** Requests that XenStore has answered, refusals included. */
+  get roundTrips(): number {
+    return this.#connection.roundTrips;
+  }
+
   /** Where the relative paths of a domain begin, whether it exists or not. */
   async domainPath(domid: number): Promise<string> {
     const payload = encodeXsStrings(String(domid));

@@ -38,6 +38,7 @@ export class XenStoreConnection {
   readonly #clock: Clock;
   #timer: Timer | undefined;
   #nextId: number;
+  #roundTrips = 0;
   #end: VsndError | undefined;
 
   /** `onEvent` is called with each watch event; it must not throw. */
@@ -60,6 +61,11 @@ export class XenStoreConnection {
 
   get isOpen(): boolean {
     return this.#end === undefined;
+  }
+
+  /** Requests that have been answered, refusals included. */
+  get roundTrips(): number {
+    return this.#roundTrips;
   }
 
   /**
@@ -121,6 +127,7 @@ export class XenStoreConnection {
       throw protocolError(`XenStore answers a request of type ${request.type} with type ${type}`);
     }
     this.#pending.delete(requestId);
+    this.#roundTrips += 1;
     this.#watchOldest();
     if (type === XsType.error) {
       request.reject(refused(request.purpose, decodeXsStrings(payload)[0] ?? 'an empty error'));
