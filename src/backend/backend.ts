@@ -67,14 +67,14 @@ export class Backend {
     return [...this.#cards.values()].map((card) => card.status);
   }
 
-  /** What it has asked of XenStore so far. */
-  get xenstore(): BackendXenStoreStatus {
-    return { roundTrips: this.#xenstore.roundTrips, reconnections: 0 };
-  }
-
   /** What each guest's limits have done to it. */
   get guests(): GuestStatus[] {
     return this.#guests.status;
+  }
+
+  /** What it has asked of XenStore so far. */
+  get xenstore(): BackendXenStoreStatus {
+    return { roundTrips: this.#xenstore.roundTrips, reconnections: 0 };
   }
 
   /** Closes every card, and with it every device. Idempotent. */

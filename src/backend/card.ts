@@ -14,7 +14,7 @@ import {
 import { StateMachine } from '../xenbus/machine.ts';
 import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
-import type { Guest } from './guest.ts';
+import { type Guest, isRepeated } from './guest.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
@@ -26,6 +26,9 @@ const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, F
 
 /** XENSND_PROTOCOL_VERSION, and all that there are of it. */
 const PROTOCOL_VERSION = '2';
+
+/** Characters of a card's name that are told: the guest may write 2000. */
+const LONGEST_NAME = 80;
 
 /** How often a connection is begun anew because its frontend has published other rings meanwhile. */
 const ATTEMPTS = 5;
@@ -134,11 +137,15 @@ export class BackendCard {
   }
 
   async #connect(): Promise<BackendEvent> {
-    const { xenstore, frontendPath, log } = this.#options;
+    const { guest, xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices, longName, shortName } = await readCardConfig(xenstore, frontendPath);
-      this.#name = longName ?? shortName;
+      const { pcmDevices, longName, shortName } = await readCardConfig(
+        xenstore,
+        frontendPath,
+        guest.limit('streams'),
+      );
+      this.#name = (longName ?? shortName)?.slice(0, LONGEST_NAME);
       const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
         if (attempt === ATTEMPTS) throw new VsndError('ERR_VSND_CONFIG', 'its rings change all the time');
@@ -147,7 +154,7 @@ export class BackendCard {
       log(`connected, ${this.#streams.length} streams`);
       return 'connectDone';
     } catch (error) {
-      log(`cannot connect: ${(error as Error).message}`);
+      if (!isRepeated(error)) log(`cannot connect: ${(error as Error).message}`);
       return 'connectFailed';
     }
   }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { LONGEST_TIMEOUT } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import type { DeviceParams, PlaybackDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 import { Player, type SetPipeSize } from './player.ts';
@@ -119,7 +120,7 @@ class ExecVoice implements PlaybackVoice {
   #closingTime(): number {
     const { rate, frameBytes } = this.#params;
     const octets = this.#feed.available + this.#player.writableLength + pipeSize(this.#params, this.#options);
-    return (octets * 1000) / (rate * frameBytes) + this.#grace;
+    return Math.min((octets * 1000) / (rate * frameBytes) + this.#grace, LONGEST_TIMEOUT);
   }
 
   get #grace(): number {

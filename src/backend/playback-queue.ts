@@ -52,6 +52,9 @@ export class CopyingQueue implements PlaybackQueue {
   }
 }
 
+/** WRITEs that do not follow on each other and wait at the same time: a frontend has one for each period, and one more at the wrap. */
+const MOST_SPANS = 4096;
+
 /** Reads the shared pages only when they are played: whatever the frontend overwrites before that is heard. */
 export class DirectQueue implements PlaybackQueue {
   readonly #shared: SharedMemory;
@@ -72,6 +75,7 @@ export class DirectQueue implements PlaybackQueue {
     if (length > this.#bufferBytes - this.#available) return false;
     const last = this.#spans.at(-1);
     if (last && last.offset + last.length === offset) last.length += length;
+    else if (this.#spans.length === MOST_SPANS) return false;
     else this.#spans.push({ offset, length });
     this.#available += length;
     return true;

@@ -4,13 +4,15 @@ import type { Clock } from '../clock.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import { PCM_FORMATS } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
+import { defaultSource } from './default-source.ts';
 import { deviceOfId, type SinkName, type SourceName } from './device-names.ts';
 import { wavDevice } from './devices.ts';
 import { execCaptureDevice } from './exec-capture.ts';
 import { execPlaybackDevice } from './exec-playback.ts';
-import type { CaptureDevice, CaptureVoice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
+import type { Guest } from './guest.ts';
+import type { CaptureDevice, CaptureVoice, PcmDevice, PlaybackDevice, PlaybackVoice } from './pcm-device.ts';
 import type { SetPipeSize } from './player.ts';
-import { alsaProgram, fillIn, pulseProgram, shellProgram } from './programs.ts';
+import { alsaProgram, fillIn, pulseProgram, type SoundProgram, shellProgram } from './programs.ts';
 import { matchesPattern, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
 import { clockedSource } from './sources.ts';
@@ -82,23 +84,31 @@ class Router {
     const route = routes.find(({ pattern, sink }) => sink && matchesPattern(pattern, id));
     const named = route?.sink ?? sink ?? deviceOfId(id);
     if (named) return this.#makeSink(named, address);
-    return looksLikeDevice(id)
-      ? unusableSink('this is not the name of a device')
-      : this.#sharedDevice('null');
+    return looksLikeDevice(id) ? unusableSink(NOT_FOR_GUESTS) : this.#sharedDevice('null');
   }
 
   #sourceFor(address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { routes, source } = this.#options;
     const id = address.config.uniqueId;
     const route = routes.find(({ pattern, source }) => source && matchesPattern(pattern, id));
-    const named = route?.source ?? source ?? deviceOfId(id);
+    const named = route?.source ?? source;
     if (named) return this.#makeSource(named, address, log);
-    if (looksLikeDevice(id)) return unusableSource('this is not the name of a device');
-    return this.#makeSource({ kind: 'silence' }, address, log);
+    const own = deviceOfId(id);
+    if (own === undefined) {
+      return looksLikeDevice(id)
+        ? unusableSource(NOT_FOR_GUESTS)
+        : this.#makeSource({ kind: 'silence' }, address, log);
+    }
+    const device = this.#makeSource(own, address, log);
+    if (own.kind !== 'pulse' || own.device !== undefined) return device;
+    const openCapture: CaptureDevice['openCapture'] = async (params, feed) => {
+      const found = { ...own, device: await defaultSource() };
+      return await this.#makeSource(found, address, log).openCapture(params, feed);
+    };
+    return { ...device, openCapture };
   }
 
   #makeSink(sink: SinkName, address: StreamAddress): PlaybackDevice {
-    const { setPipeSize } = this.#options;
     switch (sink.kind) {
       case 'null':
       case 'speaker':
@@ -106,18 +116,18 @@ class Router {
       case 'wav':
         return this.#wavDevice(fillIn(sink.file, wavValues(address)));
       case 'exec':
-        return execPlaybackDevice({ ...shellProgram(sink.command, address), setPipeSize });
+        return this.#player(shellProgram(sink.command, address), address);
       case 'alsa':
-        return execPlaybackDevice({ ...alsaProgram('aplay', sink.device), setPipeSize });
-      case 'pulse': {
-        const program = pulseProgram('pacat', sink.device, sink.properties, address);
-        return execPlaybackDevice({ ...program, setPipeSize });
-      }
+        return this.#player(alsaProgram('aplay', sink.device), address);
+      case 'pulse':
+        return this.#player(pulseProgram('pacat', sink.device, sink.properties, address), address);
     }
   }
 
   #makeSource(source: SourceName, address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { clock } = this.#options;
+    const recorder = (program: SoundProgram, isLive: boolean) =>
+      countedCapture(execCaptureDevice({ ...program, clock, isLive, log }), address.guest);
     switch (source.kind) {
       case 'silence':
       case 'sine':
@@ -125,14 +135,17 @@ class Router {
       case 'wav':
         return this.#wavSource(fillIn(source.file, wavValues(address)));
       case 'exec':
-        return execCaptureDevice({ ...shellProgram(source.command, address), clock, isLive: false, log });
+        return recorder(shellProgram(source.command, address), false);
       case 'alsa':
-        return execCaptureDevice({ ...alsaProgram('arecord', source.device), clock, isLive: true, log });
-      case 'pulse': {
-        const program = pulseProgram('parec', source.device, source.properties, address);
-        return execCaptureDevice({ ...program, clock, isLive: true, log });
-      }
+        return recorder(alsaProgram('arecord', source.device), true);
+      case 'pulse':
+        return recorder(pulseProgram('parec', source.device, source.properties, address), true);
     }
+  }
+
+  #player(program: SoundProgram, { guest }: StreamAddress): PlaybackDevice {
+    const { setPipeSize } = this.#options;
+    return countedPlayback(execPlaybackDevice({ ...program, setPipeSize }), guest);
   }
 
   #wavDevice(file: string): PlaybackDevice {
@@ -163,7 +176,10 @@ class Router {
   }
 }
 
-/** An id that names no device as it should, but was meant to. */
+/** Why the device that an id was meant to name is not used. */
+const NOT_FOR_GUESTS = 'a guest may not choose this device; --map can';
+
+/** An id that names no device that a guest may choose, but was meant to. */
 function looksLikeDevice(id: string): boolean {
   return /^(alsa|pulse)</.test(id);
 }
@@ -205,14 +221,7 @@ function loggedPlayback(device: PlaybackDevice, log: (message: string) => void):
     openPlayback: async (params, feed) => {
       const voice = await device.openPlayback(params, feed);
       log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
-      return {
-        ...triggersOf(voice),
-        refilled: () => voice.refilled(),
-        close: async (options) => {
-          await voice.close(options);
-          log('closed');
-        },
-      };
+      return playbackUntil(voice, () => log('closed'));
     },
   };
 }
@@ -223,13 +232,56 @@ function loggedCapture(device: CaptureDevice, log: (message: string) => void): C
     openCapture: async (params, feed) => {
       const voice = await device.openCapture(params, feed);
       log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
-      return {
-        ...triggersOf(voice),
-        close: async () => {
-          await voice.close();
-          log('closed');
-        },
-      };
+      return captureUntil(voice, () => log('closed'));
+    },
+  };
+}
+
+/** The same device, whose program counts as one of those that the guest may have. */
+function countedPlayback(device: PlaybackDevice, guest: Guest): PlaybackDevice {
+  return {
+    ...device,
+    openPlayback: async (params, feed) => {
+      const release = guest.hold('programs', 1, 'one more program');
+      const voice = await device.openPlayback(params, feed).catch((error: Error) => {
+        release();
+        throw error;
+      });
+      return playbackUntil(voice, release);
+    },
+  };
+}
+
+function countedCapture(device: CaptureDevice, guest: Guest): CaptureDevice {
+  return {
+    ...device,
+    openCapture: async (params, feed) => {
+      const release = guest.hold('programs', 1, 'one more program');
+      const voice = await device.openCapture(params, feed).catch((error: Error) => {
+        release();
+        throw error;
+      });
+      return captureUntil(voice, release);
+    },
+  };
+}
+
+/** The same voice; `ended` is called when it has been closed, or could not be. */
+function playbackUntil(voice: PlaybackVoice, ended: () => void): PlaybackVoice {
+  return {
+    ...triggersOf(voice),
+    refilled: () => voice.refilled(),
+    close: async (options) => {
+      await voice.close(options).finally(ended);
+    },
+  };
+}
+
+function captureUntil(voice: CaptureVoice, ended: () => void): CaptureVoice {
+  return {
+    ...triggersOf(voice),
+    close: async () => {
+      await voice.close().finally(ended);
     },
   };
 }

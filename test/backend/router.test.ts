@@ -93,7 +93,7 @@ describe('a stream', () => {
     ['alsa<>', 'aplay'],
     ['alsa<hw:0;0>', 'aplay --device=hw:0,0'],
     ['alsa<plughw:CARD=PCH;DEV=0>', 'aplay --device=plughw:CARD=PCH,DEV=0'],
-    ['alsa<speakers_upstairs>', 'aplay --device=speakers_upstairs'],
+    ['alsa<sysdefault>', 'aplay --device=sysdefault'],
     ['alsa<surround51:CARD=x>', 'aplay --device=surround51:CARD=x'],
     ['pulse', 'pacat'],
     [
@@ -132,6 +132,13 @@ describe('a stream', () => {
     'alsa<file:FILE=x>',
     "alsa<file:'|reboot'>",
     'alsa<tee:hw,x,raw>',
+    'alsa<tee>',
+    'alsa<null>',
+    'alsa<pulse>',
+    'alsa<speakers_upstairs>',
+    'alsa<dmix:hw:0>',
+    'alsa<hw:/etc/passwd>',
+    'alsa<hw:>',
     'alsa<plug:hw>',
     'alsa<hw:0;0 -v>',
     'alsa<--version>',
@@ -146,6 +153,15 @@ describe('a stream', () => {
     `alsa<${'a'.repeat(65)}>`,
     'alsa<hw:0;0',
     'pulse<-d>',
+    'pulse<0>',
+    'pulse<0x1>',
+    'pulse<+1>',
+    'pulse<music.monitor>',
+    'pulse<@DEFAULT_MONITOR@>',
+    'pulse<@DEFAULT_SOURCE@>',
+    'pulse<mic>stream.capture.sink:true',
+    'pulse<mic>media.role:phone;filter.want:echo-cancel',
+    'pulse<>target.object:music',
     'pulse<a b>',
     'pulse<a>media.role',
     'pulse<a>media.role:',
@@ -161,8 +177,8 @@ describe('a stream', () => {
     const capture = deviceFor(captureAddress(id)).openCapture?.(PARAMS, deafFeed());
     await expect(capture).rejects.toMatchObject({ code: 'ERR_VSND_DEVICE' });
     expect(log).toEqual([
-      `id ${JSON.stringify(id)} plays into nothing: this is not the name of a device`,
-      `id ${JSON.stringify(id)} captures from nothing: this is not the name of a device`,
+      `id ${JSON.stringify(id)} plays into nothing: a guest may not choose this device; --map can`,
+      `id ${JSON.stringify(id)} captures from nothing: a guest may not choose this device; --map can`,
     ]);
   });
 });
