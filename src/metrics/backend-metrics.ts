@@ -62,15 +62,15 @@ function streamMetrics(cards: readonly BackendCardStatus[]): MetricFamily[] {
     name: `vsnd_stream_${name}`,
     type: 'counter',
     help,
-    samples: streams.map(({ labels, status }) => [labels, count(status)]),
+    samples: lazily(streams, ({ labels, status }) => [[labels, count(status)]]),
   });
   const seconds = (name: string, help: string, frames: (open: OpenStreamStatus) => number): MetricFamily => ({
     name: `vsnd_stream_${name}_seconds`,
     type: 'gauge',
     unit: 'seconds',
     help,
-    samples: streams.flatMap(({ labels, status: { open } }) =>
-      open === undefined ? [] : [[labels, frames(open) / open.rate] as const],
+    samples: lazily(streams, ({ labels, status: { open } }) =>
+      open === undefined ? [] : [[labels, frames(open) / open.rate]],
     ),
   });
   return [
@@ -78,7 +78,7 @@ function streamMetrics(cards: readonly BackendCardStatus[]): MetricFamily[] {
       name: 'vsnd_stream_state',
       type: 'gauge',
       help: 'What the stream does: 1 for its state, 0 for each of the others.',
-      samples: streams.flatMap(({ labels, status: { open } }) =>
+      samples: lazily(streams, ({ labels, status: { open } }) =>
         STATES.map(
           (state): Sample => [`${labels},state="${state}"`, Number(state === (open?.state ?? 'closed'))],
         ),
@@ -119,9 +119,9 @@ function limitMetrics(guests: readonly GuestStatus[]): MetricFamily[] {
     name: `vsnd_guest_limit${name}`,
     type,
     help,
-    samples: limits.flatMap(({ labels, status }) => {
+    samples: lazily(limits, ({ labels, status }) => {
       const number = value(status);
-      return number === undefined ? [] : [[labels, number] as const];
+      return number === undefined ? [] : [[labels, number]];
     }),
   });
   return [
@@ -152,4 +152,9 @@ function xenstoreMetrics({ roundTrips, reconnections }: BackendXenStoreStatus): 
       samples: [['', reconnections]],
     },
   ];
+}
+
+/** The samples of each one, made when they are asked for: not all in one turn. */
+function* lazily<T>(all: Iterable<T>, samplesOf: (one: T) => readonly Sample[]): Generator<Sample> {
+  for (const one of all) yield* samplesOf(one);
 }

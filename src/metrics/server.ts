@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { debuglog } from 'node:util';
-import type { Clock, Timer } from '../clock.ts';
+import { type Clock, nextTurn, type Timer } from '../clock.ts';
 import { checkOwnDirectory } from '../control/places.ts';
 import { listenAtPath } from '../control/server.ts';
 import { isVsndError, VsndError } from '../errors.ts';
@@ -46,7 +46,7 @@ export interface MetricsServer {
  * 2400 requests in one piece of 64 KiB takes 50 ms and more, and sound has to wait.
  */
 export async function serveMetrics(
-  render: (format: ExpositionFormat) => string,
+  render: (format: ExpositionFormat) => Iterable<string>,
   address: MetricsAddress,
   clock: Clock,
 ): Promise<MetricsServer> {
@@ -82,9 +82,9 @@ function serveClient(client: Socket, pages: Pages): void {
   let received = 0;
   let head = '';
   let isAnswered = false;
-  const answer = (asked: ExpositionFormat | HttpRefusal) => {
+  const answer = async (asked: ExpositionFormat | HttpRefusal) => {
     isAnswered = true;
-    for (const piece of pages.answer(asked)) client.write(piece);
+    for (const piece of await pages.answer(asked)) client.write(piece);
     client.end();
   };
   client.on('error', () => {}); // it has hung up
@@ -96,45 +96,56 @@ function serveClient(client: Socket, pages: Pages): void {
     }
     head += piece.toString('latin1', 0, LONGEST_REQUEST);
     const end = head.indexOf('\r\n\r\n');
-    if (end !== -1 && end <= LONGEST_REQUEST) answer(understand(head.slice(0, end)));
-    else if (received > LONGEST_REQUEST) answer(431);
+    if (end !== -1 && end <= LONGEST_REQUEST) void answer(understand(head.slice(0, end)));
+    else if (received > LONGEST_REQUEST) void answer(431);
   });
   client.on('end', () => {
-    if (!isAnswered) answer(400);
+    if (!isAnswered) void answer(400);
   });
 }
 
 /** What has been rendered, for all who ask within a second. */
 class Pages {
-  readonly #render: (format: ExpositionFormat) => string;
+  readonly #render: (format: ExpositionFormat) => Iterable<string>;
   readonly #clock: Clock;
-  readonly #pages = new Map<ExpositionFormat, { readonly time: number; readonly bytes: Buffer }>();
+  readonly #pages = new Map<ExpositionFormat, { readonly time: number; readonly page: Promise<Buffer[]> }>();
 
-  constructor(render: (format: ExpositionFormat) => string, clock: Clock) {
+  constructor(render: (format: ExpositionFormat) => Iterable<string>, clock: Clock) {
     this.#render = render;
     this.#clock = clock;
   }
 
-  /** A whole answer, in pieces. */
-  answer(asked: ExpositionFormat | HttpRefusal): readonly (string | Buffer)[] {
+  /** A whole answer, in pieces. Never rejects. */
+  async answer(asked: ExpositionFormat | HttpRefusal): Promise<readonly (string | Buffer)[]> {
     if (typeof asked === 'number') return [refusal(asked)];
     try {
-      const bytes = this.#get(asked);
-      return [answerHead(asked, bytes.length), bytes];
+      const page = await this.#get(asked);
+      const bytes = page.reduce((sum, { length }) => sum + length, 0);
+      return [answerHead(asked, bytes), ...page];
     } catch (error) {
       debug('metrics: %s', error);
       return [refusal(500)];
     }
   }
 
-  #get(format: ExpositionFormat): Buffer {
+  #get(format: ExpositionFormat): Promise<Buffer[]> {
     const time = this.#clock.now();
-    const page = this.#pages.get(format);
-    if (page !== undefined && time - page.time < FRESH) return page.bytes;
-    const bytes = Buffer.from(this.#render(format));
-    this.#pages.set(format, { time, bytes });
-    return bytes;
+    const last = this.#pages.get(format);
+    if (last !== undefined && time - last.time < FRESH) return last.page;
+    const page = inTurns(this.#render(format));
+    this.#pages.set(format, { time, page });
+    return page;
   }
+}
+
+/** Makes the pieces one by one, and lets everybody else have his turn in between. */
+async function inTurns(pieces: Iterable<string>): Promise<Buffer[]> {
+  const made: Buffer[] = [];
+  for (const piece of pieces) {
+    made.push(Buffer.from(piece));
+    await nextTurn();
+  }
+  return made;
 }
 
 async function listen(server: Server, address: MetricsAddress): Promise<void> {

@@ -5,7 +5,8 @@ import { useWorlds } from './world.ts';
 
 const startWorld = useWorlds();
 
-const textOf = (readings: BackendReadings) => formatMetrics(backendMetrics(readings), 'openmetrics');
+const textOf = (readings: BackendReadings) =>
+  [...formatMetrics(backendMetrics(readings), 'openmetrics')].join('');
 
 const READINGS: BackendReadings = {
   status: [

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { nextTurn } from '../../src/clock.ts';
 import type { MetricsAddress } from '../../src/metrics/address.ts';
 import { backendMetrics } from '../../src/metrics/backend-metrics.ts';
 import { formatMetrics } from '../../src/metrics/exposition.ts';
@@ -18,7 +19,7 @@ async function connectClients(address: MetricsAddress, count: number, text: stri
 }
 
 function textOf({ backend }: World): string {
-  return formatMetrics(backendMetrics(backend), 'openmetrics');
+  return [...formatMetrics(backendMetrics(backend), 'openmetrics')].join('');
 }
 
 /** Names and labels, without the values. */
@@ -42,7 +43,7 @@ test('who does not read is hung up on, and holds up nobody meanwhile', async () 
   let rendered = 0;
   const { clock, address } = await serve(() => {
     rendered += 1;
-    return 'x'.repeat(16 << 20);
+    return ['x'.repeat(16 << 20)];
   });
   const slow = await connectClients(address, 15, GET);
   for (const { socket } of slow) socket.pause();
@@ -73,7 +74,7 @@ test('of a thousand clients at once some are answered, none is kept, and it is r
   let rendered = 0;
   const { address } = await serve((format) => {
     rendered += 1;
-    return `${format}\n`;
+    return [`${format}\n`];
   });
   const answers = await Promise.all(Array.from({ length: 1000 }, () => scrape(address)));
   const served = answers.filter((answer) => answer !== '');
@@ -81,6 +82,25 @@ test('of a thousand clients at once some are answered, none is kept, and it is r
   for (const answer of served) expect(bodyOf(answer)).toBe('openmetrics\n');
   expect(rendered).toBe(1);
   expect(bodyOf(await scrape(address))).toBe('openmetrics\n');
+});
+
+test('a page of a hundred pieces is made in as many turns: sound does not wait for a scrape', async () => {
+  const turns: number[] = [];
+  let turn = 0;
+  const { address } = await serve(function* () {
+    for (let piece = 0; piece < 100; piece++) {
+      turns.push(turn);
+      yield 'x\n';
+    }
+  });
+  const answer = scrape(address);
+  let isOver = false;
+  void answer.then(() => {
+    isOver = true;
+  });
+  for (; !isOver; turn++) await nextTurn();
+  expect(bodyOf(await answer)).toHaveLength(200);
+  expect(new Set(turns).size).toBe(100);
 });
 
 test('whatever is sent, the answer is one of a few', async () => {

@@ -4,6 +4,7 @@ import {
   formatLabels,
   formatMetrics,
   type MetricFamily,
+  type Sample,
 } from '../../src/metrics/exposition.ts';
 import { understand } from '../../src/metrics/http.ts';
 
@@ -22,9 +23,12 @@ const FAMILIES: readonly MetricFamily[] = [
   { name: 'vsnd_limit', type: 'gauge', help: 'None yet.', samples: [] },
 ];
 
+const textOf = (families: readonly MetricFamily[], format: ExpositionFormat) =>
+  [...formatMetrics(families, format)].join('');
+
 describe('families as text', () => {
   test('OpenMetrics', () => {
-    expect(formatMetrics(FAMILIES, 'openmetrics')).toBe(
+    expect(textOf(FAMILIES, 'openmetrics')).toBe(
       [
         '# TYPE vsnd_stream_frames counter',
         '# HELP vsnd_stream_frames Frames.',
@@ -45,7 +49,7 @@ describe('families as text', () => {
   });
 
   test('the older format: full names, no units, no type for infos, no end', () => {
-    expect(formatMetrics(FAMILIES, 'prometheus')).toBe(
+    expect(textOf(FAMILIES, 'prometheus')).toBe(
       [
         '# TYPE vsnd_stream_frames_total counter',
         '# HELP vsnd_stream_frames_total Frames.',
@@ -71,7 +75,21 @@ describe('families as text', () => {
     [1e21, '1e+21'],
   ])('%d', (value, text) => {
     const family: MetricFamily = { name: 'x', type: 'gauge', help: 'X.', samples: [['', value]] };
-    expect(formatMetrics([family], 'prometheus')).toBe(`# TYPE x gauge\n# HELP x X.\nx ${text}\n`);
+    expect(textOf([family], 'prometheus')).toBe(`# TYPE x gauge\n# HELP x X.\nx ${text}\n`);
+  });
+
+  test('many lines come in pieces, which are made when they are asked for', () => {
+    let made = 0;
+    const samples = (function* (): Generator<Sample> {
+      for (; made < 1000; made++) yield [formatLabels({ made }), made];
+    })();
+    const family: MetricFamily = { name: 'x', type: 'gauge', help: 'X.', samples };
+    const pieces = formatMetrics([family], 'openmetrics');
+    const first = pieces.next().value;
+    expect(made).toBeLessThan(256);
+    const text = [first, ...pieces].join('');
+    expect(text.split('\n')).toHaveLength(1000 + 4);
+    expect(text).toMatch(/^x\{made="999"\} 999\n# EOF\n$/m);
   });
 
   test('a label is quoted', () => {

@@ -9,7 +9,7 @@ export const LOOPBACK = { host: '127.0.0.1', port: 0 };
 
 /** Serves metrics, on a clock that stands still, until the test is over. */
 export async function serve(
-  render: (format: ExpositionFormat) => string = (format) => `${format}\n`,
+  render: (format: ExpositionFormat) => Iterable<string> = (format) => [`${format}\n`],
   address: MetricsAddress = LOOPBACK,
 ): Promise<MetricsServer & { readonly clock: ManualClock }> {
   const clock = new ManualClock();

@@ -54,7 +54,7 @@ test('what cannot be rendered is no news for a client', async () => {
 
 test('however many ask, it is rendered once a second', async () => {
   let count = 0;
-  const { address, clock } = await serve(() => `${++count}\n`);
+  const { address, clock } = await serve(() => [`${++count}`, '\n']);
   const ask = async () => bodyOf(await scrape(address));
   expect(await Promise.all([ask(), ask(), ask()])).toEqual(['1\n', '1\n', '1\n']);
   await clock.advanceTime(0.99e9);
@@ -101,7 +101,7 @@ test('where it cannot listen, what is allowed is said', async () => {
       { path: files.path('none/metrics.sock') },
       { path: files.path('public/metrics.sock') },
       { host: '192.0.2.1', port: 0 },
-    ].map((place) => serveMetrics(() => '', place, new ManualClock()).catch((error: unknown) => error)),
+    ].map((place) => serveMetrics(() => [], place, new ManualClock()).catch((error: unknown) => error)),
   );
   const at = `cannot serve metrics at unix:${files.path('')}/`;
   expect(failures).toMatchObject([
@@ -130,7 +130,7 @@ test('it does not hold the process, nor does whoever is connected', async () => 
     import { connect } from 'node:net';
     import { RealClock } from './dist/clock.js';
     import { serveMetrics } from './dist/metrics/server.js';
-    const { address } = await serveMetrics(() => '', { host: '127.0.0.1', port: 0 }, new RealClock());
+    const { address } = await serveMetrics(() => [], { host: '127.0.0.1', port: 0 }, new RealClock());
     const client = connect(address);
     await once(client, 'connect');
     client.unref();
