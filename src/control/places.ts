@@ -90,9 +90,9 @@ export async function ownDirectory(): Promise<string> {
   throw failures[0];
 }
 
-/** Throws ERR_VSND_INVALID_ARG for a path that is no path of a socket. */
-export function checkSocketPath(path: string): void {
+/** Throws ERR_VSND_INVALID_ARG, which names `what`, for a path that is no path of a socket. */
+export function checkSocketPath(path: string, what = 'the path of a control socket'): void {
   if (path === '' || path.includes('\0') || Buffer.byteLength(path) > LONGEST_PATH) {
-    throw invalidArg('the path of a control socket', path, `1 to ${LONGEST_PATH} octets`);
+    throw invalidArg(what, path, `1 to ${LONGEST_PATH} octets`);
   }
 }

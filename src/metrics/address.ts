@@ -14,7 +14,7 @@ const ALLOWED =
 export function parseMetricsAddress(text: string): MetricsAddress {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length);
-    checkSocketPath(path);
+    checkSocketPath(path, 'PATH of --metrics unix:PATH');
     return { path };
   }
   const [, ipv6, host, digits] = /^(?:(?:\[([^\]]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text) ?? [];

@@ -25,6 +25,7 @@ describe('usage', () => {
       '--source is "speaker"; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, ',
     ],
     [['--source', 'exec:cat {id}'], '--source is "exec:cat {id}"; allowed: a command without {id}'],
+    [['--metrics', '::1:9817'], '--metrics is "::1:9817"; allowed: PORT (0 to 65535; '],
     [['--record'], "unknown option '--record'"],
     [['file'], "unexpected argument 'file'"],
   ])('%j: status 2', async (args, message) => {

@@ -31,5 +31,5 @@ test.each([
 });
 
 test.each(['unix:', `unix:/${'x'.repeat(107)}`, 'unix:/a\0b'])('%j is no path of a socket', (text) => {
-  expect(() => parseMetricsAddress(text)).toThrow(/^the path of a control socket is .*; allowed: 1 to 107/);
+  expect(() => parseMetricsAddress(text)).toThrow(/^PATH of --metrics unix:PATH is .*; allowed: 1 to 107/);
 });

@@ -27,6 +27,7 @@ const STREAM = 'domid="1",devid="0",device="0",stream="0",type="playback"';
 const directory = mkdtempSync(join(tmpdir(), 'vsnd-metrics-'));
 const children = [];
 let prometheus;
+let backend;
 
 function start(command, args) {
   const child = spawn(command, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -40,17 +41,18 @@ function start(command, args) {
   return { child, said };
 }
 
-/** Starts a backend, and returns where its metrics are. */
+/** Starts a backend; returns where its metrics are, too. */
 async function startBackend(metrics) {
   const { child, said } = start(process.execPath, [
     `${root}/dist/cli/main.js`,
     ...['backend', '--emulate', '--sink', 'null', '--metrics', metrics],
   ]);
-  return await eventually(() => {
+  const url = await eventually(() => {
     assert.equal(child.exitCode, null, said.text);
     assert.equal(said.text.match(/: opened/g)?.length, 4, said.text);
     return said.text.match(/metrics at (\S+)/)[1];
   });
+  return { child, url };
 }
 
 /** What `look` returns, when it has stopped throwing. */
@@ -96,7 +98,9 @@ async function query(expression) {
 }
 
 before(async () => {
-  const target = new URL(await startBackend('127.0.0.1:0')).host;
+  const { child, url } = await startBackend('127.0.0.1:0');
+  backend = child;
+  const target = new URL(url).host;
   const config = join(directory, 'prometheus.yml');
   writeFileSync(
     config,
@@ -201,6 +205,16 @@ test('Prometheus understands what the dashboard asks, and all that the guest has
   }
 });
 
+test('a process that stands still is seen', async () => {
+  backend.kill('SIGSTOP');
+  await setTimeout(2000);
+  backend.kill('SIGCONT');
+  await eventually(async () => {
+    const [gap] = await query('vsnd_event_loop_worst_gap_seconds');
+    assert.ok(gap.value > 1.5 && gap.value < 60, `${gap.value} s`);
+  });
+});
+
 test('promtool has nothing to say against the rules', () => {
   promtool(['check', 'rules', `${root}/docs/alerts.yml`]);
   promtool(['test', 'rules', `${root}/test/metrics/alerts.yml`]);
@@ -208,7 +222,8 @@ test('promtool has nothing to say against the rules', () => {
 
 test('promtool has nothing to say against the metrics, over a socket', async () => {
   const socketPath = join(directory, 'metrics.sock');
-  assert.equal(await startBackend(`unix:${socketPath}`), `unix:${socketPath}`);
+  const { url } = await startBackend(`unix:${socketPath}`);
+  assert.equal(url, `unix:${socketPath}`);
   const request = get({ socketPath, path: '/metrics', headers: { accept: 'text/plain' } });
   const [answer] = await once(request, 'response');
   const metrics = await text(answer);
