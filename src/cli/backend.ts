@@ -208,12 +208,17 @@ export async function serveGuests(
       releases.push(await offerControl(guests, { name: control }));
     }
     log({ message: `serving the guests of this domain, on ${hypervisor.description}` });
-    if (!signal.aborted) await once(signal, 'abort');
+    if (!signal.aborted) await Promise.race([once(signal, 'abort'), failure(served)]);
     log({ message: 'closing every device' });
   } finally {
     await releases.releaseAll();
   }
   log({ message: 'ended' });
+}
+
+/** Rejects when XenStore is lost for good: a backend that is deaf serves nobody, and whoever supervises it starts it anew. */
+async function failure(served: Backend): Promise<never> {
+  throw await served.failed;
 }
 
 /** One line, whatever a guest has written into it. */

@@ -77,7 +77,7 @@ export class Connection {
         publishState(target.path, from, event, to);
       },
       run: (effect) => this.#run(effect),
-      onError: (error) => this.#giveUp(error),
+      onError: (error) => this.giveUp(error),
     });
   }
 
@@ -109,7 +109,7 @@ export class Connection {
     const timer =
       timeout === undefined
         ? undefined
-        : clock.after(timeout, () => this.#giveUp(this.#describeSilence(timeout)));
+        : clock.after(timeout, () => this.giveUp(this.#describeSilence(timeout)));
     try {
       await this.#writeState('Initialising');
       const watch = await this.#xenstore.watch(
@@ -133,7 +133,7 @@ export class Connection {
     const isOurs = path === this.#target.path && backendPath === this.#target.backendPath;
     if (isOurs && (found === expected || expected !== this.#ownState)) return;
     const what = 'was made anew: this guest has been restored, or its card given back by the toolstack';
-    this.#giveUp(new VsndError('ERR_VSND_BACKEND_GONE', `the device ${path} ${what}`, { path }));
+    this.giveUp(new VsndError('ERR_VSND_BACKEND_GONE', `the device ${path} ${what}`, { path }));
   }
 
   /** Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. */
@@ -159,8 +159,8 @@ export class Connection {
     this.#writeState('Closing').catch(() => {});
   }
 
-  /** Gives the connection up because of what the backend did not do, or because XenStore failed. */
-  #giveUp(error: Error): void {
+  /** Loses the connection because of what the backend did not do, or because XenStore failed. */
+  giveUp(error: Error): void {
     this.#failure ??= error;
     void this.#machine.dispatch('silence');
   }
@@ -208,7 +208,7 @@ export class Connection {
           path,
           backendDomid,
           this.#releases,
-          (error) => this.#giveUp(error),
+          (error) => this.giveUp(error),
         );
         this.#channels.set(path, channel);
       }
