@@ -12,7 +12,12 @@ import {
   backendTransition,
 } from '../xenbus/backend-table.ts';
 import { StateMachine } from '../xenbus/machine.ts';
-import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xenbus/state.ts';
+import {
+  formatXenbusState,
+  type OtherendState,
+  parseXenbusState,
+  type XenbusStateName,
+} from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
 import { type Guest, isRepeated } from './guest.ts';
 import type { PcmDevice } from './pcm-device.ts';
@@ -126,7 +131,7 @@ export class BackendCard {
       case 'disconnect':
         return await this.#disconnect();
       case 'readAgain':
-        return parseXenbusState(await this.#readFrontendState());
+        return await this.#readFrontendState();
       case 'writeInitWait':
         return await this.#writeState('InitWait');
       case 'writeConnected':
@@ -140,14 +145,21 @@ export class BackendCard {
     }
   }
 
-  /** Undefined where the guest is gone: Dom0 is told that there is no such node, a driver domain that it may not read it. */
-  async #readFrontendState(): Promise<string | undefined> {
-    const { xenstore, frontendPath } = this.#options;
+  /**
+   * 'Gone' where the guest is: Dom0 is told that there is no such node, a driver domain that it may not read it. What
+   * XenStore cannot hand over is no state. Nothing while XenStore is out of reach: the watch tells of it when it is back.
+   */
+  async #readFrontendState(): Promise<OtherendState | undefined> {
+    const { xenstore, frontendPath, log } = this.#options;
     try {
-      return await xenstore.readIfPresent(`${frontendPath}/state`);
+      return parseXenbusState(await xenstore.readIfPresent(`${frontendPath}/state`));
     } catch (error) {
-      if (isVsndError(error, 'ERR_VSND_XENSTORE') && error.errno === 'EACCES') return undefined;
-      throw error;
+      if (!isVsndError(error, 'ERR_VSND_XENSTORE')) throw error;
+      if (error.errno === 'EACCES') return 'Gone';
+      if (!xenstore.isOpen) return undefined;
+      if (error.errno !== 'EINVAL' && error.errno !== 'E2BIG') throw error;
+      log(error.message);
+      return 'Unknown';
     }
   }
 

@@ -29,7 +29,7 @@ export interface BackendCommandOptions {
   readonly routes: readonly Route[];
   readonly sink: SinkName | undefined;
   readonly source: SourceName | undefined;
-  readonly limits: readonly LimitSetting[];
+  readonly limits?: readonly LimitSetting[] | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
   /** The name of the control socket; without it, there is none. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import type { Clock } from '../clock.ts';
+import { type Clock, timeout } from '../clock.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
@@ -68,7 +68,7 @@ export class ControlClient {
     const answer = deferred<string | undefined>();
     this.#asked.push(answer);
     this.#socket.write(encodeLine({ id, method, params }));
-    const timer = this.#clock.after(ANSWER_TIMEOUT, () => this.#end('does not answer'));
+    const timer = timeout(this.#clock, ANSWER_TIMEOUT, () => this.#end('does not answer'));
     try {
       return parseResult(await answer.promise, id, method);
     } finally {

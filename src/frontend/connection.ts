@@ -1,4 +1,5 @@
 import { debuglog } from 'node:util';
+import { timeout } from '../clock.ts';
 import { Field } from '../config/fields.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
@@ -102,14 +103,12 @@ export class Connection {
    * Goes through the handshake. Rejects with ERR_VSND_BACKEND_GONE where the backend is not there, refuses, or takes
    * longer than `timeout`; everything is then released.
    */
-  async open({ timeout }: OpenOptions = {}): Promise<void> {
+  async open({ timeout: limit }: OpenOptions = {}): Promise<void> {
     const { backendPath } = this.#target;
     const { clock } = this.#hypervisor;
-    this.#isPatient = timeout === undefined;
-    const timer =
-      timeout === undefined
-        ? undefined
-        : clock.after(timeout, () => this.giveUp(this.#describeSilence(timeout)));
+    this.#isPatient = limit === undefined;
+    const giveUp = () => this.giveUp(this.#describeSilence(limit ?? 0));
+    const timer = limit === undefined ? undefined : timeout(clock, limit, giveUp);
     try {
       await this.#writeState('Initialising');
       const watch = await this.#xenstore.watch(
@@ -138,7 +137,8 @@ export class Connection {
 
   /** Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. */
   async close(): Promise<void> {
-    const timer = this.#hypervisor.clock.after(LEAVE_TIMEOUT, () => void this.#machine.dispatch('silence'));
+    const giveUp = () => void this.#machine.dispatch('silence');
+    const timer = timeout(this.#hypervisor.clock, LEAVE_TIMEOUT, giveUp);
     void this.#machine.dispatch('leave');
     await this.#ended.promise;
     timer.cancel();
@@ -258,12 +258,12 @@ export class Connection {
     return new VsndError('ERR_VSND_BACKEND_GONE', what, { path });
   }
 
-  #describeSilence(timeout: number): VsndError {
+  #describeSilence(limit: number): VsndError {
     const { backendPath: path, backendDomid } = this.#target;
     const state = describeXenbusState(this.#otherend);
     return new VsndError(
       'ERR_VSND_BACKEND_GONE',
-      `no backend has connected within ${timeout / 1e9} s: ${path}/state is ${state}; is one running in domain ${backendDomid}?`,
+      `no backend has connected within ${limit / 1e9} s: ${path}/state is ${state}; is one running in domain ${backendDomid}?`,
       { path, errno: 'ETIMEDOUT' },
     );
   }

@@ -1,83 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { Backend } from '../../src/backend/backend.ts';
-import { memoryDevice } from '../../src/backend/devices.ts';
-import { ManualClock } from '../../src/clock.ts';
-import type { Card } from '../../src/frontend/card.ts';
-import { openCard } from '../../src/open-card.ts';
-import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
-import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
-import { createSoundCard } from '../../src/xen/emulated/toolstack.ts';
-
-const PCM_DEVICES = [{ streams: [{ fields: { type: 'p', 'unique-id': 'playback' } }] }];
-
-/** A machine whose backend runs in domain 0, or in a driver domain with the quotas of any guest. */
-class Machine {
-  readonly clock = new ManualClock();
-  readonly machine = new EmulatedMachine({ clock: this.clock });
-  readonly log: string[] = [];
-  readonly host: EmulatedDomain;
-  readonly #cards: Card[] = [];
-  #backend: Backend | undefined;
-
-  constructor({ inDriverDomain = false } = {}) {
-    this.host = inDriverDomain ? this.machine.createDomain() : this.machine.dom0;
-  }
-
-  get backend(): Backend {
-    if (this.#backend === undefined) throw new Error('this machine has no backend');
-    return this.#backend;
-  }
-
-  /** A domain with a card of that backend. */
-  addGuest(): EmulatedDomain {
-    const guest = this.machine.createDomain();
-    const backendDomid = this.host.domid;
-    createSoundCard(this.machine, { frontendDomid: guest.domid, backendDomid, pcmDevices: PCM_DEVICES });
-    return guest;
-  }
-
-  async startBackend(): Promise<void> {
-    const device = memoryDevice(this.host.clock);
-    const starting = Backend.start(this.host, {
-      deviceFor: () => device,
-      log: (line) => this.log.push(line),
-    });
-    this.#backend = await this.whileTimePasses(starting);
-    await this.machine.settle();
-  }
-
-  /** Opens the guest's card, however often something has to be tried again. */
-  async connect(guest: EmulatedDomain): Promise<Card> {
-    const card = await this.whileTimePasses(openCard({ hypervisor: guest }));
-    this.#cards.push(card);
-    await this.machine.settle();
-    return card;
-  }
-
-  /** Gives what is under way ten seconds, in the machine's time. */
-  async whileTimePasses<T>(promise: Promise<T>): Promise<T> {
-    let isOver = false;
-    const end = () => {
-      isOver = true;
-    };
-    promise.then(end, end);
-    for (let passed = 0; !isOver && passed < 100; passed++) {
-      await this.machine.settle();
-      if (!isOver) await this.clock.advanceTime(0.1e9);
-    }
-    if (!isOver) throw new Error(`it is not over after 10 s; the backend says:\n${this.log.join('\n')}`);
-    return promise;
-  }
-
-  /** Ends all; nothing may be left. */
-  async close(): Promise<void> {
-    await this.whileTimePasses(Promise.all(this.#cards.map((card) => card.close())));
-    await this.whileTimePasses(this.backend.close());
-    await this.machine.settle();
-    this.machine.assertCleanedUp();
-    await this.machine.close();
-  }
-}
+import type { PlaybackDevice } from '../../src/backend/pcm-device.ts';
+import { removeSoundCard } from '../../src/testing.ts';
+import { Machine } from './machine.ts';
 
 describe('what a guest costs in requests', () => {
   test('does not grow with the number of guests', async () => {
@@ -91,6 +15,48 @@ describe('what a guest costs in requests', () => {
     }
     expect(new Set(costs)).toEqual(new Set([costs[0]]));
     expect(costs[0]).toBeLessThanOrEqual(28);
+    await machine.close();
+  });
+});
+
+describe('a guest whose device never closes', () => {
+  const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+
+  /** A guest that has played, on a device that holds its card for as long as the backend's patience. */
+  const start = async () => {
+    const machine = new Machine();
+    const guest = machine.addGuest();
+    const stuck: PlaybackDevice = {
+      ...machine.device,
+      openPlayback: async (...args) => {
+        const voice = await machine.device.openPlayback(...args);
+        const closeVoice = voice.close.bind(voice);
+        const close = async () => {
+          await closeVoice({ drain: false });
+          await new Promise(() => {});
+        };
+        return Object.assign(voice, { close });
+      },
+    };
+    await machine.startBackend(({ frontendDomid }) =>
+      frontendDomid === guest.domid ? stuck : machine.device,
+    );
+    const card = await machine.connect(guest);
+    card.createPlaybackStream(FORMAT).on('error', () => {});
+    await machine.machine.settle();
+    return { machine, guest };
+  };
+
+  test('holds up no other, at whose coming nothing is waited for', async () => {
+    const { machine, guest } = await start();
+    removeSoundCard(machine.machine, { frontendDomid: guest.domid });
+    await machine.machine.settle();
+    const now = machine.clock.now();
+    expect((await machine.connect(machine.addGuest())).connected).toBe(true);
+    expect(machine.clock.now()).toBe(now);
+    expect(machine.log).not.toContain(`${guest.domid}/0: removed`);
+    await machine.clock.advanceTime(12e9);
+    expect(machine.log).toContain(`${guest.domid}/0: removed`);
     await machine.close();
   });
 });
