@@ -95,8 +95,20 @@ export class BackRing {
     this.#reqCons = this.#rspProd = this.#published = start >>> 0;
   }
 
+  /** Requests that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
+  get announced(): number {
+    return this.#look();
+  }
+
   /** Copies the next request to `target`; false where there is none. Throws ERR_VSND_PROTOCOL where the ring overflowed. */
   take(target: Uint8Array): boolean {
+    if (this.#look() === 0) return false;
+    this.#memory.copyOut(slot(this.#reqCons), target);
+    this.#reqCons = (this.#reqCons + 1) >>> 0;
+    return true;
+  }
+
+  #look(): number {
     const reqProd = this.#memory.load32(REQ_PROD); // orders: the index before the entries that it announces
     const unanswered = distance(reqProd, this.#rspProd);
     if (unanswered > RING_SIZE) {
@@ -104,15 +116,13 @@ export class BackRing {
         `the frontend's req_prod announces ${unanswered} requests in a ring of ${RING_SIZE}`,
       );
     }
-    if (reqProd === this.#reqCons) return false;
-    if (distance(reqProd, this.#reqCons) > RING_SIZE) {
+    const announced = distance(reqProd, this.#reqCons);
+    if (announced > RING_SIZE) {
       throw protocolError(
         `the frontend's req_prod ${reqProd} fell behind the ${this.#reqCons} requests taken`,
       );
     }
-    this.#memory.copyOut(slot(this.#reqCons), target);
-    this.#reqCons = (this.#reqCons + 1) >>> 0;
-    return true;
+    return announced;
   }
 
   /** Writes one response over the oldest request taken. Throws ERR_VSND_INVALID_STATE where none is waiting for one. */
