@@ -97,18 +97,6 @@ export class BackRing {
 
   /** Requests that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
   get announced(): number {
-    return this.#look();
-  }
-
-  /** Copies the next request to `target`; false where there is none. Throws ERR_VSND_PROTOCOL where the ring overflowed. */
-  take(target: Uint8Array): boolean {
-    if (this.#look() === 0) return false;
-    this.#memory.copyOut(slot(this.#reqCons), target);
-    this.#reqCons = (this.#reqCons + 1) >>> 0;
-    return true;
-  }
-
-  #look(): number {
     const reqProd = this.#memory.load32(REQ_PROD); // orders: the index before the entries that it announces
     const unanswered = distance(reqProd, this.#rspProd);
     if (unanswered > RING_SIZE) {
@@ -123,6 +111,14 @@ export class BackRing {
       );
     }
     return announced;
+  }
+
+  /** Copies the next request to `target`; false where there is none. Throws ERR_VSND_PROTOCOL where the ring overflowed. */
+  take(target: Uint8Array): boolean {
+    if (this.announced === 0) return false;
+    this.#memory.copyOut(slot(this.#reqCons), target);
+    this.#reqCons = (this.#reqCons + 1) >>> 0;
+    return true;
   }
 
   /** Writes one response over the oldest request taken. Throws ERR_VSND_INVALID_STATE where none is waiting for one. */
