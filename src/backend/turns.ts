@@ -13,22 +13,27 @@ export interface TurnTaker {
   takeTurn(): boolean;
 }
 
+interface Guest {
+  /** ns that its requests have taken, or would have, had it always waited. */
+  used: number;
+  /** Which of its streams wait, in the order of their turns. */
+  readonly takers: Set<TurnTaker>;
+}
+
 /**
- * Says whose requests are answered next, so that no guest can keep the others, or timers and signals, from theirs. It goes
- * round the guests, however many streams each has, and round each guest's streams. After a turn's worth of requests the
- * event loop has its turn; before that nobody waits. A guest that comes anew goes before those that keep coming, and so
- * waits for nobody's second turn.
+ * Says whose requests are answered next, so that no guest keeps the others, or timers and signals, from theirs: whoever has
+ * used the least of the time that there was, however many streams it has, and of its streams one after the other. After a
+ * turn's worth of requests the event loop has its turn; before that nobody waits.
  */
 export class Turns {
   readonly #clock: Clock;
-  /** Who waits, by guest, in the order of their turns; those that wait for nothing any more are dropped when it is theirs. */
-  readonly #guests = new Map<number, Set<TurnTaker>>();
-  /** Guests that have had no turn since they came. */
-  readonly #fresh = new Set<number>();
+  readonly #guests = new Map<number, Guest>();
+  #current: Guest | undefined;
+  /** What the guest whose turn came last had used, ns: nobody who waits has used less. */
+  #floor = 0;
   #left = TURN_TIME;
   /** When the last request was done with, or the first one begun, ns. */
   #last = 0;
-  #isWorking = false;
   #isResting = false;
 
   constructor(clock: Clock) {
@@ -37,41 +42,37 @@ export class Turns {
 
   /** Gives `taker` a turn: at once where nobody waits. */
   ask(domid: number, taker: TurnTaker): void {
-    let takers = this.#guests.get(domid);
-    if (takers === undefined) {
-      takers = new Set();
-      this.#guests.set(domid, takers);
-      this.#fresh.add(domid);
+    let guest = this.#guests.get(domid);
+    if (guest === undefined) {
+      guest = { used: 0, takers: new Set() };
+      this.#guests.set(domid, guest);
     }
-    takers.add(taker);
-    if (!this.#isWorking && !this.#isResting) this.#work();
+    // Who has left a turn out goes before those that have not, but saves up no more than that.
+    if (guest.takers.size === 0) guest.used = Math.max(guest.used, this.#floor - TURN_TIME);
+    guest.takers.add(taker);
+    if (this.#current === undefined && !this.#isResting) this.#work();
   }
 
   /** `taker` does not wait any more. */
   leave(domid: number, taker: TurnTaker): void {
-    this.#guests.get(domid)?.delete(taker);
+    this.#guests.get(domid)?.takers.delete(taker);
   }
 
   /** Takes note that a request has been dealt with; says whether there is time for another one. */
   spend(): boolean {
     const now = this.#clock.now();
-    this.#left -= Math.max(REQUEST_TIME, now - this.#last);
+    const spent = Math.max(REQUEST_TIME, now - this.#last);
     this.#last = now;
+    this.#left -= spent;
+    if (this.#current) this.#current.used += spent;
     return this.#left > 0;
   }
 
   #work(): void {
-    this.#isWorking = true;
     this.#last = this.#clock.now();
-    try {
-      while (this.#left > 0 && this.#serveNext());
-    } finally {
-      this.#isWorking = false;
-      if (this.#left <= 0) this.#rest();
-    }
-  }
-
-  #rest(): void {
+    for (let next = this.#next(); next !== undefined && this.#left > 0; next = this.#next())
+      this.#serve(next);
+    if (this.#left > 0) return;
     this.#isResting = true;
     setImmediate(() => {
       this.#isResting = false;
@@ -80,20 +81,34 @@ export class Turns {
     });
   }
 
-  /** False where nobody waits. */
-  #serveNext(): boolean {
-    for (;;) {
-      const [domid] = this.#fresh.size > 0 ? this.#fresh : this.#guests.keys();
-      if (domid === undefined) return false;
-      const takers = this.#guests.get(domid) ?? new Set();
-      this.#fresh.delete(domid);
-      this.#guests.delete(domid);
-      const [taker] = takers;
-      if (taker === undefined) continue;
-      takers.delete(taker);
-      this.#guests.set(domid, takers); // behind the others
-      if (taker.takeTurn()) takers.add(taker);
-      return true;
+  #serve(guest: Guest): void {
+    const [taker] = guest.takers;
+    if (taker === undefined) return;
+    guest.takers.delete(taker);
+    this.#current = guest;
+    try {
+      if (taker.takeTurn()) guest.takers.add(taker);
+    } finally {
+      this.#current = undefined;
     }
+  }
+
+  /** Who has used the least of those that wait; forgets those that would not gain by waiting. */
+  #next(): Guest | undefined {
+    let next: Guest | undefined;
+    for (const [domid, guest] of this.#guests) {
+      if (guest.takers.size === 0) {
+        if (guest.used <= this.#floor - TURN_TIME) this.#guests.delete(domid);
+      } else if (next === undefined || guest.used < next.used) {
+        next = guest;
+      }
+    }
+    if (next !== undefined) {
+      this.#floor = next.used;
+    } else {
+      this.#guests.clear();
+      this.#floor = 0;
+    }
+    return next;
   }
 }
