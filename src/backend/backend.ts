@@ -13,6 +13,7 @@ import { type BackendLogEntry, formatLogEntry, LogBudget } from './log.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus, BackendXenStoreStatus } from './status.ts';
+import { Turns } from './turns.ts';
 
 /** Where the toolstack puts cards: <frontend domid>/<devid> below it. */
 const ROOT = `backend/${DEVICE_CLASS}`;
@@ -37,6 +38,7 @@ export class Backend {
   readonly #xenstore: XenStoreClient;
   readonly #deviceFor: BackendOptions['deviceFor'];
   readonly #queueMode: QueueMode;
+  readonly #turns: Turns;
   /** For what is of no one guest. */
   readonly #ownLog: LogBudget;
   /** By '<frontend domid>/<devid>'. */
@@ -68,6 +70,7 @@ export class Backend {
     this.#xenstore = xenstore;
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
+    this.#turns = new Turns(hypervisor.clock);
     const { limits = [] } = options;
     const { clock } = hypervisor;
     const log = (entry: BackendLogEntry) => options.log?.(formatLogEntry(entry), entry);
@@ -168,6 +171,7 @@ export class Backend {
       },
       deviceFor: this.#deviceFor,
       queueMode: this.#queueMode,
+      turns: this.#turns,
       hypervisor: this.#hypervisor,
       xenstore: this.#xenstore,
       path: `${ROOT}/${key}`,

@@ -24,6 +24,7 @@ import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
 import { BackendStream } from './stream.ts';
+import type { Turns } from './turns.ts';
 
 const debug = debuglog('vsnd');
 
@@ -65,6 +66,7 @@ export interface BackendCardOptions {
   readonly frontendDomid: number;
   readonly devid: number;
   readonly queueMode: QueueMode;
+  readonly turns: Turns;
   deviceFor(address: StreamAddress): PcmDevice;
   /** What was to be done for the card cannot be done, and it is to be closed. */
   giveUp(error: Error): void;
@@ -216,13 +218,14 @@ export class BackendCard {
   }
 
   async #connectStream(pcmDevice: number, config: StreamConfig, fields: Fields): Promise<BackendStream> {
-    const { guest, hypervisor, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
+    const { guest, hypervisor, frontendDomid, devid, queueMode, turns, deviceFor, log } = this.#options;
     return await BackendStream.connect(fields, {
       guest,
       hypervisor,
       config,
       frontendDomid,
       queueMode,
+      turns,
       device: deviceFor({ guest, frontendDomid, devid, pcmDevice, config }),
       warn: (message) => log(message, `${pcmDevice}/${config.index}`),
     });

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BackendCard } from '../../src/backend/card.ts';
+import { Turns } from '../../src/backend/turns.ts';
 import { XsMessageDecoder, XsType } from '../../src/wire/xenstore.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import { createGuest } from './budgets.ts';
@@ -341,6 +342,7 @@ describe('each state of the table', () => {
         frontendDomid: 1,
         devid: 0,
         queueMode: 'copy',
+        turns: new Turns(world.clock),
         deviceFor: () => world.device,
         log() {},
         giveUp() {},
