@@ -5,6 +5,7 @@ import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../wire/pcm-format.t
 import { ClockedCapture, type FrameSource } from './clocked-capture.ts';
 import { ClockedVoice } from './clocked-voice.ts';
 import type { CaptureDevice, PlaybackDevice } from './pcm-device.ts';
+import { WavTakes } from './wav-takes.ts';
 
 /** Those whose frames a clock can count. */
 const COUNTABLE = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined).map(({ name }) => name);
@@ -38,17 +39,16 @@ export function silence(format: PcmFormatName): FrameSource {
 }
 
 /**
- * A device that keeps in WAV files what it plays, at the clock's pace, from each OPEN to its CLOSE: `path`, then
- * `path` with -2, -3 and so on before its ending. Where it ran dry the file has no gap.
+ * A device that keeps in WAV files what it plays, at the clock's pace, from each OPEN to its CLOSE: `path`, then `path` with
+ * -2, -3 and so on before its ending. `takes`: the names of the files of all devices whose takes must not get the same one.
+ * Where it ran dry the file has no gap.
  */
-export function wavDevice(path: string, clock: Clock): PlaybackDevice {
-  let takes = 0;
+export function wavDevice(path: string, clock: Clock, takes = new WavTakes()): PlaybackDevice {
   return {
     description: `WAV file ${path}`,
     formats: WAV_FORMATS,
     openPlayback: async (params, feed) => {
-      const file = new WavWriter(numbered(path, takes + 1), params);
-      takes += 1;
+      const file = takes.open(path, (name) => new WavWriter(name, params));
       return new ClockedVoice(params, feed, clock, file);
     },
   };
@@ -89,8 +89,4 @@ export function memoryDevice(clock: Clock): MemoryDevice {
       return new ClockedCapture(params, feed, clock, { fill });
     },
   };
-}
-
-function numbered(path: string, take: number): string {
-  return take === 1 ? path : path.replace(/(\.[^./]*)?$/, `-${take}$1`);
 }

@@ -14,6 +14,7 @@ import { alsaProgram, fillIn, pulseProgram, shellProgram } from './programs.ts';
 import { matchesPattern, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
 import { clockedSource } from './sources.ts';
+import { WavTakes } from './wav-takes.ts';
 
 export interface RouterOptions {
   /** Asked in this order; the first that fits the stream's unique-id and type counts. */
@@ -43,8 +44,9 @@ export async function openRouter(options: RouterOptions): Promise<(address: Stre
 
 class Router {
   readonly #options: RouterOptions;
-  /** Shared by all streams, by kind or by file: two streams of one file must not get the same number. */
+  /** Shared by all streams, by kind. */
   readonly #shared = new Map<string, PlaybackDevice>();
+  readonly #takes = new WavTakes();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -105,7 +107,7 @@ class Router {
       case 'speaker':
         return this.#sharedDevice(sink.kind);
       case 'wav':
-        return this.#wavDevice(fillIn(sink.file, wavValues(address)));
+        return wavDevice(fillIn(sink.file, wavValues(address)), this.#options.clock, this.#takes);
       case 'exec':
         return execPlaybackDevice({ ...shellProgram(sink.command, address), setPipeSize });
       case 'alsa':
@@ -134,13 +136,6 @@ class Router {
         return execCaptureDevice({ ...program, clock, isLive: true, log });
       }
     }
-  }
-
-  #wavDevice(file: string): PlaybackDevice {
-    const key = `wav:${file}`;
-    const device = this.#shared.get(key) ?? wavDevice(file, this.#options.clock);
-    this.#shared.set(key, device);
-    return device;
   }
 
   /** One guest's file that cannot be read leaves the card's other streams alone. */
