@@ -51,7 +51,7 @@ export function timeout(clock: Clock, delay: number, expire: () => void): Timer 
 }
 
 /** ms: what setTimeout takes; a longer delay would count as 1 ms. */
-export const LONGEST_TIMEOUT = 2 ** 31 - 1;
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 /** The machine's monotonic clock. Its timers hold the process only where `ref` is true. */
 export class RealClock implements Clock {

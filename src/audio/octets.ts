@@ -1,4 +1,5 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
@@ -27,13 +28,15 @@ export async function readOctets(octets: Octets, offset: number, length: number)
 
 /** The octets of a regular file. Rejects with ERR_VSND_FILE. */
 export async function openFile(path: string): Promise<Octets> {
+  let handle: FileHandle | undefined;
   try {
-    // Before opening: to open a named pipe waits for its other end.
-    const stats = await stat(path);
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
+    const stats = await handle.stat();
     if (stats.isDirectory()) throw new VsndError('ERR_VSND_FILE', `${path} is a directory, not a recording`);
     if (!stats.isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
-    return new FileOctets(path, stats.size, await open(path, 'r'));
+    return new FileOctets(path, stats.size, handle);
   } catch (error) {
+    await handle?.close();
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
 }

@@ -62,15 +62,19 @@ export class CommandHandler {
     this.#options = options;
   }
 
-  /** The answer to one request. Never rejects. */
-  async handle({ id, operation, request }: ReceivedRequest): Promise<SndifResponse> {
+  /** The answer to one request: at once, or where something has to be waited for, later. Neither throws nor rejects. */
+  handle(received: ReceivedRequest): SndifResponse | Promise<SndifResponse> {
+    const { id, operation, request } = received;
+    const answer = (ranges?: HwParamRanges) => ({ id, operation, status: 0, ...(ranges && { ranges }) });
     try {
-      const ranges = await this.#carryOut(request);
-      return { id, operation, status: 0, ...(ranges && { ranges }) };
+      const result = this.#carryOut(request);
+      if (!(result instanceof Promise)) return answer(result);
+      return result.then(
+        () => answer(),
+        (error) => this.#refuse(received, error),
+      );
     } catch (error) {
-      const name = request ? nameOf(request.op) : `operation ${operation}`;
-      if (!isRepeated(error)) this.#options.warn(`${name} refused: ${(error as Error).message}`);
-      return { id, operation, status: statusOf(error) };
+      return this.#refuse(received, error);
     }
   }
 
@@ -92,15 +96,19 @@ export class CommandHandler {
     await this.#closeStream({ drain: false }).catch((error: Error) => this.#options.warn(error.message));
   }
 
-  async #carryOut(request: ReceivedRequest['request']): Promise<HwParamRanges | undefined> {
+  #refuse({ id, operation, request }: ReceivedRequest, error: unknown): SndifResponse {
+    const name = request ? nameOf(request.op) : `operation ${operation}`;
+    if (!isRepeated(error)) this.#options.warn(`${name} refused: ${(error as Error).message}`);
+    return { id, operation, status: statusOf(error) };
+  }
+
+  #carryOut(request: ReceivedRequest['request']): HwParamRanges | Promise<void> | undefined {
     if (!request) throw new Refusal('EINVAL', 'sndif.h has no such operation');
     switch (request.op) {
       case 'open':
-        await this.#open(request);
-        return undefined;
+        return this.#open(request);
       case 'close':
-        await this.#closeStream({ drain: true });
-        return undefined;
+        return this.#closeStream({ drain: true });
       case 'trigger':
         this.#requireOpen().trigger(request.trigger);
         return undefined;
@@ -109,8 +117,7 @@ export class CommandHandler {
       case 'write':
       case 'read':
         this.#requireDirection(request.op);
-        await this.#requireOpen().transfer(request.offset, request.length);
-        return undefined;
+        return this.#requireOpen().transfer(request.offset, request.length);
       default:
         this.#requireOpen().volume.carryOut(request.op, request.offset, request.length);
         return undefined;

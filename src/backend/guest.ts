@@ -12,18 +12,11 @@ import { type BackendLogEntry, LogBudget } from './log.ts';
 import { Refusal } from './refusal.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-/** Those of which a guest has something for a while, and gives it back. */
-export type HeldLimit =
-  | 'bytes-per-second'
-  | 'positions-per-second'
-  | 'cards'
-  | 'streams'
-  | 'buffer-bytes'
-  | 'pages'
-  | 'programs';
+/** Those that what a guest holds is counted for. */
+export type HeldLimit = Exclude<LimitName, (typeof UNCOUNTED)[number]>;
 
-/** Those of which what is spent is gone. */
-export type SpentLimit = 'wav-bytes' | 'wav-files';
+/** Those that every single wish is held against. */
+const UNCOUNTED = ['rate', 'channels', 'opens-per-second', 'log-bytes-per-minute'] as const;
 
 /** A guest, and what its limits have done to it so far. */
 export interface GuestStatus {
@@ -118,12 +111,12 @@ export class Guest {
     return Math.max(0, this.#limits[name] - this.#countsOf(name).used);
   }
 
-  /** `value` is what its `field` says. Throws {@link LimitRefusal}. */
+  /** `value`: what the guest's `field` says. Throws {@link LimitRefusal}. */
   check(name: 'rate' | 'channels', value: number, field: string): void {
     if (value > this.#limits[name]) throw this.#refusal(name, value, field);
   }
 
-  /** Lets it have `amount` until what is returned is called, which may be called again. Throws {@link LimitRefusal}. */
+  /** Lets it have `amount` until what is returned is called, if ever; idempotent. Throws {@link LimitRefusal}. */
   hold(name: HeldLimit, amount: number, field: string): () => void {
     const counts = this.#countsOf(name);
     if (counts.used + amount > this.#limits[name]) throw this.#refusal(name, amount, field);
@@ -134,13 +127,6 @@ export class Guest {
       held = 0;
       this.#lastUsed = this.#clock.now();
     };
-  }
-
-  /** Lets it have `amount` for good. Throws {@link LimitRefusal}. */
-  spend(name: SpentLimit, amount: number, field: string): void {
-    const counts = this.#countsOf(name);
-    if (counts.used + amount > this.#limits[name]) throw this.#refusal(name, amount, field);
-    counts.used += amount;
   }
 
   /** Waits until one more OPEN may be carried out, or `signal` aborts. Rejects with {@link LimitRefusal}, as late. */
@@ -209,7 +195,7 @@ export class Guests {
 }
 
 function isCounted(name: LimitName): boolean {
-  return !['rate', 'channels', 'opens-per-second', 'log-bytes-per-minute'].includes(name);
+  return !UNCOUNTED.some((other) => other === name);
 }
 
 /** Resolves after `duration` ns, or when `signal` aborts. */

@@ -72,10 +72,11 @@ export class OpenCapture implements OpenStream, CaptureFeed {
   }
 
   /** READ. What has been captured can be read in any state; only a stream that runs lets it wait for more. */
-  async transfer(offset: number, length: number): Promise<void> {
+  transfer(offset: number, length: number): Promise<void> | undefined {
     checkRange(offset, length, this.#options);
-    if (length > this.#ring.available) await this.#wait(offset, length);
-    else this.#copyOut(offset, length);
+    if (length > this.#ring.available) return this.#wait(offset, length);
+    this.#copyOut(offset, length);
+    return undefined;
   }
 
   /** STOP leaves what has been captured until START: a capture stream that drains is stopped first, and read then. */

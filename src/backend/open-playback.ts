@@ -55,7 +55,7 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
   }
 
   /** WRITE */
-  async transfer(offset: number, length: number): Promise<void> {
+  transfer(offset: number, length: number): undefined {
     if (this.#failure) throw this.#failure;
     checkRange(offset, length, this.#options);
     const { bufferBytes } = this.#options;

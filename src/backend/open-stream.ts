@@ -14,9 +14,10 @@ export interface OpenStream {
   /** Since OPEN, whatever was stopped meanwhile. */
   readonly totals: Pick<StreamTotals, 'frames' | 'xruns'>;
   /**
-   * WRITE or READ: moves a range of the shared buffer, in octets. Throws {@link Refusal}, or the failure of the device.
+   * WRITE or READ: moves a range of the shared buffer, in octets: at once, or when there is something to read. Throws or rejects with
+   * {@link Refusal}, or the failure of the device.
    */
-  transfer(offset: number, length: number): Promise<void>;
+  transfer(offset: number, length: number): Promise<void> | undefined;
   /** Throws {@link Refusal} for a trigger that the state does not allow, or the failure of the device. */
   trigger(trigger: SndifTriggerName): void;
   /**

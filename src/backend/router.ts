@@ -9,13 +9,15 @@ import { deviceOfId, type SinkName, type SourceName } from './device-names.ts';
 import { wavDevice } from './devices.ts';
 import { execCaptureDevice } from './exec-capture.ts';
 import { execPlaybackDevice } from './exec-playback.ts';
-import type { Guest } from './guest.ts';
-import type { CaptureDevice, CaptureVoice, PcmDevice, PlaybackDevice, PlaybackVoice } from './pcm-device.ts';
+import { countedCapture, countedPlayback, loggedCapture, loggedPlayback } from './followed-devices.ts';
+import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
 import type { SetPipeSize } from './player.ts';
 import { alsaProgram, fillIn, pulseProgram, type SoundProgram, shellProgram } from './programs.ts';
 import { matchesPattern, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
 import { clockedSource } from './sources.ts';
+import { keepWithin } from './wav-budget.ts';
+import { WavTakes } from './wav-takes.ts';
 
 export interface RouterOptions {
   /** Asked in this order; the first that fits the stream's unique-id and type counts. */
@@ -43,8 +45,9 @@ export async function openRouter(options: RouterOptions): Promise<(address: Stre
 
 class Router {
   readonly #options: RouterOptions;
-  /** Shared by all streams, by kind or by file: two streams of one file must not get the same number. */
+  /** Shared by all streams, by kind. */
   readonly #shared = new Map<string, PlaybackDevice>();
+  readonly #takes = new WavTakes();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -69,7 +72,7 @@ class Router {
     const log = (message: string) => guest.log({ devid, stream: `${pcmDevice}/${index}`, message });
     const id = `id ${JSON.stringify(uniqueId.slice(0, 80))}`;
     if (type === 'playback') {
-      const device = this.#sinkFor(address);
+      const device = this.#sinkFor(address, log);
       log(`${id} plays into ${device.description}`);
       return loggedPlayback(device, log);
     }
@@ -78,12 +81,12 @@ class Router {
     return loggedCapture(device, log);
   }
 
-  #sinkFor(address: StreamAddress): PlaybackDevice {
+  #sinkFor(address: StreamAddress, log: (message: string) => void): PlaybackDevice {
     const { routes, sink } = this.#options;
     const id = address.config.uniqueId;
     const route = routes.find(({ pattern, sink }) => sink && matchesPattern(pattern, id));
     const named = route?.sink ?? sink ?? deviceOfId(id);
-    if (named) return this.#makeSink(named, address);
+    if (named) return this.#makeSink(named, address, log);
     return looksLikeDevice(id) ? unusableSink(NOT_FOR_GUESTS) : this.#sharedDevice('null');
   }
 
@@ -108,13 +111,13 @@ class Router {
     return { ...device, openCapture };
   }
 
-  #makeSink(sink: SinkName, address: StreamAddress): PlaybackDevice {
+  #makeSink(sink: SinkName, address: StreamAddress, log: (message: string) => void): PlaybackDevice {
     switch (sink.kind) {
       case 'null':
       case 'speaker':
         return this.#sharedDevice(sink.kind);
       case 'wav':
-        return this.#wavDevice(fillIn(sink.file, wavValues(address)));
+        return this.#wavDevice(fillIn(sink.file, wavValues(address)), address, log);
       case 'exec':
         return this.#player(shellProgram(sink.command, address), address);
       case 'alsa':
@@ -143,16 +146,13 @@ class Router {
     }
   }
 
+  #wavDevice(file: string, { guest }: StreamAddress, log: (message: string) => void): PlaybackDevice {
+    return wavDevice(file, this.#options.clock, this.#takes, (open) => keepWithin(guest, open, log));
+  }
+
   #player(program: SoundProgram, { guest }: StreamAddress): PlaybackDevice {
     const { setPipeSize } = this.#options;
     return countedPlayback(execPlaybackDevice({ ...program, setPipeSize }), guest);
-  }
-
-  #wavDevice(file: string): PlaybackDevice {
-    const key = `wav:${file}`;
-    const device = this.#shared.get(key) ?? wavDevice(file, this.#options.clock);
-    this.#shared.set(key, device);
-    return device;
   }
 
   /** One guest's file that cannot be read leaves the card's other streams alone. */
@@ -212,86 +212,4 @@ function unusableSink(why: string): PlaybackDevice {
 function unusableSource(why: string): CaptureDevice {
   const openCapture = () => Promise.reject(new VsndError('ERR_VSND_DEVICE', `it captures nothing: ${why}`));
   return { description: `nothing: ${why}`, formats: ALL_FORMATS, openCapture };
-}
-
-/** The same device, with a note of each OPEN and its CLOSE. */
-function loggedPlayback(device: PlaybackDevice, log: (message: string) => void): PlaybackDevice {
-  return {
-    ...device,
-    openPlayback: async (params, feed) => {
-      const voice = await device.openPlayback(params, feed);
-      log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
-      return playbackUntil(voice, () => log('closed'));
-    },
-  };
-}
-
-function loggedCapture(device: CaptureDevice, log: (message: string) => void): CaptureDevice {
-  return {
-    ...device,
-    openCapture: async (params, feed) => {
-      const voice = await device.openCapture(params, feed);
-      log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
-      return captureUntil(voice, () => log('closed'));
-    },
-  };
-}
-
-/** The same device, whose program counts as one of those that the guest may have. */
-function countedPlayback(device: PlaybackDevice, guest: Guest): PlaybackDevice {
-  return {
-    ...device,
-    openPlayback: async (params, feed) => {
-      const release = guest.hold('programs', 1, 'one more program');
-      const voice = await device.openPlayback(params, feed).catch((error: Error) => {
-        release();
-        throw error;
-      });
-      return playbackUntil(voice, release);
-    },
-  };
-}
-
-function countedCapture(device: CaptureDevice, guest: Guest): CaptureDevice {
-  return {
-    ...device,
-    openCapture: async (params, feed) => {
-      const release = guest.hold('programs', 1, 'one more program');
-      const voice = await device.openCapture(params, feed).catch((error: Error) => {
-        release();
-        throw error;
-      });
-      return captureUntil(voice, release);
-    },
-  };
-}
-
-/** The same voice; `ended` is called when it has been closed, or could not be. */
-function playbackUntil(voice: PlaybackVoice, ended: () => void): PlaybackVoice {
-  return {
-    ...triggersOf(voice),
-    refilled: () => voice.refilled(),
-    close: async (options) => {
-      await voice.close(options).finally(ended);
-    },
-  };
-}
-
-function captureUntil(voice: CaptureVoice, ended: () => void): CaptureVoice {
-  return {
-    ...triggersOf(voice),
-    close: async () => {
-      await voice.close().finally(ended);
-    },
-  };
-}
-
-/** Spread, a voice would lose its methods. */
-function triggersOf(voice: Omit<CaptureVoice, 'close'>): Omit<CaptureVoice, 'close'> {
-  return {
-    start: () => voice.start(),
-    pause: () => voice.pause(),
-    resume: () => voice.resume(),
-    stop: () => voice.stop(),
-  };
 }

@@ -32,7 +32,7 @@ export interface BackendCommandOptions {
   readonly routes: readonly Route[];
   readonly sink: SinkName | undefined;
   readonly source: SourceName | undefined;
-  readonly limits: readonly LimitSetting[];
+  readonly limits?: readonly LimitSetting[] | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
   /** Where Prometheus finds metrics; without it, nowhere. */
@@ -226,12 +226,17 @@ export async function serveGuests(
       releases.push(await offerControl(guests, { name: control }));
     }
     log({ message: `serving the guests of this domain, on ${hypervisor.description}` });
-    if (!signal.aborted) await once(signal, 'abort');
+    if (!signal.aborted) await Promise.race([once(signal, 'abort'), failure(served)]);
     log({ message: 'closing every device' });
   } finally {
     await releases.releaseAll();
   }
   log({ message: 'ended' });
+}
+
+/** Rejects when XenStore is lost for good: a backend that is deaf serves nobody, and whoever supervises it starts it anew. */
+async function failure(served: Backend): Promise<never> {
+  throw await served.failed;
 }
 
 /** One line, whatever a guest has written into it. */

@@ -304,7 +304,8 @@ export class Lifecycle {
 
   /** Whether this is a loss that the stream is to outlive. */
   #survives(error: unknown): boolean {
-    return this.#slot.reconnect && isVsndError(error, 'ERR_VSND_BACKEND_GONE');
+    const isLoss = isVsndError(error, 'ERR_VSND_BACKEND_GONE') || isVsndError(error, 'ERR_VSND_XENSTORE');
+    return this.#slot.reconnect && isLoss;
   }
 
   /** Waits for an answer, unless the backend is lost that owes it, and the stream outlives that. */

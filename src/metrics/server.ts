@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
 import { debuglog } from 'node:util';
 import { type Clock, nextTurn, type Timer } from '../clock.ts';
-import { checkOwnDirectory } from '../control/places.ts';
+import type { OwnDirectory } from '../control/own-directory.ts';
 import { listenAtPath } from '../control/server.ts';
-import { isVsndError, VsndError } from '../errors.ts';
+import { VsndError } from '../errors.ts';
 import { type MetricsAddress, metricsUrl } from './address.ts';
 import type { ExpositionFormat } from './exposition.ts';
 import { answerHead, type HttpRefusal, refusal, understand } from './http.ts';
@@ -65,7 +64,7 @@ export async function serveMetrics(
   });
   server.maxConnections = MAX_CLIENTS;
   server.unref();
-  await listen(server, address);
+  const directory = await listen(server, address);
   server.on('error', (error) => debug('metrics: %s', error));
   const close = async () => {
     for (const [client, deadline] of clients) {
@@ -73,6 +72,7 @@ export async function serveMetrics(
       deadline.cancel();
     }
     await new Promise((resolve) => server.close(resolve));
+    directory?.close();
   };
   return { address: boundTo(server, address), close };
 }
@@ -148,16 +148,14 @@ async function inTurns(pieces: Iterable<string>): Promise<Buffer[]> {
   return made;
 }
 
-async function listen(server: Server, address: MetricsAddress): Promise<void> {
+/** Resolves with what is to be closed after the server. */
+async function listen(server: Server, address: MetricsAddress): Promise<OwnDirectory | undefined> {
   try {
-    if ('path' in address) {
-      await checkOwnDirectory(dirname(address.path));
-      return await listenAtPath(server, address.path);
-    }
+    if ('path' in address) return await listenAtPath(server, address.path);
     server.listen({ ...address, exclusive: true });
     await once(server, 'listening');
+    return undefined;
   } catch (error) {
-    if (isVsndError(error)) throw error;
     const { code = '', message } = error as NodeJS.ErrnoException;
     const reason = WHY_NOT[code] ?? message;
     const text = `cannot serve metrics at ${metricsUrl(address)}: ${reason}`;

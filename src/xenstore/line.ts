@@ -49,9 +49,10 @@ export class XenStoreLine {
   #connection: XenStoreConnection;
   /** Resolves with the connection that stands; rejects where the line has failed or been closed. */
   #standing: Deferred<XenStoreConnection>;
-  /** ns: since when it has stood, and when it was lost. */
-  #stoodAt: number;
-  #lostAt = Number.NEGATIVE_INFINITY;
+  /** ns: since when it has stood, which for the first one is long enough. */
+  #stoodAt = Number.NEGATIVE_INFINITY;
+  /** ns: when the one was lost with which the trouble began. */
+  #lostAt = 0;
   #reconnections = 0;
   #earlierTrips = 0;
   #follower: LineFollower = () => {};
@@ -63,7 +64,6 @@ export class XenStoreLine {
   constructor(transport: XenStoreTransport, options: LineOptions, firstRequestId?: number) {
     this.#options = options;
     this.#connection = this.#connect(transport, firstRequestId);
-    this.#stoodAt = options.clock.now();
     this.#standing = deferred();
     this.#standing.resolve(this.#connection);
   }
@@ -160,9 +160,11 @@ export class XenStoreLine {
       this.#fail(error);
       this.#follower('failed', error);
     };
-    const timer = clock.after(this.#lostAt + patience - clock.now(), giveUp);
-    timer.unref();
     this.#follower('lost', loss);
+    const rest = this.#lostAt + patience - clock.now();
+    const timer = rest > 0 ? clock.after(rest, giveUp) : undefined;
+    timer?.unref();
+    if (timer === undefined) giveUp(); // lost again and again
     await retire(this.#connection);
     for (let failures = 0; !this.#closed; failures++) {
       await this.#pause(failures, { holds: false });
@@ -174,7 +176,7 @@ export class XenStoreLine {
         cause = error as VsndError;
       }
     }
-    timer.cancel();
+    timer?.cancel();
   }
 
   /** Another connection, with all watches. */

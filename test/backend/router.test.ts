@@ -315,6 +315,12 @@ describe('a program', () => {
   });
 });
 
+/** PulseAudio's pactl, for a server that has this default source. */
+function putServer(defaultSource: string): void {
+  const script = `#!/bin/sh\necho 'Default Sink: music'\necho 'Default Source: ${defaultSource}'\n`;
+  chmodSync(directory.put('bin/pactl', Buffer.from(script)), 0o755);
+}
+
 describe('a program that captures', () => {
   /** A program in the place of a real one: keeps its arguments, and says what it is told. */
   function putRecorder(name: string, says: Uint8Array, then = ':'): void {
@@ -369,6 +375,13 @@ describe('a program that captures', () => {
     ]);
   });
 
+  test('parec is told the default source by its name: it may be another one meanwhile', async () => {
+    putServer('microphone');
+    putRecorder('parec', noise(4000));
+    await capture({}, 'pulse', 4000);
+    expect(args()).toContain('--device=microphone');
+  });
+
   test('of a shell is told the format and the stream, and never sees an id', async () => {
     putRecorder('recorder', noise(4000));
     const id = `'; touch ${directory.path('broken')}`;
@@ -402,6 +415,7 @@ describe('a program that captures', () => {
     ['alsa', 'arecord'],
     ['pulse', 'parec'],
   ])('for %s, %s, is not kept waiting by a stream that does not run', async (id, name) => {
+    putServer('microphone');
     putRecorder(name, new Uint8Array(1 << 20), `echo > '${directory.path('done')}'`);
     const { deviceFor } = await router();
     const voice = await deviceFor(captureAddress(id)).openCapture?.(PARAMS, deafFeed());

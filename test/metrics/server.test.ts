@@ -98,7 +98,7 @@ test('where it cannot listen, what is allowed is said', async () => {
       address,
       { path },
       { path: files.path('file') },
-      { path: files.path('none/metrics.sock') },
+      { path: files.path('none/none/metrics.sock') },
       { path: files.path('public/metrics.sock') },
       { host: '192.0.2.1', port: 0 },
     ].map((place) => serveMetrics(() => [], place, new ManualClock()).catch((error: unknown) => error)),
@@ -111,10 +111,10 @@ test('where it cannot listen, what is allowed is said', async () => {
     },
     { message: `${at}metrics.sock: that is in use; choose another one` },
     { message: `${at}file: that is in use; choose another one` },
-    { message: `${at}none/metrics.sock: there is no such directory` },
+    { message: `${at}none/none/metrics.sock: there is no such directory` },
     {
       code: 'ERR_VSND_INVALID_ARG',
-      message: `the directory of a socket is ${JSON.stringify(files.path('public'))}; allowed: one that only this user, or root, may write to`,
+      message: `${at}public/metrics.sock: the directory of a control socket is ${JSON.stringify(files.path('public'))}; allowed: one of this user alone, of mode 0700`,
     },
     {
       message:

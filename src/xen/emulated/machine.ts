@@ -173,8 +173,13 @@ export class EmulatedMachine {
 
   /** Ends all domains. */
   async close(): Promise<void> {
-    for (const domid of [...this.#domains.keys()].reverse()) this.destroyDomain(domid);
+    for (const domid of this.domids.reverse()) this.destroyDomain(domid);
     await this.settle();
+  }
+
+  /** Of the domains that there are. */
+  get domids(): number[] {
+    return [...this.#domains.keys()];
   }
 
   /** For the domains: what those of one domid have in common. */
@@ -222,6 +227,7 @@ export class EmulatedMachine {
 
   #newPorts(domid: number): PortTable {
     return new PortTable(domid, {
+      clock: this.clock,
       schedule: (step) => this.schedule(step),
       isLost: (to, port) => this.faults.isLost(to, port),
       isHeld: (to, port) => this.faults.isHeld(to, port),
