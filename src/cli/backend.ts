@@ -125,6 +125,7 @@ export const backend = defineCommand({
     "vsnd backend --map 'radio*=null' --sink 'alsa<hw:0;0>' --source alsa": 'all but the radio, to ALSA',
     "vsnd backend --sink 'exec:aplay -q -t raw -r {rate} -c {channels} -f {format}'":
       'a program for each stream',
+    'vsnd backend --limit streams=4 --limit 7:wav-bytes=100G': 'less for every guest, more for one',
     "vsnd backend --emulate --map 'playback0=wav:heard.wav'": 'try it before a guest does',
   },
   isService: true,
