@@ -328,6 +328,11 @@ describe('with an emulated guest', { timeout: 30_000 }, () => {
     const args = ['backend', '--emulate', '--map', `playback0=wav:${heard}`, '--source', 'sine:300'];
     const running = start(args, env());
     for (const stream of ['0/0', '0/1', '1/0', '2/0']) await running.said(`stream ${stream}: opened`);
+    // What is open does not run yet.
+    const watching = start(['monitor', '--emulate', '--interval', '20'], env());
+    for (const stream of ['playback 0/0 ', 'capture 0/1  ']) await watching.said(`${stream} running`);
+    watching.child.kill('SIGINT');
+    await watching.ended();
 
     const monitor = ['monitor', '--emulate', '--once'];
     const { status, stdout, stderr } = await vsnd(monitor, env());
@@ -366,7 +371,8 @@ describe('with an emulated guest', { timeout: 30_000 }, () => {
 
   test('a sink that cannot be used ends it', async () => {
     const file = directory.path('none/heard.wav');
-    expect(await vsnd(['backend', '--emulate', '--sink', `wav:${file}`], env())).toEqual({
+    const running = start(['backend', '--emulate', '--sink', `wav:${file}`], env());
+    expect(await running.ended()).toEqual({
       status: 1,
       stdout: '',
       stderr: `vsnd: cannot write ${file}: no such file or directory (ENOENT)\n`,

@@ -72,7 +72,7 @@ describe('without a terminal', { timeout: 30_000 }, () => {
   test('VSND_EMULATE=1 is --emulate', async () => {
     const song = makeWav(files.path('song.wav'));
     const args = ['play', '--fast', '--sink', 'null', song];
-    expect(await vsnd(args, { VSND_EMULATE: '1' })).toMatchObject({ status: 0, stderr: '' });
+    expect(await start(args, { VSND_EMULATE: '1' }).ended()).toMatchObject({ status: 0, stderr: '' });
   });
 
   test('a reader that goes away changes nothing', async () => {
