@@ -7,6 +7,13 @@ import { sampleName } from '../../src/metrics/exposition.ts';
 import { LoopGap, loopMetrics } from '../../src/metrics/loop-gap.ts';
 import { processMetrics } from '../../src/metrics/process-metrics.ts';
 
+interface Panel {
+  readonly id: number;
+  readonly gridPos: Readonly<Record<'x' | 'y' | 'w' | 'h', number>>;
+  readonly datasource: { readonly uid: string };
+  readonly targets: readonly { readonly datasource: { readonly uid: string } }[];
+}
+
 const read = (path: string) => readFileSync(new URL(`../../docs/${path}`, import.meta.url), 'utf8');
 
 const gap = new LoopGap(new ManualClock(), createHistogram());
@@ -26,6 +33,20 @@ test.each(['grafana-dashboard.json', 'alerts.yml'])('docs/%s asks for metrics th
   const names = namesIn(read(path));
   expect(names.length).toBeGreaterThan(8);
   expect(names.filter((name) => !NAMES.includes(name))).toEqual([]);
+});
+
+test('the dashboard takes its data from whatever source it is imported with, and no panel hides another', () => {
+  const { panels } = JSON.parse(read('grafana-dashboard.json')) as { panels: Panel[] };
+  const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+    Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)},${y + Math.floor(cell / w)}`),
+  );
+  expect(new Set(cells).size).toBe(cells.length);
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  for (const { datasource, targets } of panels) {
+    for (const { uid } of [datasource, ...targets.map((target) => target.datasource)]) {
+      expect(uid).toBe(`$\{datasource}`);
+    }
+  }
 });
 
 test('docs/fleet.md has each metric, and no other', () => {
