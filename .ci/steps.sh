@@ -11,14 +11,19 @@ lanes=() # a folder for each lane that goes on beside this one
 complete=
 trap 'conclude; status=$?; rm -rf "$work"; exit "$status"' EXIT
 
-# Adds a step's exit status, and its tests that passed, failed and were skipped. A step that failed has at least one failure,
-# and so has one in which no test ran.
+# Counts the step before: its exit status, and its tests that passed, failed and were skipped. A step that failed has at least one
+# failure, and so has one in which no test ran.
 count() {
   local failures=$3
   if [ "$failures" -eq 0 ] && { [ "$1" -ne 0 ] || [ "$2" -eq 0 ]; }; then failures=1; fi
-  passed=$((passed + $2))
-  failed=$((failed + failures))
-  skipped=$((skipped + $4))
+  [ "$failures" -eq 0 ] || times[-1]+=", $failures FAILED"
+  add "$2" "$failures" "$4"
+}
+
+add() {
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+  skipped=$((skipped + $3))
 }
 
 # Runs a command under a name; how long it took is said, and noted. Returns its exit status.
@@ -95,10 +100,10 @@ wait_for_lanes() {
   for lane in "${lanes[@]}"; do
     cat "$lane/log"
     if counts=$(cat "$lane/counts" 2>/dev/null); then
-      count 0 $counts
-      while read -r line; do times+=("    $line, beside others"); done <"$lane/times"
+      add $counts
+      while read -r line; do times+=("    beside: $line"); done <"$lane/times"
     else
-      count 1 0 0 0
+      add 0 1 0
     fi
     rm -r "$lane"
   done
