@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Guests } from '../../src/backend/guest.ts';
-import { LIMIT_NAMES, LIMITS, limitsOf, parseLimit } from '../../src/backend/limits.ts';
+import { formatAmount, LIMIT_NAMES, LIMITS, limitsOf, parseLimit } from '../../src/backend/limits.ts';
 import { TokenBucket } from '../../src/backend/token-bucket.ts';
 import { ManualClock } from '../../src/clock.ts';
 import { createGuest } from './budgets.ts';
@@ -59,6 +59,16 @@ describe('--limit', () => {
     'rate=1k',
   ])('%s is none', (text) => {
     expect(() => parseLimit(text)).toThrow(/--limit is/);
+  });
+
+  test('every amount is understood as it is written', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.nat(), fc.maxSafeInteger().map(Math.abs)), (value) => {
+        fc.pre(value < 1e15);
+        expect(parseLimit(`rate=${formatAmount(value)}`).value).toBe(value);
+      }),
+    );
+    expect([0, 1000, 16_777_216, 3 * 1024].map(formatAmount)).toEqual(['0', '1000', '16M', '3K']);
   });
 
   test('a number that is not exact is none', () => {

@@ -25,6 +25,7 @@ describe('usage', () => {
       '--source is "speaker"; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, ',
     ],
     [['--source', 'exec:cat {id}'], '--source is "exec:cat {id}"; allowed: a command without {id}'],
+    [['--limit', 'speed=3'], '--limit is "speed=3"; allowed: [DOMID:]NAME=NUMBER, with K, M, G or T'],
     [['--record'], "unknown option '--record'"],
     [['file'], "unexpected argument 'file'"],
   ])('%j: status 2', async (args, message) => {
