@@ -163,7 +163,7 @@ describe('who owns the shared buffer', () => {
     expect(new Set(statuses.slice(64))).toEqual(new Set([-28])); // ENOSPC
     expect(await channel.write(8 * 63 + 4, 4)).toBe(0); // it follows the last one
     await channel.trigger('start');
-    await world.clock.advance(32);
+    await world.clock.advance(256);
     expect(await channel.write(0, 4)).toBe(0);
   });
 });
