@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { LIMITS } from '../src/backend/limits.ts';
+import { formatAmount, LIMITS } from '../src/backend/limits.ts';
 import { XenErrno } from '../src/wire/xen-errno.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
@@ -36,12 +36,12 @@ test('docs/errors.md has status numbers under the names that vsnd gives them', (
 });
 
 test('docs/backend.md has every limit of a guest, with its default and its help', () => {
-  const rows = [...read('docs/backend.md').matchAll(/^\| ([a-z-]+) \| (\d+) \| (.*) \|$/gm)].map((row) =>
-    row.slice(1),
+  const rows = [...read('docs/backend.md').matchAll(/^\| ([a-z-]+) \| (\d+[KMGT]?) \| (.*) \|$/gm)].map(
+    (row) => row.slice(1),
   );
   const limits = Object.entries(LIMITS).map(([name, { unit, default: most, help }]) => [
     name,
-    String(most),
+    formatAmount(most),
     `${unit}: ${help}`.replace(/\s+/g, ' '),
   ]);
   expect(rows).toEqual(limits);

@@ -113,6 +113,12 @@ export function parseLimit(text: string, option = '--limit'): LimitSetting {
   return { domid: domid === undefined ? undefined : Number(domid), name: known, value };
 }
 
+/** A limit as {@link parseLimit} takes it, in few characters: 16777216 is 16M. */
+export function formatAmount(value: number): string {
+  const power = SUFFIXES.findLastIndex((_, power) => value % 1024 ** power === 0);
+  return value === 0 ? '0' : `${value / 1024 ** power}${SUFFIXES[power]}`;
+}
+
 /** The limits of one guest: what is said of it alone goes before what is said of all, later ones before earlier ones. */
 export function limitsOf(settings: readonly LimitSetting[], domid: number): LimitValues {
   const values = Object.fromEntries(LIMIT_NAMES.map((name) => [name, LIMITS[name].default]));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Backend } from '../backend/backend.ts';
 import { parseSink, parseSource, type SinkName, type SourceName } from '../backend/device-names.ts';
-import { LIMITS, type LimitSetting, parseLimit } from '../backend/limits.ts';
+import { formatAmount, LIMITS, type LimitSetting, parseLimit } from '../backend/limits.ts';
 import { type BackendLogEntry, formatLogEntry } from '../backend/log.ts';
 import type { SetPipeSize } from '../backend/player.ts';
 import { openRouter } from '../backend/router.ts';
@@ -103,7 +103,7 @@ export const BACKEND_OPTIONS = {
 /** The limits as --help lists them, each with its default. */
 function limitValues(): Record<string, string> {
   const entries = Object.entries(LIMITS).map(([name, limit]) => [
-    `${name}=${limit.default}`,
+    `${name}=${formatAmount(limit.default)}`,
     `${limit.unit}: ${limit.help}`,
   ]);
   return Object.fromEntries(entries);

@@ -49,8 +49,8 @@ interface Named {
   map?: string[];
 }
 
-async function router({ sink, source, map = [] }: Named = {}) {
-  const { guest, log, clock } = createGuest({ domid: 3 });
+async function router({ sink, source, map = [] }: Named = {}, limits: string[] = []) {
+  const { guest, log, clock } = createGuest({ domid: 3, limits });
   const routed = await openRouter({
     routes: map.map(parseRoute),
     sink: sink === undefined ? undefined : parseSink(sink),
@@ -382,6 +382,17 @@ describe('a program that captures', () => {
     expect(args()).toContain('--device=microphone');
   });
 
+  test.each(['music.monitor', ''])('a guest is not given the default source %j', async (source) => {
+    putServer(source);
+    putRecorder('parec', noise(4000));
+    const { deviceFor } = await router();
+    const opening = deviceFor(captureAddress('pulse')).openCapture?.(PARAMS, deafFeed());
+    await expect(opening).rejects.toThrow(/default source (has none|is music\.monitor, which)/);
+    expect(existsSync(directory.path('args'))).toBe(false);
+    const mapped = await router({ map: ['*=pulse<music.monitor>'] });
+    expect(mapped.source('pulse')).toBe('parec --device=music.monitor');
+  });
+
   test('of a shell is told the format and the stream, and never sees an id', async () => {
     putRecorder('recorder', noise(4000));
     const id = `'; touch ${directory.path('broken')}`;
@@ -430,6 +441,37 @@ describe('a program that captures', () => {
     expect(captured.subarray(0, 4000)).toEqual(Buffer.from(noise(4000)));
     expect(captured.subarray(4000)).toEqual(Buffer.alloc(captured.length - 4000));
     expect(log).toContain(`${source} has nothing more to say: silence follows`);
+  });
+});
+
+describe('programs', () => {
+  const addresses = [address('a'), address('b', {}, 1)];
+
+  test('at the same time are no more than a guest may have, and none is started beyond that', async () => {
+    const started = directory.path('started');
+    const { deviceFor } = await router({ sink: `exec:echo >> ${started}; cat` }, ['programs=1']);
+    const [first, second] = addresses.map((one) => deviceFor(one));
+    const voice = await first?.openPlayback?.(PARAMS, silentFeed());
+    await expect(second?.openPlayback?.(PARAMS, silentFeed())).rejects.toMatchObject({
+      errno: 'EBUSY',
+      message: expect.stringContaining('allowed: 1 programs'),
+    });
+    await voice?.close({ drain: false });
+    const next = await second?.openPlayback?.(PARAMS, silentFeed());
+    await next?.close({ drain: false });
+    expect(readFileSync(started, 'utf8')).toBe('\n\n');
+  });
+
+  test('that capture count as well, and one that cannot be started does not', async () => {
+    const { deviceFor } = await router({ source: 'exec:exec sleep 1000' }, ['programs=1']);
+    const open = async () => await deviceFor(captureAddress('a')).openCapture?.(PARAMS, deafFeed());
+    vi.stubEnv('PATH', '');
+    await expect(open()).rejects.toMatchObject({ code: 'ERR_VSND_DEVICE' });
+    vi.stubEnv('PATH', '/usr/bin:/bin');
+    const voice = await open();
+    await expect(open()).rejects.toMatchObject({ errno: 'EBUSY' });
+    await voice?.close();
+    await (await open())?.close();
   });
 });
 

@@ -26,6 +26,7 @@ describe('usage', () => {
     ],
     [['--source', 'exec:cat {id}'], '--source is "exec:cat {id}"; allowed: a command without {id}'],
     [['--metrics', '::1:9817'], '--metrics is "::1:9817"; allowed: PORT (0 to 65535; '],
+    [['--limit', 'speed=3'], '--limit is "speed=3"; allowed: [DOMID:]NAME=NUMBER, with K, M, G or T'],
     [['--record'], "unknown option '--record'"],
     [['file'], "unexpected argument 'file'"],
   ])('%j: status 2', async (args, message) => {
