@@ -27,6 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['frontend/'],
   ['control/'],
   ['backend/'],
+  ['metrics/'],
   ['bridge/'],
   ['emulation/'],
   ['open-card.ts', 'index.ts', 'audio.ts', 'testing.ts'],
@@ -52,6 +53,8 @@ const PURE = [
   'wav/repack.ts',
   'config/fields.ts',
   'config/card.ts',
+  'metrics/exposition.ts',
+  'metrics/http.ts',
 ];
 const IMPURE_NAMES =
   /\b(?:process|performance|console|globalThis|fetch|queueMicrotask|Date|WebSocket|Math\.random)\b/g;

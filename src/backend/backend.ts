@@ -8,9 +8,13 @@ import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import type { LineChange } from '../xenstore/line.ts';
 import type { StreamAddress } from './card.ts';
 import { CardKeeper } from './card-keeper.ts';
+import { type GuestStatus, Guests } from './guest.ts';
+import { LIMITS, type LimitSetting } from './limits.ts';
+import { type BackendLogEntry, formatLogEntry, LogBudget } from './log.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus, BackendXenStoreStatus } from './status.ts';
+import { Turns } from './turns.ts';
 
 /** Where the toolstack puts cards: <frontend domid>/<devid> below it. */
 const ROOT = `backend/${DEVICE_CLASS}`;
@@ -18,21 +22,13 @@ const ROOT = `backend/${DEVICE_CLASS}`;
 /** Nodes of a card that nobody but its backend changes while it is served. */
 const OWN_FIELDS: ReadonlySet<string | undefined> = new Set(['state', Field.backendVersions]);
 
-/** Something that has happened, and to whom. */
-export interface BackendLogEntry {
-  readonly message: string;
-  /** The guest. */
-  readonly domid?: number | undefined;
-  readonly devid?: number | undefined;
-  /** '<PCM device>/<stream>' */
-  readonly stream?: string | undefined;
-}
-
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
   deviceFor(address: StreamAddress): PcmDevice;
   /** When octets leave the shared buffer; by default 'copy'. */
   queueMode?: QueueMode | undefined;
+  /** What guests may have, where that is not the default: see LIMITS. */
+  limits?: readonly LimitSetting[] | undefined;
   /** One line for each event: '1/0: connected, 2 streams'. By default nowhere. */
   log?: ((line: string, entry: BackendLogEntry) => void) | undefined;
 }
@@ -43,9 +39,12 @@ export class Backend {
   readonly #xenstore: XenStoreClient;
   readonly #deviceFor: BackendOptions['deviceFor'];
   readonly #queueMode: QueueMode;
-  readonly #log: (entry: BackendLogEntry) => void;
+  readonly #turns: Turns;
+  /** For what is of no one guest. */
+  readonly #ownLog: LogBudget;
   /** By '<frontend domid>/<devid>'. */
   readonly #keepers = new Map<string, CardKeeper>();
+  readonly #guests: Guests;
   readonly #releases = new ReleaseStack();
   readonly #failed = deferred<VsndError>();
   readonly #listing = new Repeater(() => this.#lookAtAll());
@@ -73,13 +72,24 @@ export class Backend {
     this.#xenstore = xenstore;
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
-    this.#log = (entry) => options.log?.(formatLogEntry(entry), entry);
+    this.#turns = new Turns(hypervisor.clock);
+    const { limits = [] } = options;
+    const { clock } = hypervisor;
+    const log = (entry: BackendLogEntry) => options.log?.(formatLogEntry(entry), entry);
+    const bytesPerMinute = LIMITS['log-bytes-per-minute'].default;
+    this.#ownLog = new LogBudget({ bytesPerMinute, clock, log });
+    this.#guests = new Guests({ limits, clock, log });
     xenstore.follow((change, error) => this.#followXenStore(change, error));
   }
 
   /** What all guests do, just now. */
   get status(): BackendCardStatus[] {
     return [...this.#keepers.values()].map(({ status }) => status).filter((status) => status !== undefined);
+  }
+
+  /** What each guest's limits have done to it. */
+  get guests(): GuestStatus[] {
+    return this.#guests.status;
   }
 
   /** What it has asked of XenStore so far. */
@@ -104,9 +114,9 @@ export class Backend {
 
   /** When XenStore is back, every watch has been set anew, and is called: all cards are looked at. */
   #followXenStore(change: LineChange, error: VsndError | undefined): void {
-    if (change === 'back') this.#log({ message: 'XenStore is back' });
+    if (change === 'back') this.#ownLog.log({ message: 'XenStore is back' });
     if (error === undefined) return;
-    this.#log({ message: change === 'lost' ? `${error.message}; it is opened again` : error.message });
+    this.#ownLog.log({ message: change === 'lost' ? `${error.message}; it is opened again` : error.message });
     if (change === 'failed') this.#failed.resolve(error);
   }
 
@@ -120,7 +130,7 @@ export class Backend {
   }
 
   async #lookAtAll(): Promise<void> {
-    await this.#lookBelow(ROOT, (domid) => void this.#lookAtGuest(domid), this.#guests);
+    await this.#lookBelow(ROOT, (domid) => void this.#lookAtGuest(domid), this.#domids);
   }
 
   async #lookAtGuest(domid: string): Promise<void> {
@@ -135,7 +145,7 @@ export class Backend {
       const names = await this.#xenstore.directory(path).catch(noneIfAbsent);
       new Set([...names.filter(isNumber), ...known]).forEach(look);
     } catch (error) {
-      if (!this.#closed) this.#log({ message: (error as Error).message });
+      if (!this.#closed) this.#ownLog.log({ message: (error as Error).message });
     }
   }
 
@@ -150,21 +160,27 @@ export class Backend {
     return [...this.#keepers.keys()];
   }
 
-  get #guests(): string[] {
+  get #domids(): string[] {
     return this.#keys.map((key) => key.slice(0, key.indexOf('/')));
   }
 
   #createKeeper(key: string): CardKeeper {
     const { domid, devid } = addressOf(key);
+    const guests = this.#guests;
     const keeper = new CardKeeper({
+      /** The one that is remembered when it is asked for. */
+      get guest() {
+        return guests.find(domid);
+      },
       deviceFor: this.#deviceFor,
       queueMode: this.#queueMode,
+      turns: this.#turns,
       hypervisor: this.#hypervisor,
       xenstore: this.#xenstore,
       path: `${ROOT}/${key}`,
       frontendDomid: domid,
       devid,
-      log: (message, stream) => this.#log({ domid, devid, stream, message }),
+      log: (message, stream) => guests.find(domid).log({ devid, stream, message }),
       onEmpty: () => this.#keepers.delete(key),
       onFreed: () => this.#lookAgain(),
     });
@@ -182,12 +198,6 @@ async function closeAll(cards: readonly CardKeeper[]): Promise<void> {
   const results = await Promise.allSettled(cards.map((card) => card.close()));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
-}
-
-/** A line for people: '1/0: stream 0/0: ...'. */
-export function formatLogEntry({ domid, devid, stream, message }: BackendLogEntry): string {
-  const card = domid === undefined ? '' : `${domid}/${devid}: `;
-  return `${card}${stream === undefined ? '' : `stream ${stream}: `}${message}`;
 }
 
 function isNumber(name: string): boolean {

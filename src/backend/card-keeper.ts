@@ -1,6 +1,7 @@
 import { Repeater } from '../repeater.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
 import { BackendCard, type BackendCardOptions } from './card.ts';
+import { isRepeated } from './guest.ts';
 import type { BackendCardStatus } from './status.ts';
 
 export interface CardKeeperOptions extends Omit<BackendCardOptions, 'frontendPath' | 'giveUp'> {
@@ -66,7 +67,7 @@ export class CardKeeper {
     try {
       await this.#compare();
     } catch (error) {
-      if (!this.#closed) this.#options.log((error as Error).message);
+      if (!this.#closed && !isRepeated(error)) this.#options.log((error as Error).message);
     }
   }
 

@@ -19,10 +19,12 @@ import {
   type XenbusStateName,
 } from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
+import { type Guest, isRepeated } from './guest.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
 import { BackendStream } from './stream.ts';
+import type { Turns } from './turns.ts';
 
 const debug = debuglog('vsnd');
 
@@ -31,14 +33,15 @@ const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, F
 /** XENSND_PROTOCOL_VERSION, and all that there are of it. */
 const PROTOCOL_VERSION = '2';
 
+/** Characters of a card's name that are told: the guest may write 2000. */
+const LONGEST_NAME = 80;
+
 /** How often a connection is begun anew because its frontend has published other rings meanwhile. */
 const ATTEMPTS = 5;
 
-/** Lines that one connection of a stream may add to the log: a guest must not be able to fill a disk. */
-const MAX_WARNINGS = 100;
-
 /** Which stream of which guest is to be served. */
 export interface StreamAddress {
+  readonly guest: Guest;
   readonly frontendDomid: number;
   readonly devid: number;
   readonly pcmDevice: number;
@@ -53,6 +56,8 @@ interface Place {
 
 /** What a card is served with. */
 export interface BackendCardOptions {
+  /** Whose card it is. */
+  readonly guest: Guest;
   readonly hypervisor: Hypervisor;
   readonly xenstore: XenStoreClient;
   /** The backend's node of this device. */
@@ -61,6 +66,7 @@ export interface BackendCardOptions {
   readonly frontendDomid: number;
   readonly devid: number;
   readonly queueMode: QueueMode;
+  readonly turns: Turns;
   deviceFor(address: StreamAddress): PcmDevice;
   /** What was to be done for the card cannot be done, and it is to be closed. */
   giveUp(error: Error): void;
@@ -79,8 +85,10 @@ export class BackendCard {
   readonly #releases = new ReleaseStack();
   readonly #machine: StateMachine<BackendState, BackendEvent, BackendEffect>;
 
+  /** Throws {@link LimitRefusal} where the guest may have no more. */
   constructor(options: BackendCardOptions) {
     this.#options = options;
+    this.#releases.push(options.guest.hold('cards', 1, 'one more card'));
     this.#machine = new StateMachine<BackendState, BackendEvent, BackendEffect>({
       initial: 'initialising',
       transition: backendTransition,
@@ -158,11 +166,15 @@ export class BackendCard {
   }
 
   async #connect(): Promise<BackendEvent> {
-    const { xenstore, frontendPath, log } = this.#options;
+    const { guest, xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices, longName, shortName } = await readCardConfig(xenstore, frontendPath);
-      this.#name = longName ?? shortName;
+      const { pcmDevices, longName, shortName } = await readCardConfig(
+        xenstore,
+        frontendPath,
+        guest.limit('streams'),
+      );
+      this.#name = (longName ?? shortName)?.slice(0, LONGEST_NAME);
       const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
         if (attempt === ATTEMPTS) throw new VsndError('ERR_VSND_CONFIG', 'its rings change all the time');
@@ -171,7 +183,7 @@ export class BackendCard {
       log(`connected, ${this.#streams.length} streams`);
       return 'connectDone';
     } catch (error) {
-      log(`cannot connect: ${(error as Error).message}`);
+      if (!isRepeated(error)) log(`cannot connect: ${(error as Error).message}`);
       return 'connectFailed';
     }
   }
@@ -206,14 +218,16 @@ export class BackendCard {
   }
 
   async #connectStream(pcmDevice: number, config: StreamConfig, fields: Fields): Promise<BackendStream> {
-    const { hypervisor, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
+    const { guest, hypervisor, frontendDomid, devid, queueMode, turns, deviceFor, log } = this.#options;
     return await BackendStream.connect(fields, {
+      guest,
       hypervisor,
       config,
       frontendDomid,
       queueMode,
-      device: deviceFor({ frontendDomid, devid, pcmDevice, config }),
-      warn: atMost(MAX_WARNINGS, (message) => log(message, `${pcmDevice}/${config.index}`)),
+      turns,
+      device: deviceFor({ guest, frontendDomid, devid, pcmDevice, config }),
+      warn: (message) => log(message, `${pcmDevice}/${config.index}`),
     });
   }
 
@@ -255,13 +269,4 @@ export class BackendCard {
       debug('%s: %s', path, error.message);
     }
   }
-}
-
-function atMost(count: number, log: (message: string) => void): (message: string) => void {
-  let left = count;
-  return (message) => {
-    left -= 1;
-    if (left > 0) log(message);
-    else if (left === 0) log(`${message}; what follows is not logged any more`);
-  };
 }

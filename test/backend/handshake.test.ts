@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BackendCard } from '../../src/backend/card.ts';
+import { Turns } from '../../src/backend/turns.ts';
 import { XsMessageDecoder, XsType } from '../../src/wire/xenstore.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { createGuest } from './budgets.ts';
 import type { RawFrontend } from './raw-frontend.ts';
 import { PLAYBACK, useWorlds, type World } from './world.ts';
 
@@ -335,10 +337,12 @@ describe('each state of the table', () => {
     await xenstore.write(`${world.guest.backendPath}/state`, '1');
     const card = new BackendCard({
       ...{ hypervisor: dom0, xenstore, path: world.guest.backendPath, frontendPath: world.guest.path },
+      guest: createGuest().guest,
       ...{
         frontendDomid: 1,
         devid: 0,
         queueMode: 'copy',
+        turns: new Turns(world.clock),
         deviceFor: () => world.device,
         log() {},
         giveUp() {},

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,9 @@ const ROOT = '/xen-stand-in';
 export const devicesOf = (domid: number): string => `${ROOT}/${domid}`;
 
 export function openDomain(domid: number, sys = '/sys'): Promise<Hypervisor> {
-  return openLinuxHypervisor({ devices: devicesOf(domid), addon: ADDON, sys });
+  const claims = join(tmpdir(), `vsnd-claims-${process.pid}-${domid}`);
+  writeFileSync(claims, ''); // the stand-in's xenbus is a socket, which cannot be locked
+  return openLinuxHypervisor({ devices: devicesOf(domid), addon: ADDON, sys, claims });
 }
 
 /** What the stand-in's devices have given out: pages, mappings, entries of gntdev, ports, open devices. */

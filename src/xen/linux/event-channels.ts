@@ -1,5 +1,7 @@
+import type { Clock, Timer } from '../../clock.ts';
 import { isVsndError, VsndError } from '../../errors.ts';
 import type { EventPort } from '../hypervisor.ts';
+import { IdleDelay } from '../idle-delay.ts';
 import type { EventChannelDevice } from './addon.ts';
 import { withDevice } from './device-error.ts';
 import type { Holding, Holdings } from './holdings.ts';
@@ -9,11 +11,15 @@ export class LinuxEventChannels {
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
   readonly #holdings: Holdings;
+  readonly #clock: Clock;
   readonly #ports = new Map<number, LinuxEventPort>();
+  /** Whose handlers have run, and that are masked still. */
+  readonly #handled: LinuxEventPort[] = [];
 
   /** `holdings` end the ports, and after them the device. */
-  constructor(device: EventChannelDevice, holdings: Holdings) {
+  constructor(device: EventChannelDevice, holdings: Holdings, clock: Clock) {
     this.#device = device;
+    this.#clock = clock;
     this.#holdings = holdings;
     this.#holding = holdings.add(() => device.close());
     withDevice(() => device.start(this.#receive));
@@ -37,52 +43,86 @@ export class LinuxEventChannels {
 
   #hold(number: number): EventPort {
     const holding = this.#holdings.add(() => {
+      port.unmasking?.cancel();
       this.#ports.delete(number);
       withDevice(() => this.#device.unbind(number));
     });
-    const port = new LinuxEventPort(this.#device, number, holding);
+    const port = new LinuxEventPort(this.#device, number, holding, this.#handled, this.#unmaskHandled);
     this.#ports.set(number, port);
     return port;
   }
 
+  /** The kernel has masked each port that it tells of. */
   readonly #receive = (): void => {
     try {
       const octets = withDevice(() => this.#device.read());
       if (octets === undefined) return;
-      // First: a notification that comes while a handler runs must lead to another run.
-      withDevice(() => this.#device.write(octets));
       const numbers = new Uint32Array(octets.buffer, octets.byteOffset, octets.byteLength >>> 2);
       for (const number of numbers) this.#ports.get(number)?.raise();
+      queueMicrotask(this.#unmaskHandled);
     } catch (error) {
       if (!isVsndError(error) || error.errno !== 'EFBIG') throw error;
       this.#recover();
     }
   };
 
+  /** Once the handlers have run: what has come for a port since it was masked makes the kernel tell of it again. */
+  readonly #unmaskHandled = (): void => {
+    const ready = this.#handled.splice(0).filter((port) => {
+      const delay = port.idleDelay.afterHandling();
+      if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmask([port]));
+      return delay === 0;
+    });
+    this.#unmask(ready);
+  };
+
+  #unmask(ports: readonly LinuxEventPort[]): void {
+    const numbers = ports.filter(({ isActive }) => isActive).map(({ port }) => port);
+    if (numbers.length === 0) return;
+    withDevice(() => this.#device.write(new Uint8Array(Uint32Array.from(numbers).buffer)));
+  }
+
   /** The kernel's queue of ports has overflowed, and is lost: any port may have been notified and masked. */
   #recover(): void {
     withDevice(() => {
       this.#device.reset();
-      const octets = new Uint8Array(Uint32Array.from(this.#ports.keys()).buffer);
-      if (octets.length > 0) this.#device.write(octets);
       this.#device.start(this.#receive);
     });
     for (const port of this.#ports.values()) port.raise();
+    queueMicrotask(this.#unmaskHandled);
   }
 }
 
 class LinuxEventPort implements EventPort {
   readonly port: number;
+  readonly idleDelay = new IdleDelay();
+  /** Runs while the port stays masked after its handler. */
+  unmasking: Timer | undefined;
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
+  readonly #handled: LinuxEventPort[];
+  readonly #unmaskHandled: () => void;
   #handler: (() => void) | undefined;
-  #pending = false;
-  #scheduled = false;
+  /** It was notified before there was a handler, and stays masked until there is one. */
+  #isPending = false;
 
-  constructor(device: EventChannelDevice, port: number, holding: Holding) {
+  /** Puts itself among the `handled` after each notification, and calls `unmaskHandled` where that was not in its turn. */
+  constructor(
+    device: EventChannelDevice,
+    port: number,
+    holding: Holding,
+    handled: LinuxEventPort[],
+    unmaskHandled: () => void,
+  ) {
     this.#device = device;
     this.port = port;
     this.#holding = holding;
+    this.#handled = handled;
+    this.#unmaskHandled = unmaskHandled;
+  }
+
+  get isActive(): boolean {
+    return this.#holding.active;
   }
 
   notify(): void {
@@ -93,33 +133,35 @@ class LinuxEventPort implements EventPort {
   onNotify(handler: () => void): void {
     this.#check();
     this.#handler = handler;
-    this.#deliverSoon();
+    if (!this.#isPending) return;
+    this.#isPending = false;
+    this.raise();
+    queueMicrotask(this.#unmaskHandled);
+  }
+
+  idle(): void {
+    this.idleDelay.idle();
   }
 
   unbind(): Promise<void> {
     return this.#holding.end();
   }
 
-  /** What is pending already takes any number of further notifications in. */
+  /** In a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
   raise(): void {
-    this.#pending = true;
-    this.#deliverSoon();
+    queueMicrotask(this.#handle);
   }
 
-  /** In a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
-  #deliverSoon(): void {
-    if (!this.#pending || this.#handler === undefined || this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      if (!this.#holding.active) return;
-      this.#pending = false;
-      this.#handler?.();
-    });
-  }
+  readonly #handle = (): void => {
+    if (!this.isActive) return;
+    this.#isPending = this.#handler === undefined;
+    if (this.#isPending) return;
+    this.#handled.push(this);
+    this.#handler?.();
+  };
 
   #check(): void {
-    if (this.#holding.active) return;
+    if (this.isActive) return;
     throw new VsndError('ERR_VSND_INVALID_STATE', `event channel port ${this.port} has been unbound`);
   }
 }
