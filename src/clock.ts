@@ -199,6 +199,13 @@ export class ManualClock implements Clock {
     this.#now = Math.max(this.#now, target);
   }
 
+  /** As {@link advanceTime} for a process that does not run meanwhile: what has fallen due is called afterwards, all late. */
+  async standStill(duration: number): Promise<void> {
+    await this.#settleAll();
+    this.#now += duration;
+    await this.advanceTime(0);
+  }
+
   async #settleAll(): Promise<void> {
     for (const settle of this.#settle) await settle();
   }

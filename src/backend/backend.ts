@@ -2,6 +2,7 @@ import { DEVICE_CLASS, Field } from '../config/fields.ts';
 import { deferred } from '../deferred.ts';
 import { isVsndError, type VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
+import { Repeater } from '../repeater.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import type { LineChange } from '../xenstore/line.ts';
@@ -46,6 +47,7 @@ export class Backend {
   readonly #guests: Guests;
   readonly #releases = new ReleaseStack();
   readonly #failed = deferred<VsndError>();
+  readonly #listing = new Repeater(() => this.#lookAtAll());
   #closed = false;
 
   /** Starts serving; cards are found, and appear and vanish, on their own from here on. */
@@ -121,29 +123,30 @@ export class Backend {
   /** `path`: what has changed, or may have, at or below {@link ROOT}. Waits for nothing. */
   #followToolstack(path: string): void {
     const [domid, devid, field] = path.slice(ROOT.length + 1).split('/');
-    if (!domid) this.#lookBelow(ROOT, (name) => this.#lookAtGuest(name), this.#domids);
+    if (!domid) this.#listing.ask();
     else if (!isNumber(domid)) return;
-    else if (devid === undefined) this.#lookAtGuest(domid);
+    else if (devid === undefined) void this.#lookAtGuest(domid);
     else if (isNumber(devid)) this.#lookAtCard(`${domid}/${devid}`, field);
   }
 
-  #lookAtGuest(domid: string): void {
-    const known = this.#keys
-      .filter((key) => key.startsWith(`${domid}/`))
-      .map((key) => key.slice(domid.length + 1));
-    this.#lookBelow(`${ROOT}/${domid}`, (devid) => this.#lookAtCard(`${domid}/${devid}`), known);
+  async #lookAtAll(): Promise<void> {
+    await this.#lookBelow(ROOT, (domid) => void this.#lookAtGuest(domid), this.#domids);
   }
 
-  /** Looks at what a directory lists, and at what is known to have been there. */
-  #lookBelow(path: string, look: (name: string) => void, known: readonly string[]): void {
-    const handle = (names: readonly string[]) => new Set([...names.filter(isNumber), ...known]).forEach(look);
-    this.#xenstore
-      .directory(path)
-      .catch(noneIfAbsent)
-      .then(handle)
-      .catch((error: Error) => {
-        if (!this.#closed) this.#ownLog.log({ message: error.message });
-      });
+  async #lookAtGuest(domid: string): Promise<void> {
+    const own = `${domid}/`;
+    const known = this.#keys.filter((key) => key.startsWith(own)).map((key) => key.slice(own.length));
+    await this.#lookBelow(`${ROOT}/${domid}`, (devid) => this.#lookAtCard(`${own}${devid}`), known);
+  }
+
+  /** Looks at what a directory lists, and at what is known to have been there. Never rejects. */
+  async #lookBelow(path: string, look: (name: string) => void, known: readonly string[]): Promise<void> {
+    try {
+      const names = await this.#xenstore.directory(path).catch(noneIfAbsent);
+      new Set([...names.filter(isNumber), ...known]).forEach(look);
+    } catch (error) {
+      if (!this.#closed) this.#ownLog.log({ message: (error as Error).message });
+    }
   }
 
   #lookAtCard(key: string, field?: string): void {

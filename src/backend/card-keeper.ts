@@ -1,4 +1,4 @@
-import { nextTurn } from '../clock.ts';
+import { Repeater } from '../repeater.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
 import { BackendCard, type BackendCardOptions } from './card.ts';
 import { isRepeated } from './guest.ts';
@@ -25,10 +25,8 @@ interface Wish {
  */
 export class CardKeeper {
   readonly #options: CardKeeperOptions;
+  readonly #looks = new Repeater(() => this.#look());
   #card: BackendCard | undefined;
-  /** Something may have changed since the last look began. */
-  #isDue = false;
-  #looking: Promise<void> | undefined;
   /** Why the card was given up, until it is looked at again. */
   #failure: Error | undefined;
   #isGivenUp = false;
@@ -53,35 +51,28 @@ export class CardKeeper {
     return this.#card !== undefined;
   }
 
-  /** Something about the card may have changed. However often that is said, one look is under way and one is due. */
+  /** Something about the card may have changed. */
   look(): void {
-    if (this.#closed) return;
-    this.#isDue = true;
-    this.#looking ??= this.#lookWhileDue();
+    this.#looks.ask();
   }
 
   /** Lets the card go. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#looking;
+    await this.#looks.end();
     await this.#letGo();
   }
 
-  /** Never rejects. */
-  async #lookWhileDue(): Promise<void> {
-    while (this.#isDue && !this.#closed) {
-      await nextTurn(); // the other events of this one's kind are in then
-      this.#isDue = false;
-      try {
-        await this.#lookOnce();
-      } catch (error) {
-        if (!this.#closed && !isRepeated(error)) this.#options.log((error as Error).message);
-      }
+  async #look(): Promise<void> {
+    try {
+      await this.#compare();
+    } catch (error) {
+      if (!this.#closed && !isRepeated(error)) this.#options.log((error as Error).message);
     }
-    this.#looking = undefined;
   }
 
-  async #lookOnce(): Promise<void> {
+  /** What the toolstack wants with what is served. */
+  async #compare(): Promise<void> {
     const { log, onEmpty, onFreed } = this.#options;
     if (this.#failure) {
       log(`given up: ${this.#failure.message}`);
@@ -103,7 +94,7 @@ export class CardKeeper {
       log('removed');
       onFreed();
     }
-    if (frontendPath === undefined && !this.#isDue) onEmpty();
+    if (frontendPath === undefined && !this.#looks.isDue) onEmpty();
   }
 
   async #readWish(): Promise<Wish> {

@@ -229,8 +229,9 @@ export class Connection {
   }
 
   async #writeState(state: XenbusStateName): Promise<undefined> {
-    this.#ownState = formatXenbusState(state);
-    await this.#xenstore.write(`${this.#target.path}/state`, this.#ownState);
+    const value = formatXenbusState(state);
+    await this.#xenstore.write(`${this.#target.path}/state`, value);
+    this.#ownState = value;
   }
 
   async #announceEnd(error: Error): Promise<undefined> {

@@ -37,7 +37,7 @@ const SHORTEST_PAUSE = 10e6;
 const LONGEST_PAUSE = 1e9;
 
 /** ns that a new connection has to stand before its loss is a new one, with all the patience there is. */
-const STEADY = 10e9;
+const STEADY = 1e9;
 
 /**
  * A domain's line to XenStore: one connection after the other. A lost one is replaced, with its watches; what was asked

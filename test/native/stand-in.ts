@@ -98,11 +98,17 @@ export class StoreSocket {
     });
   }
 
+  /** Ends every connection, as a daemon does that ends; the next one is served as before. */
+  drop(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+  }
+
   async close(): Promise<void> {
     delete process.env['VSND_STAND_IN_XENSTORE'];
     const closed = new Promise((resolve) => this.#server.close(resolve));
     await Promise.all(this.#connections);
-    for (const socket of this.#sockets) socket.destroy();
+    this.drop();
     await closed;
   }
 }
@@ -118,7 +124,11 @@ export function serveStore(machine: EmulatedMachine): Promise<StoreSocket> {
       for (const message of decoder.push(chunk)) transport.send(encodeXsMessage(message));
     };
     take(first);
-    for await (const chunk of socket) take(chunk);
+    try {
+      for await (const chunk of socket) take(chunk);
+    } catch {
+      // the connection was dropped
+    }
     await transport.close();
     await domain.close();
   });
