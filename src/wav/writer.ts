@@ -23,9 +23,9 @@ export class WavWriter {
   #failure: unknown;
 
   /**
-   * Creates the file, or empties one of this user's that is there: see {@link createOwnFile}. Throws ERR_VSND_NOT_SUPPORTED for a format that is not
-   * one of WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that WAV has no room for, ERR_VSND_FILE
-   * with the errno.
+   * Creates the file, or empties one of this user's that is there: see {@link createOwnFile}. Throws
+   * ERR_VSND_NOT_SUPPORTED for a format that is not one of WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that
+   * WAV has no room for, ERR_VSND_FILE with the errno.
    */
   constructor(path: string, { format, rate, channels }: WavFormat) {
     const header = encodeWavHeader({ format, rate, channels }, 0);

@@ -148,9 +148,9 @@ describe('imperfect files', { timeout: 30_000 }, () => {
       /^vsnd: cannot write \/none\/x\.wav: .*ENOENT/,
     ],
     [
-      'a sink on a full disk',
+      'a sink that is no file',
       ['--sink', 'wav:/dev/full'],
-      /^vsnd: the backend refused OPEN .* \(ENOSPC\); its sink: WAV file \/dev\/full\n$/,
+      /^vsnd: cannot write \/dev\/full: it is not a regular file\n$/,
     ],
   ])('%s', async (_, args, message) => {
     const song = makeWav(files.path('song.wav'));
