@@ -52,6 +52,7 @@ const PURE = [
   'wav/repack.ts',
   'config/fields.ts',
   'config/card.ts',
+  'config/warnings.ts',
 ];
 const IMPURE_NAMES =
   /\b(?:process|performance|console|globalThis|fetch|queueMicrotask|Date|WebSocket|Math\.random)\b/g;

@@ -29,7 +29,7 @@ const PROTOCOL_VERSION = '2';
 /** How often a connection is begun anew because its frontend has published other rings meanwhile. */
 const ATTEMPTS = 5;
 
-/** Lines that one connection of a stream may add to the log: a guest must not be able to fill a disk. */
+/** Lines that one connection of a stream, or a card's configuration, may add to the log: a guest must not be able to fill a disk. */
 const MAX_WARNINGS = 100;
 
 /** Which stream of which guest is to be served. */
@@ -65,6 +65,8 @@ export interface BackendCardOptions {
 export class BackendCard {
   readonly #options: BackendCardOptions;
   readonly #streams: { readonly device: number; readonly stream: BackendStream }[] = [];
+  /** What the log has of the card's configuration. */
+  readonly #warned = new Set<string>();
   #name: string | undefined;
   readonly #releases = new ReleaseStack();
   readonly #machine: StateMachine<BackendState, BackendEvent, BackendEffect>;
@@ -136,7 +138,8 @@ export class BackendCard {
     const { xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices, longName, shortName } = await readCardConfig(xenstore, frontendPath);
+      const { pcmDevices, longName, shortName, warnings } = await readCardConfig(xenstore, frontendPath);
+      for (const { message } of warnings) this.#warnOnce(message);
       this.#name = longName ?? shortName;
       const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
@@ -149,6 +152,12 @@ export class BackendCard {
       log(`cannot connect: ${(error as Error).message}`);
       return 'connectFailed';
     }
+  }
+
+  #warnOnce(message: string): void {
+    if (this.#warned.has(message) || this.#warned.size === MAX_WARNINGS) return;
+    this.#warned.add(message);
+    this.#options.log(message);
   }
 
   /** Says whether what has been connected is still what the frontend publishes: snd_xen_front may do that twice, and say so once. */

@@ -4,7 +4,7 @@ import type { WriteStream } from 'node:tty';
 import { sourceOf } from '../backend/device-names.ts';
 import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
 import { isVsndError } from '../errors.ts';
-import { type CaptureStream, type Card, openCard, type PcmFormatName, type StreamWarning } from '../index.ts';
+import type { CaptureStream, Card, PcmFormatName, StreamWarning } from '../index.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS, type WavFormat } from '../wav/header.ts';
 import { createWavFile, type WavStream, wavInto } from '../wav/stream.ts';
@@ -13,6 +13,7 @@ import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
+import { openCommandCard } from './open-card.ts';
 import { isSameFile } from './same-file.ts';
 import { showProgress } from './show-progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -127,7 +128,10 @@ async function recordFile(
     const { emulate, source } = options;
     const guest = emulate ? await startEmulatedGuest({ sink: 'null', source }) : undefined;
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, control: true, signal });
+    const card = await openCommandCard(
+      { hypervisor: guest?.hypervisor, card: options.card, signal },
+      terminal,
+    );
     releases.push(() => card.close());
     const stream = await openStream(card, options, terminal, signal);
     if (signal.aborted) return true;

@@ -21,16 +21,19 @@ async function readNode(
   const values = names
     .filter((name) => present.includes(name))
     .map(async (name) => [name, await xenstore.read(`${path}/${name}`)] as const);
-  const count = below.length === 0 ? 0 : contiguousIndexes(present);
+  const indexes = below.length === 0 ? [] : present.filter((name) => /^(0|[1-9]\d*)$/.test(name));
+  const count = contiguousIndexes(indexes);
   const children = Array.from({ length: count }, (_, index) => readNode(xenstore, `${path}/${index}`, below));
   // One wait for all: a second one would leave the rejections of the others to nobody.
   const [fields, nodes] = await Promise.all([Promise.all(values), Promise.all(children)]);
-  return { fields: Object.fromEntries(fields), children: nodes };
+  const astray = indexes.filter((name) => Number(name) >= count);
+  return { fields: Object.fromEntries(fields), children: nodes, astray };
 }
 
-/** How many of the names are 0, 1, 2 and so on: sndif.h's indexes are "zero based contigous"; what follows a gap is nobody's. */
-function contiguousIndexes(names: readonly string[]): number {
+/** How many of the indexes are 0, 1, 2 and so on: sndif.h's indexes are "zero based contigous"; what follows a gap is nobody's. */
+function contiguousIndexes(indexes: readonly string[]): number {
+  const present = new Set(indexes);
   let count = 0;
-  while (names.includes(String(count))) count++;
+  while (present.has(String(count))) count++;
   return count;
 }
