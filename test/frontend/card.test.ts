@@ -305,9 +305,9 @@ describe('createPlaybackStream()', () => {
     [{ channels: 0 }, /^channels is 0/],
     [{ channels: 1.5 }, /^channels is 1.5/],
     [{ format: 's32_le' as const }, /^format is "s32_le"; allowed: s16_le, u8$/],
-    [{ bufferFrames: 100_000 }, /^bufferFrames is 100000; allowed: 48 to 16368$/],
+    [{ bufferFrames: 100_000 }, /^bufferFrames is 100000; allowed: 48 to 16320$/],
     [{ bufferFrames: 0 }, /^bufferFrames is 0/],
-    [{ periodFrames: 10 }, /^periodFrames is 10; allowed: 48 \(1 ms\) to 16368$/],
+    [{ periodFrames: 10 }, /^periodFrames is 10; allowed: 48 \(1 ms\) to 8192$/],
     [{ bufferFrames: 1000, periodFrames: 1001 }, /^periodFrames is 1001; allowed: 48 \(1 ms\) to 1000$/],
     [
       { startThresholdFrames: 0 },
