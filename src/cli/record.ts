@@ -4,13 +4,13 @@ import type { WriteStream } from 'node:tty';
 import { sourceOf } from '../backend/device-names.ts';
 import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
 import { isVsndError } from '../errors.ts';
-import type { CaptureStream, Card, PcmFormatName, StreamWarning } from '../index.ts';
+import type { CaptureStream, CaptureStreamEvents, Card, PcmFormatName, StreamWarning } from '../index.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS, type WavFormat } from '../wav/header.ts';
 import { createWavFile, type WavStream, wavInto } from '../wav/stream.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
-import { CARD, checkEmulation, EMULATE, SOURCE } from './common-options.ts';
+import { CARD, checkEmulation, EMULATE, SOFTWARE_VOLUME, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
 import { openCommandCard } from './open-card.ts';
@@ -46,6 +46,7 @@ interface RecordOptions {
   device: number | undefined;
   /** dB */
   volume: number | undefined;
+  softwareVolume: boolean;
   json: boolean;
   emulate: boolean;
   source: string | undefined;
@@ -81,7 +82,8 @@ const OPTIONS = {
     help: 'how a sample is written; without it, the first of these that the card has',
     oneOf: PREFERRED_FORMATS,
   },
-  volume: { argument: 'DB', help: "set the backend's capture volume" },
+  volume: { argument: 'DB', help: "set the volume, the backend's unless there is --software-volume" },
+  'software-volume': SOFTWARE_VOLUME,
   card: CARD,
   device: {
     argument: 'N',
@@ -162,6 +164,7 @@ async function parseOptions({
     channels: parseIndex('--channels', values.channels),
     card: parseIndex('--card', values.card),
     device: parseIndex('--device', values.device),
+    softwareVolume: values['software-volume'] ?? false,
     volume: parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
     json,
     emulate,
@@ -184,8 +187,8 @@ async function openStream(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<CaptureStream> {
-  const { device, volume } = options;
-  const stream = card.createCaptureStream({ ...chooseFormat(card, options), device });
+  const { device, volume, softwareVolume } = options;
+  const stream = card.createCaptureStream({ ...chooseFormat(card, options), device, softwareVolume });
   stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
   stream.on('error', () => {}); // whoever waits for it hears of it
   signal.addEventListener('abort', () => stream.finish(), { once: true });
@@ -218,9 +221,12 @@ function openOutput(file: string, format: WavFormat, stdout: WriteStream): WavSt
 async function recordThrough(recording: Recording, terminal: Terminal): Promise<void> {
   const { options, stream, wav } = recording;
   const { rate, frameBytes } = stream;
-  stream.on('overrun', ({ lost, frames }: { lost: number; frames: number }) => {
-    recording.lost += lost;
-    terminal.complain(`overrun: ${lost} frames were lost, up to frame ${frames}`);
+  stream.on('overrun', ({ lost, frames, estimated }: CaptureStreamEvents['overrun'][0]) => {
+    const what = `${estimated ? 'about ' : ''}${lost} frames were lost`;
+    if (!estimated) recording.lost += lost; // of the frames that the position counts
+    terminal.complain(
+      `overrun: ${what}${estimated ? ' at the host, some seconds before' : ', up to'} frame ${frames}`,
+    );
   });
   const meter = new LevelMeter(stream);
   const hide = options.json

@@ -210,7 +210,8 @@ function* octetsOf(
 }
 
 function underruns(stream: PlaybackStream, isPaced: boolean): Xruns {
-  return { name: 'underruns', count: isPaced ? stream.underruns : undefined };
+  const { underruns: count, estimatedUnderruns: estimated } = stream;
+  return { name: 'underruns', ...(isPaced ? { count, estimated } : { count: undefined }) };
 }
 
 function announcement({ type, frequency, amplitude }: ToneOptions, stream: PlaybackStream): string {
@@ -236,10 +237,13 @@ function report(
   guest: EmulatedGuest | undefined,
 ): string {
   const { position: frames, format, rate, channels, positionReports } = stream;
-  const { count = null } = underruns(stream, isPaced);
+  const { count = null, estimated = null } = underruns(stream, isPaced);
   const sink = guest?.sink.description;
   return JSON.stringify(
-    { type, frames, format, rate, channels, positionReports, underruns: count, sink },
+    {
+      ...{ type, frames, format, rate, channels, positionReports },
+      ...{ underruns: count, estimatedUnderruns: estimated, sink },
+    },
     null,
     2,
   );

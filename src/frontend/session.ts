@@ -189,7 +189,8 @@ function noVolume(cause: VsndError): VsndError {
   const { status = 0, errno = '' } = cause;
   return new VsndError(
     'ERR_VSND_NOT_SUPPORTED',
-    `the backend has no volume or mute for this stream (${cause.message}); softwareVolume: true does without it`,
+    `the backend has no volume or mute for this stream (${cause.message}); ` +
+      'the option softwareVolume (vsnd play, vsnd record: --software-volume) does without it',
     { status, errno, cause },
   );
 }
