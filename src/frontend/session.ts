@@ -190,7 +190,7 @@ function noVolume(cause: VsndError): VsndError {
   return new VsndError(
     'ERR_VSND_NOT_SUPPORTED',
     `the backend has no volume or mute for this stream (${cause.message}); ` +
-      'the option softwareVolume (vsnd play, vsnd record: --software-volume) does without it',
+      'softwareVolume: true (vsnd play, vsnd record: --software-volume) does without it',
     { status, errno, cause },
   );
 }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { diagnose } from '../../src/cli/doctor/diagnose.ts';
 import { Report } from '../../src/cli/doctor/report.ts';
 import { describeFinding } from '../../src/cli/doctor.ts';
+import { oneLine } from '../../src/cli/messages.ts';
 import { openCard } from '../../src/open-card.ts';
 import { startTestGuest, type TestGuest } from '../../src/testing.ts';
 
@@ -224,4 +225,6 @@ test('the backend says what it makes of a configuration: once, however often its
 test('no name of the card reaches a terminal as control characters', async () => {
   const finding = { check: 'configuration', status: 'ok', message: '\x1b]0;owned\x07\n\x9b2J' } as const;
   expect(describeFinding(finding)).not.toMatch(/\p{Cc}/u);
+  expect(oneLine('\x1b]0;owned\x07\n\x9b2J')).toBe('?]0;owned???2J');
+  expect(oneLine('x'.repeat(1500))).toHaveLength(81);
 });
