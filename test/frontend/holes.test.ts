@@ -69,7 +69,7 @@ describe('an underrun at the host, between two positions', () => {
       expect([underruns, out.estimatedUnderruns]).toEqual([[], 0]);
     }));
 
-  test('is none where the stream was paused, or ran dry, which is told as ever', () =>
+  test('is none where the stream was paused', () =>
     withRawCard('p', async (raw) => {
       const { out, underruns } = start(raw);
       const device = new Device(raw);
