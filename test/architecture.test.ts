@@ -55,6 +55,7 @@ const PURE = [
   'config/card.ts',
   'metrics/exposition.ts',
   'metrics/http.ts',
+  'config/warnings.ts',
 ];
 const IMPURE_NAMES =
   /\b(?:process|performance|console|globalThis|fetch|queueMicrotask|Date|WebSocket|Math\.random)\b/g;

@@ -39,6 +39,9 @@ const LONGEST_NAME = 80;
 /** How often a connection is begun anew because its frontend has published other rings meanwhile. */
 const ATTEMPTS = 5;
 
+/** Different lines about a card's configuration that are remembered, and so written. */
+const MOST_WARNINGS = 100;
+
 /** Which stream of which guest is to be served. */
 export interface StreamAddress {
   readonly guest: Guest;
@@ -78,6 +81,8 @@ export interface BackendCardOptions {
 export class BackendCard {
   readonly #options: BackendCardOptions;
   readonly #streams: { readonly device: number; readonly stream: BackendStream }[] = [];
+  /** What the log has of the card's configuration. */
+  readonly #warned = new Set<string>();
   #name: string | undefined;
   /** What our own state node says, as far as we know. */
   #ownState: string | undefined;
@@ -169,11 +174,12 @@ export class BackendCard {
     const { guest, xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices, longName, shortName } = await readCardConfig(
+      const { pcmDevices, longName, shortName, warnings } = await readCardConfig(
         xenstore,
         frontendPath,
         guest.limit('streams'),
       );
+      for (const { message } of warnings) this.#warnOnce(message);
       this.#name = (longName ?? shortName)?.slice(0, LONGEST_NAME);
       const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
@@ -186,6 +192,12 @@ export class BackendCard {
       if (!isRepeated(error)) log(`cannot connect: ${(error as Error).message}`);
       return 'connectFailed';
     }
+  }
+
+  #warnOnce(message: string): void {
+    if (this.#warned.has(message) || this.#warned.size === MOST_WARNINGS) return;
+    this.#warned.add(message);
+    this.#options.log(message);
   }
 
   /** Says whether what has been connected is still what the frontend publishes: snd_xen_front may do that twice, and say so once. */

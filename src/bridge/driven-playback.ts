@@ -249,8 +249,8 @@ export class DrivenPlayback implements Path {
       .on('reconnect', () => {
         this.#state = 'dry';
       })
-      .on('underrun', () => {
-        if (this.#state === 'running') this.#state = 'dry';
+      .on('underrun', (underrun: { estimated?: boolean }) => {
+        if (this.#state === 'running' && !underrun.estimated) this.#state = 'dry'; // else it has gone on since
         this.#xruns++;
         events.handleXrun(this.#xruns);
       })

@@ -91,9 +91,9 @@ export class PacedCapture implements Path {
     relayEvents(this.#stream, events);
     this.#stream
       .on('data', (octets: Buffer) => this.#take(octets))
-      .on('overrun', ({ count }) => {
-        this.#xruns = count;
-        events.handleXrun(count);
+      .on('overrun', () => {
+        this.#xruns++;
+        events.handleXrun(this.#xruns);
       })
       .on('close', () => this.#handleClose());
     events.handleStart();

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import type { Bridge, BridgeEndpoint, BridgeEvents } from '../bridge/bridge.ts';
 import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
-import { type BridgeOptions, type Card, createBridge, openCard, type SoundServerKind } from '../index.ts';
+import { type BridgeOptions, type Card, createBridge, type SoundServerKind } from '../index.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
 import { describeFormat } from './messages.ts';
+import { openCommandCard } from './open-card.ts';
 import type { Terminal } from './terminal.ts';
 
 const SERVERS: readonly SoundServerKind[] = ['pulse', 'pipewire'];
@@ -61,7 +62,7 @@ async function runBridge(
   try {
     const guest = emulation ? await startEmulatedGuest(emulation) : undefined;
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ hypervisor: guest?.hypervisor, card: cardNumber, control: true, signal });
+    const card = await openCommandCard({ hypervisor: guest?.hypervisor, card: cardNumber, signal }, terminal);
     releases.push(() => card.close());
     const made = await createBridge(card, { ...options, signal });
     releases.push(() => made.close());

@@ -5,6 +5,10 @@ import { type OptionValues, UsageError } from './arguments.ts';
 
 export const CARD = { argument: 'N', help: 'the card with this number; without it, the first one' } as const;
 
+export const SOFTWARE_VOLUME = {
+  help: 'change the volume, also from vsnd volume, in this process: the backend need not have any',
+} as const;
+
 /** Those by which a command says whose card it means: one that another process has open. */
 export const OWNER_OPTIONS = {
   card: { argument: 'N', help: 'the card with this number; without it, the first one in use' },

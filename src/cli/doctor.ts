@@ -5,7 +5,7 @@ import { diagnose } from './doctor/diagnose.ts';
 import { type Finding, Report } from './doctor/report.ts';
 import { emulatedMachine, thisMachine } from './doctor/system.ts';
 
-const LABELS = { ok: 'OK', problem: 'problem', skipped: 'skipped' } as const;
+const LABELS = { ok: 'OK', warning: 'warning', problem: 'problem', skipped: 'skipped' } as const;
 const LABEL_WIDTH = 9;
 const CHECK_WIDTH = 15;
 

@@ -1,6 +1,8 @@
 import { startEmulatedGuest } from '../emulation/guest.ts';
 import { type CardInfo, listCards } from '../index.ts';
 import { defineCommand } from './command.ts';
+import { oneLine } from './messages.ts';
+import { complainOfConfig } from './open-card.ts';
 
 /** `vsnd list`: prints the cards of this guest, or of an emulated one. */
 export const list = defineCommand({
@@ -20,6 +22,7 @@ export const list = defineCommand({
   },
   run: async ({ values: { json, emulate } }, { terminal }) => {
     const cards = emulate ? await listEmulatedCards() : await listCards();
+    for (const card of cards) complainOfConfig(card, terminal);
     if (json) terminal.say(JSON.stringify(cards, null, 2));
     else if (cards.length === 0) terminal.say('This guest has no virtual sound card.');
     else terminal.say(cards.map(describeCard).join('\n\n'));
@@ -37,7 +40,7 @@ async function listEmulatedCards(): Promise<CardInfo[]> {
 }
 
 function describeCard(card: CardInfo): string {
-  const names = [card.shortName, card.longName].filter((name) => name !== undefined);
+  const names = [card.shortName, card.longName].filter((name) => name !== undefined).map(oneLine);
   return [
     [`card ${card.devid}`, ...names].join(', '),
     `  state ${card.state}; backend in domain ${card.backendDomid}, state ${card.backendState}`,
@@ -46,14 +49,14 @@ function describeCard(card: CardInfo): string {
 }
 
 function describeDevice(device: CardInfo['pcmDevices'][number]): string[] {
-  const title = `  PCM device ${device.index}${device.name === undefined ? '' : `, ${device.name}`}`;
+  const title = `  PCM device ${device.index}${device.name === undefined ? '' : `, ${oneLine(device.name)}`}`;
   return [title, ...device.streams.flatMap(describeStream)];
 }
 
 function describeStream(stream: CardInfo['pcmDevices'][number]['streams'][number]): string[] {
   const { min, max } = stream.channels;
   return [
-    `    stream ${stream.index}, ${stream.type}, id ${stream.uniqueId}`,
+    `    stream ${stream.index}, ${stream.type}, ${stream.uniqueId === '' ? 'without id' : `id ${oneLine(stream.uniqueId)}`}`,
     `      rates     ${stream.rates.join(', ')} Hz`,
     `      formats   ${stream.formats.join(', ')}`,
     `      channels  ${min === max ? min : `${min} to ${max}`}`,

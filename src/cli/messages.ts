@@ -32,6 +32,15 @@ export function withoutControls(text: string): string {
   return text.replace(/(?!\n)\p{Cc}/gu, '?');
 }
 
+/** Characters of a name that is shown: a toolstack, or a guest, may write thousands. */
+const LONGEST_NAME = 80;
+
+/** Somebody else's text as a part of one line: without controls, newlines included, and not longer than a line. */
+export function oneLine(text: string): string {
+  const shown = text.replace(/\p{Cc}/gu, '?');
+  return shown.length > LONGEST_NAME ? `${shown.slice(0, LONGEST_NAME)}…` : shown;
+}
+
 /** What to tell the user about an error of a command: never a stack, unless `debug`. */
 export function errorMessage(error: unknown, debug: boolean, command?: string): string {
   if (debug) return inspect(error);

@@ -1,10 +1,10 @@
 import { env, stdin } from 'node:process';
 import { startEmulatedGuest } from '../emulation/guest.ts';
-import { openCard } from '../index.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { type CommandLine, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { errorMessage } from './messages.ts';
+import { openCommandCard } from './open-card.ts';
 import { PLAY_OPTIONS, type PlayOptions, parsePlayOptions } from './play/options.ts';
 import { Playlist, STDIN } from './play/playlist.ts';
 import { PlaySession } from './play/session.ts';
@@ -56,7 +56,10 @@ async function playFiles(
     if (first === undefined) return playlist.failures.size === 0;
     const guest = options.emulation && (await startEmulatedGuest(options.emulation));
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, control: true, signal });
+    const card = await openCommandCard(
+      { hypervisor: guest?.hypervisor, card: options.card, signal },
+      terminal,
+    );
     releases.push(() => card.close());
     const session = new PlaySession({ options, playlist, card, guest, terminal });
     await session.play(first, signal);

@@ -21,6 +21,8 @@ export interface Xruns {
   name: 'underruns' | 'overruns';
   /** Undefined where the card is not paced, so that the count has no meaning. */
   count: number | undefined;
+  /** How many more there were at the host, as far as its positions tell. */
+  estimated?: number;
 }
 
 /** What the terminal can show. */
@@ -107,7 +109,7 @@ export function counters(
   return [
     plainPart(`buffer ${percent.padStart(3)}%`),
     plainPart(`latency ${milliseconds.padStart(3)} ms`),
-    xruns.count ? { ...count, text: paint(count.text, RED, style) } : count,
+    xruns.count || xruns.estimated ? { ...count, text: paint(count.text, RED, style) } : count,
   ];
 }
 
@@ -117,8 +119,9 @@ export function plainPart(text: string): Part {
 }
 
 /** A count of xruns, or that there is none. */
-export function xrunCount({ count }: Xruns): string {
-  return count === undefined ? 'not counted (unpaced)' : `${count}`;
+export function xrunCount({ count, estimated = 0 }: Xruns): string {
+  if (count === undefined) return 'not counted (unpaced)';
+  return estimated === 0 ? `${count}` : `${count}, and ${estimated} at the host by its positions`;
 }
 
 /** dB, one a channel, and which of them are muted: -6 dB; or 0: -6 dB, 1: -3 dB muted. */

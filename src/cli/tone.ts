@@ -3,13 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { FrameFormat } from '../audio/audio-source.ts';
 import { chooseTarget } from '../audio/target-format.ts';
 import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
-import {
-  type Card,
-  openCard,
-  type PcmFormatName,
-  type PlaybackStream,
-  type StreamWarning,
-} from '../index.ts';
+import type { Card, PcmFormatName, PlaybackStream, StreamWarning } from '../index.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS } from '../wav/header.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
@@ -17,6 +11,7 @@ import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, EMULATION, parseEmulation } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
+import { openCommandCard } from './open-card.ts';
 import { announceCard } from './play/report.ts';
 import { showProgress } from './show-progress.ts';
 import { type Xruns, xrunCount } from './status-line.ts';
@@ -104,7 +99,10 @@ async function playTone(
   try {
     const guest = emulation && (await startEmulatedGuest(emulation));
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, control: true, signal });
+    const card = await openCommandCard(
+      { hypervisor: guest?.hypervisor, card: options.card, signal },
+      terminal,
+    );
     releases.push(() => card.close());
     const stream = openStream(card, options);
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
@@ -212,7 +210,8 @@ function* octetsOf(
 }
 
 function underruns(stream: PlaybackStream, isPaced: boolean): Xruns {
-  return { name: 'underruns', count: isPaced ? stream.underruns : undefined };
+  const { underruns: count, estimatedUnderruns: estimated } = stream;
+  return { name: 'underruns', ...(isPaced ? { count, estimated } : { count: undefined }) };
 }
 
 function announcement({ type, frequency, amplitude }: ToneOptions, stream: PlaybackStream): string {
@@ -238,10 +237,13 @@ function report(
   guest: EmulatedGuest | undefined,
 ): string {
   const { position: frames, format, rate, channels, positionReports } = stream;
-  const { count = null } = underruns(stream, isPaced);
+  const { count = null, estimated = null } = underruns(stream, isPaced);
   const sink = guest?.sink.description;
   return JSON.stringify(
-    { type, frames, format, rate, channels, positionReports, underruns: count, sink },
+    {
+      ...{ type, frames, format, rate, channels, positionReports },
+      ...{ underruns: count, estimatedUnderruns: estimated, sink },
+    },
     null,
     2,
   );

@@ -7,6 +7,7 @@ import {
   parseStreamType,
   type SaidLimits,
 } from './fields.ts';
+import { type ConfigWarning, ConfigWarnings } from './warnings.ts';
 
 /** One stream of a PCM device. */
 export interface StreamConfig extends StreamLimits {
@@ -29,42 +30,75 @@ export interface CardConfig {
   readonly shortName: string | undefined;
   readonly longName: string | undefined;
   readonly pcmDevices: readonly PcmDeviceConfig[];
+  /** What in it cannot be meant so, and what is made of it; not more than a person reads. */
+  readonly warnings: readonly ConfigWarning[];
 }
 
 /** A node of XenStore with its values and the nodes below it. */
 export interface ConfigNode {
   readonly fields: Fields;
+  /** Those with the indexes 0, 1, 2 and so on. */
   readonly children: readonly ConfigNode[];
+  /** Further indexes, behind a gap. */
+  readonly astray?: readonly string[];
 }
 
 /**
  * Understands the configuration of one card: its PCM devices and their streams, in the order of their indexes, each
- * level narrowing what the one above allows (sndif.h, "PCM settings"). Throws ERR_VSND_CONFIG, naming node and value.
+ * level narrowing what the one above allows (sndif.h, "PCM settings"). What cannot be understood is left out, with a
+ * warning. Throws ERR_VSND_CONFIG, naming node and value, for a stream of which nobody knows whether it plays.
  */
 export function parseCardConfig(card: ConfigNode, path: string): CardConfig {
-  const said = narrowLimits({}, card.fields, path);
-  return {
-    path,
-    shortName: card.fields[Field.shortName],
-    longName: card.fields[Field.longName],
-    pcmDevices: card.children.map((device, index) => parsePcmDevice(device, index, said, `${path}/${index}`)),
-  };
+  const warnings = new ConfigWarnings();
+  warnAstray(card, path, warnings);
+  const said = narrowLimits({}, card.fields, path, warnings);
+  const pcmDevices = card.children.map((device, index) =>
+    parsePcmDevice(device, index, said, `${path}/${index}`, warnings),
+  );
+  const { [Field.shortName]: shortName, [Field.longName]: longName } = card.fields;
+  return { path, shortName, longName, pcmDevices, warnings: warnings.all };
 }
 
-function parsePcmDevice(node: ConfigNode, index: number, upper: SaidLimits, path: string): PcmDeviceConfig {
-  const said = narrowLimits(upper, node.fields, path);
+function parsePcmDevice(
+  node: ConfigNode,
+  index: number,
+  upper: SaidLimits,
+  path: string,
+  warnings: ConfigWarnings,
+): PcmDeviceConfig {
+  warnAstray(node, path, warnings);
+  if (node.children.length === 0)
+    warnings.add(`${path}/0`, undefined, 'a PCM device without streams, which can do nothing');
+  const said = narrowLimits(upper, node.fields, path, warnings);
   const streams = node.children.map((stream, streamIndex) =>
-    parseStream(stream, streamIndex, said, `${path}/${streamIndex}`),
+    parseStream(stream, streamIndex, said, `${path}/${streamIndex}`, warnings),
   );
   return { index, name: node.fields[Field.deviceName], streams };
 }
 
-function parseStream(node: ConfigNode, index: number, upper: SaidLimits, path: string): StreamConfig {
+function parseStream(
+  node: ConfigNode,
+  index: number,
+  upper: SaidLimits,
+  path: string,
+  warnings: ConfigWarnings,
+): StreamConfig {
   return {
     index,
     type: parseStreamType(node.fields, path),
     uniqueId: node.fields[Field.uniqueId] ?? '',
     path,
-    ...completeLimits(narrowLimits(upper, node.fields, path)),
+    ...completeLimits(narrowLimits(upper, node.fields, path, warnings)),
   };
+}
+
+/** Backends count from 0 to the first gap as well. */
+function warnAstray({ children, astray = [] }: ConfigNode, path: string, warnings: ConfigWarnings): void {
+  const [first] = astray;
+  if (first === undefined) return;
+  warnings.add(
+    `${path}/${children.length}`,
+    undefined,
+    `what comes behind that gap, as ${first}, is left out`,
+  );
 }

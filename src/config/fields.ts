@@ -1,6 +1,7 @@
 import { VsndError } from '../errors.ts';
 import type { StreamLimits } from '../pcm/hw-params.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormatByName } from '../wire/pcm-format.ts';
+import { type ConfigWarnings, quote } from './warnings.ts';
 
 /** Names of the XenStore fields, sndif.h. */
 export const Field = {
@@ -62,36 +63,48 @@ const DEFAULT_BUFFER_BYTES = 65_536;
 /** Items of a list that are read: sndif.h names 13 rates and 21 formats. */
 const MOST_ITEMS = 64;
 
-/** Items of a list that an error names. */
-const MOST_NAMED = 16;
-
 const U8_MAX = 0xff;
 const U32_MAX = 0xffff_ffff;
 
+const NOT_THERE = 'taken as if it were not there';
+
 /**
- * Narrows the limits of the levels above by one level's own fields. `path` names the node in errors.
- * Throws ERR_VSND_CONFIG for a value that sndif.h does not allow, and where nothing is left.
+ * Narrows the limits of the levels above by one level's own fields. `path` names the node in warnings. What cannot be
+ * understood counts as not there, what contradicts itself is mended, as Linux's own driver does; `warnings` hears of both.
  */
-export function narrowLimits(upper: SaidLimits, fields: Fields, path: string): SaidLimits {
-  const rates = parseList(fields, Field.sampleRates, path, 'rates in Hz', parseRate);
-  const formats = parseList(fields, Field.sampleFormats, path, FORMAT_NAMES, parseFormat);
-  const channelsMin = parseNumber(fields, Field.channelsMin, path, 1, U8_MAX);
-  const channelsMax = parseNumber(fields, Field.channelsMax, path, 1, U8_MAX);
-  const bufferBytes = parseNumber(fields, Field.bufferSize, path, 1, U32_MAX);
+export function narrowLimits(
+  upper: SaidLimits,
+  fields: Fields,
+  path: string,
+  warnings: ConfigWarnings,
+): SaidLimits {
+  const listOf = <T>(
+    name: string,
+    what: string,
+    parse: (item: string) => T | undefined,
+    above?: readonly T[],
+  ) =>
+    narrowList(above, parseList(fields[name], `${path}/${name}`, what, parse, warnings), () =>
+      warnings.add(`${path}/${name}`, fields[name], `the level above has none of it; it holds all the same`),
+    );
+  const numberOf = (name: string, most: number) =>
+    parseNumber(fields[name], `${path}/${name}`, most, warnings);
   const limits = {
-    rates: narrowList(upper.rates, rates, `${path}/${Field.sampleRates}`),
-    formats: narrowList(upper.formats, formats, `${path}/${Field.sampleFormats}`),
-    channelsMin: both(Math.max, upper.channelsMin, channelsMin),
-    channelsMax: both(Math.min, upper.channelsMax, channelsMax),
-    bufferBytes: both(Math.min, upper.bufferBytes, bufferBytes),
+    rates: listOf(Field.sampleRates, 'rate in Hz', parseRate, upper.rates),
+    formats: listOf(Field.sampleFormats, 'format', parseFormat, upper.formats),
+    channelsMin: both(Math.max, upper.channelsMin, numberOf(Field.channelsMin, U8_MAX)),
+    channelsMax: both(Math.min, upper.channelsMax, numberOf(Field.channelsMax, U8_MAX)),
+    bufferBytes: both(Math.min, upper.bufferBytes, numberOf(Field.bufferSize, U32_MAX)),
   };
   const { channelsMin: min = 1, channelsMax: max = U8_MAX } = limits;
-  if (min > max) {
-    if (channelsMax === undefined)
-      throw configError(`${path}/${Field.channelsMin}`, `${min}`, `at most ${max} (channels-max)`);
-    throw configError(`${path}/${Field.channelsMax}`, `${channelsMax}`, `at least ${min} (channels-min)`);
-  }
-  return limits;
+  if (min <= max) return limits;
+  const name = fields[Field.channelsMax] === undefined ? Field.channelsMin : Field.channelsMax;
+  warnings.add(
+    `${path}/${name}`,
+    fields[name],
+    `channels-min, ${min}, is above channels-max, ${max}; taken for it`,
+  );
+  return { ...limits, channelsMin: max };
 }
 
 /** The limits of a stream, with the defaults for what no level has said. */
@@ -108,7 +121,7 @@ export function completeLimits(said: SaidLimits): StreamLimits {
 /** 'playback' or 'capture'. Throws ERR_VSND_CONFIG. */
 export function parseStreamType(fields: Fields, path: string): 'playback' | 'capture' {
   const value = fields[Field.type];
-  switch (value?.toLowerCase()) {
+  switch (value?.trim().toLowerCase()) {
     case 'p': // XENSND_STREAM_TYPE_PLAYBACK
       return 'playback';
     case 'c': // XENSND_STREAM_TYPE_CAPTURE
@@ -118,78 +131,76 @@ export function parseStreamType(fields: Fields, path: string): 'playback' | 'cap
   }
 }
 
-/** A decimal number in a node of `fields`; undefined where there is no such node. Throws ERR_VSND_CONFIG. */
-export function parseNumber(
-  fields: Fields,
-  name: string,
-  path: string,
-  min: number,
-  max: number,
-): number | undefined {
-  const value = fields[name];
-  if (value === undefined) return undefined;
-  const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
-  if (!(number >= min && number <= max)) {
-    throw configError(`${path}/${name}`, value, `a decimal number from ${min} to ${max}`);
-  }
-  return number;
-}
-
-/** As {@link parseNumber}, for a node that must be there. */
+/** A decimal number in a node of `fields` that must be there. Throws ERR_VSND_CONFIG. */
 export function requireNumber(fields: Fields, name: string, path: string, min: number, max: number): number {
-  const number = parseNumber(fields, name, path, min, max);
+  const value = fields[name];
+  const number = numberIn(value, min, max);
   if (number === undefined)
-    throw configError(`${path}/${name}`, undefined, `a decimal number from ${min} to ${max}`);
+    throw configError(`${path}/${name}`, value, `a decimal number from ${min} to ${max}`);
   return number;
 }
 
-function parseRate(value: string): number | undefined {
-  const rate = /^\d{1,10}$/.test(value) ? Number(value) : 0;
-  return rate >= 1 && rate <= U32_MAX ? rate : undefined;
-}
-
-function parseFormat(value: string): PcmFormatName | undefined {
-  return pcmFormatByName(value)?.name;
-}
-
-const FORMAT_NAMES = PCM_FORMATS.map(({ name }) => name).join(', ');
-
-function parseList<T>(
-  fields: Fields,
-  name: string,
+/** A number from 1 to `most`; undefined where the node is not there, or says no such number. */
+function parseNumber(
+  value: string | undefined,
   path: string,
-  allowed: string,
-  parse: (item: string) => T | undefined,
-): T[] | undefined {
-  const items = fields[name]?.split(LIST_SEPARATOR);
-  if (items && items.length > MOST_ITEMS) {
-    throw configError(`${path}/${name}`, fields[name], `a list of ${MOST_ITEMS} at most`);
-  }
-  return items?.map((item) => {
-    const value = parse(item.trim());
-    if (value === undefined) {
-      throw configError(`${path}/${name}`, item, `a list, separated by commas, of ${allowed}`);
-    }
-    return value;
-  });
+  most: number,
+  warnings: ConfigWarnings,
+): number | undefined {
+  const number = numberIn(value?.trim(), 1, most);
+  if (value !== undefined && number === undefined)
+    warnings.add(path, value, `no number from 1 to ${most}; ${NOT_THERE}`);
+  return number;
 }
 
-/** The topmost list stands as it is; one further down can only leave items out. */
+function numberIn(value: string | undefined, min: number, max: number): number | undefined {
+  const number = value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+  return number >= min && number <= max ? number : undefined;
+}
+
+function parseRate(item: string): number | undefined {
+  return numberIn(item, 1, U32_MAX);
+}
+
+function parseFormat(item: string): PcmFormatName | undefined {
+  return pcmFormatByName(item.toLowerCase())?.name;
+}
+
+/** A list without what it names in vain; undefined where the node is not there, or nothing of it is left. */
+function parseList<T>(
+  value: string | undefined,
+  path: string,
+  what: string,
+  parse: (item: string) => T | undefined,
+  warnings: ConfigWarnings,
+): readonly T[] | undefined {
+  if (value === undefined) return undefined;
+  const texts = value.split(LIST_SEPARATOR);
+  if (texts.length > MOST_ITEMS)
+    warnings.add(path, value, `a list of ${texts.length}; the first ${MOST_ITEMS} hold`);
+  const items = texts.slice(0, MOST_ITEMS).map((text) => ({ text, item: parse(text.trim()) }));
+  const understood = items.flatMap(({ item }) => (item === undefined ? [] : [item]));
+  const wrong = items.find(({ item }) => item === undefined);
+  if (wrong === undefined) return understood;
+  const found = `${quote(wrong.text)} is no ${what}`;
+  warnings.add(path, value, understood.length > 0 ? `${found}, and is left out` : `${found}; ${NOT_THERE}`);
+  return understood.length > 0 ? understood : undefined;
+}
+
+/** The topmost list stands as it is; one further down can only leave items out, but not all of them. */
 function narrowList<T>(
   upper: readonly T[] | undefined,
   own: readonly T[] | undefined,
-  path: string,
+  onContradiction: () => void,
 ): readonly T[] | undefined {
   if (own === undefined) return upper;
-  const narrowed = [...new Set(own)].filter((item) => upper?.includes(item) ?? true);
-  if (narrowed.length === 0) {
-    throw configError(
-      path,
-      own.join(LIST_SEPARATOR),
-      `some of ${upper?.slice(0, MOST_NAMED).join(', ')}, as the level above says`,
-    );
-  }
-  return narrowed;
+  const unique = [...new Set(own)];
+  if (upper === undefined) return unique;
+  const allowed = new Set(upper);
+  const narrowed = unique.filter((item) => allowed.has(item));
+  if (narrowed.length > 0) return narrowed;
+  onContradiction();
+  return unique;
 }
 
 function both(pick: (a: number, b: number) => number, a?: number, b?: number): number | undefined {
@@ -197,7 +208,6 @@ function both(pick: (a: number, b: number) => number, a?: number, b?: number): n
   return pick(a, b);
 }
 
-function configError(path: string, value: string | undefined, allowed: string): VsndError {
-  const found = value === undefined ? 'missing' : JSON.stringify(value.slice(0, 80));
-  return new VsndError('ERR_VSND_CONFIG', `${path} is ${found}; allowed: ${allowed}`, { path });
+export function configError(path: string, value: string | undefined, allowed: string): VsndError {
+  return new VsndError('ERR_VSND_CONFIG', `${path} is ${quote(value)}; allowed: ${allowed}`, { path });
 }

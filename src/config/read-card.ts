@@ -17,18 +17,20 @@ export async function readCardConfig(
   mostStreams = Number.POSITIVE_INFINITY,
 ): Promise<CardConfig> {
   let room = mostStreams + 1;
-  const card = await xenstore.directory(path);
-  const devices = await Promise.all(childrenOf(path, card, room).map((child) => listNode(xenstore, child)));
+  const names = await xenstore.directory(path);
+  const card = childrenOf(path, names, room);
+  const devices = await Promise.all(card.paths.map((child) => listNode(xenstore, child)));
   const children = devices.map(async (device) => {
-    const streamPaths = childrenOf(device.path, device.names, room);
-    room -= streamPaths.length;
-    const streams = streamPaths.map(async (stream) => {
-      const { names } = await listNode(xenstore, stream);
-      return { fields: await readFields(xenstore, stream, names, STREAM_FIELDS), children: [] };
+    const { paths, astray } = childrenOf(device.path, device.names, room);
+    room -= paths.length;
+    const streams = paths.map(async (stream) => {
+      const present = await xenstore.directory(stream);
+      return { fields: await readFields(xenstore, stream, present, STREAM_FIELDS), children: [] };
     });
-    return await readNode(readFields(xenstore, device.path, device.names, PCM_FIELDS), streams);
+    return await readNode(readFields(xenstore, device.path, device.names, PCM_FIELDS), streams, astray);
   });
-  return parseCardConfig(await readNode(readFields(xenstore, path, card, CARD_FIELDS), children), path);
+  const fields = readFields(xenstore, path, names, CARD_FIELDS);
+  return parseCardConfig(await readNode(fields, children, card.astray), path);
 }
 
 async function listNode(xenstore: XenStoreClient, path: string): Promise<{ path: string; names: string[] }> {
@@ -48,18 +50,23 @@ async function readFields(
 }
 
 /** One wait for all: a second one would leave the rejections of the others to nobody. */
-async function readNode(fields: Promise<Fields>, children: Promise<ConfigNode>[]): Promise<ConfigNode> {
+async function readNode(
+  fields: Promise<Fields>,
+  children: Promise<ConfigNode>[],
+  astray: readonly string[],
+): Promise<ConfigNode> {
   const [own, nodes] = await Promise.all([fields, Promise.all(children)]);
-  return { fields: own, children: nodes };
+  return { fields: own, children: nodes, astray };
 }
 
 /**
- * The paths of the children 0, 1, 2 and so on, `most` at most: sndif.h's indexes are "zero based contigous"; what follows
- * a gap is nobody's.
+ * The paths of the children 0, 1, 2 and so on, `most` at most, and the names of those behind a gap: sndif.h's indexes are
+ * "zero based contigous"; what follows a gap is nobody's.
  */
-function childrenOf(path: string, names: readonly string[], most: number): string[] {
-  const present = new Set(names);
-  const paths: string[] = [];
-  while (paths.length < most && present.has(String(paths.length))) paths.push(`${path}/${paths.length}`);
-  return paths;
+function childrenOf(path: string, names: readonly string[], most: number) {
+  const indexes = new Set(names.filter((name) => /^(0|[1-9]\d*)$/.test(name)));
+  let count = 0;
+  while (indexes.has(String(count))) count++;
+  const paths = Array.from({ length: Math.min(count, most) }, (_, index) => `${path}/${index}`);
+  return { paths, astray: [...indexes].filter((name) => Number(name) >= count) };
 }

@@ -23,9 +23,10 @@ export interface CaptureStreamEvents extends StreamEvents {
   position: [{ frames: number }];
   /**
    * Frames were captured for which there was no room. `lost`: how many, as far as the position tells; `frames`: where
-   * capture goes on; `count`: how often that has happened so far.
+   * capture goes on; `count`: how often that has happened so far. With `estimated` it was the host that lost them, between
+   * two positions, as their times show some seconds later: about as many; `count` is of these alone.
    */
-  overrun: [{ lost: number; frames: number; count: number }];
+  overrun: [{ lost: number; frames: number; count: number; estimated?: true }];
 }
 
 /** Seconds of sound that may lie between two positions. */
@@ -66,6 +67,7 @@ export class CaptureStream extends Readable {
   #isFinishing = false;
   #stillReports = 0;
   #overruns = 0;
+  #estimatedOverruns = 0;
   #positionReports = 0;
 
   /** Not for users: `card.createCaptureStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
@@ -96,6 +98,7 @@ export class CaptureStream extends Readable {
       handlePosition: (position) => this.#handlePosition(position),
       handleStandstill: () => this.#paceByReads(),
       handleXrun: () => {}, // told where the loss is known
+      handleHole: (frames) => this.#handleHole(frames),
       handleDrainStalled: () => {}, // playback's
       handleDrop: () => this.#handleDrop(),
       handleLoss: () => this.#handleLoss(),
@@ -133,6 +136,11 @@ export class CaptureStream extends Readable {
   /** How often frames have been lost because nobody read them. */
   get overruns(): number {
     return this.#overruns;
+  }
+
+  /** How often the host has lost frames between two positions, as far as their times tell. */
+  get estimatedOverruns(): number {
+    return this.#estimatedOverruns;
   }
 
   /** XENSND_EVT_CUR_POS events received. */
@@ -256,7 +264,7 @@ export class CaptureStream extends Readable {
 
   #advanceTo(captured: number): void {
     if (this.#position.report(captured) === 0) return;
-    this.#life.report(this.position);
+    this.#life.report(this.position, !this.#isPacedByReads);
     if (this.listenerCount('position') > 0) this.#emitLater('position', { frames: this.position });
   }
 
@@ -289,6 +297,12 @@ export class CaptureStream extends Readable {
     this.#life.apply('overrun');
     this.#beginAnew();
     this.#emitLater('overrun', { lost, frames: this.position, count: this.#overruns });
+  }
+
+  #handleHole(lost: number): void {
+    this.#estimatedOverruns++;
+    const count = this.#estimatedOverruns;
+    this.#emitLater('overrun', { lost, frames: this.position, count, estimated: true });
   }
 
   #beginAnew(): void {

@@ -13,6 +13,7 @@ import {
 } from '../xenbus/frontend-table.ts';
 import { StateMachine } from '../xenbus/machine.ts';
 import {
+  describeStateNode,
   describeXenbusState,
   formatXenbusState,
   type OtherendState,
@@ -60,6 +61,8 @@ export class Connection {
   readonly #ended = deferred();
   readonly #machine: StateMachine<FrontendState, FrontendEvent, FrontendEffect>;
   #otherend: OtherendState = 'Unknown';
+  /** The same, as it stands in XenStore. */
+  #otherendNode: string | undefined = '0';
   /** What our own state node must say. */
   #ownState: string | undefined;
   /** Waits for a backend that is not there. */
@@ -170,9 +173,8 @@ export class Connection {
       case 'publish':
         return await this.#publish();
       case 'readAgain':
-        this.#otherend = parseXenbusState(
-          await readOtherend(this.#xenstore, `${this.#target.backendPath}/state`),
-        );
+        this.#otherendNode = await readOtherend(this.#xenstore, `${this.#target.backendPath}/state`);
+        this.#otherend = parseXenbusState(this.#otherendNode);
         return this.#otherend === 'Gone' && this.#isPatient ? undefined : this.#otherend;
       case 'writeInitialising':
         return await this.#writeState('Initialising');
@@ -251,17 +253,17 @@ export class Connection {
   }
 
   #describeLoss(): VsndError {
-    const { backendPath: path } = this.#target;
+    const { path: ours, backendPath: path, backendDomid } = this.#target;
     const what =
       this.#otherend === 'Gone'
-        ? `there is no backend at ${path}: is one running in domain ${this.#target.backendDomid}?`
+        ? `there is no backend at ${path}, where ${ours}/backend says: is one running in domain ${backendDomid}?`
         : `the backend at ${path} went to ${describeXenbusState(this.#otherend)}`;
     return new VsndError('ERR_VSND_BACKEND_GONE', what, { path });
   }
 
   #describeSilence(limit: number): VsndError {
     const { backendPath: path, backendDomid } = this.#target;
-    const state = describeXenbusState(this.#otherend);
+    const state = describeStateNode(this.#otherendNode);
     return new VsndError(
       'ERR_VSND_BACKEND_GONE',
       `no backend has connected within ${limit / 1e9} s: ${path}/state is ${state}; is one running in domain ${backendDomid}?`,

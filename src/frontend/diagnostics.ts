@@ -1,8 +1,10 @@
 /** What happens at the domain border, on named channels of node:diagnostics_channel; costs nothing without a subscriber. */
 
 import { channel } from 'node:diagnostics_channel';
+import type { ConfigWarning } from '../config/warnings.ts';
 import type { CurPosEvent, SndifRequest } from '../wire/sndif.ts';
 
+const configWarnings = channel('vsnd:config');
 const positions = channel('vsnd:position');
 const requests = channel('vsnd:request');
 const responses = channel('vsnd:response');
@@ -43,6 +45,11 @@ export interface StateMessage {
   readonly from: string;
   readonly event: string;
   readonly to: string;
+}
+
+/** To `vsnd:config`: a {@link ConfigWarning} of a card that is being opened. */
+export function publishConfigWarning(warning: ConfigWarning): void {
+  if (configWarnings.hasSubscribers) configWarnings.publish(warning);
 }
 
 export function publishPosition(path: string, { id, position }: CurPosEvent): void {

@@ -1,6 +1,7 @@
 import type { StreamConfig } from '../config/card.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { HoleFinder } from '../pcm/hole-finder.ts';
 import { type BufferWishes, checkSpec, type HwParams, type PcmSpec } from '../pcm/hw-params.ts';
 import { type ClockReading, PositionClock } from '../pcm/position-clock.ts';
 import {
@@ -70,6 +71,8 @@ export interface LifecycleOwner {
   /** The position stands still, although the backend lives: since START, or before the end of what is to be played out. */
   handleStandstill(): void;
   handleXrun(): void;
+  /** By its positions the device has left out so many frames' time: an xrun at the host, which no event tells. */
+  handleHole(frames: number): void;
   handleDrainStalled(): void;
   /** What is queued has been thrown away. */
   handleDrop(): void;
@@ -97,14 +100,17 @@ export class Lifecycle {
   readonly #owner: LifecycleOwner;
   readonly #wishes: BufferWishes;
   readonly #clock: PositionClock;
+  readonly #holes: HoleFinder;
   readonly #watchdog: Watchdog;
   readonly #leaving = new AbortController();
   #state: SubstreamState = 'closed';
   #session: Session | undefined;
   #open: OpenSession | undefined;
   #params: HwParams | undefined;
-  /** ns: when the connection was lost that is to be replaced. */
-  #lostAt: number | undefined;
+  /** ns: when sound was last known to move. */
+  #movedAt = 0;
+  /** ns: since when there has been no sound, because of a loss that is to be made good. */
+  #silentSince: number | undefined;
   #ready = quietly(deferred<Session>());
   /** The last START. */
   #starting: Promise<void> = Promise.resolve();
@@ -130,6 +136,7 @@ export class Lifecycle {
     this.spec = spec;
     this.volume = new VolumeControl(spec, softwareVolume);
     this.#clock = new PositionClock(spec.rate);
+    this.#holes = new HoleFinder(spec.rate);
     this.#watchdog = new Watchdog(slot.hypervisor.clock, {
       delay: () => this.#watchDelay,
       onStall: () => void this.#inquire(),
@@ -219,12 +226,21 @@ export class Lifecycle {
     this.#session?.channel.poll();
   }
 
-  /** Takes note of a position that was reported just now: frames since the stream was created. */
-  report(frames: number): void {
+  /**
+   * Takes note of a position that has moved just now: frames since the stream was created. `isReported`: by the backend;
+   * else it is what the backend has answered, which keeps no time.
+   */
+  report(frames: number, isReported: boolean): void {
+    const now = this.#slot.hypervisor.clock.now();
     this.#standstills = 0;
     if (this.#state !== 'draining') this.#watchdog.moved();
     else this.#watchdog.start(); // less is left now
-    this.#clock.report(frames, this.#slot.hypervisor.clock.now());
+    this.#movedAt = now;
+    this.#clock.report(frames, now);
+    const missing = isReported ? this.#holes.report(frames, now) : 0;
+    if (missing === 0) return;
+    this.#clock.start(frames, now); // another line from now on
+    this.#owner.handleHole(missing);
   }
 
   /** The position against the monotonic clock. `limit`: frames that there are. */
@@ -273,9 +289,9 @@ export class Lifecycle {
     this.#params = open.params;
     this.#owner.handleOpen(open);
     if (isFirst) this.#owner.emit('open');
-    if (this.#lostAt === undefined) return;
-    const gap = (this.#slot.hypervisor.clock.now() - this.#lostAt) / 1e6;
-    this.#lostAt = undefined;
+    if (this.#silentSince === undefined) return;
+    const gap = (this.#slot.hypervisor.clock.now() - this.#silentSince) / 1e6;
+    this.#silentSince = undefined;
     this.#owner.emit('reconnect', { frames: this.#owner.position, gap });
   }
 
@@ -294,7 +310,7 @@ export class Lifecycle {
     if (open === undefined) return;
     if (this.#survives(error)) {
       this.#owner.handleLoss(open);
-      this.#lostAt = this.#slot.hypervisor.clock.now();
+      this.#silentSince ??= MOVING.has(this.#state) ? this.#movedAt : this.#slot.hypervisor.clock.now();
       this.#owner.emit('disconnect', { error, frames: this.#owner.position });
       this.#endSession();
       this.apply('lost');
@@ -318,8 +334,11 @@ export class Lifecycle {
   }
 
   #move(): void {
+    const now = this.#slot.hypervisor.clock.now();
     this.#watchdog.start();
-    this.#clock.start(this.#owner.position, this.#slot.hypervisor.clock.now());
+    this.#movedAt = now;
+    this.#clock.start(this.#owner.position, now);
+    this.#holes.begin(this.#params?.periodFrames ?? 0);
   }
 
   #standStill(): void {

@@ -7,7 +7,8 @@ import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { Watch, XenStoreClient } from '../xenstore/client.ts';
 import { Connection } from './connection.ts';
-import { type CardInfo, readCard } from './discovery.ts';
+import { publishConfigWarning } from './diagnostics.ts';
+import { type CardInfo, readCard, withDoubts } from './discovery.ts';
 import type { StreamAttachment } from './session.ts';
 
 const debug = debuglog('vsnd');
@@ -50,6 +51,10 @@ export class CardLink {
     { timeout, signal }: { timeout: number; signal?: AbortSignal | undefined },
   ): Promise<CardLink> {
     const info = await readCard(xenstore, devid);
+    for (const warning of info.warnings) {
+      debug('%s', warning.message);
+      publishConfigWarning(warning);
+    }
     await letPredecessorPlayOut(hypervisor, info, signal);
     const link = new CardLink(hypervisor, xenstore, info);
     const giveUp = () => void link.#connection.close();
@@ -60,7 +65,7 @@ export class CardLink {
       link.#watch = await xenstore.watch(`device/${DEVICE_CLASS}/${devid}/backend`, () => link.#verify());
     } catch (error) {
       await link.#connection.close();
-      throw error;
+      throw withDoubts(error, info);
     } finally {
       signal?.removeEventListener('abort', giveUp);
     }

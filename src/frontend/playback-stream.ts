@@ -25,8 +25,14 @@ export interface PlaybackStreamOptions extends StreamOptions {
 export interface PlaybackStreamEvents extends StreamEvents {
   /** The backend has reported a new position: frames played since the stream was created. */
   position: [{ frames: number }];
-  /** Nothing was left to play: after how many frames, and how often that has happened so far. Playing goes on with the next write. */
-  underrun: [{ frames: number; count: number }];
+  /**
+   * Nothing was left to play: after how many frames, and how often that has happened so far. Playing goes on with the next
+   * write. With `estimated` it was the host that had nothing, between two positions, as their times show some seconds
+   * later: for about `gap` ms; `count` is of these alone.
+   */
+  underrun: [
+    { frames: number; count: number } | { frames: number; count: number; estimated: true; gap: number },
+  ];
 }
 
 /** A chunk on its way into the shared buffer. */
@@ -89,6 +95,7 @@ export class PlaybackStream extends Writable {
   /** Reports since START that showed no movement at all. */
   #stillReports = 0;
   #underruns = 0;
+  #estimatedUnderruns = 0;
   #positionReports = 0;
 
   /** Not for users: `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
@@ -123,6 +130,7 @@ export class PlaybackStream extends Writable {
       handlePosition: (position) => this.#handlePosition(position),
       handleStandstill: () => this.#handleStandstill(),
       handleXrun: () => this.#handleUnderrun(),
+      handleHole: (frames) => this.#handleHole(frames),
       handleDrainStalled: () => this.#warnStalled(),
       handleDrop: () => this.#handleDrop(),
       handleLoss: (open) => this.#handleLoss(open),
@@ -160,6 +168,11 @@ export class PlaybackStream extends Writable {
   /** How often nothing was left to play before the end. */
   get underruns(): number {
     return this.#underruns;
+  }
+
+  /** How often the host had nothing to play between two positions, as far as their times tell. */
+  get estimatedUnderruns(): number {
+    return this.#estimatedUnderruns;
   }
 
   /** XENSND_EVT_CUR_POS events received. */
@@ -372,7 +385,7 @@ export class PlaybackStream extends Writable {
   #advanceTo(played: number): void {
     const moved = this.#position.report(played);
     if (moved > 0) {
-      this.#life.report(this.position);
+      this.#life.report(this.position, !this.#isPacedByWrites);
       if (this.listenerCount('position') > 0) this.#emitLater('position', { frames: this.position });
     }
     this.#noteIfDry();
@@ -389,6 +402,17 @@ export class PlaybackStream extends Writable {
   #handleUnderrun(): void {
     this.#underruns++;
     this.#emitLater('underrun', { frames: this.position, count: this.#underruns });
+  }
+
+  #handleHole(missing: number): void {
+    this.#estimatedUnderruns++;
+    const gap = (missing * 1000) / this.rate;
+    this.#emitLater('underrun', {
+      frames: this.position,
+      count: this.#estimatedUnderruns,
+      estimated: true,
+      gap,
+    });
   }
 
   #handleStandstill(): void {

@@ -28,6 +28,7 @@ export interface HwParamsAnswer {
   /** Hz: what XenStore lists, as far as the device can. */
   readonly rates: readonly number[];
   readonly channels: Interval;
+  /** Of the whole shared buffer: a stream has a period less, through which volumes are exchanged. */
   readonly bufferFrames: Interval;
   readonly periodFrames: Interval;
 }

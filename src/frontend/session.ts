@@ -2,8 +2,8 @@ import type { StreamConfig } from '../config/card.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import {
   type BufferWishes,
-  chooseBufferFrames,
-  choosePeriodFrames,
+  bufferLayout,
+  chooseSizes,
   type HwParams,
   intersectRanges,
   type PcmSpec,
@@ -124,11 +124,12 @@ export class Session {
   /** One parameter after the other, as ALSA refines them: what has been chosen narrows the next question. */
   async #negotiate(spec: PcmSpec, wishes: BufferWishes): Promise<HwParams> {
     const asked = queryRanges(spec, wishes, this.#at.config);
-    const offer = await this.#refine(asked);
-    const bufferFrames = chooseBufferFrames(spec, wishes, offer ?? asked);
-    const fixed = { ...(offer ?? asked), bufferFrames: { min: bufferFrames, max: bufferFrames } };
-    const rest = (offer && (await this.#refine(fixed))) ?? fixed;
-    return { ...spec, bufferFrames, periodFrames: choosePeriodFrames(bufferFrames, wishes, rest) };
+    const offer = (await this.#refine(asked)) ?? asked;
+    const { totalBytes } = bufferLayout({ ...spec, ...chooseSizes(spec, wishes, offer) });
+    const total = totalBytes / spec.frameBytes;
+    const fixed = { ...offer, bufferFrames: { min: total, max: total } };
+    const rest = offer === asked ? undefined : await this.#refine(fixed);
+    return { ...spec, ...chooseSizes(spec, wishes, rest ?? offer) };
   }
 
   /** What of the ranges the backend can do; undefined where it does not know the question. */
@@ -188,7 +189,8 @@ function noVolume(cause: VsndError): VsndError {
   const { status = 0, errno = '' } = cause;
   return new VsndError(
     'ERR_VSND_NOT_SUPPORTED',
-    `the backend has no volume or mute for this stream (${cause.message}); softwareVolume: true does without it`,
+    `the backend has no volume or mute for this stream (${cause.message}); ` +
+      'softwareVolume: true (vsnd play, vsnd record: --software-volume) does without it',
     { status, errno, cause },
   );
 }

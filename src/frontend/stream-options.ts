@@ -54,7 +54,10 @@ export interface StreamEvents {
   open: [];
   /** With `reconnect`: the backend is gone, and why; `frames`: the stream's position. */
   disconnect: [{ error: Error; frames: number }];
-  /** With `reconnect`: another one has opened the stream, which goes on at frame `frames`; `gap`: ms since 'disconnect'. */
+  /**
+   * With `reconnect`: another one has opened the stream, which goes on at frame `frames`; `gap`: ms without
+   * sound, from the last position before the loss to the new OPEN.
+   */
   reconnect: [{ frames: number; gap: number }];
   warning: [StreamWarning];
 }

@@ -1,6 +1,7 @@
 import { invalidArg, VsndError } from '../errors.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat, pcmFormatByName } from '../wire/pcm-format.ts';
 import type { HwParamRanges, Interval } from '../wire/sndif.ts';
+import { VOLUME_BYTES } from '../wire/volume.ts';
 
 /** What XenStore says a stream can be set to. */
 export interface StreamLimits {
@@ -8,7 +9,7 @@ export interface StreamLimits {
   readonly rates: readonly number[];
   readonly formats: readonly PcmFormatName[];
   readonly channels: Interval;
-  /** Octets, the whole shared buffer (buffer-size). */
+  /** Octets, the whole shared buffer (buffer-size), the control area included. */
   readonly bufferBytes: number;
 }
 
@@ -20,7 +21,7 @@ export interface HwParams {
   readonly format: PcmFormatName;
   /** Octets of one frame */
   readonly frameBytes: number;
-  /** Frames of the audio area of the shared buffer */
+  /** Frames of the audio area of the shared buffer: whole periods */
   readonly bufferFrames: number;
   readonly periodFrames: number;
 }
@@ -38,31 +39,50 @@ export interface BufferWishes {
 const DEFAULT_BUFFER_MS = 200;
 const DEFAULT_PERIODS = 8;
 
+/** Periods that a buffer has at least whose size nobody has said. */
+const LEAST_PERIODS = 2;
+
 /** The shortest period to ask for, ms: the reference backend's timer has whole milliseconds and spins below one. */
 const MIN_PERIOD_MS = 1;
 
-const CONTROL_ALIGNMENT = 64;
-
-const align = (octets: number): number => Math.ceil(octets / CONTROL_ALIGNMENT) * CONTROL_ALIGNMENT;
+/** So many periods longer and shorter than the one wished are looked at for one of which a buffer is a multiple. */
+const MOST_TRIES = 10_000;
 
 /**
- * The parts of the shared buffer, in octets: the audio area at 0, then, 64-octet aligned, the control area with
- * 4 octets a channel through which volumes are exchanged (sndif.h: "buffer space sharing").
+ * Periods at the end of the shared buffer that belong to the control area, which needs 4 bytes a channel on a multiple
+ * of 4: one, unless periods are tiny. A buffer of whole periods is what host devices take as it is.
  */
-export function bufferLayout(params: Pick<HwParams, 'bufferFrames' | 'frameBytes' | 'channels'>): {
+function controlPeriods(
+  { channels, frameBytes }: Pick<HwParams, 'channels' | 'frameBytes'>,
+  periodFrames: number,
+) {
+  return Math.ceil((VOLUME_BYTES * (channels + 1) - 1) / (periodFrames * frameBytes));
+}
+
+/**
+ * The parts of the shared buffer, in bytes: the audio area at 0, of whole periods, then, in a period of its own, the
+ * control area through which volumes are exchanged (sndif.h: "buffer space sharing"). The area is there on every stream:
+ * whether a backend has volumes can only be asked through it, and a question is also how a backend is seen to live.
+ */
+export function bufferLayout(
+  params: Pick<HwParams, 'bufferFrames' | 'periodFrames' | 'frameBytes' | 'channels'>,
+): {
   audioBytes: number;
   controlOffset: number;
   totalBytes: number;
 } {
-  const audioBytes = params.bufferFrames * params.frameBytes;
-  const controlOffset = align(audioBytes);
-  return { audioBytes, controlOffset, totalBytes: controlOffset + align(4 * params.channels) };
+  const { bufferFrames, periodFrames, frameBytes } = params;
+  const audioBytes = bufferFrames * frameBytes;
+  const controlOffset = Math.ceil(audioBytes / VOLUME_BYTES) * VOLUME_BYTES;
+  const controlFrames = controlPeriods(params, periodFrames) * periodFrames;
+  return { audioBytes, controlOffset, totalBytes: audioBytes + controlFrames * frameBytes };
 }
 
-/** Frames of the largest audio area that leaves room for the control area in `bufferBytes` octets. */
-export function maxBufferFrames({ channels, frameBytes }: PcmSpec, bufferBytes: number): number {
-  const controlOffset = bufferBytes - align(4 * channels);
-  return Math.max(0, Math.floor((controlOffset - (controlOffset % CONTROL_ALIGNMENT)) / frameBytes));
+/** Frames of the largest audio area that leaves room for the control area in `bufferBytes` bytes. */
+export function maxBufferFrames(spec: PcmSpec, bufferBytes: number): number {
+  const period = minPeriodFrames(spec.rate);
+  const periods = Math.floor(bufferBytes / (period * spec.frameBytes)) - controlPeriods(spec, period);
+  return Math.max(0, periods * period);
 }
 
 /** Checks rate, channels and format against the stream's limits. Throws ERR_VSND_INVALID_ARG with what is allowed. */
@@ -87,13 +107,14 @@ export function checkSpec(
 
 /** Checks the wishes for buffer and period, in frames. Throws ERR_VSND_INVALID_ARG. */
 export function checkBufferWishes(wishes: BufferWishes, spec: PcmSpec, limits: StreamLimits): void {
-  const most = maxBufferFrames(spec, limits.bufferBytes);
+  const { bufferBytes } = limits;
+  const most = maxBufferFrames(spec, bufferBytes);
   const least = minPeriodFrames(spec.rate);
   if (most < least) {
     throw new VsndError(
       'ERR_VSND_CONFIG',
-      `the card's buffer-size of ${limits.bufferBytes} octets holds ${most} frames of ${spec.frameBytes} octets; ` +
-        `one period needs ${least}`,
+      `the card's buffer-size of ${bufferBytes} bytes holds ${framesIn(bufferBytes, spec)} frames of ${spec.frameBytes} bytes; ` +
+        `a period needs ${least}, and as many more are for volumes`,
     );
   }
   const { bufferFrames, periodFrames } = wishes;
@@ -102,11 +123,18 @@ export function checkBufferWishes(wishes: BufferWishes, spec: PcmSpec, limits: S
   if (bufferFrames !== undefined && !isBetween(bufferFrames, least, most)) {
     throw invalidArg('bufferFrames', bufferFrames, `${least} to ${most}`);
   }
-  const longest = bufferFrames ?? most;
+  const longest = Math.min(bufferFrames ?? most, longestPeriod(spec, bufferBytes));
   if (periodFrames !== undefined && !isBetween(periodFrames, least, longest)) {
     throw invalidArg('periodFrames', periodFrames, `${least} (1 ms) to ${longest}`);
   }
 }
+
+/** Frames of the longest period of which the audio area has one, beside the control area. */
+function longestPeriod(spec: PcmSpec, bufferBytes: number): number {
+  return Math.floor(framesIn(bufferBytes, spec) / (1 + controlPeriods(spec, minPeriodFrames(spec.rate))));
+}
+
+const framesIn = (bytes: number, { frameBytes }: PcmSpec): number => Math.floor(bytes / frameBytes);
 
 const NOTHING: Interval = { min: 1, max: 0 };
 
@@ -126,16 +154,21 @@ export function rangesOf(limits: StreamLimits): HwParamRanges {
   };
 }
 
-/** The question about one spec: which buffers and periods, within the wishes? */
+/** The question about one spec: which buffers and periods, within the wishes? Buffers with their control area. */
 export function queryRanges(spec: PcmSpec, wishes: BufferWishes, limits: StreamLimits): HwParamRanges {
-  const most = wishes.bufferFrames ?? maxBufferFrames(spec, limits.bufferBytes);
   const least = minPeriodFrames(spec.rate);
+  const { bufferFrames = Number.POSITIVE_INFINITY, periodFrames } = wishes;
+  const longest = Math.min(periodFrames ?? bufferFrames, longestPeriod(spec, limits.bufferBytes));
+  const most = bufferFrames + controlPeriods(spec, longest) * longest;
   return {
     formats: formatMask([spec.format]),
     rates: { min: spec.rate, max: spec.rate },
     channels: { min: spec.channels, max: spec.channels },
-    bufferFrames: { min: least, max: most },
-    periodFrames: { min: least, max: Math.min(wishes.periodFrames ?? most, most) },
+    bufferFrames: {
+      min: (1 + controlPeriods(spec, least)) * least,
+      max: Math.min(most, framesIn(limits.bufferBytes, spec)),
+    },
+    periodFrames: { min: least, max: longest },
   };
 }
 
@@ -171,18 +204,60 @@ export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRang
   return both;
 }
 
-/** Frames of the buffer, as near to the wishes and the default as the offer allows. */
-export function chooseBufferFrames(spec: PcmSpec, wishes: BufferWishes, offer: HwParamRanges): number {
-  const defaultPeriod = Math.ceil((spec.rate * DEFAULT_BUFFER_MS) / 1000 / DEFAULT_PERIODS);
-  const leastPeriod = Math.max(wishes.periodFrames ?? defaultPeriod, offer.periodFrames.min);
-  return clamp(wishes.bufferFrames ?? DEFAULT_PERIODS * leastPeriod, offer.bufferFrames);
+/**
+ * Frames of the audio area and of a period, as near to the wishes and the defaults as the offer allows, the whole buffer
+ * a multiple of the period. Throws ERR_VSND_NOT_SUPPORTED where two of the shortest periods are too much.
+ */
+export function chooseSizes(
+  spec: PcmSpec,
+  wishes: BufferWishes,
+  offer: HwParamRanges,
+): Pick<HwParams, 'bufferFrames' | 'periodFrames'> {
+  const { min, max } = offer.bufferFrames;
+  const audioFrames = wishes.bufferFrames ?? Math.ceil((spec.rate * DEFAULT_BUFFER_MS) / 1000);
+  const eighth = audioFrames / DEFAULT_PERIODS;
+  const wished = Math.floor(
+    Math.min(wishes.bufferFrames ? eighth : Math.ceil(eighth), max / (DEFAULT_PERIODS + 1)),
+  );
+  const periodFrames = choosePeriod(wishes.periodFrames ?? wished, spec, offer);
+  const control = controlPeriods(spec, periodFrames);
+  const audioPeriods = wishes.bufferFrames
+    ? Math.floor(audioFrames / periodFrames)
+    : Math.max(LEAST_PERIODS, Math.ceil(audioFrames / periodFrames));
+  const periods = Math.min(
+    Math.max(audioPeriods + control, Math.ceil(min / periodFrames)),
+    Math.floor(max / periodFrames),
+  );
+  return { bufferFrames: (Math.max(periods, control + 1) - control) * periodFrames, periodFrames };
 }
 
-/** Frames of the period for a buffer, as near to the wishes and the default as the offer allows. */
-export function choosePeriodFrames(bufferFrames: number, wishes: BufferWishes, offer: HwParamRanges): number {
-  const wished = wishes.periodFrames ?? Math.floor(bufferFrames / DEFAULT_PERIODS);
-  return Math.min(clamp(wished, offer.periodFrames), bufferFrames);
+/** The period next to the one wished of which some buffer on offer is a multiple; where none is, the next one that fits. */
+function choosePeriod(wished: number, spec: PcmSpec, { bufferFrames, periodFrames }: HwParamRanges): number {
+  const { min, max } = bufferFrames;
+  const fits = (period: number) => (1 + controlPeriods(spec, period)) * period <= max;
+  const divides = (period: number) => {
+    const periods = Math.max(1 + controlPeriods(spec, period), Math.ceil(min / period));
+    return periods * period <= max;
+  };
+  if (!fits(periodFrames.min)) {
+    const [asked, offered] = [2 * periodFrames.min, max];
+    throw nothingLeft(
+      'bufferFrames',
+      `a period of ${periodFrames.min} and one for volumes, ${asked}`,
+      `${offered}`,
+    );
+  }
+  const nearest = clamp(wished, periodFrames);
+  for (let distance = 0; distance <= MOST_TRIES; distance++) {
+    const found = [nearest - distance, nearest + distance].find(
+      (period) => isIn(period, periodFrames) && divides(period),
+    );
+    if (found !== undefined) return found;
+  }
+  return fits(nearest) ? nearest : periodFrames.min;
 }
+
+const isIn = (value: number, { min, max }: Interval): boolean => value >= min && value <= max;
 
 const clamp = (value: number, { min, max }: Interval): number => Math.min(Math.max(value, min), max);
 

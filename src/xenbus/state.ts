@@ -39,3 +39,12 @@ export function formatXenbusState(state: XenbusStateName): string {
 export function describeXenbusState(state: OtherendState): string {
   return state === 'Gone' ? 'gone' : `${state} (${XenbusState[state]})`;
 }
+
+/** What a state node says, as people read it: as {@link describeXenbusState}, or the value itself where it is no state. */
+export function describeStateNode(value: string | undefined): string {
+  const state = parseXenbusState(value);
+  if (state !== 'Unknown' || value === undefined) return describeXenbusState(state);
+  return value === '0'
+    ? describeXenbusState(state)
+    : `${JSON.stringify(value.slice(0, 80))}, which is no state`;
+}

@@ -136,10 +136,7 @@ describe('the card itself', () => {
 
   test.each([
     ['0/0/type', 'x'],
-    ['0/0/sample-rates', 'fast'],
-    ['0/0/channels-max', '256'],
-    ['0/0/buffer-size', '0'],
-    ['sample-formats', 's17_le'],
+    ['0/0/type', ''],
   ])('a configuration in which %s is %j', async (name, value) => {
     const world = await startWorld();
     const { guest } = world;

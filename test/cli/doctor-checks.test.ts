@@ -421,13 +421,9 @@ const STORE: Case[] = [
     ['quota', 'pages', 'backend', 'connection'],
   ],
   [
-    'rates that are none',
-    (patient) => patient.write(`${CARD}/sample-rates`, '48000,fast'),
-    problem(
-      'configuration',
-      `${CARD}/sample-rates is "fast"; allowed: a list, separated by commas, of rates in Hz`,
-      CORRECT,
-    ),
+    'a stream of which nobody knows whether it plays',
+    (patient) => patient.write(`${CARD}/0/0/type`, 'x'),
+    problem('configuration', `${CARD}/0/0/type is "x"; allowed: "p" (playback) or "c" (capture)`, CORRECT),
     ['quota', 'pages', 'backend', 'connection'],
   ],
   [
@@ -498,7 +494,11 @@ const BACKENDS: Case[] = [
       await patient.guest.backend.close();
       patient.removeNode(`${BACKEND}/state`);
     },
-    problem('backend', `no backend is ready: ${BACKEND}/state is gone`, RUN_BACKEND),
+    problem(
+      'backend',
+      `no backend is ready: there is no ${BACKEND}/state, which is where ${CARD}/backend says`,
+      RUN_BACKEND,
+    ),
     ['connection'],
   ],
   [
@@ -507,7 +507,7 @@ const BACKENDS: Case[] = [
       await patient.guest.backend.close();
       patient.write(`${BACKEND}/state`, '99');
     },
-    problem('backend', `no backend is ready: ${BACKEND}/state is Unknown (0)`, RUN_BACKEND),
+    problem('backend', `no backend is ready: ${BACKEND}/state is "99", which is no state`, RUN_BACKEND),
     ['connection'],
   ],
   [

@@ -174,6 +174,7 @@ describe('for a program', { timeout: 30_000 }, () => {
       frames: 8820,
       positionReports: expect.any(Number),
       underruns: null,
+      estimatedUnderruns: null,
       sink: 'null: a clock that keeps nothing',
     });
   });

@@ -46,6 +46,7 @@ function playFiles(...names: string[]) {
     card,
     device: 0,
     isMetered: true,
+    isVolumeSoftware: false,
     onStream: (stream) => void loudness.attach(stream),
   });
   const player = new Player({ voice, limits, playlist, onHeard: (what) => heard.push(what) });

@@ -78,6 +78,7 @@ describe('vsnd tone', { timeout: 30_000 }, () => {
       channels: 1,
       positionReports: expect.any(Number),
       underruns: null,
+      estimatedUnderruns: null,
       sink: 'null: a clock that keeps nothing',
     });
   });

@@ -6,7 +6,14 @@ import {
   parseCardConfig,
   type StreamConfig,
 } from '../../src/config/card.ts';
-import { Field, type Fields, narrowLimits, type SaidLimits } from '../../src/config/fields.ts';
+import {
+  completeLimits,
+  Field,
+  type Fields,
+  narrowLimits,
+  type SaidLimits,
+} from '../../src/config/fields.ts';
+import { ConfigWarnings } from '../../src/config/warnings.ts';
 import { isVsndError } from '../../src/errors.ts';
 import type { StreamLimits } from '../../src/pcm/hw-params.ts';
 import { PCM_FORMATS } from '../../src/wire/pcm-format.ts';
@@ -17,6 +24,11 @@ import { EXAMPLE, EXAMPLE_CARD, EXAMPLE_CONFIG, nodeOf } from './nodes.ts';
 function cardOf(card: Fields, pcm: Fields = {}, stream: Fields = {}): ConfigNode {
   const children = [{ fields: pcm, children: [{ fields: { type: 'p', ...stream }, children: [] }] }];
   return { fields: card, children };
+}
+
+/** What there is to say about {@link cardOf}. */
+function warningsOf(...levels: Parameters<typeof cardOf>): string[] {
+  return parseCardConfig(cardOf(...levels), '/c').warnings.map(({ message }) => message);
 }
 
 /** The one stream of {@link cardOf}. */
@@ -38,6 +50,7 @@ describe('the configuration of a card', () => {
       shortName: undefined,
       longName: undefined,
       pcmDevices: [],
+      warnings: [],
     });
     expect(parseCardConfig({ fields: {}, children: [nothing] }, '/c').pcmDevices).toEqual([
       { index: 0, name: undefined, streams: [] },
@@ -74,7 +87,7 @@ describe('the configuration of a card', () => {
     expect(streamOf({ 'channels-max': '255' }).channels).toEqual({ min: 1, max: 255 });
   });
 
-  it.each(['p', 'P'])('has playback streams: type %j', (type) => {
+  it.each(['p', 'P', ' p'])('has playback streams: type %j', (type) => {
     expect(streamOf({}, {}, { type }).type).toBe('playback');
   });
 
@@ -82,7 +95,7 @@ describe('the configuration of a card', () => {
     expect(streamOf({}, {}, { type }).type).toBe('capture');
   });
 
-  it.each([undefined, '', 'playback', ' p', 'pc', 'x'])('refuses a stream of type %j', (type) => {
+  it.each([undefined, '', 'playback', 'pc', 'x'])('refuses a stream of type %j', (type) => {
     const found = type === undefined ? 'missing' : JSON.stringify(type);
     expect(thrownBy(() => streamOf({}, {}, { type }))).toMatchObject({
       code: 'ERR_VSND_CONFIG',
@@ -165,42 +178,45 @@ describe('a level', () => {
     });
   });
 
-  it.each<[Fields, Fields, string]>([
+  it.each<[Fields, Fields, Partial<StreamLimits>, string]>([
     [
       { 'channels-min': '4', 'channels-max': '2' },
       {},
-      '/c/channels-max is "2"; allowed: at least 4 (channels-min)',
+      { channels: { min: 2, max: 2 } },
+      '/c/channels-max is "2": channels-min, 4, is above channels-max, 2; taken for it',
     ],
     [
       { 'channels-min': '4' },
       { 'channels-max': '2' },
-      '/c/0/channels-max is "2"; allowed: at least 4 (channels-min)',
+      { channels: { min: 2, max: 2 } },
+      '/c/0/channels-max is "2": channels-min, 4, is above channels-max, 2; taken for it',
     ],
     [
       { 'channels-max': '2' },
       { 'channels-min': '4' },
-      '/c/0/channels-min is "4"; allowed: at most 2 (channels-max)',
+      { channels: { min: 2, max: 2 } },
+      '/c/0/channels-min is "4": channels-min, 4, is above channels-max, 2; taken for it',
     ],
     [
       { 'sample-rates': '8000,48000' },
       { 'sample-rates': '44100,96000' },
-      '/c/0/sample-rates is "44100,96000"; allowed: some of 8000, 48000, as the level above says',
+      { rates: [44100, 96000] },
+      '/c/0/sample-rates is "44100,96000": the level above has none of it; it holds all the same',
     ],
     [
       { 'sample-formats': 'f32_le' },
       { 'sample-formats': 's8' },
-      '/c/0/sample-formats is "s8"; allowed: some of float_le, as the level above says',
+      { formats: ['s8'] },
+      '/c/0/sample-formats is "s8": the level above has none of it; it holds all the same',
     ],
-  ])('cannot contradict itself or the one above: %o, then %o', (card, pcm, message) => {
-    expect(thrownBy(() => streamOf(card, pcm))).toMatchObject({
-      code: 'ERR_VSND_CONFIG',
-      path: message.split(' ')[0],
-      message,
-    });
-  });
+  ])(
+    'that contradicts itself or the one above is mended, and that is told: %o, then %o',
+    (card, pcm, limits, message) => {
+      expect(streamOf(card, pcm)).toMatchObject(limits);
+      expect(warningsOf(card, pcm)).toEqual([message]);
+    },
+  );
 });
-
-const RATE_LIST = 'a list, separated by commas, of rates in Hz';
 
 describe('a list', () => {
   it("takes libxl's names for sndif.h's formats, and each format once", () => {
@@ -226,32 +242,83 @@ describe('a list', () => {
     expect(rates).toEqual([1, 8000, 44100, 48000, 4294967295]);
   });
 
-  it.each(['', ',', '8000,', ',8000', '8000;48000', '8 000', '0', '-1', '1e3', '0x10', '44.1', '4294967296'])(
-    'of rates refuses %j',
-    (value) => {
-      const item = value.split(',').find((text) => !/^[1-9]\d{3,4}$/.test(text));
-      expect(thrownBy(() => streamOf({}, {}, { 'sample-rates': value }))).toMatchObject({
-        code: 'ERR_VSND_CONFIG',
-        path: '/c/0/0/sample-rates',
-        message: `/c/0/0/sample-rates is ${JSON.stringify(item)}; allowed: ${RATE_LIST}`,
-      });
-    },
-  );
+  it.each([
+    ['', [], ''],
+    [',', [], ''],
+    ['8000,', [8000], ''],
+    [',8000', [8000], ''],
+    ['8000;48000', [], '8000;48000'],
+    ['8 000', [], '8 000'],
+    ['48000,abc,-1', [48000], 'abc'],
+    ['0', [], '0'],
+    ['1e3,48000', [48000], '1e3'],
+    ['0x10', [], '0x10'],
+    ['44.1', [], '44.1'],
+    ['4294967296', [], '4294967296'],
+  ])('of rates takes of %j what can be understood, and names the rest', (value, rates, wrong) => {
+    const all = completeLimits({}).rates;
+    expect(streamOf({}, {}, { 'sample-rates': value }).rates).toEqual(rates.length > 0 ? rates : all);
+    const what = rates.length > 0 ? ', and is left out' : '; taken as if it were not there';
+    expect(warningsOf({}, {}, { 'sample-rates': value })).toEqual([
+      `/c/0/0/sample-rates is ${JSON.stringify(value)}: ${JSON.stringify(wrong)} is no rate in Hz${what}`,
+    ]);
+  });
 
-  it.each(['', 's8,', 'S8', 's16', 'f32', 's8 u8', '__proto__', 's8\0'])('of formats refuses %j', (value) => {
-    const item = value.split(',').at(-1);
-    const error = thrownBy(() => streamOf({ 'sample-formats': value }));
-    expect(error).toMatchObject({ code: 'ERR_VSND_CONFIG', path: '/c/sample-formats' });
-    const allowed = PCM_FORMATS.map(({ name }) => name).join(', ');
-    expect(error).toHaveProperty(
-      'message',
-      `/c/sample-formats is ${JSON.stringify(item)}; allowed: a list, separated by commas, of ${allowed}`,
+  it.each([
+    ['', [], ''],
+    ['s8,', ['s8'], ''],
+    ['s16_le,weird', ['s16_le'], 'weird'],
+    ['weird', [], 'weird'],
+    ['s16', [], 's16'],
+    ['f32,s8', ['s8'], 'f32'],
+    ['s8 u8', [], 's8 u8'],
+    ['__proto__', [], '__proto__'],
+    ['s8\0', [], 's8\0'],
+    ['\x1b[31m,u8', ['u8'], '\x1b[31m'],
+  ])('of formats takes of %j what can be understood, and names the rest', (value, formats, wrong) => {
+    expect(streamOf({ 'sample-formats': value }).formats).toEqual(
+      formats.length > 0 ? formats : completeLimits({}).formats,
     );
+    const what = formats.length > 0 ? ', and is left out' : '; taken as if it were not there';
+    expect(warningsOf({ 'sample-formats': value })).toEqual([
+      `/c/sample-formats is ${JSON.stringify(value)}: ${JSON.stringify(wrong)} is no format${what}`,
+    ]);
+  });
+
+  it.each(['S16_LE', 's16_Le', ' F32_LE '])('of formats takes any case: %j', (value) => {
+    expect(streamOf({ 'sample-formats': value }).formats).toHaveLength(1);
+    expect(warningsOf({ 'sample-formats': value })).toEqual([]);
+  });
+
+  it('that is understood in no part leaves the level above in force', () => {
+    const levels = [{ 'sample-rates': '48000,8000' }, { 'sample-rates': 'weird' }, {}] as const;
+    expect(streamOf(...levels).rates).toEqual([8000, 48000]);
   });
 
   it('is quoted only from its beginning where it is long', () => {
-    const error = thrownBy(() => streamOf({ 'sample-rates': 'x'.repeat(100_000) }));
-    expect(error).toHaveProperty('message', `/c/sample-rates is "${'x'.repeat(80)}"; allowed: ${RATE_LIST}`);
+    const text = JSON.stringify('x'.repeat(80));
+    expect(warningsOf({ 'sample-rates': 'x'.repeat(100_000) })).toEqual([
+      `/c/sample-rates is ${text}: ${text} is no rate in Hz; taken as if it were not there`,
+    ]);
+  });
+});
+
+describe('warnings', () => {
+  it('are one for each node, and not more than a person reads, whatever was written', () => {
+    const stream = { fields: { type: 'p', 'buffer-size': '0' }, children: [] };
+    const device = { fields: { 'channels-max': 'x' }, children: new Array(30).fill(stream) };
+    const { warnings } = parseCardConfig({ fields: {}, children: new Array(10).fill(device) }, '/c');
+    expect(warnings).toHaveLength(21);
+    expect(warnings.at(-1)?.message).toBe("290 more of the card's nodes are not as they should be");
+  });
+
+  it('tell of a gap in the indexes, and of a PCM device without streams', () => {
+    const empty = { fields: {}, children: [], astray: ['2', '7'] };
+    expect(parseCardConfig({ fields: {}, children: [empty], astray: ['2'] }, '/c').warnings).toEqual([
+      { path: '/c/1', message: '/c/1 is missing: what comes behind that gap, as 2, is left out' },
+      { path: '/c/0/0', message: '/c/0/0 is missing: what comes behind that gap, as 2, is left out' },
+      { path: '/c/0/0', message: '/c/0/0 is missing: a PCM device without streams, which can do nothing' },
+    ]);
   });
 });
 
@@ -290,14 +357,18 @@ describe('random configurations', () => {
     );
 
   function expectWithin(stream: StreamLimits, said: SaidLimits): void {
-    expect(stream.rates.every((rate) => said.rates?.includes(rate) ?? true)).toBe(true);
-    expect(stream.formats.every((format) => said.formats?.includes(format) ?? true)).toBe(true);
-    expect(stream.channels.min).toBeGreaterThanOrEqual(said.channelsMin ?? 1);
     expect(stream.channels.max).toBeLessThanOrEqual(said.channelsMax ?? 255);
     expect(stream.bufferBytes).toBeLessThanOrEqual(said.bufferBytes ?? 65_536);
   }
 
-  it('give streams that lie within all levels above them, or ERR_VSND_CONFIG, and nothing else', () => {
+  /** Only a list that contradicts the one above may have something else. */
+  function expectNarrowed(stream: StreamLimits, said: SaidLimits): void {
+    expect(stream.rates.every((rate) => said.rates?.includes(rate) ?? true)).toBe(true);
+    expect(stream.formats.every((format) => said.formats?.includes(format) ?? true)).toBe(true);
+    expect(stream.channels.min).toBeGreaterThanOrEqual(said.channelsMin ?? 1);
+  }
+
+  it('give streams that lie within all levels above them, or ERR_VSND_CONFIG for a type, and nothing else', () => {
     let understood = 0;
     fc.assert(
       fc.property(card, (tree) => {
@@ -306,14 +377,15 @@ describe('random configurations', () => {
           config = parseCardConfig(tree, '/c');
         } catch (error) {
           expect(isVsndError(error, 'ERR_VSND_CONFIG')).toBe(true);
-          expect(error).toHaveProperty('path', expect.stringMatching(/^\/c\//));
+          expect(error).toHaveProperty('path', expect.stringMatching(/^\/c\/.*type$/));
           return;
         }
         understood++;
         for (const { stream, pcm, card: top } of levels(tree, config)) {
-          const cardSaid = narrowLimits({}, top, '/c');
+          const cardSaid = narrowLimits({}, top, '/c', new ConfigWarnings());
           expectWithin(stream, cardSaid);
-          expectWithin(stream, narrowLimits(cardSaid, pcm, '/c'));
+          expectWithin(stream, narrowLimits(cardSaid, pcm, '/c', new ConfigWarnings()));
+          if (config.warnings.length === 0) expectNarrowed(stream, cardSaid);
           expect(stream.rates.length).toBeGreaterThan(0);
           expect(stream.formats.length).toBeGreaterThan(0);
           expect([...stream.rates]).toEqual([...new Set(stream.rates)].sort((a, b) => a - b));

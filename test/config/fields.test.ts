@@ -3,11 +3,13 @@ import {
   completeLimits,
   DEVICE_CLASS,
   Field,
+  type Fields,
   LIMIT_FIELDS,
   narrowLimits,
-  parseNumber,
   requireNumber,
+  type SaidLimits,
 } from '../../src/config/fields.ts';
+import { ConfigWarnings } from '../../src/config/warnings.ts';
 import { golden } from '../golden/golden.ts';
 import { thrownBy } from '../wire/support.ts';
 
@@ -61,7 +63,6 @@ describe('a number', () => {
     ['4294967295', 0xffff_ffff],
     ['0000000005', 5],
   ])('is decimal: %j', (value, number) => {
-    expect(parseNumber({ n: value }, 'n', '/p', 0, 0xffff_ffff)).toBe(number);
     expect(requireNumber({ n: value }, 'n', '/p', 0, 0xffff_ffff)).toBe(number);
   });
 
@@ -72,12 +73,11 @@ describe('a number', () => {
       path: '/p/n',
       message: `/p/n is ${quoted}; allowed: a decimal number from 0 to 4294967295`,
     };
-    expect(thrownBy(() => parseNumber({ n: value }, 'n', '/p', 0, 0xffff_ffff))).toMatchObject(expected);
     expect(thrownBy(() => requireNumber({ n: value }, 'n', '/p', 0, 0xffff_ffff))).toMatchObject(expected);
   });
 
   it('lies between its bounds, both included', () => {
-    const parse = (value: string) => parseNumber({ n: value }, 'n', '/p', 3, 12);
+    const parse = (value: string) => requireNumber({ n: value }, 'n', '/p', 3, 12);
     expect([parse('3'), parse('12')]).toEqual([3, 12]);
     for (const value of ['2', '13', '4294967296', '9999999999']) {
       expect(thrownBy(() => parse(value))).toMatchObject({
@@ -86,9 +86,7 @@ describe('a number', () => {
     }
   });
 
-  it('may be absent where it is optional, and only there', () => {
-    expect(parseNumber({}, 'n', '/p', 0, 9)).toBeUndefined();
-    expect(parseNumber({ n: undefined }, 'n', '/p', 0, 9)).toBeUndefined();
+  it('must be there', () => {
     expect(thrownBy(() => requireNumber({}, 'n', '/p', 0, 9))).toMatchObject({
       code: 'ERR_VSND_CONFIG',
       path: '/p/n',
@@ -97,38 +95,51 @@ describe('a number', () => {
   });
 });
 
+/** {@link narrowLimits} below nothing, and what it has to say. */
+function limitsOf(fields: Fields, path = '/c', upper: SaidLimits = {}) {
+  const warnings = new ConfigWarnings();
+  return { limits: narrowLimits(upper, fields, path, warnings), warnings: warnings.all };
+}
+
 describe('the limits of one level', () => {
   it.each([
-    [Field.channelsMin, '0', '1 to 255'],
-    [Field.channelsMin, '256', '1 to 255'],
-    [Field.channelsMax, '0', '1 to 255'],
-    [Field.channelsMax, '256', '1 to 255'],
-    [Field.bufferSize, '0', '1 to 4294967295'],
-    [Field.bufferSize, '4294967296', '1 to 4294967295'],
-  ])('%s cannot be %j', (name, value, allowed) => {
-    expect(thrownBy(() => narrowLimits({}, { [name]: value }, '/c/1/0'))).toMatchObject({
-      code: 'ERR_VSND_CONFIG',
-      path: `/c/1/0/${name}`,
-      message: `/c/1/0/${name} is "${value}"; allowed: a decimal number from ${allowed}`,
-    });
+    [Field.channelsMin, '0', '255'],
+    [Field.channelsMin, '256', '255'],
+    [Field.channelsMax, '0', '255'],
+    [Field.channelsMax, '256', '255'],
+    [Field.bufferSize, '0', '4294967295'],
+    [Field.bufferSize, '4294967296', '4294967295'],
+  ])('%s of %j is none, which is told', (name, value, most) => {
+    const { limits, warnings } = limitsOf({ [name]: value }, '/c/1/0');
+    expect(limits).toEqual({});
+    const message = `/c/1/0/${name} is "${value}": no number from 1 to ${most}; taken as if it were not there`;
+    expect(warnings).toEqual([{ path: `/c/1/0/${name}`, message }]);
   });
 
   it.each([Field.channelsMin, Field.channelsMax, Field.bufferSize])('%s takes no odd number', (name) => {
-    for (const value of NOT_DECIMAL) {
-      const error = thrownBy(() => narrowLimits({}, { [name]: value }, '/c'));
-      expect(error).toMatchObject({ code: 'ERR_VSND_CONFIG', path: `/c/${name}` });
-      expect(String(error).length).toBeLessThan(300);
+    for (const value of NOT_DECIMAL.filter((text) => !/^\s*5\s*$/.test(text))) {
+      const { limits, warnings } = limitsOf({ [name]: value });
+      expect(limits).toEqual({});
+      expect(warnings).toMatchObject([{ path: `/c/${name}` }]);
+      expect(warnings[0]?.message.length).toBeLessThan(300);
     }
   });
 
+  it.each([' 5', '5 ', '5\n', '\t5'])(
+    'takes a number with blanks around it, as lists may have them: %j',
+    (value) => {
+      expect(limitsOf({ 'channels-max': value })).toEqual({ limits: { channelsMax: 5 }, warnings: [] });
+    },
+  );
+
   it('are what was said, and nothing where nothing was', () => {
-    expect(narrowLimits({}, {}, '/c')).toEqual({});
-    expect(narrowLimits({}, { 'channels-max': '255', 'buffer-size': '4294967295' }, '/c')).toEqual({
+    expect(limitsOf({}).limits).toEqual({});
+    expect(limitsOf({ 'channels-max': '255', 'buffer-size': '4294967295' }).limits).toEqual({
       channelsMax: 255,
       bufferBytes: 0xffff_ffff,
     });
     const upper = { rates: [8000], formats: ['s8'], channelsMin: 2, channelsMax: 2, bufferBytes: 1 } as const;
-    expect(narrowLimits(upper, {}, '/c')).toEqual(upper);
+    expect(limitsOf({}, '/c', upper).limits).toEqual(upper);
   });
 
   it('do not change the list of the level above', () => {

@@ -80,6 +80,7 @@ const CARD_LIMITS = {
 
 /** What sndif.h's rules make of it. */
 export const EXAMPLE_CONFIG = {
+  warnings: [],
   path: EXAMPLE_CARD,
   shortName: 'Card short name',
   longName: 'Card long name',

@@ -1449,7 +1449,7 @@ describe('createCaptureStream()', () => {
     [{ rate: 12_345 }, 'rate is 12345; allowed: 44100, 48000 (Hz)'],
     [{ channels: 3 }, 'channels is 3; allowed: 1 to 2'],
     [{ format: 's32_le' as const }, 'format is "s32_le"; allowed: s16_le, u8'],
-    [{ bufferFrames: 100_000 }, 'bufferFrames is 100000; allowed: 48 to 16368'],
+    [{ bufferFrames: 100_000 }, 'bufferFrames is 100000; allowed: 48 to 16320'],
     [{ periodFrames: 10 }, 'periodFrames is 10; allowed: 48 (1 ms) to 1000'],
     [{ device: 4 }, 'device is 4; allowed: 0'],
     [{ stream: 0 }, 'stream is 0; allowed: 1'],

@@ -158,22 +158,22 @@ describe('the requests of a stream', () => {
       ]);
     }));
 
-  test('OPEN counts octets, and its buffer holds a control area behind the audio area', () =>
+  test('OPEN counts bytes, and its buffer is whole periods, the last of them for volumes', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
       const out = card.createPlaybackStream(FORMAT);
       await machine.settle();
       const [query, refined, open] = backend.requests.map(({ request }) => request);
-      expect(query).toMatchObject({ op: 'hwParamQuery', ranges: { bufferFrames: { min: 48, max: 1000 } } });
+      expect(query).toMatchObject({ op: 'hwParamQuery', ranges: { bufferFrames: { min: 96, max: 1100 } } });
       expect(refined).toMatchObject({
         op: 'hwParamQuery',
-        ranges: { bufferFrames: { min: 1000, max: 1000 } },
+        ranges: { bufferFrames: { min: 1100, max: 1100 } },
       });
       expect(open).toMatchObject({
         op: 'open',
         rate: 48_000,
         channels: 2,
         format: 2,
-        bufferBytes: 4032 + 64,
+        bufferBytes: 4000 + 400,
         periodBytes: 400,
       });
       expect(out.bufferFrames).toBe(1000);
@@ -252,7 +252,7 @@ describe('the requests of a stream', () => {
       const out = card.createPlaybackStream(FORMAT);
       out.write(pattern(5000 * FRAME));
       await machine.settle();
-      expect([out.bufferFrames, out.periodFrames, out.latency]).toEqual([512, 100, 512]);
+      expect([out.bufferFrames, out.periodFrames, out.latency]).toEqual([400, 100, 400]);
     }));
 
   test('an offer of nothing names the parameter', () =>

@@ -185,9 +185,10 @@ describe('queryHwParams()', () => {
     const format = { rate: 48_000, channels: 2, format: 's16_le' } as const;
     const { bufferFrames } = await card.queryHwParams({ formats: ['s16_le'], rate: 48_000, channels: 2 });
     expect(bufferFrames.max).toBe(16_384 / 4);
-    const out = card.createPlaybackStream({ ...format, bufferFrames: bufferFrames.max - 16 }); // the control area
+    const periodFrames = 256;
+    const out = card.createPlaybackStream({ ...format, periodFrames });
     await once(out, 'open');
-    expect(out.bufferFrames).toBe(4080);
+    expect(out.bufferFrames).toBe(bufferFrames.max - periodFrames); // one is for volumes
     await card.close();
   });
 
@@ -311,20 +312,23 @@ describe('what a stream is opened with is refined step by step', () => {
     );
 
   test.each([
-    [{}, [2048, 512]], // 200 ms would be more than it can, and an eighth of it less
-    [{ bufferFrames: 1000 }, [1000, 250]],
-    [{ bufferFrames: 1000, periodFrames: 300 }, [1000, 300]],
-    [{ bufferFrames: 1000, periodFrames: 200 }, [800, 200]],
-    [{ periodFrames: 64 }, [256, 64]],
-    [{ periodFrames: 1000 }, [2048, 1000]],
+    [{}, [1362, 681]], // 200 ms would be more than it can, and an eighth of it less
+    [{ bufferFrames: 1000 }, [750, 375]],
+    [{ bufferFrames: 1000, periodFrames: 300 }, [900, 300]],
+    [{ bufferFrames: 1000, periodFrames: 200 }, [600, 200]],
+    [{ periodFrames: 64 }, [192, 64]],
+    [{ periodFrames: 1000 }, [1000, 1000]],
   ])('%j of a device whose periods depend on its buffer: %j', (wishes, sizes) =>
     withDevice(async ({ machine, backend, card }) => {
       const input = card.createCaptureStream({ ...FORMAT, ...wishes });
       await machine.settle();
       expect([input.bufferFrames, input.periodFrames]).toEqual(sizes);
       expect(backend.operations).toEqual(['hwParamQuery', 'hwParamQuery', 'open']);
-      expect(question(backend)?.bufferFrames).toEqual({ min: sizes[0], max: sizes[0] });
-      expect(backend.requests.at(-1)?.request).toMatchObject({ op: 'open', periodBytes: sizes[1] });
+      const [bufferFrames = 0, periodFrames = 0] = sizes;
+      const bufferBytes = bufferFrames + periodFrames; // of u8, one channel; a period is for volumes
+      expect(question(backend)?.bufferFrames).toEqual({ min: bufferBytes, max: bufferBytes });
+      const open = { op: 'open', bufferBytes, periodBytes: periodFrames };
+      expect(backend.requests.at(-1)?.request).toMatchObject(open);
     }),
   );
 
@@ -333,7 +337,7 @@ describe('what a stream is opened with is refined step by step', () => {
       const input = card.createCaptureStream({ ...FORMAT, bufferFrames: 100 });
       expect(await closing(input)).toMatchObject({
         code: 'ERR_VSND_NOT_SUPPORTED',
-        message: 'the backend cannot meet bufferFrames: asked for 48 to 100, it offers 256 to 100',
+        message: 'the backend cannot meet bufferFrames: asked for 96 to 200, it offers 256 to 200',
       });
       expect(backend.operations).toEqual(['hwParamQuery', 'close']);
     }));

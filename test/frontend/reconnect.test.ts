@@ -106,6 +106,31 @@ describe('a stream with reconnect', () => {
       expect(written(second).equals(frames(300, 500 + BUFFER))).toBe(true);
     }));
 
+  test('the gap begins with the last sound, not when the loss was noticed', () =>
+    withRawCard('p', async (raw) => {
+      const out = await startPlaying(raw);
+      const events = follow(out);
+      await report(raw, 300);
+      await raw.clock.advanceTime(0.7e9); // killed: nobody says so
+      await stop(raw);
+      await raw.clock.advanceTime(1.5e9);
+      await startNext(raw);
+      expect(events.at(-1)).toEqual(['reconnect', 300, 2200]);
+    }));
+
+  test('a stream that was paused has no sound to miss: its gap begins with the loss', () =>
+    withRawCard('p', async (raw) => {
+      const out = await startPlaying(raw);
+      const events = follow(out);
+      await report(raw, 300);
+      await out.trigger('pause');
+      await raw.clock.advanceTime(0.7e9);
+      await stop(raw);
+      await raw.clock.advanceTime(1.5e9);
+      await startNext(raw);
+      expect(events.at(-1)).toEqual(['reconnect', 300, 1500]);
+    }));
+
   test('one that was never reported to have played begins again at its first frame', () =>
     withRawCard('p', async (raw) => {
       await startPlaying(raw);

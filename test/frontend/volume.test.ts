@@ -18,7 +18,7 @@ const FORMAT = {
 const FRAME = 4;
 /** Octets of the audio area; the control area begins at the next multiple of 64. */
 const AUDIO = BUFFER * FRAME;
-const CONTROL = 4032;
+const CONTROL = 4000;
 
 const isVolume = (request: SndifRequest | undefined): request is BufferRequest =>
   request !== undefined && ['getVolume', 'setVolume', 'mute', 'unmute'].includes(request.op);

@@ -5,8 +5,7 @@ import {
   bufferLayout,
   checkBufferWishes,
   checkSpec,
-  chooseBufferFrames,
-  choosePeriodFrames,
+  chooseSizes,
   defaultStartThreshold,
   formatNames,
   type HwParams,
@@ -54,54 +53,67 @@ const interval = (min: number, max: number): fc.Arbitrary<Interval> =>
     .map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) }));
 
 describe('the layout of the shared buffer', () => {
-  it('is the audio area, then, on a multiple of 64 octets, 4 octets for each channel', () => {
-    const layout = (bufferFrames: number, frameBytes: number, channels: number) =>
-      bufferLayout({ bufferFrames, frameBytes, channels });
-    expect(layout(1024, 4, 2)).toEqual({ audioBytes: 4096, controlOffset: 4096, totalBytes: 4160 });
-    expect(layout(1025, 4, 2)).toEqual({ audioBytes: 4100, controlOffset: 4160, totalBytes: 4224 });
-    expect(layout(1, 16, 16)).toEqual({ audioBytes: 16, controlOffset: 64, totalBytes: 128 });
-    expect(layout(1, 17, 17)).toEqual({ audioBytes: 17, controlOffset: 64, totalBytes: 192 });
+  it('is the audio area, and then a period with 4 bytes for each channel', () => {
+    const layout = (bufferFrames: number, periodFrames: number, frameBytes: number, channels: number) =>
+      bufferLayout({ bufferFrames, periodFrames, frameBytes, channels });
+    expect(layout(1024, 256, 4, 2)).toEqual({ audioBytes: 4096, controlOffset: 4096, totalBytes: 5120 });
+    expect(layout(9600, 1200, 4, 2)).toEqual({
+      audioBytes: 38_400,
+      controlOffset: 38_400,
+      totalBytes: 43_200,
+    });
+    expect(layout(33, 11, 1, 1)).toEqual({ audioBytes: 33, controlOffset: 36, totalBytes: 44 });
   });
 
-  it('keeps the areas apart, and wastes less than an alignment on each', () => {
+  it('takes more periods where they are tiny', () => {
+    const layout = bufferLayout({ bufferFrames: 12, periodFrames: 6, frameBytes: 1, channels: 1 });
+    expect(layout).toEqual({ audioBytes: 12, controlOffset: 12, totalBytes: 24 });
+  });
+
+  it('is whole periods, keeps the areas apart, and gives the control area one period of any usual size', () => {
+    const sizes = fc.tuple(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 20_000 }));
     fc.assert(
-      fc.property(spec, fc.integer({ min: 0, max: 2 ** 22 }), (params, bufferFrames) => {
-        const { audioBytes, controlOffset, totalBytes } = bufferLayout({ ...params, bufferFrames });
-        expect(audioBytes).toBe(bufferFrames * params.frameBytes);
-        expect(controlOffset % 64).toBe(0);
-        expect(isIn(controlOffset - audioBytes, { min: 0, max: 63 })).toBe(true);
-        expect(totalBytes % 64).toBe(0);
-        expect(isIn(totalBytes - controlOffset - 4 * params.channels, { min: 0, max: 63 })).toBe(true);
+      fc.property(spec, sizes, (params, [periods, periodFrames]) => {
+        const bufferFrames = periods * periodFrames;
+        const layout = bufferLayout({ ...params, bufferFrames, periodFrames });
+        const periodBytes = periodFrames * params.frameBytes;
+        expect(layout.audioBytes).toBe(bufferFrames * params.frameBytes);
+        expect(layout.controlOffset % 4).toBe(0);
+        expect(isIn(layout.controlOffset - layout.audioBytes, { min: 0, max: 3 })).toBe(true);
+        expect(layout.controlOffset + 4 * params.channels).toBeLessThanOrEqual(layout.totalBytes);
+        expect(layout.totalBytes % periodBytes).toBe(0);
+        if (periodBytes >= 4 * params.channels + 3) {
+          expect(layout.totalBytes).toBe(layout.audioBytes + periodBytes);
+        }
       }),
     );
   });
 });
 
 describe('the largest audio area', () => {
-  it('fits with its control area, and one more frame does not', () => {
+  it('fits with its control area in the shortest periods, and one more of them does not', () => {
     const sizes = fc.oneof(u32, fc.integer({ min: 0, max: 5000 }));
     fc.assert(
       fc.property(spec, sizes, (params, bufferBytes) => {
         const most = maxBufferFrames(params, bufferBytes);
-        const total = (bufferFrames: number) => bufferLayout({ ...params, bufferFrames }).totalBytes;
-        expect(Number.isInteger(most) && most >= 0).toBe(true);
+        const periodFrames = Math.ceil(params.rate / 1000);
+        const total = (bufferFrames: number) =>
+          bufferLayout({ ...params, bufferFrames, periodFrames }).totalBytes;
+        expect(Number.isInteger(most) && most >= 0 && most % periodFrames === 0).toBe(true);
         if (most > 0) expect(total(most)).toBeLessThanOrEqual(bufferBytes);
-        expect(total(most + 1)).toBeGreaterThan(bufferBytes);
+        expect(total(most + periodFrames)).toBeGreaterThan(bufferBytes);
       }),
       { numRuns: 500 },
     );
   });
 
   it.each([
-    [65_536, 16_368],
-    [65_535, 16_352],
-    [131, 16],
-    [128, 16],
-    [127, 0],
-    [64, 0],
+    [65_536, 16_335],
+    [360, 45],
+    [359, 0],
     [1, 0],
     [0, 0],
-  ])('of %i octets has %i frames of 4 octets', (bufferBytes, frames) => {
+  ])('of %i bytes has %i frames of 4 bytes', (bufferBytes, frames) => {
     expect(maxBufferFrames(CD, bufferBytes)).toBe(frames);
   });
 });
@@ -189,14 +201,14 @@ describe('a spec', () => {
 
 describe('wishes for the buffer', () => {
   it.each<[BufferWishes, string]>([
-    [{ bufferFrames: 16_369 }, 'bufferFrames is 16369; allowed: 45 to 16368'],
-    [{ bufferFrames: 44 }, 'bufferFrames is 44; allowed: 45 to 16368'],
-    [{ bufferFrames: 1000.5 }, 'bufferFrames is 1000.5; allowed: 45 to 16368'],
-    [{ bufferFrames: Number.NaN }, 'bufferFrames is NaN; allowed: 45 to 16368'],
-    [{ bufferFrames: 0 }, 'bufferFrames is 0; allowed: 45 to 16368'],
-    [{ periodFrames: 44 }, 'periodFrames is 44; allowed: 45 (1 ms) to 16368'],
-    [{ periodFrames: 16_369 }, 'periodFrames is 16369; allowed: 45 (1 ms) to 16368'],
-    [{ periodFrames: 0.5 }, 'periodFrames is 0.5; allowed: 45 (1 ms) to 16368'],
+    [{ bufferFrames: 16_336 }, 'bufferFrames is 16336; allowed: 45 to 16335'],
+    [{ bufferFrames: 44 }, 'bufferFrames is 44; allowed: 45 to 16335'],
+    [{ bufferFrames: 1000.5 }, 'bufferFrames is 1000.5; allowed: 45 to 16335'],
+    [{ bufferFrames: Number.NaN }, 'bufferFrames is NaN; allowed: 45 to 16335'],
+    [{ bufferFrames: 0 }, 'bufferFrames is 0; allowed: 45 to 16335'],
+    [{ periodFrames: 44 }, 'periodFrames is 44; allowed: 45 (1 ms) to 8192'],
+    [{ periodFrames: 8193 }, 'periodFrames is 8193; allowed: 45 (1 ms) to 8192'],
+    [{ periodFrames: 0.5 }, 'periodFrames is 0.5; allowed: 45 (1 ms) to 8192'],
     [{ bufferFrames: 1000, periodFrames: 1001 }, 'periodFrames is 1001; allowed: 45 (1 ms) to 1000'],
   ])('%j are refused in words', (wishes, message) => {
     expect(thrownBy(() => checkBufferWishes(wishes, CD, LIMITS))).toMatchObject({
@@ -208,24 +220,25 @@ describe('wishes for the buffer', () => {
   it.each<BufferWishes>([
     {},
     { bufferFrames: 45 },
-    { bufferFrames: 16_368 },
+    { bufferFrames: 16_335 },
     { periodFrames: 45 },
-    { periodFrames: 16_368 },
+    { periodFrames: 8192 },
     { bufferFrames: 1000, periodFrames: 1000 },
     { bufferFrames: undefined, periodFrames: undefined },
   ])('%j are taken', (wishes) => {
     expect(() => checkBufferWishes(wishes, CD, LIMITS)).not.toThrow();
   });
 
-  it("cannot help where the card's buffer does not hold one period", () => {
+  it("cannot help where the card's buffer does not hold a period, and another one for volumes", () => {
     const dat = { ...CD, rate: 48000 };
-    expect(maxBufferFrames(dat, 256)).toBe(48);
-    expect(() => checkBufferWishes({}, dat, { ...LIMITS, bufferBytes: 256 })).not.toThrow();
-    expect(() => checkBufferWishes({}, dat, { ...LIMITS, bufferBytes: 255 })).toThrow();
+    expect(maxBufferFrames(dat, 384)).toBe(48);
+    expect(() => checkBufferWishes({}, dat, { ...LIMITS, bufferBytes: 384 })).not.toThrow();
+    expect(() => checkBufferWishes({}, dat, { ...LIMITS, bufferBytes: 383 })).toThrow();
     const error = thrownBy(() => checkBufferWishes({}, CD, { ...LIMITS, bufferBytes: 192 }));
     expect(error).toMatchObject({
       code: 'ERR_VSND_CONFIG',
-      message: "the card's buffer-size of 192 octets holds 32 frames of 4 octets; one period needs 45",
+      message:
+        "the card's buffer-size of 192 bytes holds 48 frames of 4 bytes; a period needs 45, and as many more are for volumes",
     });
   });
 });
@@ -263,16 +276,18 @@ describe('the ranges', () => {
     };
     expect(queryRanges(CD, {}, LIMITS)).toEqual({
       ...fixed,
-      bufferFrames: { min: 45, max: 16_368 },
-      periodFrames: { min: 45, max: 16_368 },
+      bufferFrames: { min: 90, max: 16_384 },
+      periodFrames: { min: 45, max: 8192 },
     });
     expect(queryRanges(CD, { bufferFrames: 4096, periodFrames: 512 }, LIMITS)).toEqual({
       ...fixed,
-      bufferFrames: { min: 45, max: 4096 },
+      bufferFrames: { min: 90, max: 4608 },
       periodFrames: { min: 45, max: 512 },
     });
-    expect(queryRanges(CD, { bufferFrames: 4096 }, LIMITS).periodFrames).toEqual({ min: 45, max: 4096 });
-    expect(queryRanges(CD, { periodFrames: 512 }, LIMITS).bufferFrames).toEqual({ min: 45, max: 16_368 });
+    const buffer = queryRanges(CD, { bufferFrames: 4096 }, LIMITS);
+    expect(buffer.bufferFrames).toEqual({ min: 90, max: 8192 });
+    expect(buffer.periodFrames).toEqual({ min: 45, max: 4096 });
+    expect(queryRanges(CD, { periodFrames: 512 }, LIMITS).bufferFrames).toEqual({ min: 90, max: 16_384 });
   });
 
   it('name the formats of a mask, and pass over bits that no format has', () => {
@@ -337,10 +352,10 @@ describe('an intersection', () => {
     [{ rates: { min: 48000, max: 48000 } }, 'rates: asked for 44100, it offers 48000'],
     [{ channels: { min: 3, max: 8 } }, 'channels: asked for 2, it offers 3 to 8'],
     [
-      { bufferFrames: { min: 4097, max: 9000 } },
-      'bufferFrames: asked for 45 to 4096, it offers 4097 to 9000',
+      { bufferFrames: { min: 4609, max: 9000 } },
+      'bufferFrames: asked for 90 to 4608, it offers 4609 to 9000',
     ],
-    [{ bufferFrames: { min: 9000, max: 100 } }, 'bufferFrames: asked for 45 to 4096, it offers 9000 to 100'],
+    [{ bufferFrames: { min: 9000, max: 100 } }, 'bufferFrames: asked for 90 to 4608, it offers 9000 to 100'],
     [{ periodFrames: { min: 1, max: 44 } }, 'periodFrames: asked for 45 to 512, it offers 1 to 44'],
   ])('with %o says what is missing', (offered, message) => {
     expect(thrownBy(() => intersectRanges(asked, { ...asked, ...offered }))).toMatchObject({
@@ -364,9 +379,8 @@ describe('an intersection', () => {
 describe('the parameters chosen', () => {
   const offer: HwParamRanges = queryRanges({ ...CD, rate: 48000 }, {}, { ...LIMITS, bufferBytes: 2 ** 20 });
   const choose = (wishes: BufferWishes, offered: Partial<HwParamRanges> = {}, rate = 48000) => {
-    const offers = { ...offer, ...offered };
-    const bufferFrames = chooseBufferFrames({ ...CD, rate }, wishes, offers);
-    return [bufferFrames, choosePeriodFrames(bufferFrames, wishes, offers)];
+    const { bufferFrames, periodFrames } = chooseSizes({ ...CD, rate }, wishes, { ...offer, ...offered });
+    return [bufferFrames, periodFrames];
   };
 
   it('are 200 ms in eight periods where nothing is wished', () => {
@@ -374,35 +388,48 @@ describe('the parameters chosen', () => {
     expect(choose({}, {}, 44100)).toEqual([8824, 1103]);
   });
 
-  it('are what is wished, and eight periods make a buffer', () => {
+  it('are 200 ms also where only the period is wished: 256 frames made 42 ms of it once', () => {
+    expect(choose({ periodFrames: 256 })).toEqual([9728, 256]);
+    expect(choose({ periodFrames: 480 })).toEqual([9600, 480]);
+    expect(choose({ periodFrames: 441 }, {}, 44100)).toEqual([8820, 441]);
+    expect(choose({ periodFrames: 1024 })).toEqual([10_240, 1024]);
+    expect(choose({ periodFrames: 9600 })).toEqual([19_200, 9600]);
+  });
+
+  it('are what is wished, as far as that is whole periods, and an eighth of the buffer is a period', () => {
     expect(choose({ bufferFrames: 4800, periodFrames: 480 })).toEqual([4800, 480]);
-    expect(choose({ periodFrames: 480 })).toEqual([3840, 480]);
-    expect(choose({ bufferFrames: 4801 })).toEqual([4801, 600]);
+    expect(choose({ bufferFrames: 1000, periodFrames: 300 })).toEqual([900, 300]);
+    expect(choose({ bufferFrames: 1000, periodFrames: 1000 })).toEqual([1000, 1000]);
+    expect(choose({ bufferFrames: 4801 })).toEqual([4800, 600]);
+    expect(choose({ bufferFrames: 100 })).toEqual([96, 48]);
   });
 
-  it('are the nearest that the backend offers', () => {
-    expect(choose({}, { bufferFrames: { min: 1, max: 4000 } })).toEqual([4000, 500]);
-    expect(choose({}, { bufferFrames: { min: 20_000, max: 30_000 } })).toEqual([20_000, 2500]);
-    expect(choose({}, { periodFrames: { min: 1, max: 1024 } })).toEqual([9600, 1024]);
-    expect(choose({ periodFrames: 100 }, { periodFrames: { min: 256, max: 512 } })).toEqual([2048, 256]);
-    expect(choose({ bufferFrames: 500 }, { bufferFrames: { min: 1, max: 200 } })).toEqual([200, 48]);
+  it('are the nearest that the backend offers, a period for volumes included', () => {
+    expect(choose({}, { bufferFrames: { min: 96, max: 4096 } })).toEqual([3640, 455]);
+    expect(choose({}, { bufferFrames: { min: 20_000, max: 30_000 } })).toEqual([19_200, 1200]);
+    expect(choose({}, { bufferFrames: { min: 4096, max: 4096 } })).toEqual([3584, 512]);
+    expect(choose({}, { periodFrames: { min: 48, max: 1024 } })).toEqual([10_240, 1024]);
+    expect(choose({ periodFrames: 100 }, { periodFrames: { min: 256, max: 512 } })).toEqual([9728, 256]);
+    expect(choose({ bufferFrames: 500 }, { bufferFrames: { min: 96, max: 200 } })).toEqual([144, 48]);
+    expect(choose({}, { periodFrames: { min: 10_000, max: 60_000 } })).toEqual([20_000, 10_000]);
   });
 
-  it('grow with the shortest period offered, so that the buffer holds several of them', () => {
-    expect(choose({}, { periodFrames: { min: 10_000, max: 60_000 } })).toEqual([80_000, 10_000]);
+  it('are another period where no multiple of the one wished is on offer', () => {
+    const fixed = { bufferFrames: { min: 4096, max: 4096 } };
+    expect(choose({ periodFrames: 100 }, fixed)).toEqual([3968, 128]);
+    expect(choose({ periodFrames: 100 }, { ...fixed, periodFrames: { min: 90, max: 110 } })).toEqual([
+      3900, 100,
+    ]);
   });
 
-  it('are a period for the buffer that was chosen, as the second answer offers it', () => {
-    expect(choosePeriodFrames(8192, {}, { ...offer, periodFrames: { min: 256, max: 512 } })).toBe(512);
-    expect(choosePeriodFrames(8192, {}, { ...offer, periodFrames: { min: 2048, max: 4096 } })).toBe(2048);
-    expect(choosePeriodFrames(8192, { periodFrames: 600 }, offer)).toBe(600);
-    expect(choosePeriodFrames(100, { periodFrames: 600 }, offer)).toBe(100);
-    expect(choosePeriodFrames(7, {}, { ...offer, periodFrames: { min: 1, max: 7 } })).toBe(1);
+  it('are refused where two periods are more than a buffer may be', () => {
+    const offered = { bufferFrames: { min: 1024, max: 2000 }, periodFrames: { min: 1024, max: 2000 } };
+    expect(() => choose({}, offered)).toThrow(/cannot meet bufferFrames: .*2048, it offers 2000/);
   });
 
-  it('lie inside the offers, and a period is no longer than the buffer', () => {
+  it('lie inside the offers, whatever is wished and offered, and the whole buffer is a multiple of the period', () => {
     const limits: fc.Arbitrary<StreamLimits> = fc
-      .integer({ min: 2 ** 19, max: 2 ** 24 })
+      .integer({ min: 2 ** 20, max: 2 ** 24 })
       .map((bufferBytes) => ({
         rates: RATES,
         formats: PLAYABLE.map(({ name }) => name),
@@ -412,21 +439,25 @@ describe('the parameters chosen', () => {
     const sizes = fc.record({
       buffer: interval(1, 2 ** 20),
       period: interval(1, 2 ** 14),
-      /** The longest period that the backend has for a buffer: a share of it. */
-      periods: fc.integer({ min: 1, max: 16 }),
       wishes: fc.record({
         bufferFrames: fc.option(fc.nat(), { nil: undefined }),
         periodFrames: fc.option(fc.nat(), { nil: undefined }),
       }),
     });
+    let chosenOnes = 0;
     fc.assert(
-      fc.property(spec, limits, sizes, (params, streamLimits, { buffer, period, periods, wishes: raw }) => {
+      fc.property(spec, limits, sizes, (params, streamLimits, { buffer, period, wishes: raw }) => {
         const least = Math.ceil(params.rate / 1000);
         const most = maxBufferFrames(params, streamLimits.bufferBytes);
+        const control = params.frameBytes === 1 ? 2 : 1; // periods of six bytes do not hold it
+        const longest = Math.floor(streamLimits.bufferBytes / params.frameBytes / (1 + control));
         const within = (value: number | undefined, max: number) =>
           value === undefined ? undefined : least + (value % (max - least + 1));
         const bufferFrames = within(raw.bufferFrames, most);
-        const wishes = { bufferFrames, periodFrames: within(raw.periodFrames, bufferFrames ?? most) };
+        const wishes = {
+          bufferFrames,
+          periodFrames: within(raw.periodFrames, Math.min(bufferFrames ?? most, longest)),
+        };
         checkBufferWishes(wishes, params, streamLimits);
         const asked = queryRanges(params, wishes, streamLimits);
         for (const name of ['bufferFrames', 'periodFrames'] as const) {
@@ -434,26 +465,28 @@ describe('the parameters chosen', () => {
           fc.pre(offered.min <= asked[name].max && offered.max >= asked[name].min);
         }
         const offered = intersectRanges(asked, { ...asked, bufferFrames: buffer, periodFrames: period });
-        const bufferChosen = chooseBufferFrames(params, wishes, offered);
-        const longest = Math.max(offered.periodFrames.min, Math.floor(bufferChosen / periods));
-        const rest = intersectRanges(offered, { ...offered, periodFrames: { min: 1, max: longest } });
-        const periodFrames = choosePeriodFrames(bufferChosen, wishes, rest);
-        const chosen: HwParams = { ...params, bufferFrames: bufferChosen, periodFrames };
-        expect(isIn(chosen.bufferFrames, offered.bufferFrames)).toBe(true);
-        expect(chosen.periodFrames).toBeLessThanOrEqual(chosen.bufferFrames);
-        expect(chosen.periodFrames).toBeLessThanOrEqual(rest.periodFrames.max);
-        if (rest.periodFrames.min <= chosen.bufferFrames) {
-          expect(isIn(chosen.periodFrames, rest.periodFrames)).toBe(true);
-        } else {
-          expect(offered.bufferFrames.max).toBeLessThan(offered.periodFrames.min); // it contradicts itself
+        fc.pre(2 * offered.periodFrames.min <= offered.bufferFrames.max);
+        const chosen: HwParams = { ...params, ...chooseSizes(params, wishes, offered) };
+        const { totalBytes } = bufferLayout(chosen);
+        const totalFrames = totalBytes / params.frameBytes;
+        chosenOnes++;
+        expect(isIn(chosen.periodFrames, offered.periodFrames)).toBe(true);
+        expect(chosen.bufferFrames % chosen.periodFrames).toBe(0);
+        expect(chosen.bufferFrames).toBeGreaterThanOrEqual(chosen.periodFrames);
+        expect(totalFrames % chosen.periodFrames).toBe(0);
+        expect(totalFrames).toBeLessThanOrEqual(offered.bufferFrames.max);
+        expect(totalBytes).toBeLessThanOrEqual(streamLimits.bufferBytes);
+        const isWishMet =
+          chosen.periodFrames === wishes.periodFrames && offered.bufferFrames.min <= totalFrames;
+        if (isWishMet && wishes.bufferFrames !== undefined && chosen.bufferFrames > wishes.bufferFrames) {
+          expect(totalFrames - chosen.periodFrames).toBeLessThan(offered.bufferFrames.min); // the backend has no smaller one
         }
-        expect(bufferLayout(chosen).totalBytes).toBeLessThanOrEqual(streamLimits.bufferBytes);
-        expect(Number.isInteger(chosen.bufferFrames) && Number.isInteger(chosen.periodFrames)).toBe(true);
         const threshold = defaultStartThreshold(chosen);
         expect(isIn(threshold, { min: 1, max: chosen.bufferFrames })).toBe(true);
       }),
-      { numRuns: 500 },
+      { numRuns: 1000 },
     );
+    expect(chosenOnes).toBeGreaterThan(100);
   });
 });
 

@@ -1,11 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { DEVICE_CLASS, Field } from '../../config/fields.ts';
-import { findCards, readCard } from '../../frontend/discovery.ts';
+import { doubtsAbout, findCards, readCard, readOtherend } from '../../frontend/discovery.ts';
 import { type CardInfo, openCard } from '../../index.ts';
 import type { ReleaseStack } from '../../release-stack.ts';
 import { directoryPageCount } from '../../wire/sndif.ts';
 import { type Hypervisor, PAGE_SIZE } from '../../xen/hypervisor.ts';
-import { describeXenbusState, type OtherendState, parseXenbusState } from '../../xenbus/state.ts';
+import {
+  describeStateNode,
+  describeXenbusState,
+  type OtherendState,
+  parseXenbusState,
+} from '../../xenbus/state.ts';
 import { XenStoreClient } from '../../xenstore/client.ts';
 import { Problem } from './report.ts';
 import type { System } from './system.ts';
@@ -73,7 +78,8 @@ export async function readConfiguration({ xenstore }: Domain, devid: number) {
   }
   const names = [info.shortName, info.longName].filter((name) => name !== undefined);
   const counts = `${playback} playback, ${streams.length - playback} capture`;
-  return { message: [...names, `streams: ${counts}`].join(', '), info };
+  const warnings = info.warnings.map(({ message }) => message);
+  return { message: [...names, `streams: ${counts}`].join(', '), warnings, info };
 }
 
 /** Writes what a connection would write, and takes all of it back: an aborted transaction changes nothing. */
@@ -104,10 +110,16 @@ export async function checkPages(sys: string, info: CardInfo) {
 }
 
 export async function checkBackend(domain: Domain, card: CardInfo) {
-  const { backendPath, backendDomid, backendState, state } = await readAtRest(domain, card);
+  const info = await readAtRest(domain, card);
+  const { path, backendPath, backendDomid, backendState, state } = info;
   if (!AT_REST.includes(backendState)) {
+    const node = await readOtherend(domain.xenstore, `${backendPath}/state`);
+    const found =
+      node === undefined
+        ? `there is no ${backendPath}/state, which is where ${path}/backend says`
+        : `${backendPath}/state is ${describeStateNode(node)}`;
     throw new Problem(
-      `no backend is ready: ${backendPath}/state is ${describeXenbusState(backendState)}`,
+      [`no backend is ready: ${found}`, ...doubtsAbout(info)].join('; '),
       `run vsnd backend in domain ${backendDomid}, docs/backend.md; where it runs, its log says more`,
     );
   }

@@ -3,7 +3,7 @@ import { isVsndError } from '../../errors.ts';
 /** What one check has found, as `vsnd doctor --json` prints it. */
 export interface Finding {
   readonly check: string;
-  readonly status: 'ok' | 'problem' | 'skipped';
+  readonly status: 'ok' | 'warning' | 'problem' | 'skipped';
   readonly message: string;
   /** What to do about a problem. */
   readonly mend?: string;
@@ -13,6 +13,13 @@ export interface Finding {
 export interface Outcome<T> {
   /** What it has found; where that was a problem, the check that asks for it is skipped. */
   need(): T;
+}
+
+/** What a check gives that is passed. */
+export interface Passed {
+  readonly message: string;
+  /** What is to be mended nevertheless, one finding each. */
+  readonly warnings?: readonly string[];
 }
 
 /** For a check to throw. */
@@ -55,7 +62,7 @@ export class Report {
    * Makes a check. It is passed when `examine` returns; a {@link Problem} that it throws is one, and so is an error of
    * vsnd's or of the system's, against which `mend` helps. Rejects with any other error, and with an AbortError.
    */
-  async check<T extends { readonly message: string }>(
+  async check<T extends Passed>(
     check: string,
     examine: () => T | Promise<T>,
     mend?: string,
@@ -64,6 +71,8 @@ export class Report {
     try {
       const found = await examine();
       this.#add({ check, status: 'ok', message: found.message });
+      for (const message of found.warnings ?? [])
+        this.#add({ check, status: 'warning', message, ...(mend !== undefined && { mend }) });
       return { need: () => found };
     } catch (error) {
       this.#add({ check, ...describe(error, mend) });

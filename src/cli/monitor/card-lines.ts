@@ -1,4 +1,4 @@
-import { clockTime, withoutControls } from '../messages.ts';
+import { clockTime, oneLine, withoutControls } from '../messages.ts';
 import { type CardView, type StreamView, streamText } from '../owner.ts';
 import { counters, fitParts, plainPart, type TerminalStyle, volumeText } from '../status-line.ts';
 
@@ -7,7 +7,9 @@ export function cardLines(view: CardView, style: TerminalStyle, width = Infinity
   const { pid, card, streams } = view;
   const name = card.longName ?? card.shortName;
   const backend = `backend in domain ${card.backendDomid}${card.connected ? '' : ', which is gone'}`;
-  const title = [`card ${card.devid}`, ...(name ? [name] : []), backend, `process ${pid}`].join(', ');
+  const title = [`card ${card.devid}`, ...(name ? [oneLine(name)] : []), backend, `process ${pid}`].join(
+    ', ',
+  );
   const lines = streams.map((stream) => streamLine(stream, style, width));
   return [
     withoutControls(title).slice(0, width - 1),

@@ -1,5 +1,5 @@
 import type { BackendStatus, GuestCard, GuestStream } from '../../control/protocol.ts';
-import { clockTime, withoutControls } from '../messages.ts';
+import { clockTime, oneLine, withoutControls } from '../messages.ts';
 import { streamText } from '../owner.ts';
 import { counters, fitParts, plainPart, type TerminalStyle } from '../status-line.ts';
 
@@ -13,7 +13,7 @@ function cardLines(card: GuestCard, style: TerminalStyle, width: number): string
   const { domid, devid, name, connected, streams } = card;
   const parts = [
     `guest ${domid}, card ${devid}`,
-    ...(name ? [name] : []),
+    ...(name ? [oneLine(name)] : []),
     ...(connected ? [] : ['not connected']),
   ];
   return [

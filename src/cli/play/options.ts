@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { FrameFormat } from '../../audio/audio-source.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../../wire/pcm-format.ts';
 import { type CommandLine, parseIndex, parseNumber, UsageError } from '../arguments.ts';
-import { CARD, EMULATION, parseEmulation } from '../common-options.ts';
+import { CARD, EMULATION, parseEmulation, SOFTWARE_VOLUME } from '../common-options.ts';
 import { STDIN } from './playlist.ts';
 
 /** aplay's words for a format, a rate and two channels. */
@@ -32,6 +32,7 @@ export const PLAY_OPTIONS = {
     argument: 'N',
     help: "the card's PCM device with this number; without it, the first one that plays",
   },
+  'software-volume': SOFTWARE_VOLUME,
   json: { help: 'print nothing but what was played, at the end, as JSON' },
   ...EMULATION,
   emulate: {
@@ -46,6 +47,7 @@ export interface PlayOptions {
   readonly raw: FrameFormat | undefined;
   readonly card: number | undefined;
   readonly device: number | undefined;
+  readonly softwareVolume: boolean;
   readonly json: boolean;
   /** The emulated machine; undefined: this one. */
   readonly emulation: { readonly sink: string | undefined; readonly fast: boolean } | undefined;
@@ -70,6 +72,7 @@ export function parsePlayOptions({ values, operands }: CommandLine<typeof PLAY_O
     raw,
     card: parseIndex('--card', values.card),
     device: parseIndex('--device', values.device),
+    softwareVolume: values['software-volume'] ?? false,
     json: values.json ?? false,
     emulation,
   };

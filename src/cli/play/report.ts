@@ -36,7 +36,8 @@ export function announceCard(card: Card, guest: EmulatedGuest | undefined): stri
 }
 
 export function underruns({ voice, isPaced }: Pick<Playing, 'voice' | 'isPaced'>): Xruns {
-  return { name: 'underruns', count: isPaced ? voice.underruns : undefined };
+  const { underruns: count, estimatedUnderruns: estimated } = voice;
+  return { name: 'underruns', ...(isPaced ? { count, estimated } : { count: undefined }) };
 }
 
 /** How it went, for a person; undefined where nothing could be played. */
@@ -73,6 +74,7 @@ export function summaryJson(playing: Playing): string {
     frames: voice.position,
     positionReports: voice.positionReports,
     underruns: underruns(playing).count ?? null,
+    estimatedUnderruns: underruns(playing).estimated ?? null,
     sink: guest?.sink.description,
   };
   return JSON.stringify(summary, null, 2);

@@ -44,6 +44,7 @@ export class PlaySession {
       card,
       device,
       isMetered: terminal.live && !options.json,
+      isVolumeSoftware: options.softwareVolume,
       onStream: (stream) => this.#attach(stream),
     });
     this.#player = new Player({

@@ -9,6 +9,8 @@ export interface VoiceOptions {
   readonly device: number;
   /** Whether levels are wanted. */
   readonly isMetered: boolean;
+  /** Volumes are done in this process. */
+  readonly isVolumeSoftware: boolean;
   /** A stream has been created. */
   readonly onStream: (stream: PlaybackStream) => void;
 }
@@ -23,16 +25,18 @@ export class Voice {
   #closed: Promise<unknown> = Promise.resolve();
   #meter: LevelMeter | undefined;
   #isPaused = false;
-  #isVolumeSoftware = false;
+  #isVolumeSoftware: boolean;
   /** The stream is one with the wrong kind of volume. */
   #isOutdated = false;
   #framesBefore = 0;
   #underrunsBefore = 0;
+  #estimatedBefore = 0;
   #reportsBefore = 0;
   #written = 0;
 
   constructor(options: VoiceOptions) {
     this.#options = options;
+    this.#isVolumeSoftware = options.isVolumeSoftware;
     this.failed = this.#failure.promise;
     this.failed.catch(() => {}); // whoever plays hears of it
   }
@@ -53,6 +57,10 @@ export class Voice {
 
   get underruns(): number {
     return this.#underrunsBefore + (this.#stream?.underruns ?? 0);
+  }
+
+  get estimatedUnderruns(): number {
+    return this.#estimatedBefore + (this.#stream?.estimatedUnderruns ?? 0);
   }
 
   get positionReports(): number {
@@ -139,6 +147,7 @@ export class Voice {
     if (this.#stream !== stream) return;
     this.#framesBefore = this.position;
     this.#underrunsBefore = this.underruns;
+    this.#estimatedBefore = this.estimatedUnderruns;
     this.#reportsBefore = this.positionReports;
     this.#stream = undefined;
   }
