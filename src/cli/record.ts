@@ -2,17 +2,21 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { sourceOf } from '../backend/device-names.ts';
+import type { StreamConfig } from '../config/card.ts';
 import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
 import { isVsndError } from '../errors.ts';
-import { type CaptureStream, type Card, openCard, type PcmFormatName, type StreamWarning } from '../index.ts';
+import type { CaptureStream, CaptureStreamEvents, Card, PcmFormatName, StreamWarning } from '../index.ts';
+import { maxBufferFrames } from '../pcm/hw-params.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS, type WavFormat } from '../wav/header.ts';
 import { createWavFile, type WavStream, wavInto } from '../wav/stream.ts';
+import { pcmFormat } from '../wire/pcm-format.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
-import { CARD, checkEmulation, EMULATE, SOURCE } from './common-options.ts';
+import { CARD, checkEmulation, EMULATE, SOFTWARE_VOLUME, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
+import { openCommandCard } from './open-card.ts';
 import { isSameFile } from './same-file.ts';
 import { showProgress } from './show-progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -34,6 +38,10 @@ const PREFERRED_FORMATS: readonly PcmFormatName[] = [
 const PREFERRED_RATE = 48_000;
 const PREFERRED_CHANNELS = 2;
 
+/** Seconds of sound that the card keeps while this process is busy, where it can: nobody waits for what is recorded. */
+const BUFFER_SECONDS = 2;
+const PERIOD_SECONDS = 0.025;
+
 interface RecordOptions {
   file: string;
   /** Seconds; undefined: until it is stopped. */
@@ -45,6 +53,7 @@ interface RecordOptions {
   device: number | undefined;
   /** dB */
   volume: number | undefined;
+  softwareVolume: boolean;
   json: boolean;
   emulate: boolean;
   source: string | undefined;
@@ -80,7 +89,8 @@ const OPTIONS = {
     help: 'how a sample is written; without it, the first of these that the card has',
     oneOf: PREFERRED_FORMATS,
   },
-  volume: { argument: 'DB', help: "set the backend's capture volume" },
+  volume: { argument: 'DB', help: "set the volume, the backend's unless there is --software-volume" },
+  'software-volume': SOFTWARE_VOLUME,
   card: CARD,
   device: {
     argument: 'N',
@@ -127,7 +137,10 @@ async function recordFile(
     const { emulate, source } = options;
     const guest = emulate ? await startEmulatedGuest({ sink: 'null', source }) : undefined;
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ hypervisor: guest?.hypervisor, card: options.card, control: true, signal });
+    const card = await openCommandCard(
+      { hypervisor: guest?.hypervisor, card: options.card, signal },
+      terminal,
+    );
     releases.push(() => card.close());
     const stream = await openStream(card, options, terminal, signal);
     if (signal.aborted) return true;
@@ -158,6 +171,7 @@ async function parseOptions({
     channels: parseIndex('--channels', values.channels),
     card: parseIndex('--card', values.card),
     device: parseIndex('--device', values.device),
+    softwareVolume: values['software-volume'] ?? false,
     volume: parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
     json,
     emulate,
@@ -180,8 +194,10 @@ async function openStream(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<CaptureStream> {
-  const { device, volume } = options;
-  const stream = card.createCaptureStream({ ...chooseFormat(card, options), device });
+  const { device, volume, softwareVolume } = options;
+  const format = chooseFormat(card, options);
+  const sizes = chooseSizes(card, options, format);
+  const stream = card.createCaptureStream({ ...format, ...sizes, device, softwareVolume });
   stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
   stream.on('error', () => {}); // whoever waits for it hears of it
   signal.addEventListener('abort', () => stream.finish(), { once: true });
@@ -192,18 +208,31 @@ async function openStream(
 }
 
 /** What the user said, and else what the card has that comes nearest to s16_le, 48 kHz, stereo. */
-function chooseFormat({ info }: Card, { device, format, rate, channels }: RecordOptions): WavFormat {
-  const limits = info.pcmDevices
-    .filter(({ index }) => index === (device ?? index))
-    .flatMap(({ streams }) => streams)
-    .find(({ type }) => type === 'capture');
-  const { formats = [], rates = [], channels: range } = limits ?? {};
+function chooseFormat(card: Card, { device, format, rate, channels }: RecordOptions): WavFormat {
+  const { formats = [], rates = [], channels: range } = captureLimits(card, device) ?? {};
   return {
     format: format ?? PREFERRED_FORMATS.find((name) => formats.includes(name)) ?? 's16_le',
     rate: rate ?? (rates.includes(PREFERRED_RATE) ? PREFERRED_RATE : (rates.at(-1) ?? PREFERRED_RATE)),
     channels:
       channels ?? Math.max(range?.min ?? 0, Math.min(PREFERRED_CHANNELS, range?.max ?? PREFERRED_CHANNELS)),
   };
+}
+
+/** The largest buffer that makes sense; periods as of one of 200 ms, where it has room for more of them. */
+function chooseSizes(card: Card, { device }: RecordOptions, format: WavFormat) {
+  const bytes = captureLimits(card, device)?.bufferBytes ?? 0;
+  const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * format.channels;
+  const most = maxBufferFrames({ ...format, frameBytes }, bytes);
+  const wanted = format.rate * BUFFER_SECONDS;
+  if (most >= wanted) return { bufferFrames: wanted, periodFrames: Math.round(format.rate * PERIOD_SECONDS) };
+  return most > 0 ? { bufferFrames: most } : {}; // what the card objects to, the stream says
+}
+
+function captureLimits({ info }: Card, device: number | undefined): StreamConfig | undefined {
+  return info.pcmDevices
+    .filter(({ index }) => index === (device ?? index))
+    .flatMap(({ streams }) => streams)
+    .find(({ type }) => type === 'capture');
 }
 
 function openOutput(file: string, format: WavFormat, stdout: Writable): WavStream | Promise<WavStream> {
@@ -214,9 +243,12 @@ function openOutput(file: string, format: WavFormat, stdout: Writable): WavStrea
 async function recordThrough(recording: Recording, terminal: Terminal): Promise<void> {
   const { options, stream, wav } = recording;
   const { rate, frameBytes } = stream;
-  stream.on('overrun', ({ lost, frames }: { lost: number; frames: number }) => {
-    recording.lost += lost;
-    terminal.complain(`overrun: ${lost} frames were lost, up to frame ${frames}`);
+  stream.on('overrun', ({ lost, frames, estimated }: CaptureStreamEvents['overrun'][0]) => {
+    const what = `${estimated ? 'about ' : ''}${lost} frames were lost`;
+    if (!estimated) recording.lost += lost; // of the frames that the position counts
+    terminal.complain(
+      `overrun: ${what}${estimated ? ' at the host, some seconds before' : ', up to'} frame ${frames}`,
+    );
   });
   const meter = new LevelMeter(stream);
   const hide = options.json
