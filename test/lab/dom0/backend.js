@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 
-const READY_LIMIT_MS = 30_000;
+const READY_LIMIT_MS = 100_000; // Node starts, on a machine that is busy with other things
 const STOP_LIMIT_MS = 10_000;
 
 export class BackendProcess {
