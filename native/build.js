@@ -1,7 +1,12 @@
-// Builds the addon: prebuilds/linux-ARCH/vsnd.node.
+// Builds the addon: prebuilds/linux-ARCH/vsnd.node, and linux-ARCH-musl beside it.
 //
 //   node native/build.js [--arch x64|arm64]   for this machine, or another one by Debian's cross compiler
+//   node native/build.js --libc musl          the same for a Node whose C library is musl: Alpine Linux
+//   node native/build.js --all                for both, with both
 //   node native/build.js --asan               native/build/asan/vsnd.node, with AddressSanitizer and UBSan
+//
+// What is compiled for musl sees glibc's headers, too: of the few names that it takes from them, both have the same layouts and
+// numbers on 64-bit machines, which are the kernel's. check-symbols.js keeps their list.
 //
 // Needs a C++17 compiler and uv.h (Debian: g++ libuv1-dev); node_api.h and napi.h come from npm. CXX names
 // another compiler. Nothing comes from nodejs.org, and npm's `nodedir` does not matter.
@@ -11,7 +16,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { complaintsOf } from './check-symbols.js';
+import { complaintsOf, LIBCS } from './check-symbols.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
@@ -23,31 +28,43 @@ const COMPILERS = {
   arm64: { triplet: 'aarch64-linux-gnu', packages: 'g++-aarch64-linux-gnu' },
 };
 
+/** For musl no C library: under its own name that of the process is there already, and no version is asked for. */
+const LIBRARIES = { glibc: ['-lc', '-lgcc'], musl: ['-lgcc'] };
+
 const SANITIZE = '-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined';
 
 const { values } = parseArgs({
-  options: { arch: { type: 'string', default: process.arch }, asan: { type: 'boolean', default: false } },
+  options: {
+    arch: { type: 'string', default: process.arch },
+    libc: { type: 'string', default: 'glibc' },
+    all: { type: 'boolean', default: false },
+    asan: { type: 'boolean', default: false },
+  },
 });
 
 try {
-  build(values);
+  const targets = Object.keys(COMPILERS).flatMap((arch) => LIBCS.map((libc) => ({ arch, libc })));
+  for (const target of values.all ? targets : [values]) build(target);
 } catch (error) {
   console.error(`build:native: ${error.message}`);
   process.exitCode = 1;
 }
 
-function build({ arch, asan }) {
+function build({ arch, libc, asan }) {
   if (process.platform !== 'linux') throw new Error('the devices of Xen are Linux devices: build there');
   if (!(arch in COMPILERS))
     throw new Error(`--arch ${arch}: allowed are ${Object.keys(COMPILERS).join(', ')}`);
+  if (!LIBCS.includes(libc)) throw new Error(`--libc ${libc}: allowed are ${LIBCS.join(', ')}`);
   const compiler = findCompiler(arch);
-  const folder = asan ? join(HERE, 'build', 'asan') : join(ROOT, 'prebuilds', `linux-${arch}`);
-  for (const path of [folder, join(HERE, 'build')]) mkdirSync(path, { recursive: true });
+  const target = libc === 'musl' ? `linux-${arch}-musl` : `linux-${arch}`;
+  const folder = asan ? join(HERE, 'build', 'asan') : join(ROOT, 'prebuilds', target);
+  mkdirSync(join(HERE, 'build'), { recursive: true });
   const work = mkdtempSync(join(HERE, 'build', 'work-'));
   try {
-    const built = compile(compiler, asan, work);
-    const complaints = asan ? [] : complaintsOf(built);
+    const built = compile(compiler, { arch, libc, asan }, work);
+    const complaints = asan ? [] : complaintsOf(built, libc);
     if (complaints.length > 0) throw new Error(`${built}:\n${complaints.join('\n')}`);
+    mkdirSync(folder, { recursive: true });
     // In one step: whoever has the old one loaded keeps it, and nobody sees half of a new one.
     renameSync(built, join(folder, 'vsnd.node'));
     console.log(join(folder, 'vsnd.node'));
@@ -57,16 +74,16 @@ function build({ arch, asan }) {
 }
 
 /** Compiles and links below `work`; returns the addon's path there. */
-function compile(compiler, asan, work) {
+function compile(compiler, { arch, libc, asan }, work) {
   const includes = [packageHeaders('node-addon-api'), packageHeaders('node-api-headers'), uvHeaders(work)];
   const objects = sourcesFor(asan).map((source) => {
     const object = join(work, source.replace(/\.cc$/, '.o'));
-    const flags = [...compileFlags(asan), ...includes.flatMap((path) => ['-isystem', path])];
+    const flags = [...compileFlags({ arch, libc, asan }), ...includes.flatMap((path) => ['-isystem', path])];
     run(compiler, [...flags, '-c', join(HERE, source), '-o', object]);
     return object;
   });
   const output = join(work, 'vsnd.node');
-  run(compiler, [...linkFlags(asan), '-o', output, ...objects, ...(asan ? [] : ['-lc', '-lgcc'])]);
+  run(compiler, [...linkFlags(asan), '-o', output, ...objects, ...(asan ? [] : LIBRARIES[libc])]);
   return output;
 }
 
@@ -75,7 +92,7 @@ function sourcesFor(asan) {
   return readdirSync(HERE).filter((name) => name.endsWith('.cc') && !(asan && name === 'runtime.cc'));
 }
 
-function compileFlags(asan) {
+function compileFlags({ arch, libc, asan }) {
   const common = '-std=c++17 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti -Wall -Wextra';
   // SWALLOW: a worker that is being terminated takes no exception any more; by default the process would end.
   const defines =
@@ -84,7 +101,9 @@ function compileFlags(asan) {
   const kind = asan
     ? `-O1 -g -Werror -fno-omit-frame-pointer ${SANITIZE}`
     : '-O2 -ffunction-sections -fdata-sections';
-  return `${common} ${defines} ${kind}`.split(' ');
+  // libgcc's out-of-line atomics ask glibc which instructions there are, by a name of its own.
+  const atomics = libc === 'musl' && arch === 'arm64' ? ['-mno-outline-atomics'] : [];
+  return [...`${common} ${defines} ${kind}`.split(' '), ...atomics];
 }
 
 function linkFlags(asan) {

@@ -3,14 +3,23 @@
 //   node native/check-symbols.js [FILE...]   by default every prebuilt one
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Node 20's own floor: a machine that runs it has this much of glibc. */
 export const GLIBC_FLOOR = [2, 28];
 
-/** A line for each thing that Node 20's oldest machine may not have. Needs readelf (Debian: binutils). */
-export function complaintsOf(file) {
+/** The C libraries that there are addons for. */
+export const LIBCS = ['glibc', 'musl'];
+
+/** What the addon asks of musl: functions of POSIX and Linux, which musl has had since long before Node 20 was built on it. */
+const MUSL_NAMES = new Set(
+  `__cxa_atexit __errno_location abort atexit close fcntl flock free ioctl malloc memcpy memmove memset mkfifo mmap munmap open
+  pthread_mutex_lock pthread_mutex_unlock read strlen sysconf write`.split(/\s+/),
+);
+
+/** A line for each thing that the oldest machine with this C library may not have. Needs readelf (Debian: binutils). */
+export function complaintsOf(file, libc = libcOf(file)) {
   const symbols = readelf('--dyn-syms', file)
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => fields[6] === 'UND' && fields[7] !== undefined)
@@ -18,12 +27,30 @@ export function complaintsOf(file) {
   const libraries = readelf('--dynamic', file).flatMap(
     (line) => /\(NEEDED\).*\[(.*)\]/.exec(line)?.[1] ?? [],
   );
+  return libc === 'musl' ? muslComplaints(symbols, libraries) : glibcComplaints(symbols, libraries);
+}
+
+/** The C library that a prebuilt addon is for. */
+function libcOf(file) {
+  return basename(dirname(file)).endsWith('-musl') ? 'musl' : 'glibc';
+}
+
+function glibcComplaints(symbols, libraries) {
   return [
     ...symbols.filter(isTooNew).map(({ name }) => `${name} is newer than GLIBC_${GLIBC_FLOOR.join('.')}`),
     ...symbols.filter(isForeign).map(({ name }) => `${name} is neither glibc's nor Node's`),
     ...libraries
       .filter((name) => !/^(libc|ld-linux-[\w-]+)\.so\.\d$/.test(name))
       .map((name) => `needs ${name}`),
+  ];
+}
+
+function muslComplaints(symbols, libraries) {
+  const isForeignToMusl = (symbol) => isForeign(symbol) && !MUSL_NAMES.has(symbol.name);
+  return [
+    ...symbols.filter(({ name }) => name.includes('@')).map(({ name }) => `${name} is glibc's`),
+    ...symbols.filter(isForeignToMusl).map(({ name }) => `${name} is not known to be musl's or Node's`),
+    ...libraries.map((name) => `needs ${name}`),
   ];
 }
 
@@ -57,7 +84,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   }
   for (const file of files) {
     const complaints = complaintsOf(file);
-    console.log([`${file}: ${complaints.length === 0 ? 'ok' : 'too new'}`, ...complaints].join('\n  '));
+    console.log(
+      [`${file}: ${complaints.length === 0 ? 'ok' : 'asks for too much'}`, ...complaints].join('\n  '),
+    );
     if (complaints.length > 0) process.exitCode = 1;
   }
 }

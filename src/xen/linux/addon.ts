@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { VsndError } from '../../errors.ts';
@@ -118,9 +119,19 @@ export function loadAddon(path = prebuiltPath()): Addon {
   throw new VsndError('ERR_VSND_NO_XEN', message);
 }
 
-/** Where the addon for this machine is, or would be. */
-export function prebuiltPath(): string {
-  return fileURLToPath(new URL(`${process.platform}-${process.arch}/vsnd.node`, PREBUILDS));
+/** Where the addon for this machine and this process's C library is, or would be; `maps` says what is mapped into it. */
+export function prebuiltPath(maps = '/proc/self/maps'): string {
+  const target = `${process.platform}-${process.arch}${isOnMusl(maps) ? '-musl' : ''}`;
+  return fileURLToPath(new URL(`${target}/vsnd.node`, PREBUILDS));
+}
+
+/** musl's C library is its loader, which has the same name everywhere; it stays mapped, however Node was started. */
+function isOnMusl(maps: string): boolean {
+  try {
+    return /\/ld-musl-[^/]*\.so\.1$/m.test(readFileSync(maps, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 function requireAddon(path: string): Addon {
@@ -131,8 +142,8 @@ function requireAddon(path: string): Addon {
     const reason = code === 'MODULE_NOT_FOUND' ? 'there is no such file' : message;
     throw new VsndError(
       'ERR_VSND_NO_XEN',
-      `cannot load the addon for Xen's devices, ${path}: ${reason}; there are prebuilt ones for linux-x64 ` +
-        "and linux-arm64 with glibc, and 'npm run build:native' builds it in a checkout of vsnd",
+      `cannot load the addon for Xen's devices, ${path}: ${reason}; there are prebuilt ones for linux-x64 and ` +
+        "linux-arm64, with glibc and with musl, and 'npm run build:native' builds it in a checkout of vsnd",
       { path, cause },
     );
   }
