@@ -20,9 +20,9 @@ export function readNeeds(path) {
   };
 }
 
-/** The modules that a kernel module needs, by their names with underscores. */
-export function readModuleDependencies(path) {
-  const depends = /(?:^|\0)depends=([^\0]*)\0/.exec(readFileSync(path, 'latin1'))?.[1] ?? '';
+/** The modules that a kernel module (its bytes) needs, by their names with underscores. */
+export function moduleDependencies(module) {
+  const depends = /(?:^|\0)depends=([^\0]*)\0/.exec(module.toString('latin1'))?.[1] ?? '';
   return depends.split(',').filter(Boolean);
 }
 

@@ -15,14 +15,19 @@ const ARM_RAMDISK = '0x54000000';
 
 /**
  * Boots with `plan` for Dom0 and yields what it reports, until it is done. Throws where the machine dies or
- * `limitMs` passes. `folder` keeps the serial console (console.log) and the shared folder (share).
+ * `limitMs` passes. `folder` keeps the serial console (console.log) and the shared folder (share);
+ * `layers` of guests are put there.
  */
-export async function* boot({ arch, emulator, images, plan, folder, limitMs }) {
+export async function* boot({ arch, emulator, images, layers = [], plan, folder, limitMs }) {
   const share = join(folder, 'share');
   await rm(folder, { recursive: true, force: true });
   await mkdir(join(share, 'console'), { recursive: true });
   await copyFile(images.kernel, join(share, 'vmlinuz'));
   await copyFile(images.guest, join(share, 'guest.img'));
+  for (const { name, image, kernel } of layers) {
+    await copyFile(image, join(share, `${name}.img`));
+    if (kernel) await copyFile(kernel, join(share, `${name}.vmlinuz`));
+  }
   await writeFile(join(share, 'plan.json'), JSON.stringify(plan));
   await writeFile(join(share, 'events.jsonl'), '');
   const options = await (arch === 'arm64' ? arm64Machine : x86Machine)(folder, share, images, plan);

@@ -35,6 +35,9 @@ const EMULATORS = {
   arm64: { command: 'qemu-system-aarch64', package: 'qemu-system-arm' },
 };
 
+const BACKPORTS = 'bookworm-backports';
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
 /** Where Debian's QEMU has its firmware, below the root or below our cache. */
 const FIRMWARE = ['usr/share/qemu', 'usr/share/seabios', 'usr/lib/ipxe/qemu'];
 
@@ -80,10 +83,10 @@ export async function fetchEmulator(arch, say) {
   };
 }
 
-/** Node's binary for that architecture, of the version that runs this. */
-export async function fetchNode(arch, say) {
-  if (NODE_ARCHITECTURES[arch] === process.arch) return process.execPath;
-  const version = process.version.slice(1);
+/** Node's binary for that architecture: of the version that runs this, or of another one. */
+export async function fetchNode(arch, say, version = process.version.slice(1)) {
+  if (NODE_ARCHITECTURES[arch] === process.arch && version === process.version.slice(1))
+    return process.execPath;
   const name = `node-linux-${NODE_ARCHITECTURES[arch]}@${version}`;
   const root = join(CACHE, arch, `node-v${version}`);
   await fetchOnce(root, `npm's ${name}`, async () => {
@@ -93,6 +96,33 @@ export async function fetchNode(arch, say) {
     await rm(join(root, stdout.trim()));
   });
   return join(root, 'package/bin/node');
+}
+
+/** A root with packages that only some guests have. */
+export async function fetchExtra(arch, packages, say) {
+  const root = join(CACHE, arch, packages[0]);
+  const apt = privateApt(arch);
+  await fetchOnce(root, packages.join(' '), async () => {
+    await prepareApt(apt);
+    await unpack(apt, packages, root, say);
+  });
+  return root;
+}
+
+/** A root with the kernel of Debian's backports, whatever sources this machine has. */
+export async function fetchBackportedKernel(arch, say) {
+  const root = join(CACHE, arch, 'backports');
+  const sources = `${root}.list`;
+  const apt = [
+    ...privateApt(arch, 'apt-backports'),
+    ...['-o', `Dir::Etc::sourcelist=${sources}`, '-o', 'Dir::Etc::sourceparts=/dev/null'],
+  ];
+  await fetchOnce(root, `${BACKPORTS}'s linux-image-${arch}`, async () => {
+    await writeFile(sources, `deb [signed-by=${KEYRING}] http://deb.debian.org/debian ${BACKPORTS} main\n`);
+    await prepareApt(apt);
+    await unpack(apt, [await dependencyOf(apt, `linux-image-${arch}`)], root, say);
+  });
+  return root;
 }
 
 /** Fills `root`, unless that has been done; half-filled it counts as empty. Throws Unavailable where it cannot be filled. */
@@ -132,8 +162,8 @@ function isOnPath(command) {
 }
 
 /** apt as on a machine of that architecture with nothing installed: our sources, a state of its own. */
-function privateApt(arch) {
-  const folder = join(CACHE, arch, 'apt');
+function privateApt(arch, name = 'apt') {
+  const folder = join(CACHE, arch, name);
   const options = {
     'APT::Architecture': arch,
     'APT::Architectures': arch,

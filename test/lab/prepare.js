@@ -26,5 +26,5 @@ export async function prepare(arch, folder, say) {
     guest: join(folder, 'guest.img'),
   };
   await buildRamdisks({ arch, target, node, addon, ...images });
-  return { emulator, images };
+  return { emulator, target, images };
 }

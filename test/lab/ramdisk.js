@@ -1,12 +1,13 @@
 // The two ramdisks: Dom0 with Xen's tools, the guest with Node alone; the project is in both.
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { basename, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleContract } from './contract/bundle.js';
 import { Archive, addTree } from './cpio.js';
-import { readModuleDependencies, readNeeds } from './elf.js';
-import { CACHE } from './packages.js';
+import { moduleDependencies, readNeeds } from './elf.js';
+import { CACHE, Unavailable } from './packages.js';
 
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const CONTRACT = join(CACHE, 'contract');
@@ -32,6 +33,20 @@ export async function buildRamdisks({ dom0, guest, ...parts }) {
   await writeFile(guest, build('guest', parts).encode());
 }
 
+/**
+ * Writes what some guests have besides, or instead: an archive to be put behind the guest's, whose files take the place of those of the
+ * same names. `node`: a binary; `modules`: a root with a kernel's; `programs`: pairs of path and file, with libraries in `root`.
+ */
+export async function buildLayer(image, { arch, target, node, modules, root, programs = [], files = {} }) {
+  const archive = new Archive();
+  const libraries = new LibraryFinder(archive, root ? [target, root] : [target], TRIPLETS[arch]);
+  if (node) libraries.addProgram('bin/node', node);
+  if (modules) addModules(archive, modules, GUEST_MODULES);
+  for (const [path, source] of programs) libraries.addProgram(path, source);
+  for (const [path, content] of Object.entries(files)) archive.addContent(path, content);
+  await writeFile(image, archive.encode());
+}
+
 /** The kernel's file in an unpacked root. */
 export function kernelIn(target) {
   return fileIn(join(target, 'boot'), /^vmlinuz-/);
@@ -51,7 +66,7 @@ function build(kind, { arch, target, node, addon }) {
   archive.addConsole();
   archive.addFile('bin/busybox', join(target, 'bin/busybox'));
   archive.addLink('bin/sh', 'busybox');
-  const libraries = new LibraryFinder(archive, target, TRIPLETS[arch]);
+  const libraries = new LibraryFinder(archive, [target], TRIPLETS[arch]);
   libraries.addProgram('bin/node', node);
   const programs = kind === 'dom0' ? DOM0_PROGRAMS : GUEST_PROGRAMS;
   for (const [path, source] of programs) libraries.addProgram(path, join(target, source));
@@ -81,34 +96,45 @@ function addProject(archive, libraries, addon) {
 /** Kernel modules in the order in which they can be loaded, listed in /modules. */
 function addModules(archive, target, names) {
   const base = join(target, 'lib/modules');
-  const files = readdirSync(base, { recursive: true }).filter((path) => path.endsWith('.ko'));
+  const files = readdirSync(base, { recursive: true }).filter((path) => /\.ko(\.xz)?$/.test(path));
   const byName = new Map(files.map((path) => [moduleName(path), join(base, path)]));
-  const ordered = new Set();
+  const ordered = new Map();
   const add = (name) => {
     const file = byName.get(name.replaceAll('-', '_'));
     if (file === undefined || ordered.has(file)) return; // not there: built into this kernel
-    for (const dependency of readModuleDependencies(file)) add(dependency);
-    ordered.add(file);
+    const module = file.endsWith('.xz') ? unpackXz(file) : readFileSync(file);
+    for (const dependency of moduleDependencies(module)) add(dependency);
+    ordered.set(file, module);
   };
   for (const name of names) add(name);
-  for (const file of ordered) archive.addFile(`modules/${basename(file)}`, file);
-  archive.addContent('modules/order', [...ordered].map((file) => `${basename(file)}\n`).join(''));
+  const loaded = [...ordered].map(([file, module]) => [basename(file, '.xz'), module]);
+  for (const [name, module] of loaded) archive.addContent(`modules/${name}`, module);
+  archive.addContent('modules/order', loaded.map(([name]) => `${name}\n`).join(''));
 }
 
 function moduleName(path) {
-  return basename(path, '.ko').replaceAll('-', '_');
+  return basename(path)
+    .replace(/\.ko(\.xz)?$/, '')
+    .replaceAll('-', '_');
+}
+
+function unpackXz(file) {
+  try {
+    return execFileSync('xz', ['--decompress', '--stdout', file], { maxBuffer: 1 << 28 });
+  } catch (error) {
+    throw error.code === 'ENOENT' ? new Unavailable('there is no xz; Debian: apt install xz-utils') : error;
+  }
 }
 
 /** Brings programs together with all that they need. */
 class LibraryFinder {
   #archive;
   #folders;
-  #target;
 
-  constructor(archive, target, triplet) {
+  constructor(archive, roots, triplet) {
+    const folders = [`lib/${triplet}`, `usr/lib/${triplet}`, 'usr/lib/xen-4.17/lib', 'lib', 'usr/lib'];
     this.#archive = archive;
-    this.#target = target;
-    this.#folders = [`lib/${triplet}`, `usr/lib/${triplet}`, 'usr/lib/xen-4.17/lib', 'lib', 'usr/lib'];
+    this.#folders = roots.flatMap((root) => folders.map((folder) => join(root, folder)));
   }
 
   addProgram(path, source) {
@@ -119,7 +145,7 @@ class LibraryFinder {
   addLibrary(name) {
     const path = `lib/${name}`;
     if (this.#archive.has(path)) return;
-    const source = this.#folders.map((folder) => join(this.#target, folder, name)).find(existsSync);
+    const source = this.#folders.map((folder) => join(folder, name)).find(existsSync);
     if (source === undefined) throw new Error(`no package of the lab has the library ${name}`);
     this.addProgram(path, realpathSync(source));
   }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { fetchLayer, prepareLayer } from './layers.js';
 import { boot } from './machine.js';
 import { CACHE, Unavailable } from './packages.js';
 import { fetchParts, prepare } from './prepare.js';
@@ -44,36 +45,56 @@ async function runMachine(name, scenarios) {
   const { arch, xenstore } = MACHINES[name];
   const folder = join(CACHE, 'runs', name);
   const waiting = new Set(scenarios.map((scenario) => scenario.name));
-  let passed = 0;
+  const count = { passed: 0, skipped: 0 };
   try {
-    const { emulator, images } = await prepare(arch, join(CACHE, arch), say);
+    const { emulator, target, images } = await prepare(arch, join(CACHE, arch), say);
+    const layers = [];
+    for (const layer of layersOf(scenarios)) {
+      const prepared = await prepareLayer(layer, { arch, target }, join(CACHE, arch), say).catch((error) => {
+        const without = scenarios.filter(({ guest }) => guest?.layer === layer);
+        count.skipped += skip(without, error, waiting);
+      });
+      if (prepared) layers.push(prepared);
+    }
     const plan = {
       xenstore,
-      scenarios: scenarios.map((scenario) => ({ limitMs: SCENARIO_LIMIT_MS, ...scenario })),
+      scenarios: scenarios
+        .filter((scenario) => waiting.has(scenario.name))
+        .map((scenario) => ({ limitMs: SCENARIO_LIMIT_MS, ...scenario })),
     };
+    if (plan.scenarios.length === 0) return count;
     const limitMs = BOOT_LIMIT_MS + plan.scenarios.reduce((sum, scenario) => sum + scenario.limitMs, 0);
     const booted = performance.now();
-    for await (const event of boot({ arch, emulator, images, plan, folder, limitMs })) {
+    for await (const event of boot({ arch, emulator, images, layers, plan, folder, limitMs })) {
       if (event.event === 'up') {
         say(`machine ${name}: Dom0 is up after ${((performance.now() - booted) / 1000).toFixed(0)} s`);
       } else if (waiting.delete(event.name)) {
         reportScenario(event);
-        if (!event.error) passed++;
+        if (!event.error) count.passed++;
       }
     }
   } catch (error) {
-    if (error instanceof Unavailable) return skip(scenarios, error);
-    say(`machine ${name}: ${error.message}`);
+    if (error instanceof Unavailable) count.skipped += skip(scenarios, error, waiting);
+    else say(`machine ${name}: ${error.message}`);
   }
   for (const scenario of waiting) say(`FAILED  ${scenario}: not run to its end`);
-  if (passed === scenarios.length) await rm(folder, { recursive: true, force: true });
+  if (count.passed + count.skipped === scenarios.length) await rm(folder, { recursive: true, force: true });
   else if (existsSync(folder)) say(`logs and recordings: ${folder}`);
-  return { passed, skipped: 0 };
+  return count;
 }
 
-function skip(scenarios, { message }) {
-  for (const { name } of scenarios) say(`SKIPPED ${name}: ${message}`);
-  return { passed: 0, skipped: scenarios.length };
+function layersOf(scenarios) {
+  return new Set(scenarios.flatMap(({ guest }) => guest?.layer ?? []));
+}
+
+/** Says why these are not run, and returns how many they are; rethrows what is no lack of a part. */
+function skip(scenarios, error, waiting) {
+  if (!(error instanceof Unavailable)) throw error;
+  for (const { name } of scenarios) {
+    waiting.delete(name);
+    say(`SKIPPED ${name}: ${error.message}`);
+  }
+  return scenarios.length;
 }
 
 function reportScenario({ name, seconds, error = '', note = '' }) {
@@ -89,8 +110,11 @@ async function main() {
   }
   await mkdir(CACHE, { recursive: true });
   if (fetch) {
-    for (const arch of new Set(chosen.map(({ machine }) => MACHINES[machine].arch)))
+    for (const arch of new Set(chosen.map(({ machine }) => MACHINES[machine].arch))) {
       await fetchParts(arch, say);
+      const scenarios = chosen.filter(({ machine }) => MACHINES[machine].arch === arch);
+      for (const layer of layersOf(scenarios)) await fetchLayer(layer, arch, say);
+    }
     return;
   }
   const total = { passed: 0, skipped: 0 };

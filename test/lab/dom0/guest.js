@@ -1,6 +1,6 @@
 // A guest, its sound card, and the line to it: commands typed on its console.
 import { execFile } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReadStream } from 'node:tty';
 import { promisify } from 'node:util';
@@ -9,6 +9,8 @@ const run = promisify(execFile);
 const XL_LIMIT_MS = 60_000;
 const BOOT_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 60_000;
+
+const GUEST_IMAGE = '/tmp/guest.img';
 
 /** What every guest's card is like: two streams for playing, so that both can play at once, and one for recording. */
 const cardOf = (backend) => [
@@ -37,6 +39,15 @@ export async function xenstoreRead(path) {
 
 let guestCount = 0;
 
+/** The kernel and the ramdisk of a guest: a layer's archive goes behind that of every guest. */
+function bootFiles(layer) {
+  if (layer === undefined) return { kernel: '/mnt/vmlinuz', ramdisk: GUEST_IMAGE };
+  const own = `/mnt/${layer}.vmlinuz`;
+  const ramdisk = '/tmp/layered.img';
+  writeFileSync(ramdisk, Buffer.concat([readFileSync(GUEST_IMAGE), readFileSync(`/mnt/${layer}.img`)]));
+  return { kernel: existsSync(own) ? own : '/mnt/vmlinuz', ramdisk };
+}
+
 export class Guest {
   #name;
   #domid;
@@ -49,15 +60,16 @@ export class Guest {
 
   /**
    * Starts a guest with so much memory (MiB), and waits for its shell. The card's backend, in the domain of that name, has to
-   * be there; a driver domain has no card, and may be a backend.
+   * be there; a driver domain has no card, and may be a backend. `layer`: of layers.js, what it has besides.
    */
-  static async create({ memory = 1024, backend = 'Domain-0', isDriverDomain = false } = {}) {
+  static async create({ memory = 1024, backend = 'Domain-0', isDriverDomain = false, layer } = {}) {
     const name = `guest${++guestCount}`;
+    const { kernel, ramdisk } = bootFiles(layer);
     const config = [
       `name="${name}"`,
       `type="${process.arch === 'x64' ? 'pv' : 'pvh'}"`,
-      'kernel="/mnt/vmlinuz"',
-      'ramdisk="/tmp/guest.img"',
+      `kernel="${kernel}"`,
+      `ramdisk="${ramdisk}"`,
       `memory=${memory}`,
       'vcpus=1',
       'extra="console=hvc0 rdinit=/init quiet"',

@@ -31,6 +31,7 @@ const RECORDINGS = '/tmp/recordings';
 export class Lab {
   #failedFolder;
   #guest;
+  #kind;
   #backends = [];
 
   /** `failedFolder` keeps what a failed scenario leaves. */
@@ -43,8 +44,10 @@ export class Lab {
     return RECORDINGS;
   }
 
-  /** Runs a scenario, then ends its backends; resolves with its note, if any, or with its error. */
-  async carryOut(name, run, limitMs) {
+  /** Runs a scenario, then ends its backends, and its guest where that is of a kind of its own; resolves with its note, if any, or with its error. */
+  async carryOut({ name, guest, limitMs }, run) {
+    this.#kind = guest;
+    if (guest) await this.#guest?.destroy(); // of another kind, and its memory is wanted
     mkdirSync(RECORDINGS, { recursive: true });
     let timer;
     const tooLong = new Promise((_resolve, reject) => {
@@ -58,15 +61,19 @@ export class Lab {
       return { error: error.stack ?? String(error) };
     } finally {
       clearTimeout(timer);
+      if (guest) await this.#guest?.destroy().catch(() => {});
       // The next one may not find them still serving.
       await Promise.all(this.#backends.splice(0).map((backend) => backend.kill()));
       rmSync(RECORDINGS, { recursive: true });
     }
   }
 
-  /** The guest that scenarios share; a new one where the last was destroyed. A backend has to be there. */
+  /**
+   * The guest that scenarios share, or one of the scenario's own kind; a new one where the last was destroyed. A backend has to
+   * be there.
+   */
   async guest() {
-    if (!this.#guest?.alive) this.#guest = await Guest.create();
+    if (!this.#guest?.alive) this.#guest = await Guest.create(this.#kind);
     return this.#guest;
   }
 

@@ -7,7 +7,10 @@ export const MACHINES = {
   arm64: { arch: 'arm64', xenstore: 'xenstored' },
 };
 
-/** `file`: the module beside this one; `limitMs`: generous, emulation is slow on a busy machine. */
+/**
+ * `file`: the module beside this one; `guest`: a kind of its own, as Guest.create takes it; `limitMs`: generous, emulation is slow on a busy
+ * machine.
+ */
 export const SCENARIOS = [
   {
     name: 'play',
@@ -71,6 +74,34 @@ export const SCENARIOS = [
     what: 'snd_xen_front and aplay to vsnd backend',
   },
   { name: 'contract', file: 'contract', machine: 'xen', what: 'the contract of the hypervisor interface' },
+  {
+    name: 'udev',
+    file: 'udev',
+    machine: 'xen',
+    guest: { layer: 'udev' },
+    what: 'the udev rule of docs/guest-setup.md, and a user who plays',
+  },
+  {
+    name: 'play-node22',
+    file: 'other-guest',
+    machine: 'xen',
+    guest: { layer: 'node22' },
+    what: 'vsnd doctor and play on Node 22',
+  },
+  {
+    name: 'play-node24',
+    file: 'other-guest',
+    machine: 'xen',
+    guest: { layer: 'node24' },
+    what: 'vsnd doctor and play on Node 24',
+  },
+  {
+    name: 'play-backports',
+    file: 'other-guest',
+    machine: 'xen',
+    guest: { layer: 'backports' },
+    what: "vsnd doctor and play on the kernel of Debian's backports",
+  },
   {
     name: 'play-oxenstored',
     file: 'play',
