@@ -87,6 +87,7 @@ export const SCENARIOS = [
     machine: 'xen',
     guest: { layer: 'node22' },
     what: 'vsnd doctor and play on Node 22',
+    limitMs: 400_000,
   },
   {
     name: 'play-node24',
@@ -94,6 +95,7 @@ export const SCENARIOS = [
     machine: 'xen',
     guest: { layer: 'node24' },
     what: 'vsnd doctor and play on Node 24',
+    limitMs: 400_000,
   },
   {
     name: 'play-backports',
@@ -101,6 +103,7 @@ export const SCENARIOS = [
     machine: 'xen',
     guest: { layer: 'backports' },
     what: "vsnd doctor and play on the kernel of Debian's backports",
+    limitMs: 400_000,
   },
   {
     name: 'play-oxenstored',
