@@ -94,7 +94,8 @@ async function x86Machine(folder, share, { hypervisor, kernel, dom0 }, plan) {
   return [
     // No AVX and no lazily saved registers: less for the emulation to get wrong, and faster.
     // Without -smap QEMU 7.2 kills a PV kernel at once: it applies SMAP to IRET from ring 3.
-    ...['-machine', 'q35', '-cpu', 'max,-smap,-la57,-xsave', '-m', '4096', ...COMMON],
+    // Without -rdtscp a PVH guest dies at its first: QEMU tells Xen of an RDTSC, and Xen will not carry out what is none.
+    ...['-machine', 'q35', '-cpu', 'max,-smap,-la57,-xsave,-rdtscp', '-m', '4096', ...COMMON],
     ...['-virtfs', `local,path=${share},mount_tag=share,security_model=none`],
     ...['-kernel', elf],
     '-append',

@@ -10,6 +10,9 @@ const XL_LIMIT_MS = 60_000;
 const BOOT_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 60_000;
 
+/** Xen for arm64 has no other. */
+const USUAL_TYPE = process.arch === 'x64' ? 'pv' : 'pvh';
+
 const GUEST_IMAGE = '/tmp/guest.img';
 
 /** What every guest's card is like: two streams for playing, so that both can play at once, and one for recording. */
@@ -60,14 +63,20 @@ export class Guest {
 
   /**
    * Starts a guest with so much memory (MiB), and waits for its shell. The card's backend, in the domain of that name, has to
-   * be there; a driver domain has no card, and may be a backend. `layer`: of layers.js, what it has besides.
+   * be there; a driver domain has no card, and may be a backend. `type`: xl.cfg's; `layer`: of layers.js, what it has besides.
    */
-  static async create({ memory = 1024, backend = 'Domain-0', isDriverDomain = false, layer } = {}) {
+  static async create({
+    type = USUAL_TYPE,
+    memory = 1024,
+    backend = 'Domain-0',
+    isDriverDomain = false,
+    layer,
+  } = {}) {
     const name = `guest${++guestCount}`;
     const { kernel, ramdisk } = bootFiles(layer);
     const config = [
       `name="${name}"`,
-      `type="${process.arch === 'x64' ? 'pv' : 'pvh'}"`,
+      `type="${type}"`,
       `kernel="${kernel}"`,
       `ramdisk="${ramdisk}"`,
       `memory=${memory}`,

@@ -106,6 +106,14 @@ export const SCENARIOS = [
     limitMs: 400_000,
   },
   {
+    name: 'play-pvh',
+    file: 'other-guest',
+    machine: 'xen',
+    guest: { type: 'pvh' },
+    what: 'vsnd doctor and play in a PVH guest',
+    limitMs: 400_000,
+  },
+  {
     name: 'play-oxenstored',
     file: 'play',
     machine: 'oxenstored',
