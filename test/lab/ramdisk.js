@@ -34,8 +34,9 @@ export async function buildRamdisks({ dom0, guest, ...parts }) {
 }
 
 /**
- * Writes what some guests have besides, or instead: an archive to be put behind the guest's, whose files take the place of those of the
- * same names. `node`: a binary; `modules`: a root with a kernel's; `programs`: pairs of path and file, with libraries in `root`.
+ * Writes what some guests have besides, or instead: an archive to be put behind the guest's, whose files take the place of those
+ * of the same names. `node`: a binary; `modules`: a root with a kernel's; `programs`: pairs of path and file, with libraries in
+ * `root`; `files`: text by path.
  */
 export async function buildLayer(image, { arch, target, node, modules, root, programs = [], files = {} }) {
   const archive = new Archive();

@@ -44,7 +44,10 @@ export class Lab {
     return RECORDINGS;
   }
 
-  /** Runs a scenario, then ends its backends, and its guest where that is of a kind of its own; resolves with its note, if any, or with its error. */
+  /**
+   * Runs a scenario, then ends its backends, and its guest where that is of a kind of its own. Resolves with its note, if any, or
+   * with its error.
+   */
   async carryOut({ name, guest, limitMs }, run) {
     this.#kind = guest;
     if (guest) await this.#guest?.destroy(); // of another kind, and its memory is wanted

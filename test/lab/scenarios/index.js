@@ -8,8 +8,8 @@ export const MACHINES = {
 };
 
 /**
- * `file`: the module beside this one; `guest`: a kind of its own, as Guest.create takes it; `limitMs`: generous, emulation is slow on a busy
- * machine.
+ * `file`: the module beside this one; `guest`: a kind of its own, as Guest.create takes it; `limitMs`: generous, emulation is
+ * slow on a busy machine.
  */
 export const SCENARIOS = [
   {
