@@ -191,6 +191,11 @@ export class StreamChannel {
     this.#user?.handleFailure(error);
   }
 
+  /** Empties the ring of a channel that has failed, for a backend that may bind it anew. */
+  resetRing(): void {
+    this.#ring.reset();
+  }
+
   #send(): void {
     if (this.#waiting.length === 0 || this.#ring.free === 0) return;
     for (const pending of this.#waiting.splice(0, this.#ring.free)) {
