@@ -75,6 +75,8 @@ export class StreamChannel {
   #lostEvents = 0;
   #failure: Error | undefined;
   #user: ChannelUser | undefined;
+  /** {@link leaveNow} was called. */
+  #isLeaving = false;
   readonly #onSilence: (error: Error) => void;
 
   /**
@@ -156,6 +158,7 @@ export class StreamChannel {
   request(request: SndifRequest, { extraTime = 0 }: RequestOptions = {}): Promise<SndifResponse> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
+      if (this.#isLeaving) return reject(new VsndError('ERR_VSND_INVALID_STATE', 'the process is ending'));
       const pending = { id: this.#nextId, request, timeout: REQUEST_TIMEOUT + extraTime, resolve, reject };
       this.#nextId = (this.#nextId + 1) & 0xffff;
       this.#waiting.push(pending);
@@ -168,11 +171,16 @@ export class StreamChannel {
     return this.#pending.length > 0;
   }
 
-  /** Sends STOP and CLOSE, whatever has been asked before, if somebody uses the channel; says whether. */
+  /**
+   * Sends STOP and CLOSE, whatever has been asked before, if somebody uses the channel; says whether. They are the last:
+   * a position that comes meanwhile must not make anybody send a WRITE, which kills some backends after CLOSE.
+   */
   leaveNow(): boolean {
     if (this.#user === undefined) return false;
+    this.#user = undefined;
     this.request({ op: 'trigger', trigger: 'stop' }).catch(() => {});
     this.request({ op: 'close' }).catch(() => {});
+    this.#isLeaving = true;
     return true;
   }
 

@@ -1,7 +1,6 @@
 import { Backend } from '../../src/backend/backend.ts';
 import type { StreamAddress } from '../../src/backend/card.ts';
 import { type MemoryDevice, memoryDevice } from '../../src/backend/devices.ts';
-import type { PcmDevice } from '../../src/backend/pcm-device.ts';
 import type { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import { ForeignBackend, type RestartOrder } from './foreign-backend.ts';
 import type { Manners } from './foreign-stream.ts';
@@ -122,13 +121,11 @@ const OURS: Profile = {
       const process = machine.startProcess(0);
       const devices = new Map<string, MemoryDevice>();
       const deviceOf = (key: string) => {
-        const device = devices.get(key) ?? memoryDevice(process.clock);
+        const device = devices.get(key) ?? recorded(key, memoryDevice(process.clock));
         devices.set(key, device);
         return device;
       };
-      const deviceFor = ({ devid, pcmDevice, config }: StreamAddress): PcmDevice => {
-        const key = `${devid}/${pcmDevice}/${config.index}`;
-        const device = deviceOf(key);
+      const recorded = (key: string, device: MemoryDevice): MemoryDevice => {
         let own = 0;
         return {
           ...device,
@@ -139,6 +136,8 @@ const OURS: Profile = {
           },
         };
       };
+      const deviceFor = ({ devid, pcmDevice, config }: StreamAddress) =>
+        deviceOf(`${devid}/${pcmDevice}/${config.index}`);
       return { process, deviceOf, backend: await Backend.start(process, { deviceFor }) };
     };
     let running = await begin();

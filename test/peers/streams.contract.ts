@@ -113,14 +113,15 @@ export function describeStreams(profile: Profile): void {
       go();
     };
 
+    /** With two periods a lost position is an underrun; with one there always is one. */
     test.each([
-      ['with nothing said', {}],
-      ['in small periods', { bufferFrames: 1024, periodFrames: 128 }],
-      ['in periods that are no whole milliseconds', { bufferFrames: 3000, periodFrames: 100 }],
-      ['in a single period', { bufferFrames: 2048, periodFrames: 2048 }],
-      ['in two periods', { bufferFrames: 2048, periodFrames: 1024 }],
-      ['in a large buffer', { bufferFrames: 16_000, periodFrames: 1024 }],
-    ])('plays every frame, and finishes when all have been played: %s', async (_, sizes) => {
+      ['with nothing said', {}, false],
+      ['in small periods', { bufferFrames: 1024, periodFrames: 128 }, false],
+      ['in periods that are no whole milliseconds', { bufferFrames: 3000, periodFrames: 100 }, false],
+      ['in a large buffer', { bufferFrames: 16_000, periodFrames: 1024 }, false],
+      ['in two periods', { bufferFrames: 2048, periodFrames: 1024 }, true],
+      ['in a single period', { bufferFrames: 2048, periodFrames: 2048 }, true],
+    ])('plays every frame, and finishes when all have been played: %s', async (_, sizes, isTight) => {
       const { scene, peer, out, closed } = await play({}, sizes);
       const source = pattern(2 * SECOND * FRAME);
       let heardAtFinish = -1;
@@ -129,8 +130,9 @@ export function describeStreams(profile: Profile): void {
       });
       feed(out, source);
       expect(await scene.until(closed)).toBeUndefined();
-      expect(peer.heard(FIRST).equals(source)).toBe(true);
-      expect([heardAtFinish, out.position, out.underruns]).toEqual([source.length, 2 * SECOND, 0]);
+      expect([heardAtFinish, out.position]).toEqual([source.length, 2 * SECOND]);
+      if (!isTight) expect(out.underruns).toBe(0);
+      if (!isTight || !profile.skipsLateData) expect(peer.heard(FIRST).equals(source)).toBe(true);
     });
 
     test('plays what is shorter than a period, and nothing at all', async () => {
@@ -178,12 +180,22 @@ export function describeStreams(profile: Profile): void {
     test('captures on after nobody has read for long, and counts that', async () => {
       const { peer, card, scene } = await play();
       const input = card.createCaptureStream({ ...SPEC, bufferFrames: 4096, periodFrames: 512 });
-      peer.say(MIC, pattern(20 * SECOND * FRAME));
-      await scene.clock.advance(5 * SECOND); // nobody reads
+      const source = pattern(20 * SECOND * FRAME);
+      peer.say(MIC, source);
       const chunks = collect(input);
       await scene.clock.advance(SECOND);
+      const before = Buffer.concat(chunks);
+      expect(before.length).toBeGreaterThan(0.9 * SECOND * FRAME);
+      expect([input.overruns, before.equals(source.subarray(0, before.length))]).toEqual([0, true]);
+      input.pause();
+      await scene.clock.advance(5 * SECOND);
+      chunks.length = 0;
+      input.resume();
+      await scene.clock.advance(2 * SECOND);
       expect(input.overruns).toBeGreaterThan(0);
-      expect(Buffer.concat(chunks).length).toBeGreaterThan(0.5 * SECOND * FRAME);
+      const after = Buffer.concat(chunks);
+      expect(after.length).toBeGreaterThan(1.5 * SECOND * FRAME);
+      expect(source.includes(after.subarray(-SECOND * FRAME))).toBe(true);
       const closed = closing(input);
       input.destroy();
       expect(await scene.until(closed)).toBeUndefined();
@@ -194,7 +206,7 @@ export function describeStreams(profile: Profile): void {
       const source = pattern(SECOND * FRAME);
       feed(out, source);
       const input = card.createCaptureStream(SPEC);
-      peer.say(MIC, pattern(SECOND * FRAME, 2));
+      peer.say(MIC, pattern(5 * SECOND * FRAME, 2));
       const chunks = collect(input);
       for (let round = 0; round < 3; round++) {
         await scene.clock.advance(5000);
@@ -208,7 +220,7 @@ export function describeStreams(profile: Profile): void {
       input.finish();
       expect(await scene.until(captured)).toBeUndefined();
       const heard = Buffer.concat(chunks);
-      expect(heard.equals(pattern(SECOND * FRAME, 2).subarray(0, heard.length))).toBe(true);
+      expect(heard.equals(pattern(5 * SECOND * FRAME, 2).subarray(0, heard.length))).toBe(true);
     });
 
     test('pauses where it has run dry, and plays on', async () => {
@@ -341,7 +353,7 @@ export function describeStreams(profile: Profile): void {
     test('says what can be set, and leaves no host device open', async () => {
       const { scene, card, out, closed } = await play();
       const answer = await scene.until(card.queryHwParams({ type: 'capture' }));
-      expect(answer.rates.max).toBeLessThanOrEqual(192_000);
+      expect(answer.rates).toEqual(card.info.pcmDevices[0]?.streams[2]?.rates);
       out.destroy();
       await scene.until(closed);
     });
