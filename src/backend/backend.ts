@@ -7,6 +7,7 @@ import { BackendCard, type StreamAddress } from './card.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
+import { Turns } from './turns.ts';
 
 /** Something that has happened, and to whom. */
 export interface BackendLogEntry {
@@ -33,6 +34,7 @@ export class Backend {
   readonly #xenstore: XenStoreClient;
   readonly #deviceFor: BackendOptions['deviceFor'];
   readonly #queueMode: QueueMode;
+  readonly #turns: Turns;
   readonly #log: (entry: BackendLogEntry) => void;
   /** By '<frontend domid>/<devid>'. */
   readonly #cards = new Map<string, BackendCard>();
@@ -61,6 +63,7 @@ export class Backend {
     this.#xenstore = xenstore;
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
+    this.#turns = new Turns(hypervisor.clock);
     this.#log = (entry) => options.log?.(formatLogEntry(entry), entry);
   }
 
@@ -129,6 +132,7 @@ export class Backend {
     const card = new BackendCard({
       deviceFor: this.#deviceFor,
       queueMode: this.#queueMode,
+      turns: this.#turns,
       hypervisor: this.#hypervisor,
       xenstore: this.#xenstore,
       path,

@@ -18,6 +18,7 @@ import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
 import { BackendStream } from './stream.ts';
+import type { Turns } from './turns.ts';
 
 const debug = debuglog('vsnd');
 
@@ -56,6 +57,7 @@ export interface BackendCardOptions {
   readonly frontendDomid: number;
   readonly devid: number;
   readonly queueMode: QueueMode;
+  readonly turns: Turns;
   deviceFor(address: StreamAddress): PcmDevice;
   /** Takes note of what happens to the card: one line each. */
   log(message: string, stream?: string): void;
@@ -181,12 +183,13 @@ export class BackendCard {
   }
 
   async #connectStream(pcmDevice: number, config: StreamConfig, fields: Fields): Promise<BackendStream> {
-    const { hypervisor, frontendDomid, devid, queueMode, deviceFor, log } = this.#options;
+    const { hypervisor, frontendDomid, devid, queueMode, turns, deviceFor, log } = this.#options;
     return await BackendStream.connect(fields, {
       hypervisor,
       config,
       frontendDomid,
       queueMode,
+      turns,
       device: deviceFor({ frontendDomid, devid, pcmDevice, config }),
       warn: atMost(MAX_WARNINGS, (message) => log(message, `${pcmDevice}/${config.index}`)),
     });

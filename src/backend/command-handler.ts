@@ -17,7 +17,7 @@ import type { DeviceParams, PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import { Refusal, statusOf } from './refusal.ts';
 import { mapSharedBuffer } from './shared-buffer.ts';
-import type { OpenStreamStatus } from './status.ts';
+import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import { StreamVolume } from './stream-volume.ts';
 
 /** Octets: the most that a guest can make this backend map and hold for a stream, whatever its own buffer-size node says. */
@@ -44,20 +44,26 @@ export interface CommandHandlerOptions {
 export class CommandHandler {
   readonly #options: CommandHandlerOptions;
   #stream: OpenStream | undefined;
+  /** Of the streams that have been closed. */
+  #before = { frames: 0, xruns: 0 };
 
   constructor(options: CommandHandlerOptions) {
     this.#options = options;
   }
 
-  /** The answer to one request. Never rejects. */
-  async handle({ id, operation, request }: ReceivedRequest): Promise<SndifResponse> {
+  /** The answer to one request: at once, or where something has to be waited for, later. Neither throws nor rejects. */
+  handle(received: ReceivedRequest): SndifResponse | Promise<SndifResponse> {
+    const { id, operation, request } = received;
+    const answer = (ranges?: HwParamRanges) => ({ id, operation, status: 0, ...(ranges && { ranges }) });
     try {
-      const ranges = await this.#carryOut(request);
-      return { id, operation, status: 0, ...(ranges && { ranges }) };
+      const result = this.#carryOut(request);
+      if (!(result instanceof Promise)) return answer(result);
+      return result.then(
+        () => answer(),
+        (error) => this.#refuse(received, error),
+      );
     } catch (error) {
-      const name = request ? nameOf(request.op) : `operation ${operation}`;
-      this.#options.warn(`${name} refused: ${(error as Error).message}`);
-      return { id, operation, status: statusOf(error) };
+      return this.#refuse(received, error);
     }
   }
 
@@ -66,20 +72,31 @@ export class CommandHandler {
     return this.#stream?.status;
   }
 
+  /** Over all OPENs. */
+  get totals(): Pick<StreamTotals, 'frames' | 'xruns'> {
+    const { frames, xruns } = this.#before;
+    const now = this.#stream?.totals;
+    return { frames: frames + (now?.frames ?? 0), xruns: xruns + (now?.xruns ?? 0) };
+  }
+
   /** The frontend is gone: stops at once and lets go of everything. Idempotent. */
   async close(): Promise<void> {
     await this.#closeStream({ drain: false }).catch((error: Error) => this.#options.warn(error.message));
   }
 
-  async #carryOut(request: ReceivedRequest['request']): Promise<HwParamRanges | undefined> {
+  #refuse({ id, operation, request }: ReceivedRequest, error: unknown): SndifResponse {
+    const name = request ? nameOf(request.op) : `operation ${operation}`;
+    this.#options.warn(`${name} refused: ${(error as Error).message}`);
+    return { id, operation, status: statusOf(error) };
+  }
+
+  #carryOut(request: ReceivedRequest['request']): HwParamRanges | Promise<void> | undefined {
     if (!request) throw new Refusal('EINVAL', 'sndif.h has no such operation');
     switch (request.op) {
       case 'open':
-        await this.#open(request);
-        return undefined;
+        return this.#open(request);
       case 'close':
-        await this.#closeStream({ drain: true });
-        return undefined;
+        return this.#closeStream({ drain: true });
       case 'trigger':
         this.#requireOpen().trigger(request.trigger);
         return undefined;
@@ -88,8 +105,7 @@ export class CommandHandler {
       case 'write':
       case 'read':
         this.#requireDirection(request.op);
-        await this.#requireOpen().transfer(request.offset, request.length);
-        return undefined;
+        return this.#requireOpen().transfer(request.offset, request.length);
       default:
         this.#requireOpen().volume.carryOut(request.op, request.offset, request.length);
         return undefined;
@@ -118,7 +134,10 @@ export class CommandHandler {
     try {
       await stream?.close(options);
     } finally {
-      if (this.#stream === stream) this.#stream = undefined;
+      if (this.#stream === stream) {
+        this.#before = this.totals;
+        this.#stream = undefined;
+      }
     }
   }
 

@@ -7,7 +7,7 @@ import type { CaptureFeed, CaptureVoice, PcmDevice } from './pcm-device.ts';
 import { PositionReports } from './position-reports.ts';
 import { Refusal } from './refusal.ts';
 import { type RunningState, stateAfter } from './running-state.ts';
-import type { OpenStreamStatus } from './status.ts';
+import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 /** ns that a READ waits beyond the time of its frames: snd_xen_front, for one, gives up after 3 s in all. */
@@ -66,11 +66,17 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     return statusOf(this.#options, now);
   }
 
+  get totals(): Pick<StreamTotals, 'frames' | 'xruns'> {
+    const frames = Math.floor(this.#positions.total / this.#options.params.frameBytes);
+    return { frames, xruns: this.#overruns };
+  }
+
   /** READ. What has been captured can be read in any state; only a stream that runs lets it wait for more. */
-  async transfer(offset: number, length: number): Promise<void> {
+  transfer(offset: number, length: number): Promise<void> | undefined {
     checkRange(offset, length, this.#options);
-    if (length > this.#ring.available) await this.#wait(offset, length);
-    else this.#copyOut(offset, length);
+    if (length > this.#ring.available) return this.#wait(offset, length);
+    this.#copyOut(offset, length);
+    return undefined;
   }
 
   /** STOP leaves what has been captured until START: a capture stream that drains is stopped first, and read then. */

@@ -6,7 +6,7 @@ import { createQueue, type PlaybackQueue, type QueueMode } from './playback-queu
 import { PositionReports } from './position-reports.ts';
 import { Refusal } from './refusal.ts';
 import { type RunningState, stateAfter } from './running-state.ts';
-import type { OpenStreamStatus } from './status.ts';
+import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 export type OpenPlaybackOptions = OpenStreamOptions & { readonly queueMode: QueueMode };
@@ -49,8 +49,13 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
     return statusOf(this.#options, now);
   }
 
+  get totals(): Pick<StreamTotals, 'frames' | 'xruns'> {
+    const frames = Math.floor(this.#positions.total / this.#options.params.frameBytes);
+    return { frames, xruns: this.#underruns };
+  }
+
   /** WRITE */
-  async transfer(offset: number, length: number): Promise<void> {
+  transfer(offset: number, length: number): undefined {
     if (this.#failure) throw this.#failure;
     checkRange(offset, length, this.#options);
     const { bufferBytes } = this.#options;

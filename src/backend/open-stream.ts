@@ -4,17 +4,20 @@ import type { Pages } from '../xen/hypervisor.ts';
 import type { DeviceParams } from './pcm-device.ts';
 import { Refusal } from './refusal.ts';
 import type { RunningState } from './running-state.ts';
-import type { OpenStreamStatus } from './status.ts';
+import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import type { StreamVolume } from './stream-volume.ts';
 
 /** A stream from OPEN to CLOSE. */
 export interface OpenStream {
   readonly volume: StreamVolume;
   readonly status: OpenStreamStatus;
+  /** Since OPEN, whatever was stopped meanwhile. */
+  readonly totals: Pick<StreamTotals, 'frames' | 'xruns'>;
   /**
-   * WRITE or READ: moves a range of the shared buffer, in octets. Throws {@link Refusal}, or the failure of the device.
+   * WRITE or READ: moves a range of the shared buffer, in octets: at once, or when there is something to read. Throws or rejects with
+   * {@link Refusal}, or the failure of the device.
    */
-  transfer(offset: number, length: number): Promise<void>;
+  transfer(offset: number, length: number): Promise<void> | undefined;
   /** Throws {@link Refusal} for a trigger that the state does not allow, or the failure of the device. */
   trigger(trigger: SndifTriggerName): void;
   /**

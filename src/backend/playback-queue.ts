@@ -1,11 +1,12 @@
 import type { SharedMemory } from '../wire/memory.ts';
 import { OctetRing } from './octet-ring.ts';
+import { Refusal } from './refusal.ts';
 
 /** What a frontend has written and the device has not played, within one shared buffer. */
 export interface PlaybackQueue {
   /** Octets waiting. */
   readonly available: number;
-  /** Takes in a range of the shared buffer; false where it has no room. */
+  /** Takes in a range of the shared buffer; false where it has no room. Throws {@link Refusal} where it is one of too many. */
   write(offset: number, length: number): boolean;
   /** Takes out up to `most` octets; valid until the next call of any method. */
   take(most: number): Uint8Array;
@@ -52,6 +53,9 @@ export class CopyingQueue implements PlaybackQueue {
   }
 }
 
+/** An honest frontend has two: up to the buffer's end, and from its beginning. */
+const MAX_SPANS = 64;
+
 /** Reads the shared pages only when they are played: whatever the frontend overwrites before that is heard. */
 export class DirectQueue implements PlaybackQueue {
   readonly #shared: SharedMemory;
@@ -72,7 +76,8 @@ export class DirectQueue implements PlaybackQueue {
     if (length > this.#bufferBytes - this.#available) return false;
     const last = this.#spans.at(-1);
     if (last && last.offset + last.length === offset) last.length += length;
-    else this.#spans.push({ offset, length });
+    else if (this.#spans.length < MAX_SPANS) this.#spans.push({ offset, length });
+    else throw new Refusal('ENOSPC', `${MAX_SPANS} ranges that do not follow each other wait to be played`);
     this.#available += length;
     return true;
   }

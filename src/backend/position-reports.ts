@@ -1,8 +1,9 @@
-/** Counts the octets of a stream since OPEN or STOP, and sends the position whenever a period is full. */
+/** Counts the bytes of a stream since OPEN or STOP, and sends the position whenever a period is full. */
 export class PositionReports {
   readonly #periodBytes: number;
   readonly #send: (octets: number) => void;
   #position = 0;
+  #total = 0;
   #reported = 0;
   #hasEnded = false;
 
@@ -17,9 +18,15 @@ export class PositionReports {
     return this.#position;
   }
 
+  /** Bytes since OPEN, whatever was stopped meanwhile. */
+  get total(): number {
+    return this.#total;
+  }
+
   /** The true count at this moment is higher by `octets`: one report, however many periods that fills. */
   advance(octets: number): void {
     this.#position += octets;
+    this.#total += octets;
     if (this.#periodsIn(this.#position) > this.#periodsIn(this.#reported)) this.#report();
   }
 

@@ -17,6 +17,20 @@ export interface OpenStreamStatus {
   readonly xruns: number;
 }
 
+/** Counts of a stream since its guest connected it: they only grow. */
+export interface StreamTotals {
+  /** Requests answered. */
+  readonly requests: number;
+  /** How often the guest's notifications of requests were looked into. */
+  readonly notifications: number;
+  /** Those of them behind which no request was. */
+  readonly idleNotifications: number;
+  /** Frames played or captured, over all OPENs. */
+  readonly frames: number;
+  /** {@link OpenStreamStatus.xruns}, over all OPENs. */
+  readonly xruns: number;
+}
+
 export interface BackendStreamStatus {
   readonly type: 'playback' | 'capture';
   /** The PCM device's index, and the stream's in it. */
@@ -26,6 +40,7 @@ export interface BackendStreamStatus {
   readonly target: string;
   /** Undefined while the guest has not opened it. */
   readonly open: OpenStreamStatus | undefined;
+  readonly totals: StreamTotals;
 }
 
 /** A guest's card. */

@@ -2,34 +2,40 @@ import { Field, type Fields, requireNumber } from '../config/fields.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EventProducer } from '../wire/event-page.ts';
 import { BackRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
-import { decodeRequest, encodeCurPos, encodeResponse } from '../wire/sndif.ts';
+import { decodeRequest, encodeCurPos, encodeResponse, type SndifResponse } from '../wire/sndif.ts';
 import type { EventPort, Hypervisor } from '../xen/hypervisor.ts';
 import { CommandHandler, type CommandHandlerOptions } from './command-handler.ts';
 import type { BackendStreamStatus } from './status.ts';
+import type { Turns, TurnTaker } from './turns.ts';
 
 const U32_MAX = 0xffff_ffff;
 
 /** What a stream is served with. */
 export type BackendStreamOptions = Omit<CommandHandlerOptions, 'mapper' | 'clock' | 'sendPosition'> & {
   readonly hypervisor: Hypervisor;
+  /** Those of the whole backend. */
+  readonly turns: Turns;
 };
 
 /** The backend's end of one stream's channel: takes requests from the ring in order, answers them, sends events. */
-export class BackendStream {
+export class BackendStream implements TurnTaker {
   readonly #ring: BackRing;
   readonly #events: EventProducer;
   readonly #ringPort: EventPort;
   readonly #eventPort: EventPort;
   readonly #handler: CommandHandler;
-  readonly #identity: Omit<BackendStreamStatus, 'device' | 'open'>;
+  readonly #turns: Turns;
+  readonly #domid: number;
+  readonly #identity: Omit<BackendStreamStatus, 'device' | 'open' | 'totals'>;
   readonly #releases: ReleaseStack;
   readonly #warn: (message: string) => void;
   readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
+  readonly #counts = { requests: 0, notifications: 0, idleNotifications: 0 };
   #nextEventId = 0;
-  /** Requests are being answered; further notifications belong to that round. */
+  /** From the notification of a request until none is left: it waits for a turn, or for an answer that takes its time. */
   #isServing = false;
-  /** Resolves when the last round is over. */
-  #round: Promise<void> = Promise.resolve();
+  /** Resolves when the last answer that took its time is out. */
+  #answering: Promise<void> | undefined;
   #ended = false;
 
   /**
@@ -57,7 +63,7 @@ export class BackendStream {
       const ringPort = await bind(Field.eventChannel);
       const eventPort = await bind(Field.evtEventChannel);
       const stream = new BackendStream(ring, events, ringPort, eventPort, releases, options);
-      ringPort.onNotify(() => stream.#serve());
+      ringPort.onNotify(() => stream.#handleNotification());
       return stream;
     } catch (error) {
       await releases.releaseAll();
@@ -79,6 +85,8 @@ export class BackendStream {
     this.#eventPort = eventPort;
     this.#releases = releases;
     this.#warn = options.warn;
+    this.#turns = options.turns;
+    this.#domid = options.frontendDomid;
     const { config, device } = options;
     this.#identity = { type: config.type, stream: config.index, target: device.description };
     this.#handler = new CommandHandler({
@@ -91,37 +99,76 @@ export class BackendStream {
 
   /** What the guest does with it. */
   get status(): Omit<BackendStreamStatus, 'device'> {
-    return { ...this.#identity, open: this.#handler.status };
+    const totals = { ...this.#counts, ...this.#handler.totals };
+    return { ...this.#identity, open: this.#handler.status, totals };
   }
 
   /** Stops the device and lets go of pages and ports. Idempotent. */
   async close(): Promise<void> {
     this.#ended = true;
+    this.#turns.leave(this.#domid, this);
     await this.#handler.close();
-    await this.#round;
+    await this.#answering;
     await this.#handler.close(); // an OPEN may have been under way
     await this.#releases.releaseAll();
   }
 
-  #serve(): void {
-    if (this.#ended || this.#isServing) return;
-    this.#round = this.#answerAll().catch((error: Error) => this.#end(error));
+  /** One turn: requests that come meanwhile are for the next, also where there is time left. */
+  takeTurn(): boolean {
+    try {
+      for (let left = this.#ring.announced, isTime = true; left > 0 && !this.#ended; left--) {
+        if (!isTime) return true;
+        if (!this.#ring.take(this.#entry)) break;
+        const response = this.#handler.handle(decodeRequest(this.#entry));
+        isTime = this.#turns.spend();
+        if (response instanceof Promise) {
+          this.#answering = response.then((late) => this.#answerLate(late));
+          return false;
+        }
+        this.#answer(response);
+      }
+      if (!this.#ended && this.#ring.rearm()) return true;
+    } catch (error) {
+      this.#end(error as Error);
+    }
+    this.#isServing = false;
+    return false;
   }
 
-  /** The round is over in the very turn in which nothing was left: a notification behind that begins the next one. */
-  async #answerAll(): Promise<void> {
-    this.#isServing = true;
-    try {
-      do {
-        while (!this.#ended && this.#ring.take(this.#entry)) {
-          const response = await this.#handler.handle(decodeRequest(this.#entry));
-          this.#ring.put(encodeResponse(response));
-          if (this.#ring.publish()) this.#ringPort.notify();
-        }
-      } while (!this.#ended && this.#ring.rearm());
-    } finally {
-      this.#isServing = false;
+  #handleNotification(): void {
+    this.#counts.notifications += 1;
+    if (this.#isServing || !this.#hasRequests()) {
+      this.#counts.idleNotifications += 1;
+      this.#ringPort.idle();
+      return;
     }
+    this.#isServing = true;
+    this.#turns.ask(this.#domid, this);
+  }
+
+  #hasRequests(): boolean {
+    if (this.#ended) return false;
+    try {
+      return this.#ring.announced > 0;
+    } catch (error) {
+      this.#end(error as Error);
+      return false;
+    }
+  }
+
+  #answer(response: SndifResponse): void {
+    this.#ring.put(encodeResponse(response));
+    this.#counts.requests += 1;
+    if (this.#ring.publish()) this.#ringPort.notify();
+  }
+
+  #answerLate(response: SndifResponse): void {
+    try {
+      this.#answer(response);
+    } catch (error) {
+      this.#end(error as Error);
+    }
+    if (!this.#ended) this.#turns.ask(this.#domid, this);
   }
 
   #sendPosition(octets: number): void {

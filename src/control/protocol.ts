@@ -72,6 +72,14 @@ export interface GuestStream extends StreamName {
         readonly state: string;
       })
     | undefined;
+  /** Since the guest connected it: requests answered, the notifications of them, and those behind which none was. */
+  readonly totals: {
+    readonly requests: number;
+    readonly notifications: number;
+    readonly idleNotifications: number;
+    readonly frames: number;
+    readonly xruns: number;
+  };
 }
 
 /** A guest's card, as its backend sees it. */
@@ -226,6 +234,10 @@ const SHAPES: Readonly<Record<Method, Shape>> = {
             'open?': {
               ...{ rate: 'number', channels: 'number', format: 'string', state: 'string' },
               ...{ position: 'number', latency: 'number', bufferFrames: 'number', xruns: 'number' },
+            },
+            totals: {
+              ...{ requests: 'number', notifications: 'number', idleNotifications: 'number' },
+              ...{ frames: 'number', xruns: 'number' },
             },
           },
         ],

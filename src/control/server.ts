@@ -3,6 +3,7 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { debuglog } from 'node:util';
+import { nextTurn } from '../clock.ts';
 import { invalidArg, VsndError } from '../errors.ts';
 import { readLines } from './lines.ts';
 import { type ControlledCard, carryOut, reportOf } from './methods.ts';
@@ -86,6 +87,7 @@ async function serveClient(
     for await (const line of readLines(client, LONGEST_REQUEST)) {
       const answer = encodeLine(await answerTo(line));
       await new Promise<void>((resolve) => client.write(answer, () => resolve()));
+      await nextTurn(); // what goes into the socket at once leaves no time for others
     }
   } finally {
     client.destroy(); // not every version of Node does that at the end of the loop

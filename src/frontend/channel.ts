@@ -1,8 +1,8 @@
-import type { Timer } from '../clock.ts';
+import { nextTurn, type Timer } from '../clock.ts';
 import { protocolError, VsndError } from '../errors.ts';
 import type { ReleaseStack } from '../release-stack.ts';
 import { EVENT_SIZE, EventConsumer } from '../wire/event-page.ts';
-import { FrontRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
+import { FrontRing, RING_ENTRY_SIZE, RING_SIZE } from '../wire/ring.ts';
 import {
   type CurPosEvent,
   decodeEvent,
@@ -19,7 +19,7 @@ import { publishPosition, publishRequest, publishResponse } from './diagnostics.
 /** The Linux driver gives up after as long (VSND_WAIT_BACK_MS), ns. */
 const REQUEST_TIMEOUT = 3e9;
 
-/** How often to look again for an event that its index has announced. */
+/** How often a turn may look again for events that their index has announced. */
 const NOT_LANDED_LOOKS = 1000;
 
 /** What XenStore is told of a channel: the transport parameters of sndif.h. */
@@ -71,6 +71,8 @@ export class StreamChannel {
   /** The request for which the timer runs. */
   #watched: Pending | undefined;
   #nextId = 0;
+  /** More has come than a turn deals with. */
+  #isContinuing = false;
   #expectedEventId = 0;
   #lostEvents = 0;
   #failure: Error | undefined;
@@ -111,8 +113,8 @@ export class StreamChannel {
       evtEventChannel: eventPort.port,
     };
     const channel = new StreamChannel(hypervisor, path, ringPort, ringPage, eventPage, transport, onSilence);
-    ringPort.onNotify(() => channel.#guard(() => channel.#drainResponses()));
-    eventPort.onNotify(() => channel.#guard(() => channel.#drainEvents()));
+    ringPort.onNotify(() => channel.#guard(() => channel.#drainResponses()) || ringPort.idle());
+    eventPort.onNotify(() => channel.#guard(() => channel.#drainEvents()) || eventPort.idle());
     releases.push(() => channel.fail(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed')));
     return channel;
   }
@@ -215,12 +217,18 @@ export class StreamChannel {
     this.#watchOldest();
   }
 
-  #drainResponses(): void {
+  /** Takes what has been answered, of what had been asked before; says whether there was anything. */
+  #drainResponses(): boolean {
+    let answers = 0;
+    let looks = 0;
     do {
-      while (this.#ring.take(this.#entry)) this.#settle(decodeResponse(this.#entry));
-    } while (this.#ring.rearm());
+      for (; this.#ring.take(this.#entry); answers++) this.#settle(decodeResponse(this.#entry));
+      looks += 1;
+    } while (this.#ring.rearm() && looks < RING_SIZE);
+    if (looks === RING_SIZE) this.#continueSoon();
     this.#send();
     this.#watchOldest();
+    return answers > 0;
   }
 
   #settle(response: SndifResponse): void {
@@ -238,17 +246,29 @@ export class StreamChannel {
     else pending.reject(statusError(pending.request, response.status));
   }
 
-  #drainEvents(): void {
-    for (let looks = 0; ; ) {
+  /** Takes the events there are now: those that come meanwhile are for a later turn. Says whether there was any. */
+  #drainEvents(): boolean {
+    const { announced } = this.#events;
+    for (let left = announced, looks = 0; left > 0; ) {
       const taken = this.#events.take(this.#event);
-      if (taken === 'none') return;
-      if (taken === 'event') {
-        looks = 0;
-        this.#handleEvent(decodeEvent(this.#event));
-      } else if (++looks > NOT_LANDED_LOOKS) {
-        this.#events.skip(); // its id counts as lost when the next one arrives
-      }
+      if (taken === 'none') break;
+      if (taken === 'event') this.#handleEvent(decodeEvent(this.#event));
+      else if (++looks <= NOT_LANDED_LOOKS) continue;
+      else this.#events.skip(); // its id counts as lost when the next one arrives
+      left -= 1;
     }
+    if (this.#events.announced > 0) this.#continueSoon();
+    return announced > 0;
+  }
+
+  /** Others have their turn, and then {@link poll} goes on: what is still there may have been notified already. */
+  #continueSoon(): void {
+    if (this.#isContinuing) return;
+    this.#isContinuing = true;
+    void nextTurn().then(() => {
+      this.#isContinuing = false;
+      this.poll();
+    });
   }
 
   #handleEvent(event: CurPosEvent): void {
@@ -273,13 +293,14 @@ export class StreamChannel {
     if (oldest === this.#watched) this.#onSilence(silent(oldest));
   }
 
-  /** Whatever the peer did wrong ends this channel, and nothing else. */
-  #guard(action: () => void): void {
-    if (this.#failure) return;
+  /** Whatever the peer did wrong ends this channel, and nothing else. Undefined where it has ended. */
+  #guard<T>(action: () => T): T | undefined {
+    if (this.#failure) return undefined;
     try {
-      action();
+      return action();
     } catch (error) {
       this.fail(error instanceof Error ? error : new Error(String(error)));
+      return undefined;
     }
   }
 }

@@ -76,11 +76,8 @@ export class EventConsumer {
     memory.store32(IN_PROD, this.#inCons);
   }
 
-  /**
-   * Copies the next event to `target`. 'not-landed': the reference backend orders its entry and its index by no
-   * barrier, so on Arm the index may be seen first: look again. Throws ERR_VSND_PROTOCOL for an impossible in_prod.
-   */
-  take(target: Uint8Array): EventTaken {
+  /** Events that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
+  get announced(): number {
     const inProd = this.#memory.load32(IN_PROD); // orders: the index before the entries that it announces
     const waiting = distance(inProd, this.#inCons);
     if (waiting > EVENT_RING_SIZE) {
@@ -88,8 +85,17 @@ export class EventConsumer {
         `the backend's in_prod announces ${waiting} events in a ring of ${EVENT_RING_SIZE}`,
       );
     }
-    if (waiting === 0) return 'none';
-    this.#forgetLanded(inProd);
+    return waiting;
+  }
+
+  /**
+   * Copies the next event to `target`. 'not-landed': the reference backend orders its entry and its index by no
+   * barrier, so on Arm the index may be seen first: look again. Throws ERR_VSND_PROTOCOL for an impossible in_prod.
+   */
+  take(target: Uint8Array): EventTaken {
+    const { announced } = this;
+    if (announced === 0) return 'none';
+    this.#forgetLanded((this.#inCons + announced) >>> 0);
     this.#memory.copyOut(slot(this.#inCons), target);
     if (target[TYPE] === NOT_LANDED) return 'not-landed';
     this.#advance();

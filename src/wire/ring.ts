@@ -110,8 +110,8 @@ export class BackRing {
     this.#reqCons = this.#rspProd = this.#published = start >>> 0;
   }
 
-  /** Copies the next request to `target`; false where there is none. Throws ERR_VSND_PROTOCOL where the ring overflowed. */
-  take(target: Uint8Array): boolean {
+  /** Requests that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
+  get announced(): number {
     const reqProd = this.#memory.load32(REQ_PROD); // orders: the index before the entries that it announces
     const unanswered = distance(reqProd, this.#rspProd);
     if (unanswered > RING_SIZE) {
@@ -119,12 +119,18 @@ export class BackRing {
         `the frontend's req_prod announces ${unanswered} requests in a ring of ${RING_SIZE}`,
       );
     }
-    if (reqProd === this.#reqCons) return false;
-    if (distance(reqProd, this.#reqCons) > RING_SIZE) {
+    const announced = distance(reqProd, this.#reqCons);
+    if (announced > RING_SIZE) {
       throw protocolError(
         `the frontend's req_prod ${reqProd} fell behind the ${this.#reqCons} requests taken`,
       );
     }
+    return announced;
+  }
+
+  /** Copies the next request to `target`; false where there is none. Throws ERR_VSND_PROTOCOL where the ring overflowed. */
+  take(target: Uint8Array): boolean {
+    if (this.announced === 0) return false;
     this.#memory.copyOut(slot(this.#reqCons), target);
     this.#reqCons = (this.#reqCons + 1) >>> 0;
     return true;

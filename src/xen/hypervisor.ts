@@ -35,8 +35,16 @@ export interface EventPort {
   readonly port: number;
   /** Sets the peer's pending bit. A dead peer takes it without a word. */
   notify(): void;
-  /** Sets the one handler, called once for any number of notifications since its last call. The port is unmasked before it runs. */
+  /**
+   * Sets the one handler, called once for any number of notifications since its last call. The port is masked while it
+   * runs: what comes then leads to another call. Without a handler a port stays masked from its first notification on.
+   */
   onNotify(handler: () => void): void;
+  /**
+   * To be called by the handler where the notification has led to nothing: after some in a row the port stays masked for 1 ms,
+   * and ever longer, up to 256 ms, until one leads to something. What comes meanwhile leads to one call after that.
+   */
+  idle(): void;
   /** Idempotent. The handler is not called any more. */
   unbind(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { BackendCard } from '../../src/backend/card.ts';
+import { Turns } from '../../src/backend/turns.ts';
 import { XsMessageDecoder, XsType } from '../../src/wire/xenstore.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import type { RawFrontend } from './raw-frontend.ts';
@@ -335,7 +336,14 @@ describe('each state of the table', () => {
     await xenstore.write(`${world.guest.backendPath}/state`, '1');
     const card = new BackendCard({
       ...{ hypervisor: dom0, xenstore, path: world.guest.backendPath, frontendPath: world.guest.path },
-      ...{ frontendDomid: 1, devid: 0, queueMode: 'copy', deviceFor: () => world.device, log() {} },
+      ...{
+        frontendDomid: 1,
+        devid: 0,
+        queueMode: 'copy',
+        turns: new Turns(world.clock),
+        deviceFor: () => world.device,
+        log() {},
+      },
     });
     await card.close();
     expect(await world.guest.backendState()).toBe('6');

@@ -18,7 +18,11 @@ test('a card is there before its guest connects, and again when that has left', 
     {
       ...{ domid: 1, devid: 0, name: 'Radio', connected: true },
       streams: [
-        { type: 'playback', device: 0, stream: 0, target: world.device.description, open: undefined },
+        {
+          ...{ type: 'playback', device: 0, stream: 0, target: world.device.description, open: undefined },
+          // Xen itself notifies a port that is bound.
+          totals: { requests: 0, notifications: 1, idleNotifications: 1, frames: 0, xruns: 0 },
+        },
       ],
     },
   ]);
@@ -63,4 +67,40 @@ test('a capture stream: what has not been read, and one overrun however much is 
   expect(openIn(world)).toMatchObject({ latency: 0, xruns: 1 });
   await world.clock.advance(4096);
   expect(openIn(world)).toMatchObject({ latency: 2048, xruns: 2 });
+});
+
+test('totals: over every OPEN and STOP, as long as the guest is connected', async () => {
+  const world = await createWorld({ pcmDevices: [{ streams: [PLAYBACK] }] });
+  const { channel, buffer } = await world.openStream({ bufferBytes: 8192 });
+  const totals = () => world.backend.status[0]?.streams[0]?.totals;
+  const playUntilDry = async () => {
+    await channel.write(0, 8192);
+    await channel.trigger('start');
+    await world.clock.advance(3000);
+    await channel.write(0, 4096); // an underrun
+    await world.clock.advance(2000);
+    await channel.trigger('stop');
+  };
+  await playUntilDry();
+  expect(totals()).toMatchObject({ requests: 5, frames: 3072, xruns: 1 });
+  await playUntilDry();
+  expect(totals()).toMatchObject({ requests: 9, frames: 6144, xruns: 2 });
+  await channel.close();
+  expect(totals()).toMatchObject({ requests: 10, frames: 6144, xruns: 2 });
+  await channel.open(buffer, { bufferBytes: 8192 });
+  await playUntilDry();
+  expect(totals()).toMatchObject({ requests: 15, frames: 9216, xruns: 3 });
+});
+
+test('notifications behind which nothing is are counted', async () => {
+  const world = await createWorld();
+  const channel = await world.guest.connectOne();
+  const totals = () => world.backend.status[0]?.streams[0]?.totals;
+  for (let round = 0; round < 3; round++) {
+    channel.ringPort.notify();
+    await world.machine.settle();
+    await world.clock.advance(48_000);
+  }
+  await channel.trigger('stop');
+  expect(totals()).toMatchObject({ requests: 1, notifications: 5, idleNotifications: 4 });
 });

@@ -153,6 +153,19 @@ describe('who owns the shared buffer', () => {
     await world.clock.advance(2048);
     expect(world.device.heard()).toEqual(Buffer.concat([first.slice(0, 2048), second.slice(2048)]));
   });
+
+  test('in direct mode, no more than 64 ranges here and there are kept in mind', async () => {
+    const world = await startWorld({ queueMode: 'direct' });
+    const { channel } = await world.openStream();
+    const statuses: number[] = [];
+    for (let range = 0; range < 70; range++) statuses.push(await channel.write(8 * range, 4));
+    expect(statuses.slice(0, 64).every((status) => status === 0)).toBe(true);
+    expect(new Set(statuses.slice(64))).toEqual(new Set([-28])); // ENOSPC
+    expect(await channel.write(8 * 63 + 4, 4)).toBe(0); // it follows the last one
+    await channel.trigger('start');
+    await world.clock.advance(256);
+    expect(await channel.write(0, 4)).toBe(0);
+  });
 });
 
 /** What a frontend does next: spans in frames of a buffer of `SIZE` frames. */

@@ -1,7 +1,7 @@
 // npm run bench -- [--quick] [GROUP...]: ratios inside one run, against what a row names.
 import { parseArgs } from 'node:util';
 
-const GROUPS = ['imports', 'card', 'programs', 'bridge'];
+const GROUPS = ['imports', 'card', 'fairness', 'programs', 'bridge'];
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean' } },

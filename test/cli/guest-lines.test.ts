@@ -4,6 +4,8 @@ import { PLAIN } from '../../src/cli/status-line.ts';
 import type { BackendStatus } from '../../src/control/protocol.ts';
 import { vsnd } from './run.ts';
 
+const totals = { requests: 9, notifications: 7, idleNotifications: 0, frames: 96_000, xruns: 1 };
+
 const status: BackendStatus = {
   pid: 12,
   cards: [
@@ -11,13 +13,13 @@ const status: BackendStatus = {
       ...{ domid: 3, devid: 1, name: 'Radio\x1b[2J', connected: true },
       streams: [
         {
-          ...{ type: 'playback', device: 0, stream: 0, target: 'alsa<hw:0;0>' },
+          ...{ type: 'playback', device: 0, stream: 0, target: 'alsa<hw:0;0>', totals },
           open: {
             ...{ rate: 48_000, channels: 2, format: 's16_le', state: 'running' },
             ...{ position: 96_000, latency: 4800, bufferFrames: 9600, xruns: 1 },
           },
         },
-        { type: 'capture', device: 0, stream: 1, target: 'silence' },
+        { type: 'capture', device: 0, stream: 1, target: 'silence', totals },
       ],
     },
     { domid: 4, devid: 0, connected: false, streams: [] },

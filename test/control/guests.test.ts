@@ -9,15 +9,17 @@ import { ask } from './fake-card.ts';
 
 const files = useDirectory();
 
+const totals = { requests: 9, notifications: 7, idleNotifications: 0, frames: 100, xruns: 0 };
+
 const status: BackendStatus = {
   pid: 12,
   cards: [
     {
       ...{ domid: 1, devid: 0, name: 'Radio', connected: true },
       streams: [
-        { type: 'playback', device: 0, stream: 0, target: 'null' },
+        { type: 'playback', device: 0, stream: 0, target: 'null', totals },
         {
-          ...{ type: 'capture', device: 0, stream: 1, target: 'a sine' },
+          ...{ type: 'capture', device: 0, stream: 1, target: 'a sine', totals },
           open: {
             ...{ rate: 48_000, channels: 2, format: 's16_le', state: 'running' },
             ...{ position: 100, latency: 20, bufferFrames: 1000, xruns: 0 },

@@ -46,11 +46,16 @@ export interface RawCard {
 export async function withRawCard(
   type: 'p' | 'c',
   body: (raw: RawCard) => Promise<void>,
-  { fields, ...options }: CardOptions & { fields?: Fields } = {},
+  {
+    fields,
+    prepare = () => {},
+    ...options
+  }: CardOptions & { fields?: Fields; prepare?: (guest: EmulatedDomain) => void } = {},
 ): Promise<void> {
   const clock = new ManualClock();
   const machine = new EmulatedMachine({ clock });
   const guest = machine.createDomain();
+  prepare(guest);
   createSoundCard(machine, {
     frontendDomid: guest.domid,
     pcmDevices: [{ ...(fields && { fields }), streams: [{ fields: { type } }] }],

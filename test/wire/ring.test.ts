@@ -567,10 +567,12 @@ describe("a peer's corrupt index", () => {
         const before = toHex(pair.memory.bytes);
         const target = new Uint8Array(RING_ENTRY_SIZE).fill(0xab);
         if (announced < taken || announced > answered + RING_SIZE) {
+          expectCode(() => pair.back.announced, 'ERR_VSND_PROTOCOL');
           expectCode(() => pair.back.take(target), 'ERR_VSND_PROTOCOL');
           expect(target.every((octet) => octet === 0xab)).toBe(true);
           expect(pair.back.rearm()).toBe(true); // so nobody sleeps over it
         } else {
+          expect(pair.back.announced).toBe(announced - taken);
           expect(pair.back.take(target)).toBe(announced > taken);
         }
         expect(toHex(pair.memory.bytes)).toBe(before);

@@ -429,7 +429,7 @@ describe('domains', () => {
         { call: 'grant', domid: 0, pageCount: 1, access: 'read-write' }, { call: 'bindUnbound', domid: 0 },
         { call: 'openXenStore' }, { call: 'claim', device: 'device/vsnd/0' }];
       calls.forEach((call, id) => port.postMessage({ kind: 'call', id, call }));
-      port.on('message', () => port.postMessage({ kind: 'handled', count: 1 }));`;
+      port.on('message', () => port.postMessage({ kind: 'handled', count: 1, ports: [] }));`;
     const worker = new Worker(script, { eval: true, workerData: { port: port2 }, transferList: [port2] });
     while (machine.leaks().length < 4) await new Promise((resolve) => setImmediate(resolve));
     await worker.terminate();

@@ -2,7 +2,6 @@ import { invalidArg, VsndError } from '../../errors.ts';
 import type {
   DeviceClaim,
   EventChannels,
-  EventPort,
   GrantAccess,
   GrantAllocator,
   GrantedPages,
@@ -39,11 +38,11 @@ export class EmulatedDomain implements Hypervisor {
   readonly clock: TrackedClock;
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
   readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
-  readonly eventChannels: EventChannels = {
-    bindUnbound: (...args) => this.#bindUnbound(...args),
-    bindInterdomain: (...args) => this.#bindInterdomain(...args),
+  readonly eventChannels = {
+    bindUnbound: (domid: number) => this.#bindUnbound(domid),
+    bindInterdomain: (domid: number, port: number) => this.#bindInterdomain(domid, port),
     forgetIfRestored: () => this.#forgetIfRestored(),
-  };
+  } satisfies EventChannels;
   readonly machine: EmulatedMachine;
   readonly #state: DomainState;
   readonly #leases = new Map<Lease, () => string[]>();
@@ -181,13 +180,13 @@ export class EmulatedDomain implements Hypervisor {
     return new EmulatedPages(grants, access, lease);
   }
 
-  async #bindUnbound(remoteDomid: number): Promise<EventPort> {
+  async #bindUnbound(remoteDomid: number): Promise<EmulatedPort> {
     await this.#enter('bindUnbound');
     this.#assertNoDeadPort();
     return this.#holdPort(this.#state.ports.bindUnbound(remoteDomid));
   }
 
-  async #bindInterdomain(remoteDomid: number, remotePort: number): Promise<EventPort> {
+  async #bindInterdomain(remoteDomid: number, remotePort: number): Promise<EmulatedPort> {
     await this.#enter('bindInterdomain');
     this.#assertNoDeadPort();
     const remote = this.machine.state(remoteDomid)?.ports;
@@ -205,7 +204,7 @@ export class EmulatedDomain implements Hypervisor {
     return dead.length > 0;
   }
 
-  #holdPort(port: PortState): EventPort {
+  #holdPort(port: PortState): EmulatedPort {
     const { ports } = this.#state;
     const lease = this.#lease(
       () => [`event channel port ${port.port} to domain ${port.remoteDomid}`],

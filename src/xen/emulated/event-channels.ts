@@ -1,9 +1,12 @@
+import type { Clock, Timer } from '../../clock.ts';
 import { VsndError } from '../../errors.ts';
 import type { EventPort } from '../hypervisor.ts';
+import { IdleDelay } from '../idle-delay.ts';
 import type { Lease } from './lease.ts';
 
 /** Where ports ask how to go on: the machine's one queue, and the faults that a test has switched on. */
 export interface EventRouting {
+  readonly clock: Clock;
   schedule(step: () => void): void;
   /** True for a notification that gets lost on its way to this port. */
   isLost(domid: number, port: number): boolean;
@@ -24,6 +27,10 @@ export class PortState {
   #scheduled = false;
   #dead = false;
   #handler: (() => void) | undefined;
+  readonly #idleDelay = new IdleDelay();
+  #unmasking: Timer | undefined;
+  /** Who handles the notification will say when he has done so. */
+  #isDeferred = false;
 
   constructor(routing: EventRouting, domid: number, port: number, remoteDomid: number) {
     this.#routing = routing;
@@ -50,6 +57,24 @@ export class PortState {
     this.#unmask();
   }
 
+  /** The notification that is being handled leads to nothing. */
+  idle(): void {
+    this.#idleDelay.idle();
+  }
+
+  /** The handler that runs only passes the notification on: the port stays masked until {@link handled}. */
+  defer(): void {
+    this.#isDeferred = true;
+  }
+
+  /** The notification has been handled. */
+  handled(): void {
+    this.#isDeferred = false;
+    const delay = this.#idleDelay.afterHandling();
+    if (delay === 0) this.#unmask();
+    else this.#unmasking = this.#routing.clock.after(delay, () => this.#unmask());
+  }
+
   die(): void {
     this.close();
     this.#dead = true;
@@ -57,6 +82,7 @@ export class PortState {
 
   close(): void {
     this.#handler = undefined;
+    this.#unmasking?.cancel();
     this.#masked = true;
     this.#pending = false;
     // The other end may be bound once more (evtchn_close makes it ECS_UNBOUND).
@@ -79,13 +105,15 @@ export class PortState {
     if (!this.#ready) return;
     this.#pending = false;
     this.#masked = true;
-    const handler = this.#handler;
-    // First: a notification that comes while the handler runs must lead to another run.
-    this.#unmask();
-    handler?.();
+    try {
+      this.#handler?.();
+    } finally {
+      if (!this.#isDeferred) this.handled();
+    }
   };
 
   #unmask(): void {
+    if (this.#handler === undefined) return;
     this.#masked = false;
     this.deliverSoon();
   }
@@ -170,6 +198,25 @@ export class EmulatedPort implements EventPort {
   onNotify(handler: () => void): void {
     this.#check();
     this.#state.listen(handler);
+  }
+
+  idle(): void {
+    this.#state.idle();
+  }
+
+  /** As {@link onNotify}, but the port stays masked from a notification on until {@link handled} is called. */
+  onNotifyUntilHandled(handler: () => void): void {
+    this.onNotify(() => {
+      this.#state.defer();
+      handler();
+    });
+  }
+
+  /** See {@link onNotifyUntilHandled}. */
+  handled({ isIdle }: { isIdle: boolean }): void {
+    if (!this.#lease.active) return;
+    if (isIdle) this.#state.idle();
+    this.#state.handled();
   }
 
   unbind(): Promise<void> {

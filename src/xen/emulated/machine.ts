@@ -222,6 +222,7 @@ export class EmulatedMachine {
 
   #newPorts(domid: number): PortTable {
     return new PortTable(domid, {
+      clock: this.clock,
       schedule: (step) => this.schedule(step),
       isLost: (to, port) => this.faults.isLost(to, port),
       isHeld: (to, port) => this.faults.isHeld(to, port),

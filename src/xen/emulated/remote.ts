@@ -18,6 +18,7 @@ import type {
   XenStoreTransport,
 } from '../hypervisor.ts';
 import type { EmulatedDomain } from './domain.ts';
+import type { EmulatedPort } from './event-channels.ts';
 import { Lease } from './lease.ts';
 import type { Activity } from './machine.ts';
 import { EmulatedGrantedPages, EmulatedPages, type PageFrame } from './pages.ts';
@@ -55,8 +56,14 @@ type ToMachine =
   | { kind: 'call'; id: number; call: Call }
   | { kind: 'notify'; handle: number }
   | { kind: 'send'; handle: number; message: Uint8Array }
-  /** So many messages have been handled, and a turn has passed since. */
-  | { kind: 'handled'; count: number };
+  /** So many messages have been handled, and a turn has passed since; the notifications among them, by port. */
+  | { kind: 'handled'; count: number; ports: readonly HandledPort[] };
+
+interface HandledPort {
+  readonly handle: number;
+  /** The notification led to nothing. */
+  readonly isIdle: boolean;
+}
 
 type FromMachine =
   | { kind: 'result'; id: number; result: Result }
@@ -69,6 +76,7 @@ type FromMachine =
 interface Held {
   release(): Promise<void>;
   notify?(): void;
+  handled?(isIdle: boolean): void;
   send?(message: Uint8Array): void;
 }
 
@@ -114,6 +122,7 @@ class ServedProcess {
         this.#use(message);
         break;
       case 'handled':
+        for (const { handle, isIdle } of message.ports) this.#held.get(handle)?.handled?.(isIdle);
         for (const activity of this.#unhandled.splice(0, message.count)) activity.end();
     }
   }
@@ -186,9 +195,13 @@ class ServedProcess {
     return handle;
   }
 
-  #keepPort(port: EventPort): Partial<Result> {
-    const handle = this.#keep({ release: () => port.unbind(), notify: () => port.notify() });
-    port.onNotify(() => this.#send({ kind: 'event', handle }));
+  #keepPort(port: EmulatedPort): Partial<Result> {
+    const handle = this.#keep({
+      release: () => port.unbind(),
+      notify: () => port.notify(),
+      handled: (isIdle) => port.handled({ isIdle }),
+    });
+    port.onNotifyUntilHandled(() => this.#send({ kind: 'event', handle }));
     return { handle, port: port.port };
   }
 
@@ -223,6 +236,8 @@ class Link {
   readonly #leases = new Map<number, Lease>();
   #nextId = 1;
   #handled = 0;
+  #handledPorts: HandledPort[] = [];
+  #isReporting = false;
   #holds = 0;
   #closed = false;
 
@@ -254,6 +269,12 @@ class Link {
   /** Registers who gets what is sent to `handle`. */
   receive(handle: number, receiver: (message: FromMachine) => void): void {
     this.#receivers.set(handle, receiver);
+  }
+
+  /** A notification has been handled. */
+  portHandled(port: HandledPort): void {
+    this.#handledPorts.push(port);
+    this.#reportSoon();
   }
 
   lease(handle: number): Lease {
@@ -295,7 +316,8 @@ class Link {
   }
 
   #receive(message: FromMachine): void {
-    this.#handledSoon();
+    this.#handled += 1;
+    this.#reportSoon();
     if (message.kind !== 'result' && message.kind !== 'error') {
       this.#receivers.get(message.handle)?.(message);
       return;
@@ -308,12 +330,14 @@ class Link {
   }
 
   /** A turn later, so that whatever the message leads to is on its way before the machine hears of it. */
-  #handledSoon(): void {
-    this.#handled += 1;
-    if (this.#handled > 1) return;
+  #reportSoon(): void {
+    if (this.#isReporting) return;
+    this.#isReporting = true;
     setImmediate(() => {
-      this.post({ kind: 'handled', count: this.#handled });
+      this.#isReporting = false;
+      this.post({ kind: 'handled', count: this.#handled, ports: this.#handledPorts });
       this.#handled = 0;
+      this.#handledPorts = [];
     });
   }
 
@@ -397,6 +421,7 @@ class RemotePort implements EventPort {
   readonly #lease: Lease;
   #handler: (() => void) | undefined;
   #pending = false;
+  #isIdle = false;
 
   constructor(link: Link, handle: number, port: number) {
     this.port = port;
@@ -418,14 +443,24 @@ class RemotePort implements EventPort {
     this.#pending = false;
   }
 
+  idle(): void {
+    this.#isIdle = true;
+  }
+
   unbind(): Promise<void> {
     return this.#lease.end();
   }
 
   #event(): void {
     if (!this.#lease.active) return;
-    if (this.#handler === undefined) this.#pending = true;
-    else this.#handler();
+    this.#pending = this.#handler === undefined;
+    if (this.#pending) return;
+    this.#isIdle = false;
+    try {
+      this.#handler?.();
+    } finally {
+      this.#link.portHandled({ handle: this.#handle, isIdle: this.#isIdle });
+    }
   }
 
   #check(): void {

@@ -1,5 +1,7 @@
+import type { Clock, Timer } from '../../clock.ts';
 import { isVsndError, VsndError } from '../../errors.ts';
 import type { EventPort } from '../hypervisor.ts';
+import { IdleDelay } from '../idle-delay.ts';
 import type { EventChannelDevice } from './addon.ts';
 import { withDevice } from './device-error.ts';
 import type { Holding, Holdings } from './holdings.ts';
@@ -9,11 +11,13 @@ export class LinuxEventChannels {
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
   readonly #holdings: Holdings;
+  readonly #clock: Clock;
   readonly #ports = new Map<number, LinuxEventPort>();
 
   /** `holdings` end the ports, and after them the device. */
-  constructor(device: EventChannelDevice, holdings: Holdings) {
+  constructor(device: EventChannelDevice, holdings: Holdings, clock: Clock) {
     this.#device = device;
+    this.#clock = clock;
     this.#holdings = holdings;
     this.#holding = holdings.add(() => device.close());
     withDevice(() => device.start(this.#receive));
@@ -40,49 +44,94 @@ export class LinuxEventChannels {
       this.#ports.delete(number);
       withDevice(() => this.#device.unbind(number));
     });
-    const port = new LinuxEventPort(this.#device, number, holding);
+    const port = new LinuxEventPort(this.#device, number, holding, (raised) => this.#handle([raised]));
     this.#ports.set(number, port);
     return port;
   }
 
+  /** What is read has been masked by the kernel. */
   readonly #receive = (): void => {
     try {
       const octets = withDevice(() => this.#device.read());
       if (octets === undefined) return;
-      // First: a notification that comes while a handler runs must lead to another run.
-      withDevice(() => this.#device.write(octets));
       const numbers = new Uint32Array(octets.buffer, octets.byteOffset, octets.byteLength >>> 2);
-      for (const number of numbers) this.#ports.get(number)?.raise();
+      this.#handle(
+        [...numbers].map((number) => this.#ports.get(number)).filter((port) => port !== undefined),
+      );
     } catch (error) {
       if (!isVsndError(error) || error.errno !== 'EFBIG') throw error;
       this.#recover();
     }
   };
 
+  /** Each in a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
+  #handle(raised: readonly LinuxEventPort[]): void {
+    const handled: LinuxEventPort[] = [];
+    for (const port of raised) {
+      queueMicrotask(() => {
+        if (port.isHeard) handled.push(port); // one without a handler stays masked until it has one
+        port.handle();
+      });
+    }
+    queueMicrotask(() => this.#unmaskHandled(handled));
+  }
+
+  /** What has come since a port was read is pending: unmasked, the kernel says so again. */
+  #unmaskHandled(handled: readonly LinuxEventPort[]): void {
+    const now = handled.filter((port) => {
+      const delay = port.idleDelay.afterHandling();
+      if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmask([port]));
+      return delay === 0;
+    });
+    this.#unmask(now);
+  }
+
+  #unmask(ports: readonly LinuxEventPort[]): void {
+    const numbers = ports.filter(({ isActive }) => isActive).map(({ port }) => port);
+    if (numbers.length === 0) return;
+    withDevice(() => this.#device.write(new Uint8Array(Uint32Array.from(numbers).buffer)));
+  }
+
   /** The kernel's queue of ports has overflowed, and is lost: any port may have been notified and masked. */
   #recover(): void {
     withDevice(() => {
       this.#device.reset();
-      const octets = new Uint8Array(Uint32Array.from(this.#ports.keys()).buffer);
-      if (octets.length > 0) this.#device.write(octets);
       this.#device.start(this.#receive);
     });
-    for (const port of this.#ports.values()) port.raise();
+    this.#handle([...this.#ports.values()]);
   }
 }
 
 class LinuxEventPort implements EventPort {
   readonly port: number;
+  readonly idleDelay = new IdleDelay();
+  /** Runs while the port stays masked after its handler. */
+  unmasking: Timer | undefined;
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
+  readonly #handleSoon: (port: LinuxEventPort) => void;
   #handler: (() => void) | undefined;
-  #pending = false;
-  #scheduled = false;
+  /** It was notified before there was a handler. */
+  #isPending = false;
 
-  constructor(device: EventChannelDevice, port: number, holding: Holding) {
+  constructor(
+    device: EventChannelDevice,
+    port: number,
+    holding: Holding,
+    handleSoon: (port: LinuxEventPort) => void,
+  ) {
     this.#device = device;
     this.port = port;
     this.#holding = holding;
+    this.#handleSoon = handleSoon;
+  }
+
+  get isActive(): boolean {
+    return this.#holding.active;
+  }
+
+  get isHeard(): boolean {
+    return this.#handler !== undefined;
   }
 
   notify(): void {
@@ -93,33 +142,28 @@ class LinuxEventPort implements EventPort {
   onNotify(handler: () => void): void {
     this.#check();
     this.#handler = handler;
-    this.#deliverSoon();
+    if (this.#isPending) this.#handleSoon(this);
+    this.#isPending = false;
+  }
+
+  idle(): void {
+    this.idleDelay.idle();
   }
 
   unbind(): Promise<void> {
+    this.unmasking?.cancel();
     return this.#holding.end();
   }
 
-  /** What is pending already takes any number of further notifications in. */
-  raise(): void {
-    this.#pending = true;
-    this.#deliverSoon();
-  }
-
-  /** In a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
-  #deliverSoon(): void {
-    if (!this.#pending || this.#handler === undefined || this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      if (!this.#holding.active) return;
-      this.#pending = false;
-      this.#handler?.();
-    });
+  /** It has been notified. */
+  handle(): void {
+    if (!this.isActive) return;
+    if (this.#handler === undefined) this.#isPending = true;
+    else this.#handler();
   }
 
   #check(): void {
-    if (this.#holding.active) return;
+    if (this.isActive) return;
     throw new VsndError('ERR_VSND_INVALID_STATE', `event channel port ${this.port} has been unbound`);
   }
 }

@@ -118,6 +118,7 @@ class LinuxHypervisor implements Hypervisor {
     this.#evtchn ??= new LinuxEventChannels(
       this.#open(this.#addon.EventChannelDevice, 'evtchn'),
       this.#holdings,
+      new RealClock({ ref: false }),
     );
     return this.#evtchn;
   }

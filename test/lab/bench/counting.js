@@ -47,6 +47,7 @@ export function countingHypervisor(hypervisor, meter) {
         meter.count('fromGuest');
         handler();
       }),
+    idle: () => port.idle(),
     unbind: () => port.unbind(),
   });
   return {
