@@ -94,6 +94,7 @@ export class CaptureStream extends Readable {
       handleStart: () => this.#begin(),
       handleStarted: () => this.#handleStarted(),
       handlePosition: (position) => this.#handlePosition(position),
+      handleCaughtUp: () => this.#goOn(),
       handleStandstill: () => this.#paceByReads(),
       handleXrun: () => {}, // told where the loss is known
       handleDrainStalled: () => {}, // playback's
@@ -244,7 +245,6 @@ export class CaptureStream extends Readable {
       return;
     }
     this.#advanceTo(captured);
-    this.#goOn();
   }
 
   /** Octets that can have been captured: a first position beyond is not ours alone, a later one makes no sense. */
@@ -276,9 +276,15 @@ export class CaptureStream extends Readable {
     return this.#position.isOverrun || this.#counter.hasFallen;
   }
 
-  /** Octets that a READ gets at once. */
+  /** The buffer may have run over since the last report: the next one says. */
+  get #mayHaveRunOver(): boolean {
+    const since = (this.#life.sinceReport * this.rate * this.frameBytes) / 1e9;
+    return this.#position.available + since > this.#position.bufferBytes;
+  }
+
+  /** Bytes that a READ gets at once. */
   get #readable(): number {
-    return this.#isOverrun ? 0 : this.#position.available;
+    return this.#isOverrun || this.#mayHaveRunOver ? 0 : this.#position.available;
   }
 
   /** STOP and START: what was captured and not read is lost. */

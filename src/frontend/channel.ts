@@ -40,6 +40,8 @@ export interface RequestOptions {
 export interface ChannelUser {
   /** Octets since OPEN, as the backend counts them. */
   handlePosition(position: bigint): void;
+  /** All positions that were there have been handed over: what they come to can be acted upon. */
+  handleCaughtUp(): void;
   /** Called once; nothing can be asked any more. */
   handleFailure(error: Error): void;
 }
@@ -258,6 +260,7 @@ export class StreamChannel {
       left -= 1;
     }
     if (this.#events.announced > 0) this.#continueSoon();
+    if (announced > 0) this.#user?.handleCaughtUp();
     return announced > 0;
   }
 

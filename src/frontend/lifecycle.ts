@@ -66,6 +66,8 @@ export interface LifecycleOwner {
   handleStarted(): void;
   /** XENSND_EVT_CUR_POS: octets as the backend's counter reads them. */
   handlePosition(position: bigint): void;
+  /** Every position that has come has been handed over. */
+  handleCaughtUp(): void;
   /** The position stands still, although the backend lives: since START, or before the end of what is to be played out. */
   handleStandstill(): void;
   handleXrun(): void;
@@ -112,6 +114,8 @@ export class Lifecycle {
   /** What the last PAUSE or RESUME has come to. */
   #telling: Promise<boolean> | undefined;
   #inquiring = false;
+  /** ns: when a position was reported last, or began to move. */
+  #reportedAt = 0;
   /** How often in a row nothing had moved when that was looked into. */
   #standstills = 0;
 
@@ -223,7 +227,13 @@ export class Lifecycle {
     this.#standstills = 0;
     if (this.#state !== 'draining') this.#watchdog.moved();
     else this.#watchdog.start(); // less is left now
-    this.#clock.report(frames, this.#slot.hypervisor.clock.now());
+    this.#reportedAt = this.#slot.hypervisor.clock.now();
+    this.#clock.report(frames, this.#reportedAt);
+  }
+
+  /** ns that the position may have moved since it was reported. */
+  get sinceReport(): number {
+    return MOVING.has(this.#state) ? this.#slot.hypervisor.clock.now() - this.#reportedAt : 0;
   }
 
   /** The position against the monotonic clock. `limit`: frames that there are. */
@@ -256,6 +266,7 @@ export class Lifecycle {
     if (open === undefined) return;
     session.channel.use({
       handlePosition: (position) => this.#owner.handlePosition(position),
+      handleCaughtUp: () => this.#owner.handleCaughtUp(),
       handleFailure: (error) => this.#handleFailure(error),
     });
     await this.#restoreVolume(session);
@@ -318,7 +329,8 @@ export class Lifecycle {
 
   #move(): void {
     this.#watchdog.start();
-    this.#clock.start(this.#owner.position, this.#slot.hypervisor.clock.now());
+    this.#reportedAt = this.#slot.hypervisor.clock.now();
+    this.#clock.start(this.#owner.position, this.#reportedAt);
   }
 
   #standStill(): void {

@@ -95,9 +95,9 @@ export class EventConsumer {
   take(target: Uint8Array): EventTaken {
     const { announced } = this;
     if (announced === 0) return 'none';
-    this.#forgetLanded((this.#inCons + announced) >>> 0);
     this.#memory.copyOut(slot(this.#inCons), target);
     if (target[TYPE] === NOT_LANDED) return 'not-landed';
+    this.#forgetLanded((this.#inCons + announced) >>> 0);
     this.#advance();
     return 'event';
   }
@@ -105,6 +105,7 @@ export class EventConsumer {
   /** Gives the next slot back unread. */
   skip(): void {
     this.#skipped.push(this.#inCons);
+    if (this.#skipped.length > LANDED_AFTER) this.#skipped.shift();
     this.#advance();
   }
 

@@ -382,6 +382,26 @@ export function describeStreams(profile: Profile): void {
       if (!profile.skipsLateData) expect(peer.heard(FIRST).equals(source)).toBe(true);
     });
 
+    test('a guest that stands still for long while it captures has lost some, and goes on', async () => {
+      const { scene, peer, card, out } = await play();
+      const { guest, machine, clock } = scene;
+      out.destroy();
+      const input = card.createCaptureStream({ ...SPEC, bufferFrames: 4800, periodFrames: 480 });
+      const source = pattern(10 * SECOND * FRAME);
+      peer.say(MIC, source);
+      const chunks = collect(input);
+      for (const stillFor of [0.09, 0.1, 0.11, 0.5]) {
+        await clock.advance(SECOND);
+        const letThrough = machine.faults.holdNotifications({ domid: guest.domid });
+        await clock.advance(stillFor * SECOND);
+        letThrough();
+      }
+      await clock.advance(SECOND);
+      expect([input.state, input.overruns > 0]).toEqual(['running', true]);
+      const last = Buffer.concat(chunks).subarray(-0.5 * SECOND * FRAME);
+      expect(source.includes(last)).toBe(true);
+    });
+
     describe.each<RestartOrder>(['reads our state first', 'closes first'])(
       'killed, and started again by one that %s',
       (order) => {
