@@ -158,6 +158,7 @@ export class CaptureStream extends Readable {
   /** Ends capturing: what has been captured so far can still be read, then comes 'end'. Idempotent. */
   finish(): void {
     this.#isFinishing = true;
+    if (this.#mayHaveRunOver) this.#loseUnread();
     this.#fetch();
     this.#endIfRead();
   }
@@ -289,10 +290,14 @@ export class CaptureStream extends Readable {
 
   /** STOP and START: what was captured and not read is lost. */
   #restart(): void {
-    const lost = this.latency;
-    this.#overruns++;
     this.#isStarting = true;
     this.#life.apply('overrun');
+    this.#loseUnread();
+  }
+
+  #loseUnread(): void {
+    const lost = this.latency;
+    this.#overruns++;
     this.#beginAnew();
     this.#emitLater('overrun', { lost, frames: this.position, count: this.#overruns });
   }
