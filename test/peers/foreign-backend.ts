@@ -155,7 +155,8 @@ class ForeignCard {
         const map = async (name: string): Promise<Pages> =>
           await process.mapper.map(domid, [await read(name)]);
         await this.#xenstore.read(`${this.#frontend}/${pcm}/${index}/unique-id`);
-        const type = (await this.#xenstore.read(`${this.#frontend}/${pcm}/${index}/type`)) === 'c' ? 'c' : 'p';
+        const type =
+          (await this.#xenstore.read(`${this.#frontend}/${pcm}/${index}/type`)) === 'c' ? 'c' : 'p';
         const key = `${this.#devid}/${pcm}/${index}`;
         const wire = {
           type,

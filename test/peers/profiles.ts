@@ -79,7 +79,10 @@ function foreign(name: string, manners: Manners): Profile {
       let backend = await start();
       const settleAccount = () => {
         if (backend.died !== undefined) complaints.push(`it crashed: ${backend.died}`);
-        complaints.push(...backend.endedThreads.map((why) => `its watch thread ended: ${why}`), ...backend.breaches);
+        complaints.push(
+          ...backend.endedThreads.map((why) => `its watch thread ended: ${why}`),
+          ...backend.breaches,
+        );
         backend.breaches.length = 0;
       };
       return {
@@ -167,6 +170,9 @@ const OURS: Profile = {
 export const PROFILES: readonly Profile[] = [
   OURS,
   foreign('the reference backend on ALSA', ALSA),
-  foreign('the reference backend on ALSA, on a machine that orders its writes loosely', { ...ALSA, lateEvents: 7 }),
+  foreign('the reference backend on ALSA, on a machine that orders its writes loosely', {
+    ...ALSA,
+    lateEvents: 7,
+  }),
   foreign('the reference backend on PulseAudio', PULSE),
 ];

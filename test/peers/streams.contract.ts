@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Card, CardOptions } from '../../src/frontend/card.ts';
 import type { CaptureStream } from '../../src/frontend/capture-stream.ts';
+import type { Card, CardOptions } from '../../src/frontend/card.ts';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import { openCard } from '../../src/open-card.ts';
 import { createSoundCard, type EmulatedDomain, EmulatedMachine, ManualClock } from '../../src/testing.ts';
@@ -265,7 +265,12 @@ export function describeStreams(profile: Profile): void {
       const before = peer.heard(FIRST).length;
       last.end(pattern(SECOND * FRAME, 5));
       expect(await scene.until(lastClosed)).toBeUndefined();
-      expect(peer.heard(FIRST).subarray(before).equals(pattern(SECOND * FRAME, 5))).toBe(true);
+      expect(
+        peer
+          .heard(FIRST)
+          .subarray(before)
+          .equals(pattern(SECOND * FRAME, 5)),
+      ).toBe(true);
     });
 
     test('plays two streams and captures at once', async () => {
@@ -422,7 +427,12 @@ export function describeStreams(profile: Profile): void {
             await scene.clock.advanceTime(away * 1e6);
             await peer.restart(order);
             await scene.clock.advanceTime(8e9);
-            expect([round, card.connected, out.state, input.state]).toEqual([round, true, 'running', 'running']);
+            expect([round, card.connected, out.state, input.state]).toEqual([
+              round,
+              true,
+              'running',
+              'running',
+            ]);
           }
           expect(await scene.until(closed)).toBeUndefined();
           expect(reconnects).toEqual(cuts.map(({ frames }) => frames));
