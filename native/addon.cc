@@ -25,6 +25,32 @@ Napi::Value SetPipeSize(const Napi::CallbackInfo& info) {
   return Napi::Value();
 }
 
+/**
+ * lockRegion(fd, region, mark): locks octet 0 of one of 2^31 regions of a file or device node, and `mark` octets behind
+ * it, against every other open of it: undefined where that is done; else the mark of the lock that is in the way, -1 where
+ * it has just gone. F_OFD_SETLK, F_OFD_GETLK: the lock ends with the open file, and so with its process.
+ */
+Napi::Value LockRegion(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  uint32_t fd = arguments.U32(0);
+  uint32_t region = arguments.U32(1) & INT32_MAX;
+  uint32_t mark = arguments.U32(2);
+  if (!arguments.ok()) return Napi::Value();
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(region) << 32;
+  lock.l_len = 1 + static_cast<off_t>(mark);
+  if (fcntl(static_cast<int>(fd), F_OFD_SETLK, &lock) == 0) return info.Env().Undefined();
+  bool isTaken = errno == EAGAIN || errno == EACCES;
+  if (isTaken && fcntl(static_cast<int>(fd), F_OFD_GETLK, &lock) == 0) {
+    bool isGone = lock.l_type == F_UNLCK;
+    return Napi::Number::New(info.Env(), isGone ? -1 : static_cast<double>(lock.l_len - 1));
+  }
+  ThrowErrno(info.Env(), errno, "lock", "the file " + std::to_string(fd));
+  return Napi::Value();
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment();
   environment->mapping = Napi::Persistent(Mapping::Define(env));
@@ -36,6 +62,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Fifo", Fifo::Define(env));
   exports.Set("makeFifo", Napi::Function::New<MakeFifo>(env, "makeFifo"));
   exports.Set("setPipeSize", Napi::Function::New<SetPipeSize>(env, "setPipeSize"));
+  exports.Set("lockRegion", Napi::Function::New<LockRegion>(env, "lockRegion"));
   // Octets; where it is not Xen's 4096, one mapping of the kernel's is more than one grant.
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));
   return exports;

@@ -14,6 +14,42 @@ export interface Clock {
   after(delay: number, callback: () => void): Timer;
 }
 
+/** ns: a timer that is later than that tells of a process that stood still, or a loop that did. */
+const STANDSTILL = 0.25e9;
+
+/**
+ * Calls `expire` when what is waited for has had `delay` ns to come, and has not: for every time-out that says something
+ * about somebody else. Time in which this process stood still (SIGSTOP, a saved guest, a busy loop) says nothing about
+ * anybody and is given once more; and the event loop always takes in what has arrived before it is judged too late.
+ */
+export function timeout(clock: Clock, delay: number, expire: () => void): Timer {
+  const due = clock.now() + delay;
+  let isRef = true;
+  let turn: NodeJS.Immediate | undefined;
+  const look = (): void => {
+    turn = setImmediate(expire);
+    if (!isRef) turn.unref();
+  };
+  const handleDue = (): void => {
+    if (clock.now() - due > STANDSTILL) {
+      timer = clock.after(delay, look);
+      if (!isRef) timer.unref();
+    } else look();
+  };
+  let timer = clock.after(delay, handleDue);
+  return {
+    cancel: () => {
+      timer.cancel();
+      clearImmediate(turn);
+    },
+    unref: () => {
+      isRef = false;
+      timer.unref();
+      turn?.unref();
+    },
+  };
+}
+
 /** ms: what setTimeout takes; a longer delay would count as 1 ms. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
@@ -161,6 +197,13 @@ export class ManualClock implements Clock {
       await this.#settleAll();
     }
     this.#now = Math.max(this.#now, target);
+  }
+
+  /** As {@link advanceTime} for a process that does not run meanwhile: what has fallen due is called afterwards, all late. */
+  async standStill(duration: number): Promise<void> {
+    await this.#settleAll();
+    this.#now += duration;
+    await this.advanceTime(0);
   }
 
   async #settleAll(): Promise<void> {

@@ -15,7 +15,7 @@ type Rule = (source: Source) => string[];
 /** From the foundation upwards: a file imports only from its own floor, and from those before it here. */
 const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts'],
-  ['deferred.ts', 'release-stack.ts', 'clock.ts'],
+  ['deferred.ts', 'release-stack.ts', 'clock.ts', 'repeater.ts'],
   ['wire/'],
   ['pcm/'],
   ['wav/'],
@@ -27,6 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['frontend/'],
   ['control/'],
   ['backend/'],
+  ['metrics/'],
   ['bridge/'],
   ['emulation/'],
   ['open-card.ts', 'index.ts', 'audio.ts', 'testing.ts'],
@@ -52,6 +53,8 @@ const PURE = [
   'wav/repack.ts',
   'config/fields.ts',
   'config/card.ts',
+  'metrics/exposition.ts',
+  'metrics/http.ts',
 ];
 const IMPURE_NAMES =
   /\b(?:process|performance|console|globalThis|fetch|queueMicrotask|Date|WebSocket|Math\.random)\b/g;

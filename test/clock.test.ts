@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FastClock, ManualClock, RealClock } from '../src/clock.ts';
+import { FastClock, ManualClock, nextTurn, RealClock, timeout } from '../src/clock.ts';
 import { deferred } from '../src/deferred.ts';
 
 describe('a manual clock', () => {
@@ -378,5 +378,55 @@ describe('the real clock', () => {
     timers[1].cancel();
     expect(holding()).toBe(before);
     timers[0].cancel();
+  });
+});
+
+describe('a time-out', () => {
+  it('expires when its time has passed, and the event loop has taken in what came in time', async () => {
+    const clock = new ManualClock();
+    const log: string[] = [];
+    timeout(clock, 5, () => log.push('expired'));
+    await clock.advanceTime(5);
+    setImmediate(() => log.push('later'));
+    log.push('due');
+    await nextTurn();
+    expect(log).toEqual(['due', 'expired', 'later']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('does not expire any more that is cancelled, also in that turn', async () => {
+    const clock = new ManualClock();
+    const log: string[] = [];
+    const early = timeout(clock, 5, () => log.push('expired'));
+    const late = timeout(clock, 5, () => log.push('expired'));
+    early.cancel();
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advanceTime(5);
+    late.cancel();
+    await nextTurn();
+    expect([log, clock.pendingTimers]).toEqual([[], 0]);
+  });
+
+  it('gives its time once more where the process stood still, and not twice', async () => {
+    const clock = new ManualClock();
+    const expired: number[] = [];
+    timeout(clock, 5e9, () => expired.push(clock.now()));
+    await clock.standStill(6e9);
+    await clock.advanceTime(4e9);
+    await nextTurn();
+    expect(expired).toEqual([]);
+    await clock.standStill(9e9);
+    await nextTurn();
+    expect(expired).toEqual([19e9]);
+  });
+
+  it('holds the process as a timer does', () => {
+    const holding = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = holding();
+    const timer = timeout(new RealClock(), 1e12, () => {});
+    expect(holding()).toBe(before + 1);
+    timer.unref();
+    expect(holding()).toBe(before);
+    timer.cancel();
   });
 });

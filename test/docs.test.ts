@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { formatAmount, LIMITS } from '../src/backend/limits.ts';
 import { XenErrno } from '../src/wire/xen-errno.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
@@ -32,6 +33,18 @@ test('docs/errors.md has status numbers under the names that vsnd gives them', (
   const rows = [...read('docs/errors.md').matchAll(/^\| -(\d+) \| (\w+) \|/gm)];
   expect(rows.length).toBeGreaterThan(5);
   for (const [, status, name] of rows) expect(XenErrno[name as keyof typeof XenErrno]).toBe(Number(status));
+});
+
+test('docs/backend.md has every limit of a guest, with its default and its help', () => {
+  const rows = [...read('docs/backend.md').matchAll(/^\| ([a-z-]+) \| (\d+[KMGT]?) \| (.*) \|$/gm)].map(
+    (row) => row.slice(1),
+  );
+  const limits = Object.entries(LIMITS).map(([name, { unit, default: most, help }]) => [
+    name,
+    formatAmount(most),
+    `${unit}: ${help}`.replace(/\s+/g, ' '),
+  ]);
+  expect(rows).toEqual(limits);
 });
 
 test('docs/playback.md has every warning of a stream', () => {

@@ -1,7 +1,15 @@
 import type { Octets } from './octets.ts';
+import { Turns } from './turns.ts';
 
 /** Octets in one read of a file. A stream is asked for no more than is needed: it may be slow. */
 const BLOCK_BYTES = 32 * 1024;
+
+/** Octets that may be looked at in vain, beside as many times those in which something was found. */
+const PATIENCE_BYTES = 16 << 20;
+const PATIENCE_PER_OCTET = 4;
+
+/** Octets that a look in vain counts as, at the least. */
+const LEAST_IN_VAIN = 4096;
 
 /** A place in a recording from which octets are looked at, and passed. */
 export class Cursor {
@@ -12,6 +20,8 @@ export class Cursor {
   #block = new Uint8Array(0);
   #offset = 0;
   #length = 0;
+  readonly #turns = new Turns();
+  #patience = PATIENCE_BYTES;
 
   constructor(octets: Octets, position: number) {
     this.octets = octets;
@@ -20,12 +30,27 @@ export class Cursor {
 
   /** The next `length` octets; fewer only where they end. Valid until the next call. */
   async peek(length: number): Promise<Uint8Array> {
+    await this.#turns.take(length);
     const from = this.position - this.#offset;
     if (from < 0 || from + length > this.#length) {
       await this.#fill(length);
       return this.#block.subarray(0, Math.min(length, this.#length));
     }
     return this.#block.subarray(from, from + length);
+  }
+
+  /** A frame or a page of that many octets was found. */
+  find(octets: number): void {
+    this.#patience = Math.min(PATIENCE_BYTES, this.#patience + PATIENCE_PER_OCTET * octets);
+  }
+
+  /**
+   * What looked like one turned out to be none when so many octets had been looked at. False where the search is to be given
+   * up: else the work would grow with the square of a recording that is made for that.
+   */
+  goOn(octets: number): boolean {
+    this.#patience -= Math.max(octets, LEAST_IN_VAIN);
+    return this.#patience > 0;
   }
 
   /** Makes the block begin at the position, with `length` octets or more. */

@@ -1,4 +1,3 @@
-import { nextTurn } from '../clock.ts';
 import { crc16 } from './crc.ts';
 import type { Cursor } from './cursor.ts';
 import {
@@ -20,22 +19,18 @@ export interface FlacFrame extends FlacHeader {
 /** The first octets of a tag that may follow the last frame: ID3v1, APE. */
 const TAGS = /^(?:TAG|APETAGEX)/;
 
-/** Candidates for a frame that turn out to be none, one after the other, before the search is given up. */
-const MAX_CANDIDATES = 4096;
-
 /** The next whole frame at or after the cursor, which is then behind it; undefined where there is none. */
 export async function nextFlacFrame(cursor: Cursor, info: FlacInfo): Promise<FlacFrame | undefined> {
-  for (let candidate = 0; candidate < MAX_CANDIDATES; candidate++) {
-    const header = await findHeader(cursor, info);
-    if (header === undefined) return undefined;
+  for (let header = await findHeader(cursor, info); header; header = await findHeader(cursor, info)) {
     const offset = cursor.position;
-    const octets = await frameAt(cursor, header, info);
+    const { octets, looked } = await frameAt(cursor, header, info);
     if (octets !== undefined) {
+      cursor.find(octets.length);
       cursor.position = offset + octets.length;
       return { ...header, offset, octets };
     }
+    if (!cursor.goOn(looked)) return undefined;
     cursor.position = offset + 1;
-    await nextTurn();
   }
   return undefined;
 }
@@ -59,10 +54,14 @@ async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | 
 }
 
 /**
- * The octets of the frame at the cursor; undefined where no end of it fits its checksum. Within a quiet frame octets that fit,
+ * The octets of the frame at the cursor, undefined where no end of it fits its checksum; and how many were looked at. Within a quiet frame octets that fit,
  * with the first ones of a header behind them, are not rare enough: those end it only where no whole header is behind any.
  */
-async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Promise<Uint8Array | undefined> {
+async function frameAt(
+  cursor: Cursor,
+  header: FlacHeader,
+  info: FlacInfo,
+): Promise<{ octets?: Uint8Array | undefined; looked: number }> {
   const most = maxFrameBytes(header.frames, info);
   let crc = 0;
   let end = 0;
@@ -74,13 +73,16 @@ async function frameAt(cursor: Cursor, header: FlacHeader, info: FlacInfo): Prom
     for (; end < stop; end++) {
       if (crc === 0 && end > header.headerBytes) {
         const rest = window.subarray(end);
-        if (parseFlacHeader(rest, info) || isTag(rest)) return window.subarray(0, end);
+        if (parseFlacHeader(rest, info) || isTag(rest))
+          return { octets: window.subarray(0, end), looked: end };
         if (isSyncCode(rest)) likelyEnd ??= end; // of a header that is damaged, perhaps
       }
       crc = crc16(crc, window[end] as number);
     }
-    if (crc === 0 && isLast && end === window.length) return window;
-    if (isLast || length === most) return likelyEnd === undefined ? undefined : window.subarray(0, likelyEnd);
+    if (crc === 0 && isLast && end === window.length) return { octets: window, looked: end };
+    if (isLast || length === most) {
+      return { octets: likelyEnd === undefined ? undefined : window.subarray(0, likelyEnd), looked: end };
+    }
   }
 }
 

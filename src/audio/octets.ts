@@ -1,7 +1,9 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
+import { Turns } from './turns.ts';
 
 /** Where the octets of a recording come from. */
 export interface Octets {
@@ -27,21 +29,35 @@ export async function readOctets(octets: Octets, offset: number, length: number)
 
 /** The octets of a regular file. Rejects with ERR_VSND_FILE. */
 export async function openFile(path: string): Promise<Octets> {
+  let handle: FileHandle | undefined;
   try {
-    // Before opening: to open a named pipe waits for its other end.
-    const stats = await stat(path);
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
+    const stats = await handle.stat();
     if (stats.isDirectory()) throw new VsndError('ERR_VSND_FILE', `${path} is a directory, not a recording`);
     if (!stats.isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
-    return new FileOctets(path, stats.size, await open(path, 'r'));
+    return new FileOctets(path, stats.size, handle);
   } catch (error) {
+    await handle?.close();
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
+}
+
+/** Octets of a file that are read at once where fewer are asked for: headers and tags may be many, and small. */
+const BLOCK_BYTES = 32 * 1024;
+
+/** Octets of a recording that are in memory, from `offset` on. */
+interface Block {
+  readonly offset: number;
+  readonly octets: Uint8Array;
 }
 
 class FileOctets implements Octets {
   readonly name: string;
   readonly size: number;
   readonly #handle: FileHandle;
+  readonly #turns = new Turns();
+  /** What was read last; never changed, as another reader may be copying from it. */
+  #block: Block = { offset: 0, octets: new Uint8Array(0) };
   #closing: Promise<void> | undefined;
 
   constructor(path: string, size: number, handle: FileHandle) {
@@ -51,6 +67,29 @@ class FileOctets implements Octets {
   }
 
   async readInto(target: Uint8Array, offset: number): Promise<number> {
+    if (this.#closing) throw closed(this.name);
+    await this.#turns.take(target.length);
+    if (target.length >= BLOCK_BYTES) return await this.#read(target, offset);
+    const block = await this.#blockWith(offset, target.length);
+    const part = block.octets.subarray(offset - block.offset).subarray(0, target.length);
+    target.set(part);
+    return part.length;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#handle.close();
+    return this.#closing;
+  }
+
+  async #blockWith(offset: number, length: number): Promise<Block> {
+    const from = offset - this.#block.offset;
+    if (from >= 0 && from + length <= this.#block.octets.length) return this.#block;
+    const octets = new Uint8Array(BLOCK_BYTES);
+    this.#block = { offset, octets: octets.subarray(0, await this.#read(octets, offset)) };
+    return this.#block;
+  }
+
+  async #read(target: Uint8Array, offset: number): Promise<number> {
     let filled = 0;
     while (filled < target.length) {
       if (this.#closing) throw closed(this.name);
@@ -65,15 +104,13 @@ class FileOctets implements Octets {
     }
     return filled;
   }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#handle.close();
-    return this.#closing;
-  }
 }
 
 /** Octets of a stream that stay within reach: enough to recognise what it is, and then to read it from the start. */
 const BACKLOG_BYTES = 1 << 20;
+
+/** Octets that are kept in one piece, in whatever pieces they come. */
+const PIECE_BYTES = 64 * 1024;
 
 /** The octets of a stream, within reach until {@link BACKLOG_BYTES} more have been read. */
 export class StreamOctets implements Octets {
@@ -81,7 +118,11 @@ export class StreamOctets implements Octets {
   readonly size = undefined;
   readonly #stream: Readable;
   readonly #incoming: AsyncIterator<Uint8Array>;
-  readonly #kept: { offset: number; octets: Uint8Array }[] = [];
+  readonly #turns = new Turns();
+  /** Those within reach, {@link PIECE_BYTES} each; the last one is filled up to #received. */
+  readonly #pieces: Uint8Array[] = [];
+  /** Octets before the first piece. */
+  #passed = 0;
   #received = 0;
   #hasEnded = false;
 
@@ -92,16 +133,19 @@ export class StreamOctets implements Octets {
   }
 
   async readInto(target: Uint8Array, offset: number): Promise<number> {
+    await this.#turns.take(target.length);
     const end = offset + target.length;
     while (this.#received < end && !this.#hasEnded) await this.#receive(offset);
     const filled = Math.max(0, Math.min(end, this.#received) - offset);
-    if (filled > 0 && offset < (this.#kept[0]?.offset ?? this.#received)) {
+    if (filled > 0 && offset < this.#passed) {
       throw new VsndError('ERR_VSND_INVALID_STATE', `octet ${offset} of ${this.name} has passed by`);
     }
-    for (const chunk of this.#kept) {
-      const from = Math.max(0, offset - chunk.offset);
-      const part = chunk.octets.subarray(from, Math.max(from, end - chunk.offset));
-      if (part.length > 0) target.set(part, chunk.offset + from - offset);
+    for (let done = 0; done < filled; ) {
+      const at = offset + done - this.#passed;
+      const piece = this.#pieces[Math.floor(at / PIECE_BYTES)] as Uint8Array;
+      const part = piece.subarray(at % PIECE_BYTES).subarray(0, filled - done);
+      target.set(part, done);
+      done += part.length;
     }
     return filled;
   }
@@ -112,18 +156,34 @@ export class StreamOctets implements Octets {
 
   /** Takes the next chunk, and lets go of what is out of reach and not `wanted`. */
   async #receive(wanted: number): Promise<void> {
-    if (this.#stream.destroyed && !this.#stream.readableEnded) throw closed(this.name);
-    const { value, done } = await this.#incoming.next().catch((error: unknown) => {
-      throw this.#stream.errored === null ? closed(this.name) : fileError(`cannot read ${this.name}`, error);
+    if (this.#stream.destroyed && !this.#stream.readableEnded) throw this.#failure();
+    const { value, done } = await this.#incoming.next().catch(() => {
+      throw this.#failure();
     });
     if (done) {
       this.#hasEnded = true;
       return;
     }
-    this.#kept.push({ offset: this.#received, octets: value });
-    this.#received += value.length;
+    await this.#turns.take(value.length);
+    this.#keep(value);
     const reach = Math.min(wanted, this.#received - BACKLOG_BYTES);
-    while (this.#kept[0] && this.#kept[0].offset + this.#kept[0].octets.length <= reach) this.#kept.shift();
+    while (this.#passed + PIECE_BYTES <= reach && this.#pieces.shift()) this.#passed += PIECE_BYTES;
+  }
+
+  #failure(): VsndError {
+    const { errored } = this.#stream;
+    return errored === null ? closed(this.name) : fileError(`cannot read ${this.name}`, errored);
+  }
+
+  #keep(chunk: Uint8Array): void {
+    for (let done = 0; done < chunk.length; ) {
+      const at = (this.#received - this.#passed) % PIECE_BYTES;
+      if (at === 0) this.#pieces.push(new Uint8Array(PIECE_BYTES));
+      const part = chunk.subarray(done, done + PIECE_BYTES - at);
+      this.#pieces.at(-1)?.set(part, at);
+      done += part.length;
+      this.#received += part.length;
+    }
   }
 }
 

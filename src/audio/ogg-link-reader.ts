@@ -3,6 +3,7 @@ import type { PacketDecoder } from './ogg-codec.ts';
 import { beginning, LONGEST_WAIT, type OggLink } from './ogg-link.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { fillHole } from './silence.ts';
+import { Turns } from './turns.ts';
 import { ENDS_EARLY, HAS_HOLES, type Warnings } from './warnings.ts';
 
 /** What of a link is to be read: granules, which count frames from wherever the encoder began. */
@@ -20,6 +21,7 @@ export class OggLinkReader {
   readonly #decoder: PacketDecoder;
   readonly #assembler = new PacketAssembler();
   readonly #warnings: Warnings;
+  readonly #turns = new Turns();
   readonly #to: number;
   /**
    * 'entering': what is decoded comes before what is wanted, from where is not known; 'lost': the next page says where what
@@ -70,6 +72,7 @@ export class OggLinkReader {
     if (hasHole) this.#lose();
     for (const packet of packets) {
       const sound = await this.#decoder.decode(packet);
+      await this.#turns.take(sound?.length ?? 0);
       if (sound === undefined) this.#lose();
       else if (this.#state === 'placed') yield* this.#give(sound, end);
       else if (this.#state === 'lost') this.#hold(sound);

@@ -12,6 +12,10 @@ import { VORBIS } from './vorbis.ts';
 /** Seconds of sound that wait for a page which says where they belong: every page should. */
 export const LONGEST_WAIT = 60;
 
+/** Streams that begin together, and headers of one: as many as anybody needs. */
+const MOST_STREAMS = 255;
+const MOST_HEADERS = 1024;
+
 const MAPPINGS: readonly OggMapping[] = [VORBIS, OPUS, OGG_FLAC];
 
 /** One stream of packets: an Ogg recording is a chain of these, mostly of one. */
@@ -37,7 +41,10 @@ export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> 
   if (page === undefined) return undefined;
 
   const first: OggPage[] = [];
-  for (; page?.isFirst; page = await nextOggPage(cursor)) first.push(page);
+  for (; page?.isFirst; page = await nextOggPage(cursor)) {
+    if (first.push(page) > MOST_STREAMS)
+      throw damaged(name, `more than ${MOST_STREAMS} streams begin at once`);
+  }
   const recognise = ({ pieces: [packet = new Uint8Array(0)] }: OggPage) =>
     MAPPINGS.find(({ recognises }) => recognises(packet));
   const begin = first.find((candidate) => recognise(candidate) !== undefined);
@@ -56,6 +63,8 @@ export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> 
     if (page === undefined)
       throw new VsndError('ERR_VSND_FILE', `${name} ends within the headers of its Ogg stream`);
     if (page.serial === serial) headers.push(...assembler.take(page).packets);
+    if (headers.length > MOST_HEADERS)
+      throw damaged(name, `its stream has more than ${MOST_HEADERS} headers`);
     if (mapping.isComplete(headers)) break;
     page = await nextOggPage(cursor);
   }
@@ -101,4 +110,8 @@ export async function firstGranule(
 /** The granule before the `decoded` frames up to the end of `page`; at the end of a stream too many of them are normal. */
 export function beginning(page: OggPage, granule: number, decoded: number): number {
   return page.isLast ? Math.max(0, granule - decoded) : granule - decoded;
+}
+
+function damaged(name: string, reason: string): VsndError {
+  return new VsndError('ERR_VSND_FILE', `${name} is a damaged Ogg file: ${reason}`);
 }

@@ -1,4 +1,3 @@
-import { nextTurn } from '../clock.ts';
 import { crc32 } from './crc.ts';
 import type { Cursor } from './cursor.ts';
 
@@ -26,17 +25,16 @@ const MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255;
 /** No position is as far as that: 3000 years at 96 kHz. */
 const MAX_GRANULE = 2 ** 53;
 
-/** Candidates for a page that turn out to be none, one after the other, before the search is given up. */
-const MAX_CANDIDATES = 4096;
-
 /** The next page at or after the cursor, which is then behind it; undefined where there is none. */
 export async function nextOggPage(cursor: Cursor): Promise<OggPage | undefined> {
-  for (let candidate = 0; candidate < MAX_CANDIDATES; candidate++) {
-    if (!(await findCapture(cursor))) return undefined;
-    const page = await pageAt(cursor);
-    if (page !== undefined) return page;
+  while (await findCapture(cursor)) {
+    const { page, looked } = await pageAt(cursor);
+    if (page !== undefined) {
+      cursor.find(looked);
+      return page;
+    }
+    if (!cursor.goOn(looked)) return undefined;
     cursor.position += 1;
-    await nextTurn();
   }
   return undefined;
 }
@@ -55,26 +53,26 @@ async function findCapture(cursor: Cursor): Promise<boolean> {
   }
 }
 
-/** The page at the cursor, and past it, if it is whole and its checksum right. */
-async function pageAt(cursor: Cursor): Promise<OggPage | undefined> {
+/** The page at the cursor, and past it, if it is whole and its checksum right; and how many octets were looked at. */
+async function pageAt(cursor: Cursor): Promise<{ page?: OggPage; looked: number }> {
   const offset = cursor.position;
   const head = await cursor.peek(HEADER_BYTES);
-  if (head.length < HEADER_BYTES || head[4] !== 0) return undefined;
+  if (head.length < HEADER_BYTES || head[4] !== 0) return { looked: head.length };
   const segments = head[26] as number;
   const table = (await cursor.peek(HEADER_BYTES + segments)).slice(HEADER_BYTES);
   const bodyBytes = table.reduce((sum, lacing) => sum + lacing, 0);
   const length = HEADER_BYTES + segments + bodyBytes;
   const octets = (await cursor.peek(length)).slice();
-  if (octets.length < length) return undefined;
+  if (octets.length < length) return { looked: octets.length };
   const view = new DataView(octets.buffer);
   const checksum = view.getUint32(22, true);
   view.setUint32(22, 0);
-  if (octets.reduce(crc32, 0) !== checksum) return undefined;
+  if (octets.reduce(crc32, 0) !== checksum) return { looked: length };
 
   cursor.position = offset + length;
   const flags = octets[5] as number;
   const granule = Number(view.getBigInt64(6, true));
-  return {
+  const page = {
     offset,
     serial: view.getUint32(14, true),
     sequence: view.getUint32(18, true),
@@ -85,6 +83,7 @@ async function pageAt(cursor: Cursor): Promise<OggPage | undefined> {
     pieces: split(octets.subarray(HEADER_BYTES + segments), table),
     goesOn: table.at(-1) === 255,
   };
+  return { page, looked: length };
 }
 
 /** Pieces end with a lacing value below 255. */

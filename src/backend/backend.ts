@@ -1,29 +1,34 @@
-import { DEVICE_CLASS } from '../config/fields.ts';
-import { isVsndError } from '../errors.ts';
+import { DEVICE_CLASS, Field } from '../config/fields.ts';
+import { deferred } from '../deferred.ts';
+import { isVsndError, type VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
+import { Repeater } from '../repeater.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import { XenStoreClient } from '../xenstore/client.ts';
-import { BackendCard, type StreamAddress } from './card.ts';
+import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
+import type { LineChange } from '../xenstore/line.ts';
+import type { StreamAddress } from './card.ts';
+import { CardKeeper } from './card-keeper.ts';
+import { type GuestStatus, Guests } from './guest.ts';
+import { LIMITS, type LimitSetting } from './limits.ts';
+import { type BackendLogEntry, formatLogEntry, LogBudget } from './log.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
-import type { BackendCardStatus } from './status.ts';
+import type { BackendCardStatus, BackendXenStoreStatus } from './status.ts';
 import { Turns } from './turns.ts';
 
-/** Something that has happened, and to whom. */
-export interface BackendLogEntry {
-  readonly message: string;
-  /** The guest. */
-  readonly domid?: number | undefined;
-  readonly devid?: number | undefined;
-  /** '<PCM device>/<stream>' */
-  readonly stream?: string | undefined;
-}
+/** Where the toolstack puts cards: <frontend domid>/<devid> below it. */
+const ROOT = `backend/${DEVICE_CLASS}`;
+
+/** Nodes of a card that nobody but its backend changes while it is served. */
+const OWN_FIELDS: ReadonlySet<string | undefined> = new Set(['state', Field.backendVersions]);
 
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
   deviceFor(address: StreamAddress): PcmDevice;
   /** When octets leave the shared buffer; by default 'copy'. */
   queueMode?: QueueMode | undefined;
+  /** What guests may have, where that is not the default: see LIMITS. */
+  limits?: readonly LimitSetting[] | undefined;
   /** One line for each event: '1/0: connected, 2 streams'. By default nowhere. */
   log?: ((line: string, entry: BackendLogEntry) => void) | undefined;
 }
@@ -35,21 +40,25 @@ export class Backend {
   readonly #deviceFor: BackendOptions['deviceFor'];
   readonly #queueMode: QueueMode;
   readonly #turns: Turns;
-  readonly #log: (entry: BackendLogEntry) => void;
+  /** For what is of no one guest. */
+  readonly #ownLog: LogBudget;
   /** By '<frontend domid>/<devid>'. */
-  readonly #cards = new Map<string, BackendCard>();
+  readonly #keepers = new Map<string, CardKeeper>();
+  readonly #guests: Guests;
   readonly #releases = new ReleaseStack();
+  readonly #failed = deferred<VsndError>();
+  readonly #listing = new Repeater(() => this.#lookAtAll());
   #closed = false;
 
   /** Starts serving; cards are found, and appear and vanish, on their own from here on. */
   static async start(hypervisor: Hypervisor, options: BackendOptions): Promise<Backend> {
-    const xenstore = await XenStoreClient.open(hypervisor);
+    const xenstore = await XenStoreClient.open(hypervisor, { patience: OWNERS_PATIENCE });
     const backend = new Backend(hypervisor, xenstore, options);
     backend.#releases.push(() => xenstore.close());
     try {
       hypervisor.ref(); // a backend lives until it is closed
       backend.#releases.push(() => hypervisor.unref());
-      const watch = await xenstore.watch(`backend/${DEVICE_CLASS}`, () => backend.#followToolstack());
+      const watch = await xenstore.watch(ROOT, (path) => backend.#followToolstack(path));
       backend.#releases.push(() => watch.close());
       return backend;
     } catch (error) {
@@ -64,99 +73,135 @@ export class Backend {
     this.#deviceFor = options.deviceFor;
     this.#queueMode = options.queueMode ?? 'copy';
     this.#turns = new Turns(hypervisor.clock);
-    this.#log = (entry) => options.log?.(formatLogEntry(entry), entry);
+    const { limits = [] } = options;
+    const { clock } = hypervisor;
+    const log = (entry: BackendLogEntry) => options.log?.(formatLogEntry(entry), entry);
+    const bytesPerMinute = LIMITS['log-bytes-per-minute'].default;
+    this.#ownLog = new LogBudget({ bytesPerMinute, clock, log });
+    this.#guests = new Guests({ limits, clock, log });
+    xenstore.follow((change, error) => this.#followXenStore(change, error));
   }
 
   /** What all guests do, just now. */
   get status(): BackendCardStatus[] {
-    return [...this.#cards.values()].map((card) => card.status);
+    return [...this.#keepers.values()].map(({ status }) => status).filter((status) => status !== undefined);
+  }
+
+  /** What each guest's limits have done to it. */
+  get guests(): GuestStatus[] {
+    return this.#guests.status;
+  }
+
+  /** What it has asked of XenStore so far. */
+  get xenstore(): BackendXenStoreStatus {
+    const { roundTrips, reconnections } = this.#xenstore;
+    return { roundTrips, reconnections };
+  }
+
+  /** Resolves with ERR_VSND_XENSTORE when XenStore has been out of reach for 10 s: what guests play goes on, but no guest can connect. */
+  get failed(): Promise<VsndError> {
+    return this.#failed.promise;
   }
 
   /** Closes every card, and with it every device. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    const cards = [...this.#cards.values()];
-    this.#cards.clear();
-    this.#releases.push(() => closeAll(cards));
+    const keepers = [...this.#keepers.values()];
+    this.#keepers.clear();
+    this.#releases.push(() => closeAll(keepers));
     await this.#releases.releaseAll();
   }
 
-  async #followToolstack(): Promise<void> {
+  /** When XenStore is back, every watch has been set anew, and is called: all cards are looked at. */
+  #followXenStore(change: LineChange, error: VsndError | undefined): void {
+    if (change === 'back') this.#ownLog.log({ message: 'XenStore is back' });
+    if (error === undefined) return;
+    this.#ownLog.log({ message: change === 'lost' ? `${error.message}; it is opened again` : error.message });
+    if (change === 'failed') this.#failed.resolve(error);
+  }
+
+  /** `path`: what has changed, or may have, at or below {@link ROOT}. Waits for nothing. */
+  #followToolstack(path: string): void {
+    const [domid, devid, field] = path.slice(ROOT.length + 1).split('/');
+    if (!domid) this.#listing.ask();
+    else if (!isNumber(domid)) return;
+    else if (devid === undefined) void this.#lookAtGuest(domid);
+    else if (isNumber(devid)) this.#lookAtCard(`${domid}/${devid}`, field);
+  }
+
+  async #lookAtAll(): Promise<void> {
+    await this.#lookBelow(ROOT, (domid) => void this.#lookAtGuest(domid), this.#domids);
+  }
+
+  async #lookAtGuest(domid: string): Promise<void> {
+    const own = `${domid}/`;
+    const known = this.#keys.filter((key) => key.startsWith(own)).map((key) => key.slice(own.length));
+    await this.#lookBelow(`${ROOT}/${domid}`, (devid) => this.#lookAtCard(`${own}${devid}`), known);
+  }
+
+  /** Looks at what a directory lists, and at what is known to have been there. Never rejects. */
+  async #lookBelow(path: string, look: (name: string) => void, known: readonly string[]): Promise<void> {
     try {
-      await this.#findCards();
-    } catch (error) {
-      if (!this.#closed) this.#log({ message: (error as Error).message });
-    }
-  }
-
-  /** Compares the cards in XenStore with those being served. */
-  async #findCards(): Promise<void> {
-    const found = await this.#listCards();
-    if (this.#closed) return;
-    for (const [key, card] of this.#cards) {
-      if (found.has(key)) continue;
-      this.#cards.delete(key);
-      await card.close();
-      this.#log({ ...addressOf(key), message: 'removed' });
-    }
-    for (const key of found) if (!this.#cards.has(key)) await this.#addCard(key);
-  }
-
-  /**
-   * '<frontend domid>/<devid>' of every card; a node that vanishes meanwhile has none. One that the toolstack has put
-   * offline is to be closed: it waits for our Closed before it removes the nodes.
-   */
-  async #listCards(): Promise<Set<string>> {
-    const list = async (path: string) => {
       const names = await this.#xenstore.directory(path).catch(noneIfAbsent);
-      return names.filter((name) => /^\d+$/.test(name));
-    };
-    const domids = await list(`backend/${DEVICE_CLASS}`);
-    const all = domids.map(async (domid) => {
-      const devids = await list(`backend/${DEVICE_CLASS}/${domid}`);
-      return devids.map((devid) => `${domid}/${devid}`);
-    });
-    const keys = (await Promise.all(all)).flat();
-    const online = keys.map((key) => this.#xenstore.readIfPresent(`backend/${DEVICE_CLASS}/${key}/online`));
-    const isOnline = (await Promise.all(online)).map((value) => value !== '0');
-    return new Set(keys.filter((_, index) => isOnline[index]));
+      new Set([...names.filter(isNumber), ...known]).forEach(look);
+    } catch (error) {
+      if (!this.#closed) this.#ownLog.log({ message: (error as Error).message });
+    }
   }
 
-  async #addCard(key: string): Promise<void> {
-    const path = `backend/${DEVICE_CLASS}/${key}`;
-    const { domid, devid } = addressOf(key);
-    const frontendPath = await this.#xenstore.readIfPresent(`${path}/frontend`);
-    const state = await this.#xenstore.readIfPresent(`${path}/state`);
-    if (frontendPath === undefined || state === undefined) return; // the toolstack is not done with it, or just has removed it
+  #lookAtCard(key: string, field?: string): void {
     if (this.#closed) return;
-    const card = new BackendCard({
+    const keeper = this.#keepers.get(key) ?? this.#createKeeper(key);
+    if (keeper.isServing && OWN_FIELDS.has(field)) return;
+    keeper.look();
+  }
+
+  get #keys(): string[] {
+    return [...this.#keepers.keys()];
+  }
+
+  get #domids(): string[] {
+    return this.#keys.map((key) => key.slice(0, key.indexOf('/')));
+  }
+
+  #createKeeper(key: string): CardKeeper {
+    const { domid, devid } = addressOf(key);
+    const guests = this.#guests;
+    const keeper = new CardKeeper({
+      /** The one that is remembered when it is asked for. */
+      get guest() {
+        return guests.find(domid);
+      },
       deviceFor: this.#deviceFor,
       queueMode: this.#queueMode,
       turns: this.#turns,
       hypervisor: this.#hypervisor,
       xenstore: this.#xenstore,
-      path,
-      frontendPath,
+      path: `${ROOT}/${key}`,
       frontendDomid: domid,
       devid,
-      log: (message, stream) => this.#log({ domid, devid, stream, message }),
+      log: (message, stream) => guests.find(domid).log({ devid, stream, message }),
+      onEmpty: () => this.#keepers.delete(key),
+      onFreed: () => this.#lookAgain(),
     });
-    this.#cards.set(key, card);
-    await card.start();
+    this.#keepers.set(key, keeper);
+    return keeper;
+  }
+
+  #lookAgain(): void {
+    for (const keeper of this.#keepers.values()) if (keeper.isGivenUp) keeper.look();
   }
 }
 
 /** All at once: one with a device that takes its time holds up no other. Throws the first failure when all are closed. */
-async function closeAll(cards: readonly BackendCard[]): Promise<void> {
+async function closeAll(cards: readonly CardKeeper[]): Promise<void> {
   const results = await Promise.allSettled(cards.map((card) => card.close()));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
 }
 
-/** A line for people: '1/0: stream 0/0: ...'. */
-export function formatLogEntry({ domid, devid, stream, message }: BackendLogEntry): string {
-  const card = domid === undefined ? '' : `${domid}/${devid}: `;
-  return `${card}${stream === undefined ? '' : `stream ${stream}: `}${message}`;
+function isNumber(name: string): boolean {
+  return /^\d+$/.test(name);
 }
 
 function addressOf(key: string): { domid: number; devid: number } {

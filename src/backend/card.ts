@@ -12,8 +12,14 @@ import {
   backendTransition,
 } from '../xenbus/backend-table.ts';
 import { StateMachine } from '../xenbus/machine.ts';
-import { formatXenbusState, parseXenbusState, type XenbusStateName } from '../xenbus/state.ts';
+import {
+  formatXenbusState,
+  type OtherendState,
+  parseXenbusState,
+  type XenbusStateName,
+} from '../xenbus/state.ts';
 import type { XenStoreClient } from '../xenstore/client.ts';
+import { type Guest, isRepeated } from './guest.ts';
 import type { PcmDevice } from './pcm-device.ts';
 import type { QueueMode } from './playback-queue.ts';
 import type { BackendCardStatus } from './status.ts';
@@ -27,14 +33,15 @@ const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, F
 /** XENSND_PROTOCOL_VERSION, and all that there are of it. */
 const PROTOCOL_VERSION = '2';
 
+/** Characters of a card's name that are told: the guest may write 2000. */
+const LONGEST_NAME = 80;
+
 /** How often a connection is begun anew because its frontend has published other rings meanwhile. */
 const ATTEMPTS = 5;
 
-/** Lines that one connection of a stream may add to the log: a guest must not be able to fill a disk. */
-const MAX_WARNINGS = 100;
-
 /** Which stream of which guest is to be served. */
 export interface StreamAddress {
+  readonly guest: Guest;
   readonly frontendDomid: number;
   readonly devid: number;
   readonly pcmDevice: number;
@@ -49,6 +56,8 @@ interface Place {
 
 /** What a card is served with. */
 export interface BackendCardOptions {
+  /** Whose card it is. */
+  readonly guest: Guest;
   readonly hypervisor: Hypervisor;
   readonly xenstore: XenStoreClient;
   /** The backend's node of this device. */
@@ -59,6 +68,8 @@ export interface BackendCardOptions {
   readonly queueMode: QueueMode;
   readonly turns: Turns;
   deviceFor(address: StreamAddress): PcmDevice;
+  /** What was to be done for the card cannot be done, and it is to be closed. */
+  giveUp(error: Error): void;
   /** Takes note of what happens to the card: one line each. */
   log(message: string, stream?: string): void;
 }
@@ -68,17 +79,22 @@ export class BackendCard {
   readonly #options: BackendCardOptions;
   readonly #streams: { readonly device: number; readonly stream: BackendStream }[] = [];
   #name: string | undefined;
+  /** What our own state node says, as far as we know. */
+  #ownState: string | undefined;
+  #hasSaidVersions = false;
   readonly #releases = new ReleaseStack();
   readonly #machine: StateMachine<BackendState, BackendEvent, BackendEffect>;
 
+  /** Throws {@link LimitRefusal} where the guest may have no more. */
   constructor(options: BackendCardOptions) {
     this.#options = options;
+    this.#releases.push(options.guest.hold('cards', 1, 'one more card'));
     this.#machine = new StateMachine<BackendState, BackendEvent, BackendEffect>({
       initial: 'initialising',
       transition: backendTransition,
       trace: (from, event, to) => debug('%s: %s, %s -> %s', options.path, from, event, to),
       run: (effect) => this.#run(effect),
-      onError: (error) => options.log(error.message),
+      onError: (error) => options.giveUp(error),
     });
   }
 
@@ -89,16 +105,22 @@ export class BackendCard {
     return { domid, devid, name: this.#name, connected: streams.length > 0, streams };
   }
 
-  /** Watches the frontend and says InitWait. */
+  /** Says InitWait, and watches the frontend. */
   async start(): Promise<void> {
-    const { xenstore, frontendPath } = this.#options;
+    const { xenstore, frontendPath, path } = this.#options;
+    this.#ownState = await xenstore.readIfPresent(`${path}/state`);
     await this.#machine.dispatch('ready');
     // Returns when the event has been dealt with: a storm of them becomes one more, however long that takes.
     const watch = await xenstore.watch(`${frontendPath}/state`, () => this.#machine.perform('readAgain'));
     this.#releases.push(() => watch.close());
   }
 
-  /** Disconnects, says Closed as far as its node is still there, and lets go of everything. Idempotent. */
+  /** Sees to it that XenStore says of us what we have said: it may have lost that, or the toolstack have made the card anew. */
+  async affirm(): Promise<void> {
+    await this.#machine.perform('affirm');
+  }
+
+  /** Disconnects, says Closed, and lets go of everything. Idempotent. */
   async close(): Promise<void> {
     await this.#machine.dispatch('remove');
     await this.#releases.releaseAll();
@@ -111,35 +133,48 @@ export class BackendCard {
       case 'disconnect':
         return await this.#disconnect();
       case 'readAgain':
-        return parseXenbusState(await this.#readFrontendState());
+        return await this.#readFrontendState();
       case 'writeInitWait':
-        return await this.#writeState('InitWait', { [Field.backendVersions]: PROTOCOL_VERSION });
+        return await this.#writeState('InitWait');
       case 'writeConnected':
         return await this.#writeState('Connected');
       case 'writeClosing':
         return await this.#writeState('Closing');
       case 'writeClosed':
         return await this.#writeState('Closed');
+      case 'affirm':
+        return await this.#affirm();
     }
   }
 
-  /** Undefined where the guest is gone: Dom0 is told that there is no such node, a driver domain that it may not read it. */
-  async #readFrontendState(): Promise<string | undefined> {
-    const { xenstore, frontendPath } = this.#options;
+  /**
+   * 'Gone' where the guest is: Dom0 is told that there is no such node, a driver domain that it may not read it. What
+   * XenStore cannot hand over is no state. Nothing while XenStore is out of reach: the watch tells of it when it is back.
+   */
+  async #readFrontendState(): Promise<OtherendState | undefined> {
+    const { xenstore, frontendPath, log } = this.#options;
     try {
-      return await xenstore.readIfPresent(`${frontendPath}/state`);
+      return parseXenbusState(await xenstore.readIfPresent(`${frontendPath}/state`));
     } catch (error) {
-      if (isVsndError(error, 'ERR_VSND_XENSTORE') && error.errno === 'EACCES') return undefined;
-      throw error;
+      if (!isVsndError(error, 'ERR_VSND_XENSTORE')) throw error;
+      if (error.errno === 'EACCES') return 'Gone';
+      if (!xenstore.isOpen) return undefined;
+      if (error.errno !== 'EINVAL' && error.errno !== 'E2BIG') throw error;
+      log(error.message);
+      return 'Unknown';
     }
   }
 
   async #connect(): Promise<BackendEvent> {
-    const { xenstore, frontendPath, log } = this.#options;
+    const { guest, xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices, longName, shortName } = await readCardConfig(xenstore, frontendPath);
-      this.#name = longName ?? shortName;
+      const { pcmDevices, longName, shortName } = await readCardConfig(
+        xenstore,
+        frontendPath,
+        guest.limit('streams'),
+      );
+      this.#name = (longName ?? shortName)?.slice(0, LONGEST_NAME);
       const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
         if (attempt === ATTEMPTS) throw new VsndError('ERR_VSND_CONFIG', 'its rings change all the time');
@@ -148,7 +183,7 @@ export class BackendCard {
       log(`connected, ${this.#streams.length} streams`);
       return 'connectDone';
     } catch (error) {
-      log(`cannot connect: ${(error as Error).message}`);
+      if (!isRepeated(error)) log(`cannot connect: ${(error as Error).message}`);
       return 'connectFailed';
     }
   }
@@ -183,15 +218,16 @@ export class BackendCard {
   }
 
   async #connectStream(pcmDevice: number, config: StreamConfig, fields: Fields): Promise<BackendStream> {
-    const { hypervisor, frontendDomid, devid, queueMode, turns, deviceFor, log } = this.#options;
+    const { guest, hypervisor, frontendDomid, devid, queueMode, turns, deviceFor, log } = this.#options;
     return await BackendStream.connect(fields, {
+      guest,
       hypervisor,
       config,
       frontendDomid,
       queueMode,
       turns,
-      device: deviceFor({ frontendDomid, devid, pcmDevice, config }),
-      warn: atMost(MAX_WARNINGS, (message) => log(message, `${pcmDevice}/${config.index}`)),
+      device: deviceFor({ guest, frontendDomid, devid, pcmDevice, config }),
+      warn: (message) => log(message, `${pcmDevice}/${config.index}`),
     });
   }
 
@@ -202,29 +238,35 @@ export class BackendCard {
   }
 
   /**
-   * The toolstack may have removed our node already: writing it again would leave a ruin. Nor is a state written that is
-   * there, left by a predecessor: a second InitWait makes snd_xen_front publish new rings without telling.
+   * A state that is there is not written, left by a predecessor or not: a second InitWait makes snd_xen_front publish new
+   * rings without telling. What is said with a state is there before it.
    */
-  async #writeState(
-    state: XenbusStateName,
-    fields: Readonly<Record<string, string>> = {},
-  ): Promise<undefined> {
-    const { xenstore, path } = this.#options;
-    await xenstore.transaction(async (transaction) => {
-      const before = await transaction.readIfPresent(`${path}/state`);
-      if (before === undefined) return;
-      for (const [name, value] of Object.entries(fields)) await transaction.write(`${path}/${name}`, value);
-      const after = formatXenbusState(state);
-      if (after !== before) await transaction.write(`${path}/state`, after);
-    });
+  async #writeState(state: XenbusStateName): Promise<undefined> {
+    const value = formatXenbusState(state);
+    if (!this.#hasSaidVersions) await this.#write(Field.backendVersions, PROTOCOL_VERSION);
+    this.#hasSaidVersions = true;
+    if (value !== this.#ownState) await this.#write('state', value);
+    this.#ownState = value;
   }
-}
 
-function atMost(count: number, log: (message: string) => void): (message: string) => void {
-  let left = count;
-  return (message) => {
-    left -= 1;
-    if (left > 0) log(message);
-    else if (left === 0) log(`${message}; what follows is not logged any more`);
-  };
+  async #affirm(): Promise<undefined> {
+    const { xenstore, path } = this.#options;
+    const [state, versions] = await Promise.all(
+      ['state', Field.backendVersions].map((name) => xenstore.readIfPresent(`${path}/${name}`)),
+    );
+    if (state === undefined || this.#ownState === undefined) return;
+    if (versions === undefined) await this.#write(Field.backendVersions, PROTOCOL_VERSION);
+    if (state !== this.#ownState) await this.#write('state', this.#ownState);
+  }
+
+  /** A driver domain is not let where the toolstack has removed our node, and in Dom0 the keeper takes it away again. */
+  async #write(name: string, value: string): Promise<void> {
+    const { xenstore, path } = this.#options;
+    try {
+      await xenstore.write(`${path}/${name}`, value);
+    } catch (error) {
+      if (!isVsndError(error, 'ERR_VSND_XENSTORE') || error.errno !== 'EACCES') throw error;
+      debug('%s: %s', path, error.message);
+    }
+  }
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { StreamConfig } from '../config/card.ts';
 import { formatNames, overlapOf, rangesOf } from '../pcm/hw-params.ts';
-import { pcmFormatByCode } from '../wire/pcm-format.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import { pcmFormat, pcmFormatByCode } from '../wire/pcm-format.ts';
 import type {
   HwParamRanges,
   OpenRequest,
@@ -9,7 +10,8 @@ import type {
   SndifOpName,
   SndifResponse,
 } from '../wire/sndif.ts';
-import type { GrantMapper } from '../xen/hypervisor.ts';
+import { type GrantMapper, PAGE_SIZE } from '../xen/hypervisor.ts';
+import { type Guest, type HeldLimit, isRepeated } from './guest.ts';
 import { OpenCapture } from './open-capture.ts';
 import { OpenPlayback } from './open-playback.ts';
 import type { OpenStream } from './open-stream.ts';
@@ -20,11 +22,16 @@ import { mapSharedBuffer } from './shared-buffer.ts';
 import type { OpenStreamStatus, StreamTotals } from './status.ts';
 import { StreamVolume } from './stream-volume.ts';
 
-/** Octets: the most that a guest can make this backend map and hold for a stream, whatever its own buffer-size node says. */
-const MAX_BUFFER_BYTES = 16 << 20;
+/** A timer's shortest time is a millisecond: a stream has no more positions a second, however short its period. */
+const MOST_POSITIONS = 1000;
+
+/** Items of a list that an answer to one request names: a guest may have written hundreds. */
+const MOST_NAMED = 16;
 
 /** What a stream's handler works with. */
 export interface CommandHandlerOptions {
+  /** Whose stream it is. */
+  readonly guest: Guest;
   readonly config: StreamConfig;
   readonly device: PcmDevice;
   readonly mapper: GrantMapper;
@@ -44,6 +51,10 @@ export interface CommandHandlerOptions {
 export class CommandHandler {
   readonly #options: CommandHandlerOptions;
   #stream: OpenStream | undefined;
+  /** What the guest's limits have let it have for the stream. */
+  readonly #held = new ReleaseStack();
+  /** Aborts when the frontend is gone. */
+  readonly #gone = new AbortController();
   /** Of the streams that have been closed. */
   #before = { frames: 0, xruns: 0 };
 
@@ -81,12 +92,13 @@ export class CommandHandler {
 
   /** The frontend is gone: stops at once and lets go of everything. Idempotent. */
   async close(): Promise<void> {
+    this.#gone.abort();
     await this.#closeStream({ drain: false }).catch((error: Error) => this.#options.warn(error.message));
   }
 
   #refuse({ id, operation, request }: ReceivedRequest, error: unknown): SndifResponse {
     const name = request ? nameOf(request.op) : `operation ${operation}`;
-    this.#options.warn(`${name} refused: ${(error as Error).message}`);
+    if (!isRepeated(error)) this.#options.warn(`${name} refused: ${(error as Error).message}`);
     return { id, operation, status: statusOf(error) };
   }
 
@@ -114,26 +126,45 @@ export class CommandHandler {
 
   async #open(request: OpenRequest): Promise<void> {
     if (this.#stream) throw new Refusal('EBUSY', 'the stream is open already');
-    const { config, device, mapper, frontendDomid } = this.#options;
+    const { config, device, mapper, frontendDomid, guest } = this.#options;
     const { bufferBytes } = request;
     const params = this.#checkOpen(request);
-    const pages = await mapSharedBuffer(mapper, frontendDomid, request.directoryGref, bufferBytes);
-    const volume = new StreamVolume(params, pages, bufferBytes);
-    const options = { ...this.#options, params, pages, bufferBytes, volume };
+    await guest.admitOpen(this.#gone.signal);
+    if (this.#gone.signal.aborted) throw new Refusal('EBADFD', 'the frontend has gone');
     try {
+      this.#hold(params, bufferBytes);
+      const pages = await mapSharedBuffer(mapper, frontendDomid, request.directoryGref, bufferBytes);
+      this.#held.push(() => pages.release());
+      const volume = new StreamVolume(params, pages, bufferBytes);
+      const options = { ...this.#options, params, pages, bufferBytes, volume };
       this.#stream = await (config.type === 'playback' ? OpenPlayback : OpenCapture).open(device, options);
     } catch (error) {
-      await pages.release();
+      await this.#held.releaseAll();
       throw error;
     }
+  }
+
+  /** Takes what a stream costs from what the guest may have. Throws {@link LimitRefusal}. */
+  #hold({ rate, frameBytes, periodBytes }: DeviceParams, bufferBytes: number): void {
+    const { guest } = this.#options;
+    const hold = (name: HeldLimit, amount: number, field: string) =>
+      this.#held.push(guest.hold(name, amount, field));
+    hold('bytes-per-second', rate * frameBytes, `${rate} Hz of ${frameBytes} bytes a frame`);
+    hold('buffer-bytes', bufferBytes, 'buffer_sz');
+    hold('pages', Math.ceil(bufferBytes / PAGE_SIZE), `the pages of buffer_sz ${bufferBytes}`);
+    if (periodBytes === 0) return;
+    const positions = Math.min(Math.ceil((rate * frameBytes) / periodBytes), MOST_POSITIONS);
+    hold('positions-per-second', positions, `the positions of period_sz ${periodBytes}`);
   }
 
   /** It stays the stream until the end: a device that drains still takes from it. */
   async #closeStream(options: { drain: boolean }): Promise<void> {
     const stream = this.#stream;
+    if (stream === undefined) return;
     try {
-      await stream?.close(options);
+      await stream.close(options);
     } finally {
+      await this.#held.releaseAll();
       if (this.#stream === stream) {
         this.#before = this.totals;
         this.#stream = undefined;
@@ -144,18 +175,20 @@ export class CommandHandler {
   /** What OPEN asks for, within what XenStore and the device allow. */
   #checkOpen(request: OpenRequest): DeviceParams {
     const limits = this.#limits;
+    const { guest } = this.#options;
     const { rate, channels, bufferBytes, periodBytes } = request;
+    guest.check('rate', rate, 'pcm_rate');
+    guest.check('channels', channels, 'pcm_channels');
     const require = (isAllowed: boolean, what: string, value: number | string, allowed: string) => {
       if (!isAllowed) throw new Refusal('EINVAL', `${what} is ${value}; allowed: ${allowed}`);
     };
-    require(limits.rates.includes(rate), 'pcm_rate', rate, limits.rates.join(', ') || 'none');
+    require(limits.rates.includes(rate), 'pcm_rate', rate, listed(limits.rates));
     const { min, max } = limits.channels;
     require(channels >= min && channels <= max, 'pcm_channels', channels, `${min} to ${max}`);
     const format = limits.formats.find((name) => name === pcmFormatByCode(request.format)?.name);
     const sampleBytes = pcmFormatByCode(request.format)?.sampleBytes;
     if (format === undefined || sampleBytes === undefined) {
-      const allowed = limits.formats.join(', ') || 'none';
-      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${allowed}`);
+      throw new Refusal('EINVAL', `pcm_format is ${request.format}; allowed: ${listed(limits.formats)}`);
     }
     const frameBytes = sampleBytes * channels;
     const isBuffer = bufferBytes >= frameBytes && bufferBytes <= limits.bufferBytes;
@@ -168,11 +201,29 @@ export class CommandHandler {
   /** Where nothing is left of a parameter the answer says so: an error would not name it. */
   #query(asked: HwParamRanges): HwParamRanges {
     const limits = this.#limits;
-    const offer = overlapOf(asked, rangesOf(limits));
+    const offer = overlapOf(asked, rangesOf(this.#affordable(limits, Math.min(...limits.rates))));
     if (offer.formats === 0n || offer.channels.min > offer.channels.max) return offer;
-    // The formats and channels that are left bound the frames that fit into the buffer.
+    // What is left bounds the frames that fit into the buffer, and those that a second may have.
     const left = { ...limits, channels: offer.channels, formats: formatNames(offer.formats) };
-    return overlapOf(offer, rangesOf(left));
+    return overlapOf(offer, rangesOf(this.#affordable(left, offer.rates.min)));
+  }
+
+  /** What OPEN would be given now, of what the stream could have; `slowest`: Hz, the least that is wanted. */
+  #affordable(limits: StreamConfig, slowest: number): StreamConfig {
+    const { guest } = this.#options;
+    const { rates, formats, channels } = limits;
+    if (rates.length === 0 || formats.length === 0) return limits;
+    const sampleBytes = Math.min(...formats.map((name) => pcmFormat(name).sampleBytes ?? 1));
+    const bytesLeft = guest.left('bytes-per-second');
+    const fastest = Math.min(guest.limit('rate'), bytesLeft / (sampleBytes * channels.min));
+    const widest = Math.min(guest.limit('channels'), Math.floor(bytesLeft / (sampleBytes * slowest)));
+    const bufferBytes = Math.min(guest.left('buffer-bytes'), guest.left('pages') * PAGE_SIZE);
+    return {
+      ...limits,
+      rates: rates.filter((rate) => rate <= fastest),
+      channels: { min: channels.min, max: Math.min(channels.max, widest) },
+      bufferBytes: Math.min(limits.bufferBytes, bufferBytes),
+    };
   }
 
   /** What XenStore allows and the device can do. */
@@ -186,7 +237,6 @@ export class CommandHandler {
         min: Math.max(config.channels.min, device.channels?.min ?? 0),
         max: Math.min(config.channels.max, device.channels?.max ?? Number.POSITIVE_INFINITY),
       },
-      bufferBytes: Math.min(config.bufferBytes, MAX_BUFFER_BYTES),
     };
   }
 
@@ -201,6 +251,12 @@ export class CommandHandler {
     if (!this.#stream) throw new Refusal('EBADFD', 'the stream is not open');
     return this.#stream;
   }
+}
+
+/** What a list allows, for people. */
+function listed(values: readonly (number | string)[]): string {
+  const more = values.length > MOST_NAMED ? `, and ${values.length - MOST_NAMED} more` : '';
+  return values.slice(0, MOST_NAMED).join(', ') + more || 'none';
 }
 
 /** As sndif.h spells it: SET_VOLUME. */

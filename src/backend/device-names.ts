@@ -47,7 +47,7 @@ export function parseSource(name: string, option = '--source'): SourceName {
 /** As {@link parseSink}; undefined where it is no sink's name, unchecked where it is. */
 export function sinkOf(name: string): SinkName | undefined {
   if (name === 'null' || name === 'speaker') return { kind: name };
-  return fileOrCommand(name) ?? deviceOfId(name);
+  return fileOrCommand(name) ?? hostName(name);
 }
 
 /** As {@link parseSource}; undefined where it is no source's name, unchecked where it is. */
@@ -56,7 +56,7 @@ export function sourceOf(name: string): SourceName | undefined {
   if (name === 'sine') return { kind: 'sine', frequency: DEFAULT_FREQUENCY };
   const frequency = Number(/^sine:(\d{1,6}(?:\.\d{1,3})?)$/.exec(name)?.[1]);
   if (frequency > 0) return { kind: 'sine', frequency };
-  return fileOrCommand(name) ?? deviceOfId(name);
+  return fileOrCommand(name) ?? hostName(name);
 }
 
 function fileOrCommand(name: string) {
@@ -85,46 +85,76 @@ function checkPlaceholders(file: string, option: string): void {
   }
 }
 
-/** A device of ALSA's that has no arguments: it may be one of the operator's own asound.conf. */
-const ALSA_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
-
-/** Those of ALSA's own that lead to a card, and what says to which: others write files, or run programs. */
-const ALSA_CARDS =
-  /^(hw|plughw|dmix|dsnoop|default|sysdefault|front|rear|center_lfe|side|surround\d\d|iec958|spdif|hdmi)$/;
-const ALSA_ARGUMENTS = /^[A-Za-z0-9_=,.-]{1,64}$/;
-
+/** Whatever an operator may have in an asound.conf. */
+const ALSA_NAME = /^[^\s<>]{1,255}$/;
 const PULSE_NAME = /^[A-Za-z0-9@][A-Za-z0-9._:+@-]{0,127}$/;
 const PULSE_PROPERTY = /^([a-z][a-z0-9._-]{0,63}):([A-Za-z0-9][A-Za-z0-9 ._-]{0,63})$/;
 
 /**
- * The device that a unique-id names by itself, as existing guests have it: `alsa`, `alsa<hw:0;0>`, `pulse`,
- * `pulse<device>`, `pulse<device>media.role:navi`; `;` stands for `,`. A guest can write what it likes there:
- * only what is surely the name of a device counts.
+ * A device of a sound server's, as the operator names it: `alsa`, `alsa<hw:0;0>`, `pulse`, `pulse<device>`,
+ * `pulse<device>media.role:navi`; `;` stands for `,`.
  */
-export function deviceOfId(id: string): HostName | undefined {
-  const [, server, named, rest = ''] = /^(alsa|pulse)(?:<([^<>]*)>([^<>]*))?$/.exec(id) ?? [];
-  const name = named || undefined;
+function hostName(text: string): HostName | undefined {
+  const [, server, named, rest = ''] = /^(alsa|pulse)(?:<([^<>]*)>([^<>]*))?$/.exec(text) ?? [];
+  const device = named || undefined;
   if (server === 'alsa') {
-    const device = name?.replaceAll(';', ',');
-    const isUsable = device === undefined || isAlsaDevice(device);
-    return isUsable && rest === '' ? { kind: 'alsa', device } : undefined;
+    const isUsable = rest === '' && (device === undefined || ALSA_NAME.test(device));
+    return isUsable ? { kind: 'alsa', device: device?.replaceAll(';', ',') } : undefined;
   }
   if (server === 'pulse') {
     const properties = rest === '' ? [] : rest.split(';').map(pulseProperty);
-    const isUsable = (name === undefined || PULSE_NAME.test(name)) && !properties.includes(undefined);
+    const isUsable = (device === undefined || PULSE_NAME.test(device)) && !properties.includes(undefined);
     if (!isUsable) return undefined;
-    return { kind: 'pulse', device: name, properties: properties.filter((item) => item !== undefined) };
+    return { kind: 'pulse', device, properties: properties.filter((item) => item !== undefined) };
   }
   return undefined;
-}
-
-function isAlsaDevice(device: string): boolean {
-  const [name = '', args, ...more] = device.split(':');
-  if (args === undefined) return ALSA_NAME.test(name);
-  return ALSA_CARDS.test(name) && ALSA_ARGUMENTS.test(args) && more.length === 0;
 }
 
 function pulseProperty(text: string): string | undefined {
   const [, name, value] = PULSE_PROPERTY.exec(text) ?? [];
   return name === undefined ? undefined : `${name}=${value}`;
+}
+
+/**
+ * Those of ALSA's devices that lead to a card, and what says to which. Others write files, run programs, or lead to a sound
+ * server (`file`, `tee`, `pulse`), and what asound.conf adds to them may be anything.
+ */
+const ALSA_CARD =
+  /^(hw|plughw|dmix|dsnoop|default|sysdefault|front|rear|center_lfe|side|surround\d\d|iec958|spdif|hdmi)(:[A-Za-z0-9_=,.-]{1,64})?$/;
+
+/** Not a number, by which PulseAudio finds devices as well, nor what stands for others: @DEFAULT_MONITOR@. */
+const PULSE_OWN_NAME = /^[A-Za-z]/;
+
+/** A monitor captures what all the others play. */
+const PULSE_MONITOR = /\.monitor$/;
+
+/** What a stream may say of itself. Others choose its devices, or load filters. */
+const PULSE_PROPERTIES = /^media\.(role|name)=/;
+
+/**
+ * The device that a unique-id names by itself, as existing guests have it: see {@link hostName}. A guest can write what it
+ * likes there: only what is surely a device, and nothing by which it could hear the others, counts.
+ */
+export function deviceOfId(id: string): HostName | undefined {
+  const named = hostName(id);
+  return named && isForGuests(named) ? named : undefined;
+}
+
+function isForGuests(named: HostName): boolean {
+  switch (named.kind) {
+    case 'alsa':
+      return named.device === undefined || ALSA_CARD.test(named.device);
+    case 'pulse': {
+      const { device, properties } = named;
+      const isOwn = device === undefined || (PULSE_OWN_NAME.test(device) && !isMonitor(device));
+      return isOwn && properties.every((property) => PULSE_PROPERTIES.test(property));
+    }
+    case 'exec':
+      return false;
+  }
+}
+
+/** Whether a source of PulseAudio's captures what others play. */
+export function isMonitor(source: string): boolean {
+  return PULSE_MONITOR.test(source);
 }

@@ -3,8 +3,9 @@ import { WAV_FORMATS } from '../wav/header.ts';
 import { WavWriter } from '../wav/writer.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../wire/pcm-format.ts';
 import { ClockedCapture, type FrameSource } from './clocked-capture.ts';
-import { ClockedVoice } from './clocked-voice.ts';
+import { ClockedVoice, type FrameSink } from './clocked-voice.ts';
 import type { CaptureDevice, PlaybackDevice } from './pcm-device.ts';
+import { WavTakes } from './wav-takes.ts';
 
 /** Those whose frames a clock can count. */
 const COUNTABLE = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined).map(({ name }) => name);
@@ -38,18 +39,23 @@ export function silence(format: PcmFormatName): FrameSource {
 }
 
 /**
- * A device that keeps in WAV files what it plays, at the clock's pace, from each OPEN to its CLOSE: `path`, then
- * `path` with -2, -3 and so on before its ending. Where it ran dry the file has no gap.
+ * A device that keeps in WAV files what it plays, at the clock's pace, from each OPEN to its CLOSE: `path`, then `path` with
+ * -2, -3 and so on before its ending. `takes`: the names of the files of all devices whose takes must not get the same one.
+ * `keep`: opens the file, or what is to be had in its stead.
+ * Where it ran dry the file has no gap.
  */
-export function wavDevice(path: string, clock: Clock): PlaybackDevice {
-  let takes = 0;
+export function wavDevice(
+  path: string,
+  clock: Clock,
+  takes = new WavTakes(),
+  keep = (open: () => FrameSink): FrameSink => open(),
+): PlaybackDevice {
   return {
     description: `WAV file ${path}`,
     formats: WAV_FORMATS,
     openPlayback: async (params, feed) => {
-      const file = new WavWriter(numbered(path, takes + 1), params);
-      takes += 1;
-      return new ClockedVoice(params, feed, clock, file);
+      const sink = keep(() => takes.open(path, (name) => new WavWriter(name, params)));
+      return new ClockedVoice(params, feed, clock, sink);
     },
   };
 }
@@ -89,8 +95,4 @@ export function memoryDevice(clock: Clock): MemoryDevice {
       return new ClockedCapture(params, feed, clock, { fill });
     },
   };
-}
-
-function numbered(path: string, take: number): string {
-  return take === 1 ? path : path.replace(/(\.[^./]*)?$/, `-${take}$1`);
 }

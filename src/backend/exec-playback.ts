@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { RealClock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import type { DeviceParams, PlaybackDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 import { Player, type SetPipeSize } from './player.ts';
@@ -95,13 +96,13 @@ class ExecVoice implements PlaybackVoice {
 
   async close({ drain }: { drain: boolean }): Promise<void> {
     const player = this.#player;
-    const limit = setTimeout(() => player.destroy(this.#lateness()), this.#closingTime());
+    const limit = timeout(new RealClock(), this.#closingTime() * 1e6, () => player.destroy(this.#lateness()));
     try {
       if (!drain && this.#isQueued) player.destroy();
       await this.#voice.close({ drain });
       await player.ended;
     } finally {
-      clearTimeout(limit);
+      limit.cancel();
     }
     if (player.errored) throw player.errored;
   }

@@ -8,8 +8,15 @@ const TOLERANCE = 1e-3;
 const DEFAULT_PERIODS = 100;
 
 /** Frames that a capturing device gives at once. */
-export function capturePeriod({ rate, periodBytes, frameBytes }: DeviceParams): number {
-  return Math.floor(periodBytes / frameBytes) || Math.ceil(rate / DEFAULT_PERIODS);
+export function capturePeriod(params: DeviceParams): number {
+  const { rate, periodBytes, frameBytes } = params;
+  const wished = Math.floor(periodBytes / frameBytes) || Math.ceil(rate / DEFAULT_PERIODS);
+  return Math.max(wished, leastPeriod(params));
+}
+
+/** Frames of a millisecond, a timer's shortest time: a device that is asked for less costs this domain more than it plays. */
+export function leastPeriod({ rate }: Pick<DeviceParams, 'rate'>): number {
+  return Math.ceil(rate / 1000);
 }
 
 /** Says how many frames an unbroken run at a steady rate has brought. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { type Clock, timeout } from '../clock.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
 import type { DeviceParams } from './pcm-device.ts';
@@ -13,10 +13,10 @@ export async function within<T>(
   clock: Clock,
   late: () => Error,
 ): Promise<T> {
-  const timeout = deferred<never>();
-  const timer = clock.after(limit, () => timeout.reject(late()));
+  const expired = deferred<never>();
+  const timer = timeout(clock, limit, () => expired.reject(late()));
   try {
-    return await Promise.race([promise, timeout.promise]);
+    return await Promise.race([promise, expired.promise]);
   } finally {
     timer.cancel();
   }

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Writable } from 'node:stream';
+import { RealClock, timeout } from '../clock.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
 import { makePipe } from './pipe.ts';
@@ -96,7 +97,7 @@ export class Player extends Writable {
 
   /** Nobody will read what is written any more; the program should be about to end, and to say why. */
   #lostReader(): void {
-    setTimeout(() => this.destroy(this.#failure()), GRACE).unref();
+    timeout(new RealClock(), GRACE * 1e6, () => this.destroy(this.#failure())).unref();
   }
 
   /** Why the program must not have ended, or not so; undefined where all is well. */

@@ -32,7 +32,6 @@ export class Program {
   readonly #child: ChildProcess;
   readonly #ended = deferred();
   #stderr = '';
-  #hasEnded = false;
 
   /** Rejects as spawn() does. */
   static async start(command: ProgramCommand, { stdin, stdout }: ProgramStdio): Promise<Program> {
@@ -54,12 +53,11 @@ export class Program {
     });
     let timer: NodeJS.Timeout | undefined;
     child.once('exit', () => {
-      this.#signal('SIGKILL'); // to what it has left behind in its group
+      this.#killRest();
       timer = setTimeout(() => child.stderr?.destroy(), GRACE); // somebody outside the group may hold it
     });
     child.once('close', () => {
       clearTimeout(timer);
-      this.#hasEnded = true;
       this.#ended.resolve();
     });
   }
@@ -94,14 +92,28 @@ export class Program {
     return new VsndError('ERR_VSND_DEVICE', `${this.#name} ${what}${reason ? `: ${reason}` : ''}`);
   }
 
+  /** To the group, as long as its leader has not been reaped: from then on its number may be another one's. */
   #signal(signal: NodeJS.Signals): void {
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid !== undefined && exitCode === null && signalCode === null) sendSignal(-pid, signal);
+  }
+
+  /**
+   * Once, when the leader has been reaped, to what it has left behind in its group. While any of that lives the kernel gives
+   * the number to nobody; so where a process has it again, nothing of the group is left.
+   */
+  #killRest(): void {
     const { pid } = this.#child;
-    if (pid === undefined || this.#hasEnded) return;
-    try {
-      process.kill(-pid, signal);
-    } catch {
-      // no such process: it has ended
-    }
+    if (pid !== undefined && !sendSignal(pid, 0)) sendSignal(-pid, 'SIGKILL');
+  }
+}
+
+/** Whether there was anybody to send it to. */
+function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 

@@ -4,16 +4,20 @@ import type { Clock } from '../clock.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import { PCM_FORMATS } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
+import { defaultSource } from './default-source.ts';
 import { deviceOfId, type SinkName, type SourceName } from './device-names.ts';
 import { wavDevice } from './devices.ts';
 import { execCaptureDevice } from './exec-capture.ts';
 import { execPlaybackDevice } from './exec-playback.ts';
-import type { CaptureDevice, CaptureVoice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
+import { countedCapture, countedPlayback, loggedCapture, loggedPlayback } from './followed-devices.ts';
+import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
 import type { SetPipeSize } from './player.ts';
-import { alsaProgram, fillIn, pulseProgram, shellProgram } from './programs.ts';
+import { alsaProgram, fillIn, pulseProgram, type SoundProgram, shellProgram } from './programs.ts';
 import { matchesPattern, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
 import { clockedSource } from './sources.ts';
+import { keepWithin } from './wav-budget.ts';
+import { WavTakes } from './wav-takes.ts';
 
 export interface RouterOptions {
   /** Asked in this order; the first that fits the stream's unique-id and type counts. */
@@ -27,8 +31,6 @@ export interface RouterOptions {
   readonly source: SourceName | undefined;
   readonly clock: Clock;
   readonly setPipeSize?: SetPipeSize | undefined;
-  /** Takes note of where a stream goes or comes from, of its OPEN and its CLOSE. */
-  log(message: string, address: StreamAddress): void;
 }
 
 /**
@@ -43,8 +45,9 @@ export async function openRouter(options: RouterOptions): Promise<(address: Stre
 
 class Router {
   readonly #options: RouterOptions;
-  /** Shared by all streams, by kind or by file: two streams of one file must not get the same number. */
+  /** Shared by all streams, by kind. */
   readonly #shared = new Map<string, PlaybackDevice>();
+  readonly #takes = new WavTakes();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -64,11 +67,12 @@ class Router {
   }
 
   deviceFor(address: StreamAddress): PcmDevice {
-    const { type, uniqueId } = address.config;
-    const log = (message: string) => this.#options.log(message, address);
+    const { guest, devid, pcmDevice, config } = address;
+    const { type, uniqueId, index } = config;
+    const log = (message: string) => guest.log({ devid, stream: `${pcmDevice}/${index}`, message });
     const id = `id ${JSON.stringify(uniqueId.slice(0, 80))}`;
     if (type === 'playback') {
-      const device = this.#sinkFor(address);
+      const device = this.#sinkFor(address, log);
       log(`${id} plays into ${device.description}`);
       return loggedPlayback(device, log);
     }
@@ -77,48 +81,56 @@ class Router {
     return loggedCapture(device, log);
   }
 
-  #sinkFor(address: StreamAddress): PlaybackDevice {
+  #sinkFor(address: StreamAddress, log: (message: string) => void): PlaybackDevice {
     const { routes, sink } = this.#options;
     const id = address.config.uniqueId;
     const route = routes.find(({ pattern, sink }) => sink && matchesPattern(pattern, id));
     const named = route?.sink ?? sink ?? deviceOfId(id);
-    if (named) return this.#makeSink(named, address);
-    return looksLikeDevice(id)
-      ? unusableSink('this is not the name of a device')
-      : this.#sharedDevice('null');
+    if (named) return this.#makeSink(named, address, log);
+    return looksLikeDevice(id) ? unusableSink(NOT_FOR_GUESTS) : this.#sharedDevice('null');
   }
 
   #sourceFor(address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { routes, source } = this.#options;
     const id = address.config.uniqueId;
     const route = routes.find(({ pattern, source }) => source && matchesPattern(pattern, id));
-    const named = route?.source ?? source ?? deviceOfId(id);
+    const named = route?.source ?? source;
     if (named) return this.#makeSource(named, address, log);
-    if (looksLikeDevice(id)) return unusableSource('this is not the name of a device');
-    return this.#makeSource({ kind: 'silence' }, address, log);
+    const own = deviceOfId(id);
+    if (own === undefined) {
+      return looksLikeDevice(id)
+        ? unusableSource(NOT_FOR_GUESTS)
+        : this.#makeSource({ kind: 'silence' }, address, log);
+    }
+    const device = this.#makeSource(own, address, log);
+    if (own.kind !== 'pulse' || own.device !== undefined) return device;
+    const openCapture: CaptureDevice['openCapture'] = async (params, feed) => {
+      const found = { ...own, device: await defaultSource() };
+      return await this.#makeSource(found, address, log).openCapture(params, feed);
+    };
+    return { ...device, openCapture };
   }
 
-  #makeSink(sink: SinkName, address: StreamAddress): PlaybackDevice {
-    const { setPipeSize } = this.#options;
+  #makeSink(sink: SinkName, address: StreamAddress, log: (message: string) => void): PlaybackDevice {
     switch (sink.kind) {
       case 'null':
       case 'speaker':
         return this.#sharedDevice(sink.kind);
       case 'wav':
-        return this.#wavDevice(fillIn(sink.file, wavValues(address)));
+        return this.#wavDevice(fillIn(sink.file, wavValues(address)), address, log);
       case 'exec':
-        return execPlaybackDevice({ ...shellProgram(sink.command, address), setPipeSize });
+        return this.#player(shellProgram(sink.command, address), address);
       case 'alsa':
-        return execPlaybackDevice({ ...alsaProgram('aplay', sink.device), setPipeSize });
-      case 'pulse': {
-        const program = pulseProgram('pacat', sink.device, sink.properties, address);
-        return execPlaybackDevice({ ...program, setPipeSize });
-      }
+        return this.#player(alsaProgram('aplay', sink.device), address);
+      case 'pulse':
+        return this.#player(pulseProgram('pacat', sink.device, sink.properties, address), address);
     }
   }
 
   #makeSource(source: SourceName, address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { clock } = this.#options;
+    const recorder = (program: SoundProgram, isLive: boolean) =>
+      countedCapture(execCaptureDevice({ ...program, clock, isLive, log }), address.guest);
     switch (source.kind) {
       case 'silence':
       case 'sine':
@@ -126,21 +138,21 @@ class Router {
       case 'wav':
         return this.#wavSource(fillIn(source.file, wavValues(address)));
       case 'exec':
-        return execCaptureDevice({ ...shellProgram(source.command, address), clock, isLive: false, log });
+        return recorder(shellProgram(source.command, address), false);
       case 'alsa':
-        return execCaptureDevice({ ...alsaProgram('arecord', source.device), clock, isLive: true, log });
-      case 'pulse': {
-        const program = pulseProgram('parec', source.device, source.properties, address);
-        return execCaptureDevice({ ...program, clock, isLive: true, log });
-      }
+        return recorder(alsaProgram('arecord', source.device), true);
+      case 'pulse':
+        return recorder(pulseProgram('parec', source.device, source.properties, address), true);
     }
   }
 
-  #wavDevice(file: string): PlaybackDevice {
-    const key = `wav:${file}`;
-    const device = this.#shared.get(key) ?? wavDevice(file, this.#options.clock);
-    this.#shared.set(key, device);
-    return device;
+  #wavDevice(file: string, { guest }: StreamAddress, log: (message: string) => void): PlaybackDevice {
+    return wavDevice(file, this.#options.clock, this.#takes, (open) => keepWithin(guest, open, log));
+  }
+
+  #player(program: SoundProgram, { guest }: StreamAddress): PlaybackDevice {
+    const { setPipeSize } = this.#options;
+    return countedPlayback(execPlaybackDevice({ ...program, setPipeSize }), guest);
   }
 
   /** One guest's file that cannot be read leaves the card's other streams alone. */
@@ -164,7 +176,10 @@ class Router {
   }
 }
 
-/** An id that names no device as it should, but was meant to. */
+/** Why the device that an id was meant to name is not used. */
+const NOT_FOR_GUESTS = 'a guest may not choose this device; --map can';
+
+/** An id that names no device that a guest may choose, but was meant to. */
 function looksLikeDevice(id: string): boolean {
   return /^(alsa|pulse)</.test(id);
 }
@@ -197,50 +212,4 @@ function unusableSink(why: string): PlaybackDevice {
 function unusableSource(why: string): CaptureDevice {
   const openCapture = () => Promise.reject(new VsndError('ERR_VSND_DEVICE', `it captures nothing: ${why}`));
   return { description: `nothing: ${why}`, formats: ALL_FORMATS, openCapture };
-}
-
-/** The same device, with a note of each OPEN and its CLOSE. */
-function loggedPlayback(device: PlaybackDevice, log: (message: string) => void): PlaybackDevice {
-  return {
-    ...device,
-    openPlayback: async (params, feed) => {
-      const voice = await device.openPlayback(params, feed);
-      log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
-      return {
-        ...triggersOf(voice),
-        refilled: () => voice.refilled(),
-        close: async (options) => {
-          await voice.close(options);
-          log('closed');
-        },
-      };
-    },
-  };
-}
-
-function loggedCapture(device: CaptureDevice, log: (message: string) => void): CaptureDevice {
-  return {
-    ...device,
-    openCapture: async (params, feed) => {
-      const voice = await device.openCapture(params, feed);
-      log(`opened: ${params.format}, ${params.rate} Hz, ${params.channels} channels`);
-      return {
-        ...triggersOf(voice),
-        close: async () => {
-          await voice.close();
-          log('closed');
-        },
-      };
-    },
-  };
-}
-
-/** Spread, a voice would lose its methods. */
-function triggersOf(voice: Omit<CaptureVoice, 'close'>): Omit<CaptureVoice, 'close'> {
-  return {
-    start: () => voice.start(),
-    pause: () => voice.pause(),
-    resume: () => voice.resume(),
-    stop: () => voice.stop(),
-  };
 }

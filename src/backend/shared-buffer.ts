@@ -5,7 +5,7 @@ import { type GrantMapper, PAGE_SIZE, type Pages } from '../xen/hypervisor.ts';
 /**
  * Maps the shared buffer of an OPEN: follows the page directory from `directoryGref` and maps the pages that
  * `bufferBytes` octets need. Rejects with ERR_VSND_PROTOCOL for a directory that ends early, runs in a circle or names
- * page 0, with ERR_VSND_HYPERVISOR for a page that was not granted.
+ * page 0, or one page twice, with ERR_VSND_HYPERVISOR for a page that was not granted.
  */
 export async function mapSharedBuffer(
   mapper: GrantMapper,
@@ -28,6 +28,8 @@ export async function mapSharedBuffer(
   const missing = grefs.indexOf(0);
   if (missing !== -1)
     throw protocolError(`the page directory names no page for number ${missing} of ${pageCount}`);
+  // Each is mapped here once more: few pages of the guest would cost this domain many.
+  if (new Set(grefs).size < grefs.length) throw protocolError('the page directory names a page twice');
   return await mapper.map(frontendDomid, grefs);
 }
 

@@ -1,8 +1,9 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
-import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { invalidArg, isVsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
+import { checkOwnFile } from '../wav/own-file.ts';
 import { nullDevice, wavDevice } from './devices.ts';
 import type { PlaybackDevice } from './pcm-device.ts';
 import { speakerDevice } from './speaker.ts';
@@ -38,10 +39,8 @@ async function defaultSink(clock: Clock): Promise<Sink> {
 /** Says before anything plays what would fail at the first OPEN, with ERR_VSND_FILE. Leaves no file behind. */
 export function checkWritable(file: string): void {
   try {
-    const existing = statSync(file, { throwIfNoEntry: false });
-    if (existing?.isDirectory()) {
-      throw new VsndError('ERR_VSND_FILE', `cannot write ${file}: it is a directory`, { errno: 'EISDIR' });
-    }
+    const existing = lstatSync(file, { throwIfNoEntry: false });
+    if (existing) checkOwnFile(`cannot write ${file}`, existing);
     accessSync(existing ? file : `${dirname(file)}/.`, constants.W_OK); // '/.': it must be a directory
   } catch (error) {
     throw isVsndError(error) ? error : fileError(`cannot write ${file}`, error);

@@ -54,3 +54,11 @@ export interface BackendCardStatus {
   /** While it is connected. */
   readonly streams: readonly BackendStreamStatus[];
 }
+
+/** What the backend has asked of XenStore, since it was started. */
+export interface BackendXenStoreStatus {
+  /** Requests that were answered, refusals included. */
+  readonly roundTrips: number;
+  /** How often the connection was lost and made anew. */
+  readonly reconnections: number;
+}

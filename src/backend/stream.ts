@@ -40,10 +40,10 @@ export class BackendStream implements TurnTaker {
 
   /**
    * Maps and binds what the frontend published in `fields`. Rejects with ERR_VSND_CONFIG for a missing or odd value,
-   * with ERR_VSND_HYPERVISOR for pages or ports that are not for us; nothing is held then.
+   * with ERR_VSND_HYPERVISOR for pages or ports that are not for us, with {@link LimitRefusal}; nothing is held then.
    */
   static async connect(fields: Fields, options: BackendStreamOptions): Promise<BackendStream> {
-    const { hypervisor, frontendDomid, config } = options;
+    const { guest, hypervisor, frontendDomid, config } = options;
     const releases = new ReleaseStack();
     const map = async (name: string) => {
       const gref = requireNumber(fields, name, config.path, 1, U32_MAX);
@@ -58,6 +58,8 @@ export class BackendStream implements TurnTaker {
       return port;
     };
     try {
+      releases.push(guest.hold('streams', 1, 'one more stream'));
+      releases.push(guest.hold('pages', 2, "pages of a stream's rings"));
       const ring = new BackRing(await map(Field.ringRef));
       const events = new EventProducer(await map(Field.evtRingRef));
       const ringPort = await bind(Field.eventChannel);

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { Clock } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
@@ -88,11 +88,13 @@ class WavLoop implements FrameSource {
 }
 
 function openFile(path: string): number {
+  let fd: number | undefined;
   try {
-    // Before opening: to open a named pipe waits for its other end.
-    if (!statSync(path).isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
-    return openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
+    if (!fstatSync(fd).isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
+    return fd;
   } catch (error) {
+    if (fd !== undefined) closeSync(fd);
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
 }

@@ -1,5 +1,6 @@
 import { finished, type Writable } from 'node:stream';
 import { deferred } from '../deferred.ts';
+import { leastPeriod } from './frame-clock.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 
 /** Octets to hand over at once where the frontend wants no reports. */
@@ -32,7 +33,8 @@ export class WritableVoice implements PlaybackVoice {
     this.#writable = writable;
     this.#convert = convert;
     const piece = params.periodBytes || DEFAULT_PIECE;
-    this.#pieceBytes = Math.max(params.frameBytes, piece - (piece % params.frameBytes));
+    const frames = Math.max(leastPeriod(params), Math.floor(piece / params.frameBytes));
+    this.#pieceBytes = frames * params.frameBytes;
     writable.on('error', (error) => {
       this.#halt();
       if (!this.#closed) feed.failed(error);

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
-import { type Clock, RealClock, type Timer } from '../clock.ts';
-import { abortError } from '../errors.ts';
+import { type Clock, nextTurn, RealClock, type Timer } from '../clock.ts';
+import { abortError, type VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { type Addon, loadAddon } from '../xen/linux/addon.ts';
@@ -42,7 +42,8 @@ export interface BridgeEvents {
   backendLost: [{ direction: Direction; error: Error }];
   /** `gap`: ms since it was lost. */
   backendBack: [{ direction: Direction; gap: number }];
-  warning: [{ direction: Direction; code: string; message: string }];
+  /** `direction` is left out where it is of the bridge as a whole. */
+  warning: [{ direction?: Direction; code: string; message: string }];
   /** The bridge could not go on, and has closed. */
   error: [Error];
   /** Nothing of it is left. Once. */
@@ -83,7 +84,9 @@ export async function createBridge(card: Card, options: BridgeOptions = {}): Pro
   const addon = loadAddon();
   const adaptor = await chooseAdaptor(options.server);
   const plans = planEndpoints(card, adaptor, options);
-  const bridge = new Bridge(card, { adaptor, addon, plans, place: await makePlace() });
+  const passedOver: VsndError[] = [];
+  const place = makePlace((why) => passedOver.push(why));
+  const bridge = new Bridge(card, { adaptor, addon, plans, place });
   const close = () => void bridge.close();
   signal?.addEventListener('abort', close);
   bridge.once('close', () => signal?.removeEventListener('abort', close));
@@ -94,6 +97,11 @@ export async function createBridge(card: Card, options: BridgeOptions = {}): Pro
     throw signal?.aborted ? abortError(signal) : error;
   }
   if (signal?.aborted) throw abortError(signal);
+  // When whoever has asked for the bridge listens.
+  void nextTurn().then(() => {
+    for (const { code, message } of passedOver)
+      bridge.emit('warning', { code, message: `${message}; passed over` });
+  });
   return bridge;
 }
 
@@ -161,7 +169,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
       const { adaptor, addon, plans } = this.#parts;
       const server = await adaptor.connect({ addon, clock: this.#clock });
       await server.removeLeftovers(isLeft);
-      await removeAbandonedPlaces();
+      removeAbandonedPlaces();
       for (const { name } of plans) await server.assertFree(name);
       this.#server = server;
       for (const plan of plans) {
@@ -269,7 +277,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
   async #close(): Promise<void> {
     this.#retry?.cancel();
     await this.#afterThat(() => this.#disconnect());
-    await removePlace(this.#parts.place);
+    removePlace(this.#parts.place);
     process.nextTick(() => {
       if (this.#failure) this.emit('error', this.#failure); // which throws where nobody listens
     });

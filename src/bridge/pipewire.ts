@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { unlink } from 'node:fs/promises';
-import type { Clock } from '../clock.ts';
+import { type Clock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
@@ -232,7 +232,7 @@ async function loadTunnel(
 /** Waits until the server has the node of that FIFO, and its session manager knows it: programs can use it then. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
 function nodeOf(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(DEADLINE, () =>
+    const timer = timeout(clock, DEADLINE, () =>
       fail(`its node has no ports after ${DEADLINE / 1e9} s; does a session manager run?`),
     );
     const fail = (reason: string) => {

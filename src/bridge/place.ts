@@ -1,20 +1,36 @@
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { controlDirectories, ownDirectory, ownUid } from '../control/places.ts';
+import { debuglog } from 'node:util';
+import { OwnDirectory, ownUid } from '../control/own-directory.ts';
+import { controlDirectories, openOwnPlace } from '../control/places.ts';
 import { VsndError } from '../errors.ts';
+import type { Direction } from './sound-server.ts';
+
+const debug = debuglog('vsnd');
 
 /** The directory of a bridge: the pid of its process, and when that began. */
 const NAME = /^bridge-(\d+)-(\d+)-\w+$/;
 
-/** A new directory for the FIFOs of one bridge of this process, which no other user can reach. Rejects where there is no place. */
-export async function makePlace(): Promise<string> {
-  return await mkdtemp(join(await ownDirectory(), `bridge-${process.pid}-${startTime(process.pid)}-`));
+/** What a bridge makes in its directory, and all that is ever removed from one. */
+const FIFOS: readonly Direction[] = ['sink', 'source'];
+
+/**
+ * A new directory for the FIFOs of one bridge of this process, which no other user can reach. `passOver` is told where
+ * somebody else has a directory that should be this user's. Throws where there is no place.
+ */
+export function makePlace(passOver?: (why: VsndError) => void): string {
+  const directory = openOwnPlace(passOver);
+  try {
+    const name = directory.makeDirectory(`bridge-${process.pid}-${startTime(process.pid)}-`);
+    return join(directory.path, name);
+  } finally {
+    directory.close();
+  }
 }
 
-/** Removes it, and the FIFOs in it. */
-export async function removePlace(place: string): Promise<void> {
-  await rm(place, { recursive: true, force: true });
+/** Removes it, and the FIFOs in it; what else may be there stays. */
+export function removePlace(place: string): void {
+  inDirectory(dirname(place), (directory) => removeFrom(directory, basename(place)));
 }
 
 /** The pid of the process whose bridge made the FIFO; undefined for a file that is none of this user's bridges'. */
@@ -37,12 +53,34 @@ export function isLeft(fifo: string): boolean {
   return bridgeOf(fifo) !== undefined && isAbandoned(basename(dirname(fifo)));
 }
 
-/** Removes the directories of bridges that have been killed. */
-export async function removeAbandonedPlaces(): Promise<void> {
-  for (const directory of ownDirectories()) {
-    const names = await readdir(directory).catch(() => []);
-    for (const name of names.filter(isAbandoned)) await removePlace(join(directory, name));
+/** Removes the directories of bridges that have been killed: from this user's own directories, and nothing but FIFOs of a bridge. */
+export function removeAbandonedPlaces(): void {
+  for (const path of ownDirectories()) {
+    inDirectory(path, (directory) => {
+      for (const name of directory.names().filter(isAbandoned)) removeFrom(directory, name);
+    });
   }
+}
+
+/** Does nothing where there is no such directory, or not of this user's alone. What goes wrong in it leaves things as they are. */
+function inDirectory(path: string, work: (directory: OwnDirectory) => void): void {
+  let directory: OwnDirectory | undefined;
+  try {
+    directory = OwnDirectory.open(path);
+    work(directory);
+  } catch (error) {
+    debug('%s: %s', path, error);
+  } finally {
+    directory?.close();
+  }
+}
+
+/** Never recursive: what else is there, no bridge has made. */
+function removeFrom(parent: OwnDirectory, placeName: string): void {
+  inDirectory(parent.at(placeName), (place) => {
+    for (const name of FIFOS) place.remove(name, 'isFIFO');
+    parent.removeDirectory(placeName);
+  });
 }
 
 function ownDirectories(): string[] {

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { Backend, type BackendLogEntry, formatLogEntry } from '../backend/backend.ts';
+import { Backend } from '../backend/backend.ts';
 import { parseSink, parseSource, type SinkName, type SourceName } from '../backend/device-names.ts';
+import { formatAmount, LIMITS, type LimitSetting, parseLimit } from '../backend/limits.ts';
+import { type BackendLogEntry, formatLogEntry } from '../backend/log.ts';
 import type { SetPipeSize } from '../backend/player.ts';
 import { openRouter } from '../backend/router.ts';
 import { parseRoute, type Route } from '../backend/routes.ts';
@@ -11,6 +13,8 @@ import { BACKEND_SOCKET, EMULATED_BACKEND_SOCKET } from '../control/places.ts';
 import { offerControl } from '../control/server.ts';
 import { startTrialMachine } from '../emulation/trial.ts';
 import { isVsndError, VsndError } from '../errors.ts';
+import { type MetricsAddress, metricsUrl, parseMetricsAddress } from '../metrics/address.ts';
+import { offerMetrics } from '../metrics/offer.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { loadAddon } from '../xen/linux/addon.ts';
@@ -18,8 +22,8 @@ import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
 import { type OptionValues, UsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
-import { LogLimit } from './log-limit.ts';
 import type { Terminal } from './terminal.ts';
+import { version } from './version.ts';
 
 /** Linux's XenStore device, in every domain. */
 const XENBUS = '/dev/xen/xenbus';
@@ -28,8 +32,11 @@ export interface BackendCommandOptions {
   readonly routes: readonly Route[];
   readonly sink: SinkName | undefined;
   readonly source: SourceName | undefined;
+  readonly limits?: readonly LimitSetting[] | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
+  /** Where Prometheus finds metrics; without it, nowhere. */
+  readonly metrics?: MetricsAddress | undefined;
   /** The name of the control socket; without it, there is none. */
   readonly control?: string | undefined;
   /** Without it, the pipes to players keep their 64 KiB. */
@@ -73,12 +80,34 @@ export const BACKEND_OPTIONS = {
     help: `for the streams whose unique-id is ID; a * in ID stands for any characters; of several --map the
       first that fits counts`,
   },
+  limit: {
+    argument: '[DOMID:]NAME=NUMBER',
+    multiple: true,
+    help: `what a guest may have at most, whatever it asks for: all guests, or the one with that domid; K, M, G and T
+      behind the number are powers of 1024`,
+    valuesTitle: 'Limits of a guest',
+    values: limitValues(),
+  },
+  metrics: {
+    argument: '[HOST:]PORT',
+    help: `answer Prometheus at http://HOST:PORT/metrics; without HOST, only programs of this machine; unix:PATH for a
+      socket that only this user and root can use`,
+  },
   json: { help: 'print a JSON object a line' },
   emulate: {
     help: `serve a guest of an emulated Xen machine that plays a tone into each stream of its card, and captures: to
       try sinks, sources and maps`,
   },
 } as const;
+
+/** The limits as --help lists them, each with its default. */
+function limitValues(): Record<string, string> {
+  const entries = Object.entries(LIMITS).map(([name, limit]) => [
+    `${name}=${formatAmount(limit.default)}`,
+    `${limit.unit}: ${limit.help}`,
+  ]);
+  return Object.fromEntries(entries);
+}
 
 /** `vsnd backend`: serves guests until it is ended. Returns when every device has been closed. */
 export const backend = defineCommand({
@@ -96,6 +125,7 @@ export const backend = defineCommand({
     "vsnd backend --map 'radio*=null' --sink 'alsa<hw:0;0>' --source alsa": 'all but the radio, to ALSA',
     "vsnd backend --sink 'exec:aplay -q -t raw -r {rate} -c {channels} -f {format}'":
       'a program for each stream',
+    'vsnd backend --limit streams=4 --limit 7:wav-bytes=100G': 'less for every guest, more for one',
     "vsnd backend --emulate --map 'playback0=wav:heard.wav'": 'try it before a guest does',
   },
   isService: true,
@@ -156,6 +186,8 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
       routes: (values.map ?? []).map(parseRoute),
       sink: values.sink === undefined ? undefined : parseSink(values.sink),
       source: values.source === undefined ? undefined : parseSource(values.source),
+      limits: (values.limit ?? []).map((limit) => parseLimit(limit)),
+      metrics: values.metrics === undefined ? undefined : parseMetricsAddress(values.metrics),
       json: values.json ?? false,
     };
   } catch (error) {
@@ -169,40 +201,43 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
-  { routes, sink, source, json, control, setPipeSize }: BackendCommandOptions,
+  { routes, sink, source, limits, json, metrics, control, setPipeSize }: BackendCommandOptions,
   terminal: Pick<Terminal, 'say'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const say = (entry: BackendLogEntry) => terminal.say(logLine(new Date(), entry, json));
-  const limit = new LogLimit(hypervisor.clock, say);
-  const log = (entry: BackendLogEntry) => limit.log(entry);
+  const log = (entry: BackendLogEntry) => terminal.say(logLine(new Date(), entry, json));
   const releases = new ReleaseStack();
   try {
     // Two backends in one domain would answer the same guests.
     const claim = await hypervisor.claim(`backend/${DEVICE_CLASS}`);
     releases.push(() => claim.release());
-    const deviceFor = await openRouter({
-      routes,
-      sink,
-      source,
-      clock: hypervisor.clock,
-      setPipeSize,
-      log: (message, { frontendDomid: domid, devid, pcmDevice, config }) =>
-        log({ message, domid, devid, stream: `${pcmDevice}/${config.index}` }),
-    });
-    const served = await Backend.start(hypervisor, { deviceFor, log: (_, entry) => log(entry) });
+    const { clock } = hypervisor;
+    const deviceFor = await openRouter({ routes, sink, source, clock, setPipeSize });
+    // Before any guest is served: an address that cannot be had throws none of them out.
+    const offered = metrics && (await offerMetrics(metrics, clock, version()));
+    if (offered) {
+      releases.push(() => offered.close());
+      log({ message: `metrics at ${metricsUrl(offered.address)}` });
+    }
+    const served = await Backend.start(hypervisor, { deviceFor, limits, log: (_, entry) => log(entry) });
     releases.push(() => served.close());
+    offered?.show(served);
     if (control !== undefined) {
       const guests = guestsMethod(() => ({ pid: process.pid, cards: served.status }));
       releases.push(await offerControl(guests, { name: control }));
     }
     log({ message: `serving the guests of this domain, on ${hypervisor.description}` });
-    if (!signal.aborted) await once(signal, 'abort');
+    if (!signal.aborted) await Promise.race([once(signal, 'abort'), failure(served)]);
     log({ message: 'closing every device' });
   } finally {
     await releases.releaseAll();
   }
   log({ message: 'ended' });
+}
+
+/** Rejects when XenStore is lost for good: a backend that is deaf serves nobody, and whoever supervises it starts it anew. */
+async function failure(served: Backend): Promise<never> {
+  throw await served.failed;
 }
 
 /** One line, whatever a guest has written into it. */

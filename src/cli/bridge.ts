@@ -159,7 +159,10 @@ function reportToPeople(
     'backendBack',
     ({ direction, gap }) => `${direction}: the backend is back after ${Math.round(gap)} ms`,
   );
-  tell('warning', ({ direction, message }) => `warning: ${direction}: ${message}`);
+  tell(
+    'warning',
+    ({ direction, message }) => `warning: ${direction === undefined ? '' : `${direction}: `}${message}`,
+  );
   if (!terminal.live) return () => {};
   const show = () => {
     if (bridge.state !== 'closed') terminal.paint(statusOf(bridge).slice(0, terminal.width - 1));

@@ -1,6 +1,6 @@
-import type { WriteStream } from 'node:tty';
+import type { Writable } from 'node:stream';
 import { type CommandLine, type OptionDescriptions, parseCommandLine } from './arguments.ts';
-import type { Terminal } from './terminal.ts';
+import type { OutputStream, Terminal } from './terminal.ts';
 
 /** Terms, and what each means. */
 export type Glossary = Readonly<Record<string, string>>;
@@ -33,7 +33,7 @@ export interface Operands {
 export interface CommandContext {
   readonly terminal: Terminal;
   /** Where sound goes that is written to standard output. */
-  readonly stdout: WriteStream;
+  readonly stdout: Writable & OutputStream;
   /** Aborts when the user has had enough. */
   readonly signal: AbortSignal;
   /** All commands that there are. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { WriteStream } from 'node:tty';
 import { sourceOf } from '../backend/device-names.ts';
 import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
 import { isVsndError } from '../errors.ts';
@@ -206,7 +206,7 @@ function chooseFormat({ info }: Card, { device, format, rate, channels }: Record
   };
 }
 
-function openOutput(file: string, format: WavFormat, stdout: WriteStream): WavStream | Promise<WavStream> {
+function openOutput(file: string, format: WavFormat, stdout: Writable): WavStream | Promise<WavStream> {
   return file === STDOUT ? wavInto(stdout, 'standard output', format) : createWavFile(file, format);
 }
 

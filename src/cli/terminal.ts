@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { WriteStream } from 'node:tty';
 import { withoutControls } from './messages.ts';
 import type { TerminalStyle } from './status-line.ts';
@@ -7,8 +8,8 @@ const SHOW_CURSOR = '\x1b[?25h';
 const CLEAR_LINE = '\r\x1b[K';
 const CLEAR_BELOW = '\r\x1b[J';
 
-/** What of process.stdout and process.stderr is used. */
-export type OutputStream = Pick<WriteStream, 'write' | 'isTTY' | 'columns'>;
+/** A terminal, or anything else that takes text: what of process.stdout and process.stderr is used. */
+export type OutputStream = Pick<Writable, 'write'> & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>;
 
 /**
  * Standard output and standard error, with live lines, one or more, below what has been said if output is a terminal.

@@ -59,6 +59,12 @@ const DEFAULT_FORMATS = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== 
 const DEFAULT_CHANNELS_MAX = 8;
 const DEFAULT_BUFFER_BYTES = 65_536;
 
+/** Items of a list that are read: sndif.h names 13 rates and 21 formats. */
+const MOST_ITEMS = 64;
+
+/** Items of a list that an error names. */
+const MOST_NAMED = 16;
+
 const U8_MAX = 0xff;
 const U32_MAX = 0xffff_ffff;
 
@@ -155,7 +161,11 @@ function parseList<T>(
   allowed: string,
   parse: (item: string) => T | undefined,
 ): T[] | undefined {
-  return fields[name]?.split(LIST_SEPARATOR).map((item) => {
+  const items = fields[name]?.split(LIST_SEPARATOR);
+  if (items && items.length > MOST_ITEMS) {
+    throw configError(`${path}/${name}`, fields[name], `a list of ${MOST_ITEMS} at most`);
+  }
+  return items?.map((item) => {
     const value = parse(item.trim());
     if (value === undefined) {
       throw configError(`${path}/${name}`, item, `a list, separated by commas, of ${allowed}`);
@@ -176,7 +186,7 @@ function narrowList<T>(
     throw configError(
       path,
       own.join(LIST_SEPARATOR),
-      `some of ${upper?.join(', ')}, as the level above says`,
+      `some of ${upper?.slice(0, MOST_NAMED).join(', ')}, as the level above says`,
     );
   }
   return narrowed;

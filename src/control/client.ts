@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import type { Clock } from '../clock.ts';
+import { type Clock, timeout } from '../clock.ts';
 import { type Deferred, deferred } from '../deferred.ts';
-import { VsndError } from '../errors.ts';
+import { isVsndError, VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { readLines } from './lines.ts';
 import { checkSocketPath } from './places.ts';
@@ -33,15 +35,19 @@ export class ControlClient {
 
   /**
    * Rejects with ERR_VSND_INVALID_ARG for a path that is none of a socket, with ERR_VSND_FILE and the errno: ENOENT or
-   * ECONNREFUSED where no process serves it.
+   * ECONNREFUSED where no process serves it. `owner`: the uid whose socket it is to be, else EPERM.
    */
-  static async connect(path: string, clock: Clock): Promise<ControlClient> {
+  static async connect(path: string, clock: Clock, owner?: number): Promise<ControlClient> {
     checkSocketPath(path);
-    const socket = connect({ path });
+    const file = owner === undefined ? undefined : await openSocketOf(owner, path);
+    // Through the descriptor: the path may lead elsewhere by now.
+    const socket = connect({ path: file ? `/proc/self/fd/${file.fd}` : path });
     try {
       await once(socket, 'connect');
     } catch (error) {
       throw fileError(`cannot connect to ${path}`, error);
+    } finally {
+      await file?.close();
     }
     return new ControlClient(path, socket, clock);
   }
@@ -68,7 +74,7 @@ export class ControlClient {
     const answer = deferred<string | undefined>();
     this.#asked.push(answer);
     this.#socket.write(encodeLine({ id, method, params }));
-    const timer = this.#clock.after(ANSWER_TIMEOUT, () => this.#end('does not answer'));
+    const timer = timeout(this.#clock, ANSWER_TIMEOUT, () => this.#end('does not answer'));
     try {
       return parseResult(await answer.promise, id, method);
     } finally {
@@ -97,5 +103,30 @@ export class ControlClient {
     this.#failure ??= new VsndError('ERR_VSND_INVALID_STATE', `the process behind ${this.path} ${what}`);
     for (const answer of this.#asked.splice(0)) answer.reject(this.#failure);
     this.#socket.destroy();
+  }
+}
+
+/** open(2)'s O_PATH, which Node does not name: the file itself, without opening what is behind it. */
+const O_PATH = 0o10000000;
+
+/**
+ * The socket at `path`, if it is that user's. Undefined on systems without O_PATH: there it has been asked, but not held.
+ * Rejects with ERR_VSND_FILE and the errno: EPERM, or ENOTSOCK.
+ */
+async function openSocketOf(owner: number, path: string): Promise<FileHandle | undefined> {
+  const refuse = (code: 'EPERM' | 'ENOTSOCK', what: string) =>
+    new VsndError('ERR_VSND_FILE', `cannot connect to ${path}: it is ${what}`, { errno: code });
+  const check = (stats: Stats) => {
+    if (!stats.isSocket()) throw refuse('ENOTSOCK', 'not a socket');
+    if (stats.uid !== owner) throw refuse('EPERM', `of user ${stats.uid}, not of user ${owner}`);
+  };
+  let file: FileHandle | undefined;
+  try {
+    if (process.platform === 'linux') file = await open(path, O_PATH | constants.O_NOFOLLOW);
+    check(await (file ? file.stat() : lstat(path)));
+    return file;
+  } catch (error) {
+    await file?.close();
+    throw isVsndError(error) ? error : fileError(`cannot connect to ${path}`, error);
   }
 }

@@ -1,7 +1,8 @@
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstatSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArg, isVsndError, type VsndError } from '../errors.ts';
+import { OwnDirectory, ownUid } from './own-directory.ts';
 
 /** Octets: sockaddr_un.sun_path, less its end. Node cuts a longer path off without a word. */
 const LONGEST_PATH = 107;
@@ -24,13 +25,6 @@ export function emulatedSocket(pid: number): string {
   return `emulated-${pid}.sock`;
 }
 
-/** Who this process is. Throws ERR_VSND_NOT_SUPPORTED where the system has no users. */
-export function ownUid(): number {
-  const uid = process.geteuid?.();
-  if (uid === undefined) throw new VsndError('ERR_VSND_NOT_SUPPORTED', 'control sockets need a Unix system');
-  return uid;
-}
-
 /**
  * The directories in which a user's control sockets can be, the best first. `env`: of one of that user's processes,
  * where it is known.
@@ -39,45 +33,53 @@ export function controlDirectories(uid: number, env: NodeJS.ProcessEnv = {}): st
   const { VSND_CONTROL_DIR: named, XDG_RUNTIME_DIR: runtime = '' } = env;
   if (named) return [named];
   const session = isAbsolute(runtime) ? runtime : `/run/user/${uid}`;
-  return [join(uid === 0 ? '/run' : session, 'vsnd'), join(tmpdir(), `vsnd-${uid}`)];
+  return [join(uid === 0 ? '/run' : session, 'vsnd'), temporaryDirectory(uid), ...furtherDirectories(uid)];
 }
 
-/**
- * Makes sure that nobody else can put anything into the directory, or reach what is in it; makes it where it is missing.
- * Throws ERR_VSND_INVALID_ARG for one that is a link, of another user, or open to others, and the system's errors.
- */
-export async function makePrivateDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-  const stats = await lstat(directory);
-  if (!stats.isDirectory() || stats.uid !== ownUid() || (stats.mode & 0o077) !== 0) {
-    throw invalidArg('the directory of a control socket', directory, 'one of this user alone, of mode 0700');
+function temporaryDirectory(uid: number): string {
+  return join(tmpdir(), `vsnd-${uid}`);
+}
+
+/** Those that {@link openOwnPlace} has made where somebody else had the others. */
+function furtherDirectories(uid: number): string[] {
+  const pattern = new RegExp(`^vsnd-${uid}-\\w{6}$`);
+  try {
+    const paths = readdirSync(tmpdir()).flatMap((name) => (pattern.test(name) ? [join(tmpdir(), name)] : []));
+    return paths.filter((path) => lstatSync(path, { throwIfNoEntry: false })?.uid === uid).sort();
+  } catch {
+    return []; // there is no such directory
   }
 }
 
 /** Where a socket of that name belongs. Rejects where there is no place. */
 export async function placeSocket(name: string): Promise<string> {
-  return join(await ownDirectory(), name);
+  const directory = openOwnPlace();
+  directory.close();
+  return join(directory.path, name);
 }
 
-/** The first of this user's directories that can be used; made where it is missing. Rejects where none can. */
-export async function ownDirectory(): Promise<string> {
+/**
+ * The first of this user's directories that can be used; made where it is missing. What somebody else has put there is
+ * passed over, and `passOver` told why; where that leaves none, a new one is made that nobody can have foreseen. Throws
+ * where none can be made.
+ */
+export function openOwnPlace(passOver: (why: VsndError) => void = () => {}): OwnDirectory {
   const failures: unknown[] = [];
-  for (const directory of controlDirectories(ownUid(), process.env)) {
+  for (const path of controlDirectories(ownUid(), process.env)) {
     try {
-      await makePrivateDirectory(directory);
-      return directory;
+      return OwnDirectory.make(path);
     } catch (error) {
+      if (isVsndError(error)) passOver(error);
       failures.push(error);
     }
   }
-  throw failures[0];
+  if (process.env['VSND_CONTROL_DIR']) throw failures[0];
+  return OwnDirectory.open(mkdtempSync(`${temporaryDirectory(ownUid())}-`));
 }
 
-/** Throws ERR_VSND_INVALID_ARG for a path that is no path of a socket. */
-export function checkSocketPath(path: string): void {
+/** Throws ERR_VSND_INVALID_ARG, which names `what`, for a path that is no path of a socket. */
+export function checkSocketPath(path: string, what = 'the path of a control socket'): void {
   if (path === '' || path.includes('\0') || Buffer.byteLength(path) > LONGEST_PATH) {
-    throw invalidArg('the path of a control socket', path, `1 to ${LONGEST_PATH} octets`);
+    throw invalidArg(what, path, `1 to ${LONGEST_PATH} octets`);
   }
 }

@@ -1,13 +1,14 @@
 import { once } from 'node:events';
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { debuglog } from 'node:util';
 import { nextTurn } from '../clock.ts';
 import { invalidArg, VsndError } from '../errors.ts';
 import { readLines } from './lines.ts';
 import { type ControlledCard, carryOut, reportOf } from './methods.ts';
-import { checkSocketPath, makePrivateDirectory, placeSocket } from './places.ts';
+import { OwnDirectory } from './own-directory.ts';
+import { checkSocketPath, placeSocket } from './places.ts';
 import { type Answer, encodeLine, LONGEST_REQUEST, parseObject, type Request } from './protocol.ts';
 
 const debug = debuglog('vsnd');
@@ -32,7 +33,6 @@ export interface ControlServer {
  */
 export async function serveControl(controlled: Controlled, path: string): Promise<ControlServer> {
   checkSocketPath(path);
-  await makePrivateDirectory(dirname(path));
   const clients = new Set<Socket>();
   const isServed = (client: Socket) => [...clients].indexOf(client) < MAX_CLIENTS;
   // A client may end its side once it has asked, as `echo ... | nc -U` does.
@@ -45,18 +45,13 @@ export async function serveControl(controlled: Controlled, path: string): Promis
   });
   server.maxConnections = 2 * MAX_CLIENTS;
   server.unref();
-  await listen(server, path);
+  const directory = await listenAtPath(server, path);
   server.on('error', (error) => debug('%s: %s', path, error));
   const close = async () => {
     for (const client of clients) client.destroy();
     await new Promise((resolve) => server.close(resolve));
+    directory.close();
   };
-  try {
-    await chmod(path, 0o600);
-  } catch (error) {
-    await close();
-    throw error;
-  }
   return { path, close };
 }
 
@@ -121,13 +116,31 @@ function tooManyClients(): VsndError {
   return new VsndError('ERR_VSND_INVALID_STATE', message);
 }
 
-/** Takes the place of a socket that a dead process has left. */
-async function listen(server: Server, path: string): Promise<void> {
+/**
+ * Listens at a socket for this user and root alone, in a directory of this user's, which is made where it is missing.
+ * Resolves with that directory, to be closed when the server is. Rejects as {@link serveControl}; the server is closed then.
+ */
+export async function listenAtPath(server: Server, path: string): Promise<OwnDirectory> {
+  const directory = OwnDirectory.make(dirname(path));
+  try {
+    await listen(server, directory, basename(path));
+    await chmod(directory.at(basename(path)), 0o600);
+    return directory;
+  } catch (error) {
+    await new Promise((resolve) => server.close(resolve));
+    directory.close();
+    throw error;
+  }
+}
+
+/** Takes the place of a socket of this user's that a dead process has left. */
+async function listen(server: Server, directory: OwnDirectory, name: string): Promise<void> {
+  const path = directory.at(name);
   try {
     await bind(server, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStale(path))) throw error;
-    await unlink(path);
+    directory.remove(name, 'isSocket');
     await bind(server, path);
   }
 }
@@ -137,15 +150,14 @@ async function bind(server: Server, path: string): Promise<void> {
   await once(server, 'listening');
 }
 
-/** Whether it is a socket at which nobody listens any more. */
+/** Whether nobody listens any more at what is a socket. */
 async function isStale(path: string): Promise<boolean> {
-  if (!(await lstat(path)).isSocket()) return false;
   const socket = connect({ path });
   try {
     await once(socket, 'connect');
     return false;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+    return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED' && (await lstat(path)).isSocket();
   } finally {
     socket.destroy();
   }

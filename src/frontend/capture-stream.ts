@@ -1,11 +1,11 @@
 import { addAbortSignal, Readable } from 'node:stream';
-import { isVsndError } from '../errors.ts';
 import { CapturePosition, type Span } from '../pcm/position.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
 import { PositionCounter } from '../pcm/position-counter.ts';
 import type { StreamState } from '../pcm/substream.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { Lifecycle, type StreamSlot, type StreamTrigger } from './lifecycle.ts';
+import { isLoss } from './loss.ts';
 import type { OpenSession } from './session.ts';
 import {
   checkStreamOptions,
@@ -396,5 +396,5 @@ export class CaptureStream extends Readable {
 
 /** Nothing was still to come from that backend. */
 function ignoreIfGone(error: unknown): void {
-  if (!isVsndError(error, 'ERR_VSND_BACKEND_GONE')) throw error;
+  if (!isLoss(error)) throw error;
 }

@@ -2,7 +2,7 @@ import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortable, deferred } from '../deferred.ts';
 import { isVsndError } from '../errors.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import { XenStoreClient } from '../xenstore/client.ts';
+import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import { type CardInfo, findCards, readCard } from './discovery.ts';
 
 /** A card of this guest that has appeared, or vanished. */
@@ -23,7 +23,8 @@ export async function* watchCards(
 ): AsyncGenerator<CardChange, never> {
   const known = new Map<number, CardInfo>();
   let changed = deferred();
-  const xenstore = await XenStoreClient.open(hypervisor);
+  const xenstore = await XenStoreClient.open(hypervisor, { patience: OWNERS_PATIENCE });
+  xenstore.follow((change) => change === 'failed' && changed.resolve());
   hypervisor.ref();
   try {
     await xenstore.watch(`device/${DEVICE_CLASS}`, () => changed.resolve());

@@ -3,7 +3,7 @@ import { abortError, invalidArg, isVsndError, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { HwParamRanges } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import { XenStoreClient } from '../xenstore/client.ts';
+import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import { CaptureStream, type CaptureStreamOptions } from './capture-stream.ts';
 import { type CardInfo, findCards, readCard } from './discovery.ts';
 import type { StreamSlot } from './lifecycle.ts';
@@ -266,7 +266,7 @@ async function claimCard(hypervisor: Hypervisor, wanted: number | undefined, rel
   const claim = (devid: number) => hypervisor.claim(`${DEVICE_CLASS}/${devid}`);
   let claimed = await claim(wanted ?? 0);
   releases.push(() => claimed.release());
-  const xenstore = await XenStoreClient.open(hypervisor);
+  const xenstore = await XenStoreClient.open(hypervisor, { patience: OWNERS_PATIENCE });
   releases.push(() => xenstore.close());
   const [first = 0] = wanted === undefined ? await findCards(xenstore) : [wanted];
   if (first !== (wanted ?? 0)) {

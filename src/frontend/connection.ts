@@ -1,5 +1,5 @@
 import { debuglog } from 'node:util';
-import type { Timer } from '../clock.ts';
+import { type Timer, timeout } from '../clock.ts';
 import { Field } from '../config/fields.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
@@ -82,7 +82,7 @@ export class Connection {
         publishState(target.path, from, event, to);
       },
       run: (effect) => this.#run(effect),
-      onError: (error) => this.#giveUp(error),
+      onError: (error) => this.giveUp(error),
     });
   }
 
@@ -107,14 +107,12 @@ export class Connection {
    * Goes through the handshake. Rejects with ERR_VSND_BACKEND_GONE where the backend is not there, refuses, or takes
    * longer than `timeout`; everything is then released.
    */
-  async open({ timeout }: OpenOptions = {}): Promise<void> {
+  async open({ timeout: limit }: OpenOptions = {}): Promise<void> {
     const { backendPath } = this.#target;
     const { clock } = this.#hypervisor;
-    this.#isPatient = timeout === undefined;
-    const timer =
-      timeout === undefined
-        ? undefined
-        : clock.after(timeout, () => this.#giveUp(this.#describeSilence(timeout)));
+    this.#isPatient = limit === undefined;
+    const giveUp = () => this.giveUp(this.#describeSilence(limit ?? 0));
+    const timer = limit === undefined ? undefined : timeout(clock, limit, giveUp);
     try {
       await this.#writeState('Initialising');
       const watch = await this.#xenstore.watch(
@@ -124,7 +122,7 @@ export class Connection {
       this.#releases.push(() => watch.close());
       await this.#opened.promise;
     } catch (error) {
-      this.#giveUp(error as Error);
+      this.giveUp(error as Error);
       await this.#ended.promise;
       throw error;
     } finally {
@@ -139,12 +137,13 @@ export class Connection {
     const isOurs = path === this.#target.path && backendPath === this.#target.backendPath;
     if (isOurs && (found === expected || expected !== this.#ownState)) return;
     const what = 'was made anew: this guest has been restored, or its card given back by the toolstack';
-    this.#giveUp(new VsndError('ERR_VSND_BACKEND_GONE', `the device ${path} ${what}`, { path }));
+    this.giveUp(new VsndError('ERR_VSND_BACKEND_GONE', `the device ${path} ${what}`, { path }));
   }
 
   /** Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. */
   async close(): Promise<void> {
-    const timer = this.#hypervisor.clock.after(LEAVE_TIMEOUT, () => void this.#machine.dispatch('silence'));
+    const giveUp = () => void this.#machine.dispatch('silence');
+    const timer = timeout(this.#hypervisor.clock, LEAVE_TIMEOUT, giveUp);
     void this.#machine.dispatch('leave');
     await this.#ended.promise;
     timer.cancel();
@@ -165,8 +164,8 @@ export class Connection {
     this.#writeState('Closing').catch(() => {});
   }
 
-  /** Gives the connection up because of what the backend did not do, or because XenStore failed. */
-  #giveUp(error: Error): void {
+  /** Loses the connection because of what the backend did not do, or because XenStore failed. */
+  giveUp(error: Error): void {
     this.#failure ??= error;
     void this.#machine.dispatch('silence');
   }
@@ -227,7 +226,7 @@ export class Connection {
           path,
           backendDomid,
           this.#releases,
-          (error) => this.#giveUp(error),
+          (error) => this.giveUp(error),
         );
         this.#channels.set(path, channel);
       }
@@ -248,8 +247,9 @@ export class Connection {
   }
 
   async #writeState(state: XenbusStateName): Promise<undefined> {
-    this.#ownState = formatXenbusState(state);
-    await this.#xenstore.write(`${this.#target.path}/state`, this.#ownState);
+    const value = formatXenbusState(state);
+    await this.#xenstore.write(`${this.#target.path}/state`, value);
+    this.#ownState = value;
   }
 
   #announceEnd(error: Error): undefined {
@@ -281,12 +281,12 @@ export class Connection {
     return new VsndError('ERR_VSND_BACKEND_GONE', what, { path });
   }
 
-  #describeSilence(timeout: number): VsndError {
+  #describeSilence(limit: number): VsndError {
     const { backendPath: path, backendDomid } = this.#target;
     const state = describeXenbusState(this.#otherend);
     return new VsndError(
       'ERR_VSND_BACKEND_GONE',
-      `no backend has connected within ${timeout / 1e9} s: ${path}/state is ${state}; is one running in domain ${backendDomid}?`,
+      `no backend has connected within ${limit / 1e9} s: ${path}/state is ${state}; is one running in domain ${backendDomid}?`,
       { path, errno: 'ETIMEDOUT' },
     );
   }

@@ -15,6 +15,7 @@ import {
 import type { SndifTriggerName } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { publishState } from './diagnostics.ts';
+import { isLoss } from './loss.ts';
 import { type OpenSession, Session, type StreamAttachment } from './session.ts';
 import type { StreamEvents } from './stream-options.ts';
 import { VolumeControl } from './volume-control.ts';
@@ -315,7 +316,7 @@ export class Lifecycle {
 
   /** Whether this is a loss that the stream is to outlive. */
   #survives(error: unknown): boolean {
-    return this.#slot.reconnect && isVsndError(error, 'ERR_VSND_BACKEND_GONE');
+    return this.#slot.reconnect && isLoss(error);
   }
 
   /** Waits for an answer, unless the backend is lost that owes it, and the stream outlives that. */

@@ -74,6 +74,10 @@ export class CardLink {
     this.#devid = info.devid;
     this.#info = info;
     this.#connection = this.#connectionTo(info);
+    xenstore.follow((change, error) => {
+      if (change === 'failed' && error) this.#connection.giveUp(error);
+      else this.#changed.resolve();
+    });
   }
 
   /** What XenStore said of the card when it was connected. */
@@ -165,7 +169,11 @@ export class CardLink {
         return await this.#connection.open();
       } catch (error) {
         debug('%s: cannot connect again: %s', this.#info.path, (error as Error).message);
-        if (!isVsndError(error, 'ERR_VSND_BACKEND_GONE') && !isVsndError(error, 'ERR_VSND_NO_CARD'))
+        if (
+          this.#xenstore.isOpen &&
+          !isVsndError(error, 'ERR_VSND_BACKEND_GONE') &&
+          !isVsndError(error, 'ERR_VSND_NO_CARD')
+        )
           failures++;
         if (failures >= ATTEMPTS) throw error;
       }

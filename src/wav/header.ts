@@ -56,6 +56,9 @@ const SUBTYPE_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71
 const NO_SIZE = 0xffff_ffff;
 const DS64_BYTES = 28;
 
+/** Chunks before the sound: more than any program writes. */
+const MOST_CHUNKS = 4096;
+
 /**
  * Finds the sound in a WAV file: yields the ranges that it wants to see, in ascending order, and returns the
  * header. `name` is the file's, for errors: ERR_VSND_FILE for anything but RIFF or RF64 WAVE with a fmt and a
@@ -73,7 +76,8 @@ export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, U
 
   let format: Omit<WavHeader, 'dataOffset' | 'dataBytes'> | undefined;
   let ds64DataBytes: number | undefined;
-  for (let offset = 12; ; ) {
+  for (let offset = 12, chunks = 0; ; chunks++) {
+    if (chunks === MOST_CHUNKS) throw damaged(name, `it has no data among its first ${MOST_CHUNKS} chunks`);
     const chunk = yield { offset, length: 8 };
     if (chunk.length < 8) throw damaged(name, `it ends without a ${format ? 'data' : 'fmt'} chunk`);
     const id = ascii(chunk, 0);

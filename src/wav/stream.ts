@@ -1,12 +1,16 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { close, ftruncate, write } from 'node:fs';
 import { Writable } from 'node:stream';
-import { VsndError } from '../errors.ts';
+import { promisify } from 'node:util';
 import { fileError } from './file-error.ts';
 import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts';
+import { createOwnFile } from './own-file.ts';
 import { packS24 } from './repack.ts';
 
 /** Octets that may wait for a slow disk: 5 s of 48 kHz s16 stereo. */
 const HIGH_WATER_MARK = 1 << 20;
+
+/** What is done with an open file, without blocking. */
+const FILE = { write: promisify(write), truncate: promisify(ftruncate), close: promisify(close) };
 
 /** Where the octets of a WAV file go. What fails is ERR_VSND_FILE, with the errno. */
 interface WavOutput {
@@ -71,12 +75,12 @@ export class WavStream extends Writable {
 }
 
 /**
- * Creates a WAV file, or empties one that is there. Rejects with ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold,
- * with ERR_VSND_FILE for what cannot be created, or is no regular file.
+ * Creates a WAV file for this user alone (mode 0600), or empties one of this user's that is there. Rejects with ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold,
+ * with ERR_VSND_FILE for what cannot be created, is no regular file (a link, a FIFO), or somebody else's.
  */
 export async function createWavFile(path: string, format: WavFormat): Promise<WavStream> {
   encodeWavHeader(format, undefined); // before the file is touched
-  return new WavStream(format, await WavFileOutput.create(path));
+  return new WavStream(format, WavFileOutput.create(path));
 }
 
 /** A WAV file that goes to a stream, whose name is `name`, and does not end it. Throws ERR_VSND_NOT_SUPPORTED. */
@@ -93,26 +97,16 @@ export function wavInto(stream: Writable, name: string, format: WavFormat): WavS
 
 class WavFileOutput implements WavOutput {
   readonly #path: string;
-  readonly #handle: FileHandle;
+  readonly #fd: number;
   #length = 0;
 
-  static async create(path: string): Promise<WavFileOutput> {
-    try {
-      // Before opening: to open a named pipe waits for its other end.
-      const stats = await stat(path).catch(() => undefined);
-      if (stats && !stats.isFile()) {
-        const what = stats.isDirectory() ? 'a directory' : 'not a regular file';
-        throw new VsndError('ERR_VSND_FILE', `cannot create ${path}: it is ${what}`);
-      }
-      return new WavFileOutput(path, await open(path, 'w'));
-    } catch (error) {
-      throw error instanceof VsndError ? error : fileError(`cannot create ${path}`, error);
-    }
+  static create(path: string): WavFileOutput {
+    return new WavFileOutput(path, createOwnFile(path));
   }
 
-  private constructor(path: string, handle: FileHandle) {
+  private constructor(path: string, fd: number) {
     this.#path = path;
-    this.#handle = handle;
+    this.#fd = fd;
   }
 
   async append(octets: Uint8Array): Promise<void> {
@@ -122,17 +116,17 @@ class WavFileOutput implements WavOutput {
 
   async end(header: Uint8Array): Promise<void> {
     try {
-      await this.#attempt(this.#handle.truncate(this.#length)); // part of what did not fit may be there
+      await this.#attempt(FILE.truncate(this.#fd, this.#length)); // part of what did not fit may be there
       await this.#write(header, 0);
     } finally {
-      await this.#attempt(this.#handle.close());
+      await this.#attempt(FILE.close(this.#fd));
     }
   }
 
   async #write(octets: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < octets.length; ) {
       const rest = octets.length - done;
-      const { bytesWritten } = await this.#attempt(this.#handle.write(octets, done, rest, position + done));
+      const { bytesWritten } = await this.#attempt(FILE.write(this.#fd, octets, done, rest, position + done));
       done += bytesWritten;
     }
   }

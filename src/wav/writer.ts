@@ -1,8 +1,9 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
 import { invalidArg, VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import { fileError } from './file-error.ts';
 import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts';
+import { createOwnFile } from './own-file.ts';
 import { packS24 } from './repack.ts';
 
 /**
@@ -12,15 +13,19 @@ import { packS24 } from './repack.ts';
 export class WavWriter {
   readonly path: string;
   readonly #format: WavFormat;
+  /** Octets of a frame in memory, and in the file. */
   readonly #frameBytes: number;
+  readonly #blockBytes: number;
   readonly #headerBytes: number;
   #fd: number | undefined;
   #dataBytes = 0;
+  /** Why nothing more can be written. */
+  #failure: unknown;
 
   /**
-   * Creates the file, or empties one that is there. Throws ERR_VSND_NOT_SUPPORTED for a format that is not
-   * one of WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that WAV has no room for, ERR_VSND_FILE
-   * with the errno.
+   * Creates the file, or empties one of this user's that is there: see {@link createOwnFile}. Throws
+   * ERR_VSND_NOT_SUPPORTED for a format that is not one of WAV_FORMATS, ERR_VSND_INVALID_ARG for a rate or channels that
+   * WAV has no room for, ERR_VSND_FILE with the errno.
    */
   constructor(path: string, { format, rate, channels }: WavFormat) {
     const header = encodeWavHeader({ format, rate, channels }, 0);
@@ -30,15 +35,13 @@ export class WavWriter {
     this.path = path;
     this.#format = { format, rate, channels };
     this.#frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
+    this.#blockBytes = (wavContainerBytes(format) ?? 1) * channels;
     this.#headerBytes = header.length;
-    try {
-      this.#fd = openSync(path, 'w');
-    } catch (error) {
-      throw fileError(`cannot create ${path}`, error);
-    }
+    this.#fd = createOwnFile(path);
     try {
       this.#writeAt(this.#fd, header, 0);
     } catch (error) {
+      ftruncateSync(this.#fd); // part of a header is no header
       this.#release();
       throw error;
     }
@@ -46,27 +49,34 @@ export class WavWriter {
 
   /** Frames written so far. */
   get frames(): number {
-    const containerBytes = wavContainerBytes(this.#format.format) ?? 1;
-    return Math.floor(this.#dataBytes / (containerBytes * this.#format.channels));
+    return this.#dataBytes / this.#blockBytes;
   }
 
   /**
    * Appends whole frames, laid out as sndif has them in memory. Throws ERR_VSND_INVALID_ARG for part of a
-   * frame, ERR_VSND_INVALID_STATE after close, ERR_VSND_FILE with the errno.
+   * frame, ERR_VSND_INVALID_STATE after close, ERR_VSND_FILE with the errno: then the file keeps the whole frames that had
+   * room, and takes no more.
    */
   write(octets: Uint8Array): void {
     if (this.#fd === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.path} is closed`);
     if (octets.length % this.#frameBytes !== 0) {
       throw invalidArg('octets', octets.length, `a multiple of ${this.#frameBytes}, whole frames`);
     }
+    if (this.#failure) throw this.#failure;
     const data = this.#format.format === 's24_le' ? packS24(octets) : octets;
-    this.#writeAt(this.#fd, data, this.#headerBytes + this.#dataBytes);
-    this.#dataBytes += data.length;
+    try {
+      this.#writeAt(this.#fd, data, this.#headerBytes + this.#dataBytes);
+      this.#dataBytes += data.length;
+    } catch (error) {
+      this.#failure = error;
+      this.#keepWholeFrames(this.#fd);
+      throw error;
+    }
   }
 
   /**
    * Writes the header again with the sizes, and closes the file. Idempotent. Throws ERR_VSND_FILE with the
-   * errno.
+   * errno, but not once more where a write has.
    */
   close(): void {
     if (this.#fd === undefined) return;
@@ -75,8 +85,23 @@ export class WavWriter {
       // RIFF pads chunks to even sizes.
       const padding = new Uint8Array(this.#dataBytes & 1);
       this.#writeAt(this.#fd, padding, this.#headerBytes + this.#dataBytes);
+    } catch (error) {
+      if (!this.#failure) throw error;
     } finally {
       this.#release();
+    }
+  }
+
+  /** What a write has left behind that found no room: part of a frame, or frames that were not counted. */
+  #keepWholeFrames(fd: number): void {
+    try {
+      const present = fstatSync(fd).size - this.#headerBytes;
+      const whole = present - (present % this.#blockBytes);
+      // Where that is odd, one frame less: the octet of padding would have no room either.
+      this.#dataBytes = whole - (whole & 1 ? this.#blockBytes : 0);
+      ftruncateSync(fd, this.#headerBytes + this.#dataBytes);
+    } catch {
+      // The header, which counts none of it, is still true.
     }
   }
 

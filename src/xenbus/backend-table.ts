@@ -38,7 +38,9 @@ export type BackendEffect =
   | 'writeClosing'
   | 'writeClosed'
   /** The frontend may have moved on meanwhile: read its state again. */
-  | 'readAgain';
+  | 'readAgain'
+  /** Our own state may have been lost: write it again where XenStore says something else. Not of the table. */
+  | 'affirm';
 
 export type BackendTransition = Transition<BackendState, BackendEffect>;
 

@@ -12,7 +12,10 @@ export interface MachineOptions<State, Event, Effect> {
   trace?(from: State, event: Event, to: State): void;
   /** Carries out one effect; what it gives is the next event. */
   run(effect: Effect): Promise<Event | undefined>;
-  /** Takes note of an effect that failed. It does not keep those behind it from being carried out: to release, above all. */
+  /**
+   * Hears of an effect that has failed for good, and gives up what the machine is about: they differ from here on. That
+   * keeps no effect behind it from being carried out: to release, above all.
+   */
   onError(error: Error): void;
 }
 

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.ts';
+import { type Clock, type Timer, timeout } from '../clock.ts';
 import { isVsndError, protocolError, VsndError } from '../errors.ts';
 import {
   decodeXsStrings,
@@ -18,6 +18,16 @@ export interface Purpose {
   readonly path?: string;
 }
 
+/** What a connection tells its owner. */
+export interface ConnectionOptions {
+  /** Called with each watch event; must not throw. */
+  readonly onEvent: (path: string, token: string) => void;
+  /** Called once, when the connection is over, before anybody else learns of it. */
+  readonly onEnd: (error: VsndError) => void;
+  /** A u32; by default 1. */
+  readonly firstRequestId?: number | undefined;
+}
+
 interface Pending {
   readonly type: number;
   readonly purpose: Purpose;
@@ -34,23 +44,18 @@ export class XenStoreConnection {
   readonly #transport: XenStoreTransport;
   readonly #decoder = new XsMessageDecoder();
   readonly #pending = new Map<number, Pending>();
-  readonly #onEvent: (path: string, token: string) => void;
+  readonly #options: ConnectionOptions;
   readonly #clock: Clock;
   #timer: Timer | undefined;
   #nextId: number;
+  #roundTrips = 0;
   #end: VsndError | undefined;
 
-  /** `onEvent` is called with each watch event; it must not throw. */
-  constructor(
-    transport: XenStoreTransport,
-    clock: Clock,
-    onEvent: (path: string, token: string) => void,
-    { firstRequestId = 1 } = {},
-  ) {
+  constructor(transport: XenStoreTransport, clock: Clock, options: ConnectionOptions) {
     this.#transport = transport;
     this.#clock = clock;
-    this.#onEvent = onEvent;
-    this.#nextId = firstRequestId >>> 0;
+    this.#options = options;
+    this.#nextId = (options.firstRequestId ?? 1) >>> 0;
     transport.onData((chunk) => this.#receive(chunk));
     transport.onClose((cause) => {
       const message = `XenStore: the connection was lost: ${cause.message}`;
@@ -60,6 +65,16 @@ export class XenStoreConnection {
 
   get isOpen(): boolean {
     return this.#end === undefined;
+  }
+
+  /** What has ended it. */
+  get end(): VsndError | undefined {
+    return this.#end;
+  }
+
+  /** Requests that have been answered, refusals included. */
+  get roundTrips(): number {
+    return this.#roundTrips;
   }
 
   /**
@@ -111,7 +126,7 @@ export class XenStoreConnection {
       const [path, token] = decodeXsStrings(payload);
       if (path === undefined || token === undefined)
         throw protocolError('a XenStore event without path or token');
-      this.#onEvent(path, token);
+      this.#options.onEvent(path, token);
       return;
     }
     const request = this.#pending.get(requestId);
@@ -121,6 +136,7 @@ export class XenStoreConnection {
       throw protocolError(`XenStore answers a request of type ${request.type} with type ${type}`);
     }
     this.#pending.delete(requestId);
+    this.#roundTrips += 1;
     this.#watchOldest();
     if (type === XsType.error) {
       request.reject(refused(request.purpose, decodeXsStrings(payload)[0] ?? 'an empty error'));
@@ -134,13 +150,14 @@ export class XenStoreConnection {
     this.#timer?.cancel();
     const [oldest] = this.#pending.values();
     this.#timer =
-      oldest && this.#clock.after(ANSWER_TIMEOUT, () => this.#fail(refused(oldest.purpose, 'ETIMEDOUT')));
+      oldest && timeout(this.#clock, ANSWER_TIMEOUT, () => this.#fail(refused(oldest.purpose, 'ETIMEDOUT')));
   }
 
   #fail(error: VsndError): void {
     if (this.#end !== undefined) return;
     this.#end = error;
     this.#timer?.cancel();
+    this.#options.onEnd(error);
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }

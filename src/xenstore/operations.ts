@@ -9,10 +9,13 @@ import {
   type XsPermission,
   XsType,
 } from '../wire/xenstore.ts';
-import type { XenStoreConnection } from './connection.ts';
+import type { Purpose } from './connection.ts';
 
 /** How often a directory is read again because it changes while its parts are fetched. */
 const PART_RESTARTS = 20;
+
+/** Asks XenStore, and gives the answer's payload. */
+export type Ask = (type: number, payload: Uint8Array, purpose: Purpose) => Promise<Uint8Array>;
 
 /**
  * The typed requests of XenStore, outside transactions or in one. Paths are absolute, or relative to the
@@ -20,12 +23,11 @@ const PART_RESTARTS = 20;
  * otherwise with ERR_VSND_XENSTORE, whose `errno` and `path` say more.
  */
 export class XenStoreOperations {
-  readonly #connection: XenStoreConnection;
-  readonly #transactionId: number;
+  readonly #request: Ask;
 
-  constructor(connection: XenStoreConnection, transactionId: number) {
-    this.#connection = connection;
-    this.#transactionId = transactionId;
+  /** `request`: inside a transaction, or outside. */
+  constructor(request: Ask) {
+    this.#request = request;
   }
 
   /** The value as text (UTF-8). */
@@ -95,7 +97,7 @@ export class XenStoreOperations {
     encode: (path: string) => Uint8Array = encodeXsStrings,
   ): Promise<Uint8Array> {
     checkPath(path);
-    return await this.#connection.request(type, this.#transactionId, encode(path), { operation, path });
+    return await this.#request(type, encode(path), { operation, path });
   }
 
   /** A list longer than one message, from its start again whenever it changes on the way. */

@@ -17,6 +17,8 @@ const DISTINCT_PATHS = 64;
 /** The events of one watch that its handler has not had yet. While it runs, equal ones become one. */
 export class WatchQueue {
   readonly path: string;
+  /** Whether XenStore has taken the watch. */
+  isSet = false;
   readonly #handler: WatchHandler;
   readonly #due = new Set<string>();
   #running = false;

@@ -81,18 +81,6 @@ describe('the page directory', () => {
     await expectRefused(world, channel, buffer, -EACCES);
   });
 
-  test('may name the same page twice, which is the guest’s own affair', async () => {
-    const { world, channel, guest } = await connected();
-    const buffer = await guest.createBuffer(BUFFER_BYTES);
-    buffer.directory.store32(8, buffer.pages.grefs[0] ?? 0);
-    buffer.put(0, noise(PAGE_SIZE));
-    expect(await channel.open(buffer)).toBe(0);
-    expect(await channel.write(0, BUFFER_BYTES)).toBe(0);
-    await channel.trigger('start');
-    await world.clock.advance(BUFFER_BYTES / 4);
-    expect(world.device.heard()).toEqual(Buffer.concat([noise(PAGE_SIZE), noise(PAGE_SIZE)]));
-  });
-
   test('may say more behind its end, which nobody reads', async () => {
     const { channel, guest } = await connected();
     const buffer = await guest.createBuffer(BUFFER_BYTES);

@@ -5,11 +5,11 @@ import { parseSink, parseSource } from '../../src/backend/device-names.ts';
 import type { CaptureFeed, DeviceParams, PlaybackFeed } from '../../src/backend/pcm-device.ts';
 import { openRouter } from '../../src/backend/router.ts';
 import { parseRoute } from '../../src/backend/routes.ts';
-import { ManualClock } from '../../src/clock.ts';
 import type { WavFormat } from '../../src/wav/header.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import { useDirectory } from '../wav/files.ts';
+import { createGuest } from './budgets.ts';
 import { noise } from './raw-frontend.ts';
 
 const directory = useDirectory();
@@ -35,7 +35,7 @@ function address(uniqueId: string, changes: Partial<StreamAddress> = {}, index =
     bufferBytes: 8192,
   };
   const config = { index, type: 'playback' as const, uniqueId, path: '', ...limits };
-  return { frontendDomid: 3, devid: 1, pcmDevice: 2, config, ...changes };
+  return { guest: createGuest().guest, frontendDomid: 3, devid: 1, pcmDevice: 2, config, ...changes };
 }
 
 function captureAddress(uniqueId: string): StreamAddress {
@@ -49,16 +49,15 @@ interface Named {
   map?: string[];
 }
 
-async function router({ sink, source, map = [] }: Named = {}) {
-  const log: string[] = [];
-  const clock = new ManualClock();
-  const deviceFor = await openRouter({
+async function router({ sink, source, map = [] }: Named = {}, limits: string[] = []) {
+  const { guest, log, clock } = createGuest({ domid: 3, limits });
+  const routed = await openRouter({
     routes: map.map(parseRoute),
     sink: sink === undefined ? undefined : parseSink(sink),
     source: source === undefined ? undefined : parseSource(source),
     clock,
-    log: (message) => log.push(message),
   });
+  const deviceFor = (where: StreamAddress) => routed({ ...where, guest });
   return {
     deviceFor,
     log,
@@ -94,7 +93,7 @@ describe('a stream', () => {
     ['alsa<>', 'aplay'],
     ['alsa<hw:0;0>', 'aplay --device=hw:0,0'],
     ['alsa<plughw:CARD=PCH;DEV=0>', 'aplay --device=plughw:CARD=PCH,DEV=0'],
-    ['alsa<speakers_upstairs>', 'aplay --device=speakers_upstairs'],
+    ['alsa<sysdefault>', 'aplay --device=sysdefault'],
     ['alsa<surround51:CARD=x>', 'aplay --device=surround51:CARD=x'],
     ['pulse', 'pacat'],
     [
@@ -133,6 +132,13 @@ describe('a stream', () => {
     'alsa<file:FILE=x>',
     "alsa<file:'|reboot'>",
     'alsa<tee:hw,x,raw>',
+    'alsa<tee>',
+    'alsa<null>',
+    'alsa<pulse>',
+    'alsa<speakers_upstairs>',
+    'alsa<dmix:hw:0>',
+    'alsa<hw:/etc/passwd>',
+    'alsa<hw:>',
     'alsa<plug:hw>',
     'alsa<hw:0;0 -v>',
     'alsa<--version>',
@@ -147,6 +153,15 @@ describe('a stream', () => {
     `alsa<${'a'.repeat(65)}>`,
     'alsa<hw:0;0',
     'pulse<-d>',
+    'pulse<0>',
+    'pulse<0x1>',
+    'pulse<+1>',
+    'pulse<music.monitor>',
+    'pulse<@DEFAULT_MONITOR@>',
+    'pulse<@DEFAULT_SOURCE@>',
+    'pulse<mic>stream.capture.sink:true',
+    'pulse<mic>media.role:phone;filter.want:echo-cancel',
+    'pulse<>target.object:music',
     'pulse<a b>',
     'pulse<a>media.role',
     'pulse<a>media.role:',
@@ -162,8 +177,8 @@ describe('a stream', () => {
     const capture = deviceFor(captureAddress(id)).openCapture?.(PARAMS, deafFeed());
     await expect(capture).rejects.toMatchObject({ code: 'ERR_VSND_DEVICE' });
     expect(log).toEqual([
-      `id ${JSON.stringify(id)} plays into nothing: this is not the name of a device`,
-      `id ${JSON.stringify(id)} captures from nothing: this is not the name of a device`,
+      `id ${JSON.stringify(id)} plays into nothing: a guest may not choose this device; --map can`,
+      `id ${JSON.stringify(id)} captures from nothing: a guest may not choose this device; --map can`,
     ]);
   });
 });
@@ -300,6 +315,12 @@ describe('a program', () => {
   });
 });
 
+/** PulseAudio's pactl, for a server that has this default source. */
+function putServer(defaultSource: string): void {
+  const script = `#!/bin/sh\necho 'Default Sink: music'\necho 'Default Source: ${defaultSource}'\n`;
+  chmodSync(directory.put('bin/pactl', Buffer.from(script)), 0o755);
+}
+
 describe('a program that captures', () => {
   /** A program in the place of a real one: keeps its arguments, and says what it is told. */
   function putRecorder(name: string, says: Uint8Array, then = ':'): void {
@@ -354,6 +375,24 @@ describe('a program that captures', () => {
     ]);
   });
 
+  test('parec is told the default source by its name: it may be another one meanwhile', async () => {
+    putServer('microphone');
+    putRecorder('parec', noise(4000));
+    await capture({}, 'pulse', 4000);
+    expect(args()).toContain('--device=microphone');
+  });
+
+  test.each(['music.monitor', ''])('a guest is not given the default source %j', async (source) => {
+    putServer(source);
+    putRecorder('parec', noise(4000));
+    const { deviceFor } = await router();
+    const opening = deviceFor(captureAddress('pulse')).openCapture?.(PARAMS, deafFeed());
+    await expect(opening).rejects.toThrow(/default source (has none|is music\.monitor, which)/);
+    expect(existsSync(directory.path('args'))).toBe(false);
+    const mapped = await router({ map: ['*=pulse<music.monitor>'] });
+    expect(mapped.source('pulse')).toBe('parec --device=music.monitor');
+  });
+
   test('of a shell is told the format and the stream, and never sees an id', async () => {
     putRecorder('recorder', noise(4000));
     const id = `'; touch ${directory.path('broken')}`;
@@ -387,6 +426,7 @@ describe('a program that captures', () => {
     ['alsa', 'arecord'],
     ['pulse', 'parec'],
   ])('for %s, %s, is not kept waiting by a stream that does not run', async (id, name) => {
+    putServer('microphone');
     putRecorder(name, new Uint8Array(1 << 20), `echo > '${directory.path('done')}'`);
     const { deviceFor } = await router();
     const voice = await deviceFor(captureAddress(id)).openCapture?.(PARAMS, deafFeed());
@@ -401,6 +441,37 @@ describe('a program that captures', () => {
     expect(captured.subarray(0, 4000)).toEqual(Buffer.from(noise(4000)));
     expect(captured.subarray(4000)).toEqual(Buffer.alloc(captured.length - 4000));
     expect(log).toContain(`${source} has nothing more to say: silence follows`);
+  });
+});
+
+describe('programs', () => {
+  const addresses = [address('a'), address('b', {}, 1)];
+
+  test('at the same time are no more than a guest may have, and none is started beyond that', async () => {
+    const started = directory.path('started');
+    const { deviceFor } = await router({ sink: `exec:echo >> ${started}; cat` }, ['programs=1']);
+    const [first, second] = addresses.map((one) => deviceFor(one));
+    const voice = await first?.openPlayback?.(PARAMS, silentFeed());
+    await expect(second?.openPlayback?.(PARAMS, silentFeed())).rejects.toMatchObject({
+      errno: 'EBUSY',
+      message: expect.stringContaining('allowed: 1 programs'),
+    });
+    await voice?.close({ drain: false });
+    const next = await second?.openPlayback?.(PARAMS, silentFeed());
+    await next?.close({ drain: false });
+    expect(readFileSync(started, 'utf8')).toBe('\n\n');
+  });
+
+  test('that capture count as well, and one that cannot be started does not', async () => {
+    const { deviceFor } = await router({ source: 'exec:exec sleep 1000' }, ['programs=1']);
+    const open = async () => await deviceFor(captureAddress('a')).openCapture?.(PARAMS, deafFeed());
+    vi.stubEnv('PATH', '');
+    await expect(open()).rejects.toMatchObject({ code: 'ERR_VSND_DEVICE' });
+    vi.stubEnv('PATH', '/usr/bin:/bin');
+    const voice = await open();
+    await expect(open()).rejects.toMatchObject({ errno: 'EBUSY' });
+    await voice?.close();
+    await (await open())?.close();
   });
 });
 

@@ -201,3 +201,12 @@ describe('CLOSE', () => {
     expect(world.machine.leaks().filter((leak) => /domain 0: (mapping|\d+ pending)/.test(leak))).toEqual([]);
   });
 });
+
+test('STOP plays up to its own moment: what was heard in the middle of a period is kept', async () => {
+  const { world, channel } = await filled();
+  await channel.trigger('start');
+  await world.clock.advance(300);
+  await channel.trigger('stop');
+  await channel.close();
+  expect(Buffer.from(world.device.heard())).toEqual(Buffer.from(noise(BUFFER_BYTES).subarray(0, 1200)));
+});

@@ -1,6 +1,7 @@
 import { afterEach } from 'vitest';
 import { Backend, type BackendOptions } from '../../src/backend/backend.ts';
 import { memoryDevice } from '../../src/backend/devices.ts';
+import { parseLimit } from '../../src/backend/limits.ts';
 import type { PcmDevice } from '../../src/backend/pcm-device.ts';
 import type { QueueMode } from '../../src/backend/playback-queue.ts';
 import { type Clock, ManualClock } from '../../src/clock.ts';
@@ -19,6 +20,8 @@ export interface WorldOptions {
   pcmDevices?: SoundCardOptions['pcmDevices'];
   /** By default the memory device `world.device` for everybody. */
   deviceFor?: BackendOptions['deviceFor'];
+  /** What guests may have, as on the command line. */
+  limits?: readonly string[];
   /** By default a memory device. */
   device?: (clock: Clock) => PcmDevice;
 }
@@ -89,6 +92,7 @@ export class World {
     this.#backend = await Backend.start(this.machine.dom0, {
       deviceFor: this.#options.deviceFor ?? (() => device),
       queueMode: this.#options.queueMode,
+      limits: this.#options.limits?.map((limit) => parseLimit(limit)),
       log: (line) => this.log.push(line),
       ...options,
     });

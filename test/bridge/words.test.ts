@@ -186,21 +186,21 @@ describe('the place of a bridge', () => {
   });
 
   test('belongs to its process', async () => {
-    const place = await makePlace();
+    const place = makePlace();
     expect(bridgeOf(join(place, 'sink'))).toBe(process.pid);
     expect(isLeft(join(place, 'sink'))).toBe(false);
-    await removeAbandonedPlaces();
+    removeAbandonedPlaces();
     expect(readdirSync(directory)).toHaveLength(1);
-    await removePlace(place);
+    removePlace(place);
     expect(readdirSync(directory)).toEqual([]);
   });
 
   test('is abandoned when its process has gone, or is another one', async () => {
     const names = [`bridge-${process.pid}-1-abcdef`, 'bridge-4194304-1-abcdef', 'bridge-x', 'other'];
-    for (const name of names) mkdirSync(join(directory, name));
+    for (const name of names) mkdirSync(join(directory, name), { mode: 0o700 });
     expect(names.map((name) => isLeft(join(directory, name, 'sink')))).toEqual([true, true, false, false]);
     expect(isLeft(join('/elsewhere', 'bridge-4194304-1-abcdef', 'sink'))).toBe(false);
-    await removeAbandonedPlaces();
+    removeAbandonedPlaces();
     expect(readdirSync(directory).sort()).toEqual(['bridge-x', 'other']);
   });
 });

@@ -7,7 +7,7 @@ import { fishCompletion } from '../../src/cli/completion/fish.ts';
 import { zshCompletion } from '../../src/cli/completion/zsh.ts';
 import { useDirectory } from '../wav/files.ts';
 import { hasScript } from './on-terminal.ts';
-import { Running, vsnd } from './run.ts';
+import { Running, start, vsnd } from './run.ts';
 
 const files = useDirectory();
 const has = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
@@ -28,7 +28,7 @@ function prepare(shell: Shell): { folder: string; script: string } {
 
 describe.each(SHELLS)('vsnd completion %s', (shell) => {
   test('prints the script', async () => {
-    expect(await vsnd(['completion', shell])).toEqual({
+    expect(await start(['completion', shell]).ended()).toEqual({
       status: 0,
       stdout: `${SCRIPTS[shell](COMMANDS)}\n`,
       stderr: '',
@@ -116,11 +116,11 @@ const LINES = [
 describe.each([
   ['bash', 'bash --norc --noprofile -i'],
   ['zsh', 'zsh -f -i'],
-] as const)('%s, at a terminal', (shell, start) => {
+] as const)('%s, at a terminal', (shell, command) => {
   test.runIf(has(shell) && hasScript)('completes a line', { timeout: 30_000 }, async () => {
     const { folder, script } = prepare(shell);
     const env = { TERM: 'xterm', HOME: files.path('') };
-    const running = new Running('script', ['-qec', `cd '${folder}'; exec ${start}`, '/dev/null'], env);
+    const running = new Running('script', ['-qec', `cd '${folder}'; exec ${command}`, '/dev/null'], env);
     onTestFinished(() => void running.child.stdin?.end('\x04'));
     const type = (text: string) => running.child.stdin?.write(text);
     const zsh = "autoload -U compinit; compinit -u -D; bindkey -e; zstyle ':completion:*' insert-tab false; ";

@@ -7,7 +7,7 @@ import { thisMachine } from '../../src/cli/doctor/system.ts';
 import { describeFinding } from '../../src/cli/doctor.ts';
 import { prebuiltPath } from '../../src/xen/linux/addon.ts';
 import { useDirectory } from '../wav/files.ts';
-import { vsnd } from './run.ts';
+import { start, vsnd } from './run.ts';
 
 const directory = useDirectory();
 const hasXen = existsSync('/dev/xen') || existsSync('/proc/xen') || existsSync('/sys/hypervisor');
@@ -115,7 +115,7 @@ describe('the command', { timeout: 30_000 }, () => {
     ['--emulate', ['--emulate'], {}],
     ['VSND_EMULATE=1', [], { VSND_EMULATE: '1' }],
   ])('on an emulated machine sound can play: %s', async (_, args, env) => {
-    const { status, stdout, stderr } = await vsnd(['doctor', ...args], env);
+    const { status, stdout, stderr } = await start(['doctor', ...args], env).ended();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const lines = stdout.trimEnd().split('\n');
     expect(lines.pop()).toBe('No problem was found.');

@@ -46,6 +46,12 @@ describe('usage', { timeout: 30_000 }, () => {
     expect(await vsnd(args)).toEqual({ status: 2, stdout: '', stderr: `vsnd: ${message}\n` });
   });
 
+  test('a process ends with its status', async () => {
+    expect(await start(['--version']).ended()).toEqual({ status: 0, stdout: `${version()}\n`, stderr: '' });
+    expect(await start(['sing']).ended()).toMatchObject({ status: 2, stdout: '' });
+    expect(await start(['volume', '--socket', '/none']).ended()).toMatchObject({ status: 1, stdout: '' });
+  });
+
   test('a reader that has gone away is no error', async () => {
     const running = start(['list', '--emulate']);
     running.child.stdout?.destroy();

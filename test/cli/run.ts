@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { WavWriter } from '../../src/wav/writer.ts';
 import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
 
@@ -9,6 +10,13 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The built command, as `npm test` builds it first. */
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+/** Built too: the thread of an emulated guest's backend needs the compiled files. */
+const { Invocation }: typeof import('../../src/cli/invocation.ts') = await import(
+  new URL('../../dist/cli/invocation.js', import.meta.url).href
+);
+
+const STACK = /^\s+at .*:\d+:\d+/m;
 
 export interface Ended {
   /** The exit status; undefined after a signal that nobody handled. */
@@ -35,7 +43,7 @@ export class Running {
       this.#stderr += chunk;
     });
     this.#ended = once(this.child, 'close').then(([status]) => {
-      expect(this.#stdout + this.#stderr, 'no stack reaches the user').not.toMatch(/^\s+at .*:\d+:\d+/m);
+      expect(this.#stdout + this.#stderr, 'no stack reaches the user').not.toMatch(STACK);
       return { status: status ?? undefined, stdout: this.#stdout, stderr: this.#stderr };
     });
   }
@@ -57,14 +65,42 @@ export class Running {
   }
 }
 
-/** Starts `vsnd`. */
+/** Starts `vsnd`, as a process. */
 export function start(args: string[], env?: NodeJS.ProcessEnv): Running {
   return new Running(process.execPath, [MAIN, ...args], env);
 }
 
-/** Runs `vsnd` to its end. */
-export function vsnd(args: string[], env?: NodeJS.ProcessEnv): Promise<Ended> {
-  return start(args, env).ended();
+/** Keeps what is written to it. */
+class Said extends Writable {
+  text = '';
+
+  override _write(chunk: Buffer, _: string, done: () => void): void {
+    this.text += chunk;
+    done();
+  }
+}
+
+/**
+ * Runs `vsnd` to its end, in this process, which takes a tenth of the time. For what a process has, which is signals, pipes,
+ * a terminal and an end, there is {@link start}.
+ */
+export async function vsnd(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  const out = new Said();
+  const err = new Said();
+  const warn = ({ message }: Error) => err.write(`vsnd: warning: ${message}\n`);
+  for (const [name, value] of Object.entries({ VSND_EMULATE: undefined, NO_COLOR: undefined, ...env })) {
+    vi.stubEnv(name, value);
+  }
+  process.on('warning', warn);
+  try {
+    const { signal } = new AbortController();
+    const status = await new Invocation(args, { stdout: out, stderr: err, env: process.env, signal }).run();
+    expect(out.text + err.text, 'no stack reaches the user').not.toMatch(STACK);
+    return { status, stdout: out.text, stderr: err.text };
+  } finally {
+    process.off('warning', warn);
+    vi.unstubAllEnvs();
+  }
 }
 
 interface Sound {

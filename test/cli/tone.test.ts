@@ -39,15 +39,8 @@ describe('wrong usage', { timeout: 30_000 }, () => {
 describe('vsnd tone', { timeout: 30_000 }, () => {
   test('plays a sine, -20 dBFS in all channels', async () => {
     const heard = files.path('heard.wav');
-    const { status, stdout, stderr } = await vsnd([
-      ...fast,
-      '--sink',
-      `wav:${heard}`,
-      '-d',
-      '0.5',
-      '-f',
-      '1000',
-    ]);
+    const running = start([...fast, '--sink', `wav:${heard}`, '-d', '0.5', '-f', '1000']);
+    const { status, stdout, stderr } = await running.ended();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(/^playing a sine of 1000 Hz at -20 dBFS: s16_le, 48000 Hz, 2 channels\n/);
     expect(stdout).toMatch(/^played 24000 frames \(0:00\.5\) of sine/m);

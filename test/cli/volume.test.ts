@@ -244,7 +244,8 @@ test('vsnd play --emulate in one terminal, vsnd volume --emulate in another', {
   const player = start(['play', '--emulate', '--sink', `wav:${heard}`, song], env());
   await player.said('buffer');
 
-  expect(await volume('--emulate')).toEqual({ status: 0, stdout: 'playback 0/0: 0 dB\n', stderr: '' });
+  const asked = start(['volume', '--emulate'], env());
+  expect(await asked.ended()).toEqual({ status: 0, stdout: 'playback 0/0: 0 dB\n', stderr: '' });
   expect(await volume('--emulate', '-20')).toMatchObject({ status: 0, stdout: 'playback 0/0: -20 dB\n' });
   const muted = await vsnd(['volume', 'mute', '--channel', '1'], { ...env(), VSND_EMULATE: '1' });
   expect(muted).toMatchObject({ status: 0, stdout: 'playback 0/0: 0: -20 dB, 1: -20 dB muted\n' });

@@ -14,6 +14,7 @@ describeHypervisor('an emulated machine', async () => {
     backendDomid: 0,
     scratch: `/local/domain/${frontend.domid}/data/scratch`,
     settle: () => machine.settle(),
+    loseXenStore: () => machine.faults.closeXenStore(frontend.domid),
     teardown: async () => {
       await machine.settle();
       machine.assertCleanedUp();
@@ -64,6 +65,7 @@ describeHypervisor('an emulated machine whose frontend is behind a MessagePort',
       await frontend.mapper.map(0xffff, [1]).catch(() => {});
       await machine.settle();
     },
+    loseXenStore: () => machine.faults.closeXenStore(domid),
     teardown: async () => {
       await machine.settle();
       machine.assertCleanedUp();

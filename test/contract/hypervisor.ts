@@ -24,6 +24,8 @@ export interface ContractSetup {
    * Resolves when nothing is under way any more, as far as can be told; then what has not come does not come.
    */
   settle(): Promise<void>;
+  /** Ends the frontend's connections to XenStore from the other side, where that can be done. */
+  loseXenStore?(): void;
   /** Ends both domains' processes; throws where something is left behind. */
   teardown(): Promise<void>;
 }
@@ -430,6 +432,22 @@ export function describeHypervisor(name: string, setup: () => Promise<ContractSe
         await store.take(1);
         await other.close();
         await store.close();
+      });
+
+      test('tells the owner of a connection that XenStore ends it, and gives him another one', async () => {
+        if (s.loseXenStore === undefined) return; // one that lives as long as its machine
+        const lost = await s.frontend.openXenStore();
+        const told = new Promise<Error>((resolve) => lost.onClose(resolve));
+        const store = new Conversation(lost);
+        store.send(XsType.read, encodeXsStrings('domid'), 1);
+        await store.take(1);
+        s.loseXenStore();
+        expect(await told).toMatchObject({ code: 'ERR_VSND_XENSTORE' });
+        await store.close();
+        const next = new Conversation(await s.frontend.openXenStore());
+        next.send(XsType.read, encodeXsStrings('domid'), 1);
+        expect(textOf((await next.take(1))[0])).toBe(String(s.frontendDomid));
+        await next.close();
       });
 
       test('a closed connection sends nothing', async () => {

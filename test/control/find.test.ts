@@ -3,24 +3,21 @@ import { once } from 'node:events';
 import { chownSync, existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { RealClock } from '../../src/clock.ts';
 import type { ControlClient } from '../../src/control/client.ts';
 import { findEmulatedOwner, findOwner } from '../../src/control/find.ts';
-import {
-  cardSocket,
-  controlDirectories,
-  emulatedSocket,
-  ownUid,
-  placeSocket,
-} from '../../src/control/places.ts';
+import { ownUid } from '../../src/control/own-directory.ts';
+import { cardSocket, controlDirectories, emulatedSocket, placeSocket } from '../../src/control/places.ts';
 import { offerControl } from '../../src/control/server.ts';
+import { ADDON } from '../native/stand-in.ts';
 import { useDirectory } from '../wav/files.ts';
 import { fakeCard, serve } from './fake-card.ts';
 
 const files = useDirectory();
 const clock = new RealClock();
-const onLinux = test.skipIf(process.platform !== 'linux');
+const withAddon = test.skipIf(!existsSync(ADDON)); // npm run build:native
 const isRoot = process.geteuid?.() === 0;
 
 /** Root can be several users. */
@@ -35,14 +32,16 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+/** A device node, as Xen's is, on which cards are claimed here. */
+const CLAIMS = '/dev/null';
+
 /** Starts a process of {@link OWNER_UID} that owns card {@link DEVID}, as xen/linux/claim.ts has it; its pid. */
 async function startOwner(): Promise<number> {
-  // It gives up root by itself: Node may lie where only root can start it.
-  const program = `if (${isRoot}) process.setuid(${OWNER_UID});
-    const path = '\\0vsnd/vsnd/${DEVID}';
-    require('net').createServer((socket) => socket.end(process.pid + '\\n')).listen(path, () => console.log('ready'));`;
-  const owner = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(owner, 'exit'); // only then is the name free again
+  const script = fileURLToPath(new URL('../native/claimer.js', import.meta.url));
+  const user = isRoot ? [String(OWNER_UID)] : [];
+  const args = [script, ADDON, CLAIMS, `vsnd/${DEVID}`, ...user];
+  const owner = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(owner, 'exit'); // only then is the card free again
   onTestFinished(() => {
     owner.kill('SIGKILL');
     return ended.then(() => {});
@@ -126,26 +125,26 @@ describe('the owner of a card', () => {
   });
 
   test('nobody has it', async () => {
-    await expect(findOwner(DEVID, clock)).rejects.toMatchObject({
+    await expect(findOwner(DEVID, clock, CLAIMS)).rejects.toMatchObject({
       code: 'ERR_VSND_INVALID_STATE',
       message: `no process has card ${DEVID} open`,
     });
   });
 
-  onLinux('somebody has it, without a control socket', async () => {
+  withAddon('somebody has it, without a control socket', async () => {
     const pid = await startOwner();
     vi.spyOn(process, 'geteuid').mockReturnValue(OWNER_UID);
-    const error = await findOwner(DEVID, clock).catch((reason: Error) => reason);
+    const error = await findOwner(DEVID, clock, CLAIMS).catch((reason: Error) => reason);
     expect(error).toMatchObject({ code: 'ERR_VSND_NOT_SUPPORTED', pid });
     expect((error as Error).message).toBe(
       `process ${pid} has card ${DEVID} open, but no control socket in ${controlDirectories(OWNER_UID).join(', ')}`,
     );
   });
 
-  onLinux('it belongs to another user', async () => {
+  withAddon('it belongs to another user', async () => {
     const pid = await startOwner();
     vi.spyOn(process, 'geteuid').mockReturnValue(OWNER_UID + 1);
-    await expect(findOwner(DEVID, clock)).rejects.toMatchObject({
+    await expect(findOwner(DEVID, clock, CLAIMS)).rejects.toMatchObject({
       code: 'ERR_VSND_CARD_BUSY',
       pid,
       message:
@@ -154,7 +153,7 @@ describe('the owner of a card', () => {
     });
   });
 
-  onLinux("root finds it in that user's places", async () => {
+  withAddon("root finds it in that user's places", async () => {
     await startOwner();
     vi.stubEnv('TMPDIR', files.path('.'));
     const directory = files.path(`vsnd-${OWNER_UID}`);
@@ -164,9 +163,9 @@ describe('the owner of a card', () => {
     }
     if (isRoot) for (const path of [directory, ...pathsIn(directory)]) chownSync(path, OWNER_UID, OWNER_UID);
     const spy = vi.spyOn(process, 'geteuid').mockReturnValue(0);
-    expect(await devidOf(findOwner(DEVID, clock))).toBe(DEVID);
+    expect(await devidOf(findOwner(DEVID, clock, CLAIMS))).toBe(DEVID);
     spy.mockReturnValue(OWNER_UID + 1);
-    await expect(findOwner(DEVID, clock)).rejects.toMatchObject({ code: 'ERR_VSND_CARD_BUSY' });
+    await expect(findOwner(DEVID, clock, CLAIMS)).rejects.toMatchObject({ code: 'ERR_VSND_CARD_BUSY' });
   });
 
   test('a link to a socket, and a directory that is a link, are left alone', async () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { memoryDevice } from '../../src/backend/devices.ts';
 import type { QueueMode } from '../../src/backend/playback-queue.ts';
 import { openCard } from '../../src/open-card.ts';
+import { RING_SIZE } from '../../src/wire/ring.ts';
 import { encodeRequest, type SndifOpName, type SndifRequest } from '../../src/wire/sndif.ts';
 import {
   noise,
@@ -11,6 +12,7 @@ import {
   type RawFrontend,
 } from '../backend/raw-frontend.ts';
 import { CAPTURE, PLAYBACK, World } from '../backend/world.ts';
+import { keepRingsFull, moveRequestIndexes } from '../hostile/peers.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
 const STREAMS = ['0/0', '0/1'];
@@ -78,7 +80,7 @@ class WildGuest {
   async #ask(): Promise<void> {
     const random = this.#random;
     const count = 1 + random.below(random.chance(10) ? 40 : 3);
-    for (let request = 0; request < count; request++) await this.#send(this.#anyRequest());
+    for (let request = 0; request < count; request++) await this.#send(this.anyRequest());
   }
 
   async #send(request: SndifRequest): Promise<void> {
@@ -96,7 +98,7 @@ class WildGuest {
     }
   }
 
-  #anyRequest(): SndifRequest {
+  anyRequest(): SndifRequest {
     const random = this.#random;
     const op = random.pick<SndifOpName>([
       ...([
@@ -169,12 +171,18 @@ async function round(random: Random): Promise<void> {
   });
   const good = memoryDevice(world.backendClock);
   const wild = await world.addGuest();
+  const guest = new WildGuest(wild, random);
   const { domid } = world.machine.createDomain();
   world.addCard({ frontendDomid: domid, pcmDevices: [{ streams: [PLAYBACK] }] });
+  const { dom0 } = world.machine;
+  if (random.chance(30)) keepRingsFull(dom0, wild.domain.domid, random.below(3000), guest.anyRequest());
+  if (random.chance(20)) {
+    const step = () => random.pick([1, RING_SIZE, -1, random.u32()]);
+    moveRequestIndexes(dom0, wild.domain.domid, (now) => (random.chance(95) ? now : now + step()));
+  }
   await world.startBackend({
     deviceFor: ({ frontendDomid }) => (frontendDomid === domid ? good : world.device),
   });
-  const guest = new WildGuest(wild, random);
   const process = world.machine.startProcess(domid);
   const card = await openCard({ hypervisor: process });
   const out = card.createPlaybackStream(FORMAT);

@@ -7,6 +7,7 @@ import { openCard } from '../../src/open-card.ts';
 import { createSoundCard, EmulatedMachine, ManualClock } from '../../src/testing.ts';
 import { type Answer, RawBackend } from '../frontend/raw-backend.ts';
 import { pattern } from '../frontend/setup.ts';
+import { eventPageOf, keepEventPages } from '../hostile/peers.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
 const FORMAT = {
@@ -41,7 +42,7 @@ function anyAnswer(random: Random): Answer | undefined {
 }
 
 /** Something that a backend should not do, or only at another time. */
-async function misbehave(backend: RawBackend, random: Random): Promise<void> {
+async function misbehave(backend: RawBackend, keepPageFull: () => void, random: Random): Promise<void> {
   const acts: (() => void | Promise<void>)[] = [
     () => backend.sendPosition(random.u64()),
     () => backend.sendPosition(4 * random.below(2000)),
@@ -49,6 +50,7 @@ async function misbehave(backend: RawBackend, random: Random): Promise<void> {
     () => backend.announceEvents(1 + random.below(random.chance(80) ? 4 : 70)),
     () => backend.scribbleEvents(4 * random.below(random.chance(50) ? 2 : 1024), random.octets(4)),
     () => backend.scribbleRing(4 * random.below(random.chance(80) ? 4 : 1024), random.u32()),
+    keepPageFull,
     () => backend.say(random.chance(60) ? random.below(9) : random.text()),
   ];
   try {
@@ -83,6 +85,7 @@ async function round(random: Random): Promise<void> {
   const clock = new ManualClock();
   const machine = new EmulatedMachine({ clock });
   const guest = machine.createDomain();
+  const keeper = keepEventPages(guest);
   const driverDomain = machine.createDomain({ domid: DRIVER_DOMAIN });
   const streams = [{ fields: { type: random.pick(['p', 'c']) } }];
   createSoundCard(machine, { frontendDomid: guest.domid, pcmDevices: [{ streams }] });
@@ -104,13 +107,17 @@ async function round(random: Random): Promise<void> {
   out.end(sound);
 
   const card = await openCard({ hypervisor: guest, card: 0, reconnect: random.chance(50) });
+  const keepPageFull = () => {
+    keeper.keepFull(eventPageOf(machine, guest.domid), random.below(3000));
+    wild.announceEvents(0);
+  };
   wild.answer = () => anyAnswer(random);
   wild.onError = () => {};
   const steps = 10 + random.below(30);
   for (let step = 0; step < steps; step++) {
     for (const stream of card.streams) use(stream, random);
     if (card.streams.length === 0 && card.connected) create(card);
-    await misbehave(wild, random);
+    await misbehave(wild, keepPageFull, random);
     await clock.advance(random.below(300));
     if (random.chance(5)) await clock.advanceTime(3e9);
   }

@@ -9,7 +9,7 @@ import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
 import { openRequest, type RawChannel, type RawFrontend } from '../backend/raw-frontend.ts';
 import { PLAYBACK, useWorlds, type World } from '../backend/world.ts';
 import { type RawCard, withRawCard } from '../frontend/setup.ts';
-import { type Deeds, type EventPageKeeper, keepEventPages, keepRingsFull } from './peers.ts';
+import { type Deeds, type EventPageKeeper, eventPageOf, keepEventPages, keepRingsFull } from './peers.ts';
 
 /** Far more than any turn may take, and not for ever: without a bound these tests fail, and end. */
 const MANY = 20_000;
@@ -174,9 +174,7 @@ describe('a backend', () => {
       'p',
       async (raw) => {
         if (keeper === undefined) throw new Error('no page was granted');
-        const path = `/local/domain/${raw.guest.domid}/device/vsnd/0/0/0/evt-ring-ref`;
-        const gref = raw.machine.store.run((view) => Number(Buffer.from(view.read(path).value).toString()));
-        await body({ ...raw, keeper, gref });
+        await body({ ...raw, keeper, gref: eventPageOf(raw.machine, raw.guest.domid) });
       },
       { prepare },
     );

@@ -4,10 +4,18 @@ import { join } from 'node:path';
 import { fetchEmulator, fetchNode, fetchTarget } from './packages.js';
 import { buildRamdisks, hypervisorIn, kernelIn } from './ramdisk.js';
 
+/** Fetches what is missing for machines of an architecture; `say` tells of downloads. */
+export async function fetchParts(arch, say) {
+  return {
+    emulator: await fetchEmulator(arch, say),
+    target: await fetchTarget(arch, say),
+    node: await fetchNode(arch, say),
+  };
+}
+
 /** Fetches what is missing, and builds the ramdisks of an architecture in `folder`; `say` tells of downloads. */
 export async function prepare(arch, folder, say) {
-  const emulator = await fetchEmulator(arch, say);
-  const target = await fetchTarget(arch, say);
+  const { emulator, target, node } = await fetchParts(arch, say);
   await mkdir(folder, { recursive: true });
   const images = {
     kernel: kernelIn(target),
@@ -15,6 +23,6 @@ export async function prepare(arch, folder, say) {
     dom0: join(folder, 'dom0.img'),
     guest: join(folder, 'guest.img'),
   };
-  await buildRamdisks({ arch, target, node: await fetchNode(arch, say), ...images });
+  await buildRamdisks({ arch, target, node, ...images });
   return { emulator, images };
 }

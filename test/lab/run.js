@@ -1,11 +1,12 @@
-// npm run test:xen [-- [--list] [--arch ARCH] [NAME...]]: real Xen under QEMU, and scenarios in it.
+// npm run test:xen [-- [--list | --fetch] [--arch ARCH] [NAME...]]: real Xen under QEMU, and scenarios in it; --fetch: only the
+// downloads that they need.
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { boot } from './machine.js';
 import { CACHE } from './packages.js';
-import { prepare } from './prepare.js';
+import { fetchParts, prepare } from './prepare.js';
 import { MACHINES, SCENARIOS } from './scenarios/index.js';
 
 /** A scenario that takes longer than this has failed, and a boot. */
@@ -18,7 +19,7 @@ const say = (text) => console.log(text);
 
 function parseCommandLine() {
   const { values, positionals } = parseArgs({
-    options: { list: { type: 'boolean' }, arch: { type: 'string' } },
+    options: { list: { type: 'boolean' }, fetch: { type: 'boolean' }, arch: { type: 'string' } },
     allowPositionals: true,
   });
   const arch = values.arch && ARCHITECTURES[values.arch];
@@ -32,7 +33,7 @@ function parseCommandLine() {
     const named = positionals.length === 0 || positionals.includes(name);
     return named && (!arch || MACHINES[machine].arch === arch);
   });
-  return { list: values.list ?? false, chosen };
+  return { list: values.list ?? false, fetch: values.fetch ?? false, chosen };
 }
 
 /** Runs scenarios in one boot; those that it did not come to have failed. Returns how many passed. */
@@ -72,12 +73,17 @@ function reportScenario({ name, seconds, error = '', note = '' }) {
 }
 
 async function main() {
-  const { list, chosen } = parseCommandLine();
+  const { list, fetch, chosen } = parseCommandLine();
   if (list) {
     for (const { name, machine, what } of chosen) say(`${name.padEnd(20)} ${machine.padEnd(11)} ${what}`);
     return;
   }
   await mkdir(CACHE, { recursive: true });
+  if (fetch) {
+    for (const arch of new Set(chosen.map(({ machine }) => MACHINES[machine].arch)))
+      await fetchParts(arch, say);
+    return;
+  }
   let passed = 0;
   for (const machine of Object.keys(MACHINES)) {
     const scenarios = chosen.filter((scenario) => scenario.machine === machine);

@@ -17,6 +17,7 @@ describe.skipIf(SKIP_REASON)(named('the contract of hypervisors'), () => {
       backendDomid: 0,
       scratch: `/local/domain/${domid}/data/scratch`,
       settle: () => settleSockets(machine),
+      loseXenStore: () => store.drop(),
       teardown: async () => {
         await frontend.close();
         await backend.close();

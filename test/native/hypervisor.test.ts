@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { encodeXsMessage, encodeXsStrings, XsMessageDecoder, XsType } from '../../src/wire/xenstore.ts';
+import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import type { EventPort, Hypervisor } from '../../src/xen/hypervisor.ts';
 import { PAGE_SIZE } from '../../src/xen/hypervisor.ts';
 import type { Addon } from '../../src/xen/linux/addon.ts';
 import { loadAddon } from '../../src/xen/linux/addon.ts';
+import { XenStoreClient } from '../../src/xenstore/client.ts';
 import {
   ADDON,
   failNext,
@@ -21,6 +23,7 @@ import {
   restore,
   SKIP_REASON,
   StoreSocket,
+  serveStore,
 } from './stand-in.ts';
 
 describe('without the addon', () => {
@@ -405,6 +408,28 @@ describe.skipIf(SKIP_REASON)(named('Linux devices'), () => {
         await transport.close();
       });
     });
+  });
+
+  test('are opened anew by a client with patience, which has its watches then and misses nothing', async () => {
+    const machine = new EmulatedMachine();
+    const { domid } = machine.createDomain();
+    const store = await serveStore(machine);
+    const client = await XenStoreClient.open(await domain(domid), { patience: 10e9 });
+    const seen: string[] = [];
+    let arrived: () => void = () => {};
+    await client.watch('data', async () => {
+      seen.push((await client.readIfPresent('data/x')) ?? 'nothing');
+      arrived();
+    });
+    for (const value of ['1', '2', '3']) {
+      store.drop();
+      machine.store.run((view) => view.write(`/local/domain/${domid}/data/x`, Buffer.from(value)));
+      while (seen.at(-1) !== value) await new Promise<void>((resolve) => (arrived = resolve));
+    }
+    expect(client.reconnections).toBe(3);
+    await client.close();
+    await store.close();
+    await machine.close();
   });
 
   test('hold the process as often as they were asked to, and not by themselves', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,9 @@ const ROOT = '/xen-stand-in';
 export const devicesOf = (domid: number): string => `${ROOT}/${domid}`;
 
 export function openDomain(domid: number, sys = '/sys'): Promise<Hypervisor> {
-  return openLinuxHypervisor({ devices: devicesOf(domid), addon: ADDON, sys });
+  const claims = join(tmpdir(), `vsnd-claims-${process.pid}-${domid}`);
+  writeFileSync(claims, ''); // the stand-in's xenbus is a socket, which cannot be locked
+  return openLinuxHypervisor({ devices: devicesOf(domid), addon: ADDON, sys, claims });
 }
 
 /** What the stand-in's devices have given out: pages, mappings, entries of gntdev, ports, open devices. */
@@ -96,11 +98,17 @@ export class StoreSocket {
     });
   }
 
+  /** Ends every connection, as a daemon does that ends; the next one is served as before. */
+  drop(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+  }
+
   async close(): Promise<void> {
     delete process.env['VSND_STAND_IN_XENSTORE'];
     const closed = new Promise((resolve) => this.#server.close(resolve));
     await Promise.all(this.#connections);
-    for (const socket of this.#sockets) socket.destroy();
+    this.drop();
     await closed;
   }
 }
@@ -116,7 +124,11 @@ export function serveStore(machine: EmulatedMachine): Promise<StoreSocket> {
       for (const message of decoder.push(chunk)) transport.send(encodeXsMessage(message));
     };
     take(first);
-    for await (const chunk of socket) take(chunk);
+    try {
+      for await (const chunk of socket) take(chunk);
+    } catch {
+      // the connection was dropped
+    }
     await transport.close();
     await domain.close();
   });

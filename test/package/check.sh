@@ -28,7 +28,9 @@ done
 
 echo '- an installation with nothing within reach: no network, an empty cache'
 grep -qx 'package/man/vsnd.1' contents || fail 'the tarball has no man page'
-grep -qx 'package/systemd/vsnd-bridge.service' contents || fail 'the tarball has no service for bridges'
+for service in vsnd-bridge vsnd-backend; do
+  grep -qx "package/systemd/$service.service" contents || fail "the tarball has no $service.service"
+done
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund --offline --cache "$work/cache" ./vsnd-*.tgz
 [ -z "$(ls node_modules | grep -vx vsnd)" ] || fail "vsnd brings other packages: $(ls node_modules | tr '\n' ' ')"

@@ -144,7 +144,6 @@ describe('the writer', () => {
   test.each([
     ['a directory that is not there', () => files.path('none/x.wav'), 'ENOENT'],
     ['a directory', () => files.path('.'), 'EISDIR'],
-    ['a full disk', () => '/dev/full', 'ENOSPC'],
   ])('%s', (_, path, errno) => {
     try {
       new WavWriter(path(), { format: 's16_le', rate: 8000, channels: 1 });

@@ -33,6 +33,7 @@ export class Faults {
   readonly #refused: Rule<{ domid: number; type?: number; errno: string }>[] = [];
   readonly #held = new Set<PortFilter>();
   readonly #muted = new Set<{ domid: number }>();
+  readonly #stopped = new Set<{ domid: number | undefined }>();
   readonly #chunkSizes = new Map<number, number>();
 
   constructor(machine: EmulatedMachine) {
@@ -70,10 +71,18 @@ export class Faults {
 
   /**
    * The domain's XenStore requests of one `type` of XsType are refused; a refused end of a transaction ends
-   * it.
+   * it. Returns what ends this, and says how often a request is yet to be refused.
    */
-  refuseXenStore(options: { domid: number; type?: number; errno: string } & Occasions): void {
-    this.#refused.push(rule(options));
+  refuseXenStore(options: { domid: number; type?: number; errno: string } & Occasions): () => number {
+    const refusal = rule(options);
+    this.#refused.push(refusal);
+    return () => {
+      const { count } = refusal;
+      refusal.count = 0;
+      const index = this.#refused.indexOf(refusal);
+      if (index !== -1) this.#refused.splice(index, 1);
+      return count;
+    };
   }
 
   /** XenStore neither answers the domain nor tells it anything, until the function returned is called. */
@@ -105,6 +114,19 @@ export class Faults {
     }
   }
 
+  /**
+   * The daemon is gone for the domain, or for all without one: no connection is left, and none can be made, until the
+   * function returned is called. What was in the store is there again then, with what the toolstack has done meanwhile.
+   */
+  stopXenStore(domid?: number): () => void {
+    const stopped = { domid };
+    this.#stopped.add(stopped);
+    for (const each of domid === undefined ? this.#machine.domids : [domid]) this.closeXenStore(each);
+    return () => {
+      this.#stopped.delete(stopped);
+    };
+  }
+
   /** `count` events that nobody caused, for each of the domain's watches that concern `path` (absolute). */
   watchStorm({ domid, path, count }: { domid: number; path: string; count: number }): void {
     for (let index = 0; index < count; index++) this.#machine.store.fireFor(domid, path);
@@ -123,6 +145,11 @@ export class Faults {
 
   /** For the machine: throws where the operation is to fail. */
   checkOperation(domid: number, operation: HypervisorOperation): void {
+    const isStopped = [...this.#stopped].some((stopped) => (stopped.domid ?? domid) === domid);
+    if (isStopped && operation === 'openXenStore') {
+      const message = `domain ${domid} cannot reach XenStore: its daemon is gone`;
+      throw new VsndError('ERR_VSND_XENSTORE', message, { errno: 'ECONNREFUSED' });
+    }
     const failure = strike(
       this.#failing,
       (rule) => rule.domid === domid && (rule.operation ?? operation) === operation,

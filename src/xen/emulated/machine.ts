@@ -173,8 +173,13 @@ export class EmulatedMachine {
 
   /** Ends all domains. */
   async close(): Promise<void> {
-    for (const domid of [...this.#domains.keys()].reverse()) this.destroyDomain(domid);
+    for (const domid of this.domids.reverse()) this.destroyDomain(domid);
     await this.settle();
+  }
+
+  /** Of the domains that there are. */
+  get domids(): number[] {
+    return [...this.#domains.keys()];
   }
 
   /** For the domains: what those of one domid have in common. */

@@ -23,6 +23,11 @@ export interface Addon {
   readonly pageSize: number;
   /** fcntl(F_SETPIPE_SZ): gives a pipe room for at least `octets`, and says how much it has now. */
   setPipeSize(fd: number, octets: number): number;
+  /**
+   * fcntl(F_OFD_SETLK): locks one of 2^31 regions of an open file against every other open of it, until it is closed.
+   * Undefined where that is done; else the `mark` of the lock that is in the way, -1 where that has just gone.
+   */
+  lockRegion(fd: number, region: number, mark: number): number | undefined;
 }
 
 /** An open device that the event loop waits for, without holding the process. */

@@ -1,16 +1,22 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Clock } from '../../clock.ts';
+import { createHash } from 'node:crypto';
+import { closeSync, constants, openSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { VsndError } from '../../errors.ts';
+import type { Addon } from './addon.ts';
+import { withDevice } from './device-error.ts';
 import { kernelDriverOf } from './kernel-driver.ts';
 
-/** How long the owner of a device may take to say who it is, ns. */
-const ANSWER_TIMEOUT = 0.5e9;
+/**
+ * What is locked for a claim. Only who may open this node can lock it, and everybody who may use a device of Xen's can open
+ * it: root, and the users of a udev rule.
+ */
+export const CLAIMS_NODE = '/dev/xen/xenbus';
 
-/** How often a name is tried that is taken, but by nobody who listens: its owner has just gone. */
+/** How often a device is tried that is taken, but by nobody any more: its owner has just gone. */
 const ATTEMPTS = 5;
 
-/** Octets: no pid is longer than that, whoever has the name. */
-const LONGEST_ANSWER = 20;
+/** Regions that the addon can lock. */
+const REGIONS = 2 ** 31;
 
 /**
  * Throws ERR_VSND_CARD_BUSY where a driver in the kernel has the device, as in 'vsnd/0'. `sys`: where sysfs
@@ -32,80 +38,65 @@ export async function assertNoKernelDriver(device: string, sys: string): Promise
 }
 
 /**
- * Makes this process the device's one owner, among the processes of every user; resolves with what ends that.
- * The name is that of an abstract socket: it is free again as soon as the process is gone, however it went.
- * Network namespaces (containers) have their own names: what one of them has taken is taken only there.
- * Rejects with ERR_VSND_CARD_BUSY, and the owner's `pid` if it answers.
+ * Makes this process the device's one owner, among the processes of every user; returns what ends that. It is a lock of the
+ * kernel's on `node`, a region for each device, which is free again as soon as the process is gone, however it went; how
+ * long it is says whose it is. Containers with nodes of their own have claims of their own. Throws ERR_VSND_CARD_BUSY with
+ * the owner's `pid`, ERR_VSND_NO_XEN where the node cannot be opened.
  */
-export async function claimDevice(device: string, clock: Clock): Promise<() => Promise<void>> {
-  const path = nameOf(device);
-  for (let attempt = 1; ; attempt++) {
-    const server = await listen(path);
-    if (server !== undefined) return () => new Promise((resolve) => server.close(() => resolve()));
-    const answer = await askOwner(path, clock);
-    if (answer === 'gone' && attempt < ATTEMPTS) continue;
-    throw inUse(device, answer === 'gone' ? undefined : answer);
+export function claimDevice(device: string, addon: Addon, node = CLAIMS_NODE): () => void {
+  const fd = openNode(node);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const owner = addon.lockRegion(fd, regionOf(device), process.pid);
+      if (owner === undefined) return () => closeSync(fd);
+      if (owner === -1 && attempt < ATTEMPTS) continue;
+      throw inUse(device, owner === -1 ? undefined : owner);
+    }
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }
 
-/**
- * The pid of the process that has claimed a device; undefined where none has. Rejects with ERR_VSND_CARD_BUSY where it does
- * not say.
- */
-export async function ownerOf(device: string, clock: Clock): Promise<number | undefined> {
-  const answer = await askOwner(nameOf(device), clock);
-  if (answer === undefined) throw inUse(device, answer);
-  return answer === 'gone' ? undefined : answer;
+/** The pid of the process that has claimed a device; undefined where none has. Whoever asks need not be able to claim it. */
+export async function ownerOf(device: string, node = CLAIMS_NODE): Promise<number | undefined> {
+  const stats = await stat(node).catch(() => undefined); // without Xen there is no such node
+  if (stats === undefined) return undefined;
+  const start = BigInt(regionOf(device)) << 32n;
+  const locks = await readFile('/proc/locks', 'latin1').catch(() => '');
+  // proc(5): '1: OFDLCK ADVISORY  WRITE -1 00:06:3 4294967296 4294968530'
+  const own = new RegExp(`^\\d+: OFDLCK .* ${inodeText(stats)} ${start} (\\d+)$`, 'm').exec(locks);
+  return own ? Number(BigInt(own[1] ?? start) - start) : undefined;
 }
 
-/** Of an abstract socket. */
-function nameOf(device: string): string {
-  return `\0vsnd/${device}`;
+/** A file as /proc/locks names it. `dev`: as makedev(3) puts the two numbers together. */
+function inodeText({ dev, ino }: { dev: number; ino: number }): string {
+  const major = (dev >>> 8) & 0xfff;
+  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00);
+  return `${[major, minor].map((number) => number.toString(16).padStart(2, '0')).join(':')}:${ino}`;
 }
 
 /** The error for a device that a process has. */
 export function inUse(device: string, owner: number | undefined): VsndError {
-  const who =
-    owner === undefined ? 'another process, which does not say which one it is' : `process ${owner}`;
+  const who = owner === undefined ? 'another process' : `process ${owner}`;
   const details = owner === undefined ? {} : { pid: owner };
   return new VsndError('ERR_VSND_CARD_BUSY', `${device} is in use by ${who}`, { ...details, path: device });
 }
 
-/** A server that answers everybody with this process's pid; undefined where the name is taken. */
-function listen(path: string): Promise<Server | undefined> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => {
-      socket.on('error', () => {});
-      socket.unref().end(`${process.pid}\n`, () => socket.destroy());
-    });
-    server.unref();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(undefined);
-      else reject(error);
-    });
-    server.listen({ path, exclusive: true }, () => resolve(server));
+function openNode(node: string): number {
+  const { O_RDWR, O_NONBLOCK, O_NOFOLLOW } = constants;
+  return withDevice(() => {
+    try {
+      return openSync(node, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      const error = new Error(`cannot open ${node}: ${code}`, { cause });
+      throw Object.assign(error, { code, operation: 'open', device: node });
+    }
   });
 }
 
-/** The owner's pid; undefined where it does not say; 'gone' where there is no owner any more. */
-function askOwner(path: string, clock: Clock): Promise<number | undefined | 'gone'> {
-  return new Promise((resolve) => {
-    let answer = '';
-    let gone = false;
-    const socket: Socket = connect({ path });
-    const timer = clock.after(ANSWER_TIMEOUT, () => socket.destroy());
-    socket.setEncoding('latin1');
-    socket.on('data', (text: string) => {
-      answer += text;
-      if (answer.length > LONGEST_ANSWER) socket.destroy();
-    });
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      gone = error.code === 'ECONNREFUSED';
-    });
-    socket.on('close', () => {
-      timer.cancel();
-      const [, pid] = /^(\d+)\n$/.exec(answer) ?? [];
-      resolve(gone ? 'gone' : pid === undefined ? undefined : Number(pid));
-    });
-  });
+/** The region of a device, by its name: two names of this machine's share one with a chance of 1 in 2^31. */
+function regionOf(device: string): number {
+  return createHash('sha256').update(device).digest().readUInt32LE() % REGIONS;
 }

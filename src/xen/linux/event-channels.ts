@@ -13,6 +13,8 @@ export class LinuxEventChannels {
   readonly #holdings: Holdings;
   readonly #clock: Clock;
   readonly #ports = new Map<number, LinuxEventPort>();
+  /** Whose handlers have run, and that are masked still. */
+  readonly #handled: LinuxEventPort[] = [];
 
   /** `holdings` end the ports, and after them the device. */
   constructor(device: EventChannelDevice, holdings: Holdings, clock: Clock) {
@@ -41,50 +43,38 @@ export class LinuxEventChannels {
 
   #hold(number: number): EventPort {
     const holding = this.#holdings.add(() => {
+      port.unmasking?.cancel();
       this.#ports.delete(number);
       withDevice(() => this.#device.unbind(number));
     });
-    const port = new LinuxEventPort(this.#device, number, holding, (raised) => this.#handle([raised]));
+    const port = new LinuxEventPort(this.#device, number, holding, this.#handled, this.#unmaskHandled);
     this.#ports.set(number, port);
     return port;
   }
 
-  /** What is read has been masked by the kernel. */
+  /** The kernel has masked each port that it tells of. */
   readonly #receive = (): void => {
     try {
       const octets = withDevice(() => this.#device.read());
       if (octets === undefined) return;
       const numbers = new Uint32Array(octets.buffer, octets.byteOffset, octets.byteLength >>> 2);
-      this.#handle(
-        [...numbers].map((number) => this.#ports.get(number)).filter((port) => port !== undefined),
-      );
+      for (const number of numbers) this.#ports.get(number)?.raise();
+      queueMicrotask(this.#unmaskHandled);
     } catch (error) {
       if (!isVsndError(error) || error.errno !== 'EFBIG') throw error;
       this.#recover();
     }
   };
 
-  /** Each in a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
-  #handle(raised: readonly LinuxEventPort[]): void {
-    const handled: LinuxEventPort[] = [];
-    for (const port of raised) {
-      queueMicrotask(() => {
-        if (port.isHeard) handled.push(port); // one without a handler stays masked until it has one
-        port.handle();
-      });
-    }
-    queueMicrotask(() => this.#unmaskHandled(handled));
-  }
-
-  /** What has come since a port was read is pending: unmasked, the kernel says so again. */
-  #unmaskHandled(handled: readonly LinuxEventPort[]): void {
-    const now = handled.filter((port) => {
+  /** Once the handlers have run: what has come for a port since it was masked makes the kernel tell of it again. */
+  readonly #unmaskHandled = (): void => {
+    const ready = this.#handled.splice(0).filter((port) => {
       const delay = port.idleDelay.afterHandling();
       if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmask([port]));
       return delay === 0;
     });
-    this.#unmask(now);
-  }
+    this.#unmask(ready);
+  };
 
   #unmask(ports: readonly LinuxEventPort[]): void {
     const numbers = ports.filter(({ isActive }) => isActive).map(({ port }) => port);
@@ -98,7 +88,8 @@ export class LinuxEventChannels {
       this.#device.reset();
       this.#device.start(this.#receive);
     });
-    this.#handle([...this.#ports.values()]);
+    for (const port of this.#ports.values()) port.raise();
+    queueMicrotask(this.#unmaskHandled);
   }
 }
 
@@ -109,29 +100,29 @@ class LinuxEventPort implements EventPort {
   unmasking: Timer | undefined;
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
-  readonly #handleSoon: (port: LinuxEventPort) => void;
+  readonly #handled: LinuxEventPort[];
+  readonly #unmaskHandled: () => void;
   #handler: (() => void) | undefined;
-  /** It was notified before there was a handler. */
+  /** It was notified before there was a handler, and stays masked until there is one. */
   #isPending = false;
 
+  /** Puts itself among the `handled` after each notification, and calls `unmaskHandled` where that was not in its turn. */
   constructor(
     device: EventChannelDevice,
     port: number,
     holding: Holding,
-    handleSoon: (port: LinuxEventPort) => void,
+    handled: LinuxEventPort[],
+    unmaskHandled: () => void,
   ) {
     this.#device = device;
     this.port = port;
     this.#holding = holding;
-    this.#handleSoon = handleSoon;
+    this.#handled = handled;
+    this.#unmaskHandled = unmaskHandled;
   }
 
   get isActive(): boolean {
     return this.#holding.active;
-  }
-
-  get isHeard(): boolean {
-    return this.#handler !== undefined;
   }
 
   notify(): void {
@@ -142,8 +133,10 @@ class LinuxEventPort implements EventPort {
   onNotify(handler: () => void): void {
     this.#check();
     this.#handler = handler;
-    if (this.#isPending) this.#handleSoon(this);
+    if (!this.#isPending) return;
     this.#isPending = false;
+    this.raise();
+    queueMicrotask(this.#unmaskHandled);
   }
 
   idle(): void {
@@ -151,16 +144,21 @@ class LinuxEventPort implements EventPort {
   }
 
   unbind(): Promise<void> {
-    this.unmasking?.cancel();
     return this.#holding.end();
   }
 
-  /** It has been notified. */
-  handle(): void {
-    if (!this.isActive) return;
-    if (this.#handler === undefined) this.#isPending = true;
-    else this.#handler();
+  /** In a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
+  raise(): void {
+    queueMicrotask(this.#handle);
   }
+
+  readonly #handle = (): void => {
+    if (!this.isActive) return;
+    this.#isPending = this.#handler === undefined;
+    if (this.#isPending) return;
+    this.#handled.push(this);
+    this.#handler?.();
+  };
 
   #check(): void {
     if (this.isActive) return;

@@ -24,6 +24,8 @@ export interface LinuxHypervisorOptions {
   devices?: string;
   /** Where sysfs is mounted. */
   sys?: string;
+  /** What is locked for claims; by default the node xenbus in `devices`. */
+  claims?: string;
   /** The addon's file, in place of the prebuilt one. */
   addon?: string;
 }
@@ -33,9 +35,11 @@ export interface LinuxHypervisorOptions {
  * with ERR_VSND_NO_XEN where the addon cannot be loaded; so do operations whose device cannot be opened.
  */
 export async function openLinuxHypervisor(options: LinuxHypervisorOptions = {}): Promise<Hypervisor> {
-  const { devices = '/dev/xen', sys = '/sys', addon } = options;
-  return new LinuxHypervisor(loadAddon(addon), devices, sys);
+  const { devices = '/dev/xen', sys = '/sys', claims = `${devices}/xenbus`, addon } = options;
+  return new LinuxHypervisor(loadAddon(addon), { devices, sys, claims });
 }
+
+type Paths = Required<Omit<LinuxHypervisorOptions, 'addon'>>;
 
 class LinuxHypervisor implements Hypervisor {
   readonly description = 'Xen';
@@ -48,8 +52,7 @@ class LinuxHypervisor implements Hypervisor {
     forgetIfRestored: async () => this.#forgetIfRestored(),
   };
   readonly #addon: Addon;
-  readonly #devices: string;
-  readonly #sys: string;
+  readonly #paths: Paths;
   readonly #holdings = new Holdings();
   #gntalloc: GrantAllocDevice | undefined;
   #gntdev: GrantMapDevice | undefined;
@@ -57,10 +60,9 @@ class LinuxHypervisor implements Hypervisor {
   #holds = 0;
   #keepAlive: Timer | undefined;
 
-  constructor(addon: Addon, devices: string, sys: string) {
+  constructor(addon: Addon, paths: Paths) {
     this.#addon = addon;
-    this.#devices = devices;
-    this.#sys = sys;
+    this.#paths = paths;
   }
 
   async openXenStore(): Promise<XenStoreTransport> {
@@ -69,12 +71,10 @@ class LinuxHypervisor implements Hypervisor {
 
   async claim(device: string): Promise<DeviceClaim> {
     this.#holdings.assertOpen();
-    await assertNoKernelDriver(device, this.#sys);
-    const release = await claimDevice(device, this.clock);
+    await assertNoKernelDriver(device, this.#paths.sys);
+    this.#holdings.assertOpen(); // close() may have been called meanwhile
+    const release = claimDevice(device, this.#addon, this.#paths.claims);
     const holding = this.#holdings.add(release);
-    // close() may have been called meanwhile, and does not know of it.
-    if (!this.#holdings.isOpen) await holding.end();
-    this.#holdings.assertOpen();
     return { release: () => holding.end() };
   }
 
@@ -136,7 +136,7 @@ class LinuxHypervisor implements Hypervisor {
 
   #open<T>(Device: new (path: string) => T, name: string): T {
     this.#holdings.assertOpen();
-    return withDevice(() => new Device(`${this.#devices}/${name}`));
+    return withDevice(() => new Device(`${this.#paths.devices}/${name}`));
   }
 
   #openAndHold<T extends { close(): void }>(Device: new (path: string) => T, name: string): T {

@@ -1,4 +1,4 @@
-import { VsndError } from '../../errors.ts';
+import { isVsndError, VsndError } from '../../errors.ts';
 import { encodeXsMessage, encodeXsStrings, XsMessageDecoder, XsType } from '../../wire/xenstore.ts';
 import type { XenStoreTransport } from '../hypervisor.ts';
 import type { PolledDevice } from './addon.ts';
@@ -68,8 +68,14 @@ export class LinuxStoreTransport implements XenStoreTransport {
     }
   };
 
+  /** A device whose other end is gone is as good as closed: whoever asked learns of it by that. */
   #write(message: Uint8Array): void {
-    withDevice(() => this.#device.write(message), 'ERR_VSND_XENSTORE');
+    try {
+      withDevice(() => this.#device.write(message), 'ERR_VSND_XENSTORE');
+    } catch (error) {
+      if (!isVsndError(error) || error.errno !== 'EPIPE') throw error;
+      this.#lose(error);
+    }
     this.#underWay = true;
   }
 

@@ -11,8 +11,8 @@ const BOOT_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 60_000;
 
 /** What every guest's card is like: two streams for playing, so that both can play at once, and one for recording. */
-const CARD = [
-  'card, backend=Domain-0, short-name=VCard, long-name=Virtual sound card, sample-rates=44100;48000,' +
+const cardOf = (backend) => [
+  `card, backend=${backend}, short-name=VCard, long-name=Virtual sound card, sample-rates=44100;48000,` +
     ' sample-formats=s16_le;s32_le, channels-min=1, channels-max=2, buffer-size=65536',
   'pcm, name=dev0',
   'stream, unique-id=one, type=P',
@@ -47,8 +47,11 @@ export class Guest {
   #commandCount = 0;
   #lost;
 
-  /** Starts a guest with so much memory (MiB), and waits for its shell. The card's backend has to be there. */
-  static async create({ memory = 1024 } = {}) {
+  /**
+   * Starts a guest with so much memory (MiB), and waits for its shell. The card's backend, in the domain of that name, has to
+   * be there; a driver domain has no card, and may be a backend.
+   */
+  static async create({ memory = 1024, backend = 'Domain-0', isDriverDomain = false } = {}) {
     const name = `guest${++guestCount}`;
     const config = [
       `name="${name}"`,
@@ -59,7 +62,11 @@ export class Guest {
       'vcpus=1',
       'extra="console=hvc0 rdinit=/init quiet"',
       'on_crash="destroy"',
-      `vsnd=[[ ${CARD.map((line) => `'${line}'`).join(', ')} ]]`,
+      isDriverDomain
+        ? 'driver_domain=1'
+        : `vsnd=[[ ${cardOf(backend)
+            .map((line) => `'${line}'`)
+            .join(', ')} ]]`,
     ];
     writeFileSync(`/tmp/${name}.cfg`, `${config.join('\n')}\n`);
     await xl('create', `/tmp/${name}.cfg`).catch(async (error) => {
@@ -74,6 +81,10 @@ export class Guest {
   constructor(name, domid) {
     this.#name = name;
     this.#domid = domid;
+  }
+
+  get name() {
+    return this.#name;
   }
 
   get domid() {

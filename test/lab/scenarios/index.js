@@ -65,6 +65,13 @@ export const SCENARIOS = [
   },
   { name: 'guest-destroyed', file: 'guest-destroyed', machine: 'xen', what: 'xl destroy while playing' },
   {
+    name: 'driver-domain',
+    file: 'driver-domain',
+    machine: 'xen',
+    what: 'vsnd backend in a driver domain, for another guest; killed while that plays',
+    limitMs: 400_000,
+  },
+  {
     name: 'kernel-driver',
     file: 'kernel-driver',
     machine: 'xen',

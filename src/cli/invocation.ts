@@ -1,0 +1,96 @@
+import type { Writable } from 'node:stream';
+import { isEmulationRequested } from '../emulation/process-guest.ts';
+import { UsageError } from './arguments.ts';
+import type { Command } from './command.ts';
+import { COMMANDS, findCommand } from './commands.ts';
+import { commandHelp, generalHelp } from './help.ts';
+import { errorMessage } from './messages.ts';
+import { type OutputStream, Terminal } from './terminal.ts';
+import { version } from './version.ts';
+
+/** What of a process a command is run with. */
+export interface Surroundings {
+  readonly stdout: Writable & OutputStream;
+  readonly stderr: OutputStream;
+  readonly env: NodeJS.ProcessEnv;
+  /** Aborts when the user has had enough. */
+  readonly signal: AbortSignal;
+}
+
+/** `vsnd` with some arguments: all of it but what only a process has, which is signals and an end. */
+export class Invocation {
+  readonly terminal: Terminal;
+  /** Whether standard output is for text; else sound goes there. */
+  readonly saysOnStdout: boolean;
+  /** Whether it runs until SIGTERM, which is then no failure. */
+  readonly isService: boolean;
+  readonly #name: string | undefined;
+  readonly #args: readonly string[];
+  readonly #command: Command | undefined;
+  readonly #surroundings: Surroundings;
+
+  /** `args`: those after the name of the program. */
+  constructor([name, ...args]: readonly string[], surroundings: Surroundings) {
+    const { stdout, stderr, env } = surroundings;
+    this.#name = name;
+    this.#args = args;
+    this.#command = COMMANDS.find((one) => one.name === name);
+    this.#surroundings = surroundings;
+    this.isService = this.#command?.isService ?? false;
+    this.saysOnStdout = !this.#command?.writesToStdout?.(args);
+    this.terminal = new Terminal(this.saysOnStdout ? stdout : stderr, stderr, env);
+  }
+
+  /** Runs it to its end, and says what went wrong. Returns its exit status. */
+  async run(): Promise<number> {
+    try {
+      return (await this.#run()) ? 0 : 1;
+    } catch (error) {
+      return this.fail(error);
+    }
+  }
+
+  /** Tells the user what went wrong. Returns the exit status that tells the shell. */
+  fail(error: unknown): number {
+    this.terminal.release();
+    const withStack = this.#surroundings.env['VSND_DEBUG'] === '1';
+    this.terminal.complain(errorMessage(error, withStack, this.#command?.name));
+    return error instanceof UsageError ? 2 : 1;
+  }
+
+  /** Returns whether all went well. */
+  async #run(): Promise<boolean> {
+    if (this.#command) return await this.#runCommand(this.#command);
+    this.terminal.say(this.#about());
+    return true;
+  }
+
+  /** What is asked for where no command is. Throws {@link UsageError}. */
+  #about(): string {
+    const name = this.#name;
+    if (name === undefined) throw new UsageError('a command is missing');
+    if (name === '--version') return version();
+    const topic = name === 'help' ? this.#args[0] : name;
+    if (topic === undefined || ['--help', '-h', 'help'].includes(topic)) return generalHelp(COMMANDS);
+    return commandHelp(findCommand(topic));
+  }
+
+  async #runCommand(command: Command): Promise<boolean> {
+    const { terminal } = this;
+    const { stdout, env, signal } = this.#surroundings;
+    const end = this.#args.indexOf('--');
+    const options = end === -1 ? this.#args : this.#args.slice(0, end);
+    if (options.includes('--help') || options.includes('-h')) {
+      terminal.say(commandHelp(command));
+      return true;
+    }
+    const isEmulated = isEmulationRequested(env) && 'emulate' in command.options;
+    const args = isEmulated ? ['--emulate', ...this.#args] : this.#args;
+    try {
+      return await command.run(args, { terminal, stdout, signal, commands: COMMANDS });
+    } catch (error) {
+      if (signal.aborted && error instanceof Error && error.name === 'AbortError') return true; // as it was told
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,161 @@
+// Recordings that are made of nothing but what has to be skipped: opening them takes time in proportion to their length,
+// and leaves the event loop its turns.
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Cursor } from '../../src/audio/cursor.ts';
+import { STREAMINFO_BYTES } from '../../src/audio/flac-format.ts';
+import { nextFlacFrame } from '../../src/audio/flac-frames.ts';
+import { type Octets, StreamOctets } from '../../src/audio/octets.ts';
+import { nextOggPage } from '../../src/audio/ogg-pages.ts';
+import { openAudio } from '../../src/audio/open-audio.ts';
+import { withPages } from '../audio/ogg-pages.ts';
+import { ascii, chunk, fmt, useDirectory } from '../wav/files.ts';
+
+const files = useDirectory();
+const fixture = (name: string): Buffer => readFileSync(new URL(`../audio/fixtures/${name}`, import.meta.url));
+
+const LENGTH = 1 << 20;
+
+/** `piece` over and over, {@link LENGTH} octets and a little more. */
+function filledWith(piece: Uint8Array): Buffer {
+  return Buffer.concat(Array.from({ length: Math.ceil(LENGTH / piece.length) }, () => piece));
+}
+
+/** An Ogg page without packets, of no stream's beginning. */
+function emptyPage(): Buffer {
+  const page = Buffer.alloc(27);
+  page.write('OggS');
+  page.writeBigInt64LE(-1n, 6);
+  return withPages(page, () => {});
+}
+
+/** A page that claims 65,025 octets, and whose checksum is wrong. */
+function falsePage(): Buffer {
+  const page = Buffer.alloc(27 + 255, 255);
+  page.write('OggS\0\0');
+  page[26] = 255;
+  return page;
+}
+
+/** The header of a FLAC fixture's first frame. */
+function flacHeader(): Buffer {
+  const octets = fixture('noise16.flac');
+  let start = 4;
+  for (let isLast = false; !isLast; ) {
+    isLast = ((octets[start] as number) & 0x80) !== 0;
+    start += 4 + octets.readUIntBE(start + 1, 3);
+  }
+  return octets.subarray(start, start + 16);
+}
+
+const flacStart = Buffer.concat([
+  ascii('fLaC'),
+  Uint8Array.of(0, 0, 0, STREAMINFO_BYTES),
+  fixture('noise16.flac').subarray(8, 8 + STREAMINFO_BYTES),
+]);
+
+const JUNK: [string, () => Buffer][] = [
+  ['empty ID3 tags', () => filledWith(Buffer.concat([ascii('ID3'), Uint8Array.of(4, 0, 0, 0, 0, 0, 0)]))],
+  [
+    'AIFF chunks of no octets',
+    () => Buffer.concat([ascii('FORM....AIFF'), filledWith(chunk('JUNK', ascii('')))]),
+  ],
+  ['FLAC metadata of no octets', () => Buffer.concat([flacStart, filledWith(Uint8Array.of(1, 0, 0, 0))])],
+  ['Ogg pages of no octets', () => filledWith(emptyPage())],
+  [
+    'what looks like MPEG frames',
+    () => Buffer.concat([fixture('untagged.mp3'), filledWith(Uint8Array.of(0xff, 0xfb, 0x90, 0))]),
+  ],
+];
+
+/** How often whatever waits for the event loop has its turn until `work` is done. */
+async function turnsDuring(work: Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns += 1;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  await work.catch(() => {});
+  isOver = true;
+  return turns;
+}
+
+/** Opens it, and reads all of it that is sound. */
+async function openAndRead(input: string | Readable): Promise<void> {
+  const source = await openAudio(input);
+  onTestFinished(() => source.close());
+  for await (const _ of source.read());
+}
+
+/** Calls of read(2) and its like by this process so far. */
+function readCalls(): number {
+  return Number(/^syscr: (\d+)/m.exec(readFileSync('/proc/self/io', 'latin1'))?.[1]);
+}
+
+describe.each(JUNK)('%s', (_, make) => {
+  test('of a stream leave the event loop its turns', async () => {
+    const bytes = make();
+    const stream = Readable.from([bytes], { objectMode: false });
+    expect(await turnsDuring(openAndRead(stream))).toBeGreaterThan(bytes.length / 65_536);
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'of a file leave it its turns, and are read in blocks',
+    async () => {
+      const bytes = make();
+      const path = files.put('x', bytes);
+      const before = readCalls();
+      expect(await turnsDuring(openAndRead(path))).toBeGreaterThan(bytes.length / 65_536);
+      expect(readCalls() - before).toBeLessThan(bytes.length / 1024);
+    },
+  );
+});
+
+test('a WAV file of chunks without octets is given up after 4096 of them', async () => {
+  const chunks = filledWith(chunk('JUNK', ascii('')));
+  const bytes = Buffer.concat([ascii('RIFF....WAVE'), fmt(), chunks]);
+  const opening = openAudio(files.put('x', bytes));
+  await expect(opening).rejects.toThrow('is a damaged WAV file: it has no data among its first 4096 chunks');
+});
+
+/** Octets in memory, as those of a file. */
+function octetsOf(bytes: Buffer): Octets {
+  return {
+    name: 'memory',
+    size: bytes.length,
+    readInto: async (target, offset) => bytes.copy(target, 0, offset),
+    close: async () => {},
+  };
+}
+
+test('false pages among true ones are not searched through for ever', async () => {
+  const group = Buffer.concat([...Array.from({ length: 200 }, falsePage), emptyPage()]);
+  const bytes = filledWith(group);
+  const cursor = new Cursor(octetsOf(bytes), 0);
+  let pages = 0;
+  while (await nextOggPage(cursor)) pages += 1;
+  expect(pages).toBe(1); // 200 false ones cost 13 MB, and a true one gives back 108 octets
+  expect(cursor.position).toBeLessThan(2 * group.length);
+});
+
+test('false FLAC frames are not searched through for ever', async () => {
+  const info = { blockFrames: 4096, rate: 44_100, channels: 2, bits: 16, totalFrames: undefined };
+  const bytes = filledWith(flacHeader());
+  const cursor = new Cursor(octetsOf(bytes), 0);
+  expect(await nextFlacFrame(cursor, info)).toBeUndefined();
+  expect(cursor.position).toBeLessThan(16 * 4000); // fewer than 4000, each of which costs what a whole frame would
+});
+
+test('a stream that comes octet by octet is read as another one is', async () => {
+  const bytes = Buffer.from(Uint8Array.from({ length: 200_000 }, (_, index) => index % 251));
+  const octets = new StreamOctets(Readable.from(Array.from(bytes, (octet) => Buffer.of(octet))), 'trickle');
+  const target = Buffer.alloc(70_000);
+  for (const offset of [0, 130_000, 1, 65_535, 65_536, 131_072]) {
+    const filled = await octets.readInto(target, offset);
+    expect(target.subarray(0, filled).equals(bytes.subarray(offset, offset + filled))).toBe(true);
+    expect(filled).toBe(Math.min(70_000, bytes.length - offset));
+  }
+});

@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import type { PlaybackDevice } from '../../src/backend/pcm-device.ts';
+import { removeSoundCard } from '../../src/testing.ts';
+import { Machine } from './machine.ts';
+
+describe('what a guest costs in requests', () => {
+  test('does not grow with the number of guests', async () => {
+    const machine = new Machine();
+    await machine.startBackend();
+    const costs: number[] = [];
+    for (let guest = 0; guest < 40; guest++) {
+      const before = machine.backend.xenstore.roundTrips;
+      await machine.connect(machine.addGuest());
+      costs.push(machine.backend.xenstore.roundTrips - before);
+    }
+    expect(new Set(costs)).toEqual(new Set([costs[0]]));
+    expect(costs[0]).toBeLessThanOrEqual(28);
+    await machine.close();
+  });
+});
+
+describe('a guest whose device never closes', () => {
+  const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+
+  /** A guest that has played, on a device that holds its card for as long as the backend's patience. */
+  const start = async () => {
+    const machine = new Machine();
+    const guest = machine.addGuest();
+    const stuck: PlaybackDevice = {
+      ...machine.device,
+      openPlayback: async (...args) => {
+        const voice = await machine.device.openPlayback(...args);
+        const closeVoice = voice.close.bind(voice);
+        const close = async () => {
+          await closeVoice({ drain: false });
+          await new Promise(() => {});
+        };
+        return Object.assign(voice, { close });
+      },
+    };
+    await machine.startBackend(({ frontendDomid }) =>
+      frontendDomid === guest.domid ? stuck : machine.device,
+    );
+    const card = await machine.connect(guest);
+    card.createPlaybackStream(FORMAT).on('error', () => {});
+    await machine.machine.settle();
+    return { machine, guest };
+  };
+
+  test('holds up no other, at whose coming nothing is waited for', async () => {
+    const { machine, guest } = await start();
+    removeSoundCard(machine.machine, { frontendDomid: guest.domid });
+    await machine.machine.settle();
+    const now = machine.clock.now();
+    expect((await machine.connect(machine.addGuest())).connected).toBe(true);
+    expect(machine.clock.now()).toBe(now);
+    expect(machine.log).not.toContain(`${guest.domid}/0: removed`);
+    await machine.clock.advanceTime(12e9);
+    expect(machine.log).toContain(`${guest.domid}/0: removed`);
+    await machine.close();
+  });
+});
+
+describe('a backend in a driver domain, with the quotas of any domain', () => {
+  test.each([30, 60])('%i guests that connect at once are all connected', async (count) => {
+    const machine = new Machine({ inDriverDomain: true });
+    const guests = Array.from({ length: count }, () => machine.addGuest());
+    await machine.startBackend();
+    const cards = await Promise.all(guests.map((guest) => machine.connect(guest)));
+    expect(cards.every((card) => card.connected)).toBe(true);
+    expect(machine.backend.status.filter(({ connected }) => connected)).toHaveLength(count);
+    await machine.close();
+  });
+});
+
+describe.each(['EAGAIN', 'ENOSPC', 'ENOMEM', 'EIO'])('one request that XenStore refuses with %s', (errno) => {
+  /** Rounds, the first request refused in the first, and so on until one has been refused none. */
+  const refuseEach = async (whose: 'backend' | 'frontend') => {
+    for (let number = 0, isOver = false; !isOver; number++) {
+      const machine = new Machine();
+      const guest = machine.addGuest();
+      const { domid } = whose === 'backend' ? machine.host : guest;
+      const takeBack = machine.machine.faults.refuseXenStore({ domid, errno, after: number });
+      await machine.startBackend();
+      const card = await machine.connect(guest);
+      expect([number, card.connected, machine.backend.status[0]?.connected]).toEqual([number, true, true]);
+      expect(machine.log).toEqual(['1/0: connected, 1 streams']);
+      await machine.close();
+      isOver = takeBack() > 0;
+    }
+  };
+
+  test('whichever of the backend’s it is, the guest is connected', () => refuseEach('backend'));
+  test('whichever of the frontend’s it is, the guest is connected', () => refuseEach('frontend'));
+});
