@@ -97,10 +97,16 @@ class ForeignCard {
     const left = await this.#xenstore.readIfPresent(`${this.#path}/state`);
     const first = await this.#readFrontend();
     if (left !== '1') for (const state of [5, 6, 1]) await this.#write(state);
-    if (this.#backend.options.order !== 'closes first') this.#do(() => this.#handle(first));
+    if (this.#backend.options.order === 'closes first') await this.#awaitReaction();
+    else this.#do(() => this.#handle(first));
     await this.#xenstore.watch(`${this.#frontend}/state`, () =>
       this.#do(async () => this.#handle(await this.#readFrontend())),
     );
+  }
+
+  /** Until the frontend has answered what it saw of us. */
+  async #awaitReaction(): Promise<void> {
+    for (let looks = 0; looks < 100 && (await this.#readFrontend()) === '4'; looks++);
   }
 
   /** On the watch thread, behind what it does now. */

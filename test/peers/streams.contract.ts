@@ -407,6 +407,22 @@ export function describeStreams(profile: Profile): void {
       expect(source.includes(last)).toBe(true);
     });
 
+    test('killed, and its frontend closes the card as the next one comes: that one serves the next card', async () => {
+      const { scene, peer, card, out, closed } = await play();
+      out.write(pattern(SECOND * FRAME));
+      await scene.clock.advance(3000);
+      peer.kill();
+      const leaving = closed.then(() => card.close()); // as a program does that ends with its stream
+      await peer.restart();
+      await scene.until(leaving);
+      const next = await scene.open();
+      const stream = next.createPlaybackStream(SPEC);
+      const streamClosed = closing(stream);
+      stream.end(pattern(SECOND * FRAME, 2));
+      expect(await scene.until(streamClosed)).toBeUndefined();
+      expect(peer.heard(FIRST, peer.takes(FIRST) - 1).equals(pattern(SECOND * FRAME, 2))).toBe(true);
+    });
+
     describe.each<RestartOrder>(['reads our state first', 'closes first'])(
       'killed, and started again by one that %s',
       (order) => {
