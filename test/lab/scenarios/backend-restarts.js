@@ -43,7 +43,9 @@ async function outlive(lab, { away, seed }) {
   const { status, output } = await guest.try(`node /vsnd/test/lab/guest/play-and-record.js '${what}'`, {
     limitMs: LIMIT_MS,
     onLine: (line) => {
-      if (/"running"/.test(line) && take < DEATHS) restarting = killAndRestart();
+      if (!/"running"/.test(line) || take === DEATHS) return;
+      restarting = killAndRestart();
+      restarting.catch(() => {}); // it is said below
     },
   });
   await restarting;
