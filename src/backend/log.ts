@@ -43,11 +43,6 @@ export class LogBudget {
     this.#start = options.clock.now();
   }
 
-  /** Lines that this minute has no room for. */
-  get leftOut(): number {
-    return this.#leftOut;
-  }
-
   /** Says whether there was room for it. */
   log(entry: BackendLogEntry): boolean {
     const { bytesPerMinute, clock, log } = this.#options;

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { type Clock, timeout } from '../clock.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import type { XenStoreTransport } from '../xen/hypervisor.ts';
@@ -162,7 +162,7 @@ export class XenStoreLine {
     };
     this.#follower('lost', loss);
     const rest = this.#lostAt + patience - clock.now();
-    const timer = rest > 0 ? clock.after(rest, giveUp) : undefined;
+    const timer = rest > 0 ? timeout(clock, rest, giveUp) : undefined;
     timer?.unref();
     if (timer === undefined) giveUp(); // lost again and again
     await retire(this.#connection);

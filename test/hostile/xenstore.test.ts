@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { PlaybackDevice } from '../../src/backend/pcm-device.ts';
+import { openCard } from '../../src/open-card.ts';
 import { removeSoundCard } from '../../src/testing.ts';
+import { XsType } from '../../src/wire/xenstore.ts';
 import { Machine } from './machine.ts';
 
 describe('what a guest costs in requests', () => {
@@ -16,6 +18,51 @@ describe('what a guest costs in requests', () => {
     expect(new Set(costs)).toEqual(new Set([costs[0]]));
     expect(costs[0]).toBeLessThanOrEqual(28);
     await machine.close();
+  });
+});
+
+describe('what cannot be said', () => {
+  test('is given up after ten seconds, aloud, and tried again when another card goes', async () => {
+    const machine = new Machine();
+    const [guest, other] = [machine.addGuest(), machine.addGuest()];
+    await machine.startBackend();
+    await machine.connect(other);
+    const card = await machine.connect(guest);
+    const domid = machine.host.domid;
+    const refusal = { domid, type: XsType.write, errno: 'ENOSPC', count: 1e6 };
+    const takeBack = machine.machine.faults.refuseXenStore(refusal);
+    await machine.whileTimePasses(card.close());
+    await machine.clock.advanceTime(25e9);
+    takeBack();
+    await machine.clock.advanceTime(25e9);
+    const path = `/local/domain/0/backend/vsnd/${guest.domid}/0/state`;
+    expect(machine.log).toContain(
+      `${guest.domid}/0: given up: XenStore: cannot write backend${path.slice(23)}: ENOSPC`,
+    );
+    removeSoundCard(machine.machine, { frontendDomid: other.domid });
+    await machine.clock.advanceTime(1e9);
+    expect((await machine.connect(guest)).connected).toBe(true);
+    await machine.close();
+  });
+
+  test('of a card that is removed at any step of a handshake leaves no node behind', async () => {
+    for (let steps = 0, wasConnected = false; !wasConnected; steps++) {
+      const machine = new Machine();
+      const guest = machine.addGuest();
+      await machine.startBackend();
+      const opening = openCard({ hypervisor: guest }).then((card) => card.close());
+      for (let step = 0; step < steps; step++) await machine.machine.step();
+      wasConnected = machine.backend.status[0]?.connected === true;
+      removeSoundCard(machine.machine, { frontendDomid: guest.domid });
+      await machine.whileTimePasses(opening.catch(() => {}));
+      await machine.machine.settle();
+      const { store } = machine.machine;
+      expect([steps, store.run((view) => view.has(`/local/domain/0/backend/vsnd/${guest.domid}`))]).toEqual([
+        steps,
+        false,
+      ]);
+      await machine.close();
+    }
   });
 });
 
