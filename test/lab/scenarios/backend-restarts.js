@@ -30,6 +30,7 @@ async function outlive(lab, { away, seed }) {
   const file = (take) => `${lab.recordings}/${away}-${take}.wav`;
   const start = (take) => lab.backend('--sink', `wav:${file(take)}`, '--source', 'sine');
   let take = 0;
+  let deaths = 0;
   let backend = await start(take);
   let restarting = Promise.resolve();
   const killAndRestart = async () => {
@@ -43,8 +44,9 @@ async function outlive(lab, { away, seed }) {
   const { status, output } = await guest.try(`node /vsnd/test/lab/guest/play-and-record.js '${what}'`, {
     limitMs: LIMIT_MS,
     onLine: (line) => {
-      if (!/"running"/.test(line) || take === DEATHS) return;
-      restarting = killAndRestart();
+      if (!/"running"/.test(line) || deaths === DEATHS) return;
+      deaths++;
+      restarting = restarting.then(killAndRestart); // the guest may be sooner than the backend says that it is there
       restarting.catch(() => {}); // it is said below
     },
   });
