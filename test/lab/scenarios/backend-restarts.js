@@ -14,7 +14,7 @@ const FORMAT = { rate: 44_100, channels: 1, format: 's16_le' };
 const FRAME_BYTES = 2;
 /** More than is played while backends are killed. */
 const FRAMES = 14 * FORMAT.rate;
-const LIMIT_MS = 200_000;
+const LIMIT_MS = 600_000;
 
 export async function run(lab) {
   const notes = [];
