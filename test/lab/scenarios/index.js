@@ -24,6 +24,13 @@ export const SCENARIOS = [
     what: 'SIGKILL of the backend, and the stream plays on',
   },
   {
+    name: 'backend-restarts',
+    file: 'backend-restarts',
+    machine: 'xen',
+    what: 'SIGKILL of the backend, 25 times, and the next one starts at once or later',
+    limitMs: 1_800_000,
+  },
+  {
     name: 'frontend-killed',
     file: 'frontend-killed',
     machine: 'xen',
