@@ -59,7 +59,7 @@ vitest_counts() {
     grep -xE '[0-9]+ [0-9]+ [0-9]+' || echo 0 0 0
 }
 
-# A step that counts by itself, and ends with 'N passed, N failed': NAME, then the command.
+# A step that counts by itself, and ends with 'N passed, N failed', or with ', N skipped' behind that: NAME, then the command.
 counted() {
   local log=$work/counted.log status=0
   step "$1" logged "$log" "${@:2}" || status=$?
@@ -69,7 +69,8 @@ counted() {
 logged() { "${@:2}" 2>&1 | tee "$1"; }
 
 line_counts() {
-  tail -n 1 "$1" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2 0/p' | grep . || echo 0 0 0
+  tail -n 1 "$1" | sed -nE 's/failed$/&, 0 skipped/; s/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' |
+    grep . || echo 0 0 0
 }
 
 # What nothing goes on without: a check after whose failure the run ends.

@@ -1,12 +1,14 @@
 // One boot of Xen under QEMU: starts it, follows what Dom0 reports through the shared folder, and ends it.
 import { spawn } from 'node:child_process';
-import { existsSync, openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 
 const POLL_MS = 200;
+const AUTOGROUP_NICE = -10;
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** Where QEMU's guest-loader puts Dom0's kernel and ramdisk on arm64. */
 const ARM_KERNEL = '0x50000000';
 const ARM_RAMDISK = '0x54000000';
@@ -28,14 +30,39 @@ export async function* boot({ arch, emulator, images, plan, folder, limitMs }) {
   const qemu = spawn(emulator.command, [...emulator.args, ...options], {
     stdio: ['ignore', log, log],
     env: emulator.env,
+    detached: true, // a session of its own, and with it an autogroup
   });
   const ended = new Promise((resolve) => qemu.once('exit', resolve).once('error', resolve));
+  const release = endWithUs(qemu);
+  favour(qemu);
   try {
     yield* follow(join(share, 'events.jsonl'), join(folder, 'console.log'), qemu, Date.now() + limitMs);
   } finally {
     qemu.kill('SIGKILL');
     await ended;
+    release();
   }
+}
+
+/** What ends this process ends QEMU, which is in another session: nobody else would. Returns how to forget that. */
+function endWithUs(qemu) {
+  const end = (signal) => {
+    qemu.kill('SIGKILL');
+    release();
+    process.kill(process.pid, signal);
+  };
+  const release = () => {
+    for (const signal of ENDING_SIGNALS) process.off(signal, end);
+  };
+  for (const signal of ENDING_SIGNALS) process.on(signal, end);
+  return release;
+}
+
+/** Gives QEMU's session the better part of a busy machine, where the kernel has autogroups and we may. */
+function favour(qemu) {
+  try {
+    writeFileSync(`/proc/${qemu.pid}/autogroup`, String(AUTOGROUP_NICE));
+  } catch {}
 }
 
 async function* follow(events, log, qemu, deadline) {

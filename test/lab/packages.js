@@ -11,6 +11,9 @@ const MAX_OUTPUT = 1 << 28;
 
 export const CACHE = fileURLToPath(new URL('.cache/', import.meta.url));
 
+/** A part of the lab that this machine lacks and cannot come by; the message says what to install. */
+export class Unavailable extends Error {}
+
 /** Without these there is nothing to begin with; each with the package that has it. */
 const TOOLS = { 'apt-get': 'apt', 'apt-cache': 'apt', dpkg: 'dpkg', 'dpkg-deb': 'dpkg' };
 
@@ -32,6 +35,9 @@ const EMULATORS = {
   arm64: { command: 'qemu-system-aarch64', package: 'qemu-system-arm' },
 };
 
+/** Where Debian's QEMU has its firmware, below the root or below our cache. */
+const FIRMWARE = ['usr/share/qemu', 'usr/share/seabios', 'usr/lib/ipxe/qemu'];
+
 /** Debian's names of architectures, and Node's. */
 export const NODE_ARCHITECTURES = { amd64: 'x64', arm64: 'arm64' };
 
@@ -39,10 +45,10 @@ export const NODE_ARCHITECTURES = { amd64: 'x64', arm64: 'arm64' };
 export async function fetchTarget(arch, say) {
   const root = join(CACHE, arch, 'root');
   const apt = privateApt(arch);
-  await fetchOnce(root, say, async () => {
+  await fetchOnce(root, `what Dom0 and a guest for ${arch} are made of`, async () => {
     await prepareApt(apt);
     const kernel = await dependencyOf(apt, `linux-image-${arch}`);
-    return { apt, packages: [kernel, ...TARGET_PACKAGES.common, ...TARGET_PACKAGES[arch]] };
+    await unpack(apt, [kernel, ...TARGET_PACKAGES.common, ...TARGET_PACKAGES[arch]], root, say);
   });
   return root;
 }
@@ -52,67 +58,73 @@ export async function fetchEmulator(arch, say) {
   const { command, package: name } = EMULATORS[arch];
   if (isOnPath(command)) return { command, args: [], env: process.env };
   const root = join(CACHE, 'host', command);
-  await fetchOnce(root, say, async () => {
+  await fetchOnce(root, `${command} (apt install ${name})`, async () => {
     const apt = ['-o', 'APT::Install-Recommends=false'];
     // Only what this machine lacks: the other libraries are its own.
-    const { stdout } = await run('apt-get', [...apt, '--simulate', 'install', name], {
-      maxBuffer: MAX_OUTPUT,
-    });
-    const packages = [...stdout.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
-    return { apt, packages };
+    const { stdout } = await runApt('apt-get', [...apt, '--simulate', 'install', name]);
+    await unpack(
+      apt,
+      [...stdout.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found),
+      root,
+      say,
+    );
   });
   const libraries = await libraryFolders(root);
   return {
     command: join(root, 'usr/bin', command),
-    args: ['usr/share/qemu', 'usr/share/seabios', 'usr/lib/ipxe/qemu'].flatMap((dir) => [
-      '-L',
-      join(root, dir),
-    ]),
-    env: { ...process.env, LD_LIBRARY_PATH: libraries.join(':') },
+    args: [root, '/'].flatMap((from) => FIRMWARE.flatMap((folder) => ['-L', join(from, folder)])),
+    env: {
+      ...process.env,
+      LD_LIBRARY_PATH: [...libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':'),
+    },
   };
 }
 
 /** Node's binary for that architecture, of the version that runs this. */
 export async function fetchNode(arch, say) {
-  const name = `node-linux-${NODE_ARCHITECTURES[arch]}`;
   if (NODE_ARCHITECTURES[arch] === process.arch) return process.execPath;
-  const root = join(CACHE, arch, `node-${process.version}`);
-  if (!existsSync(`${root}.complete`)) {
-    say(`downloading ${name} ${process.version} from npm, about 30 MB`);
-    await rm(root, { recursive: true, force: true });
-    await mkdir(root, { recursive: true });
-    const { stdout } = await run('npm', ['pack', '--silent', `${name}@${process.version.slice(1)}`], {
-      cwd: root,
-    });
+  const version = process.version.slice(1);
+  const name = `node-linux-${NODE_ARCHITECTURES[arch]}@${version}`;
+  const root = join(CACHE, arch, `node-v${version}`);
+  await fetchOnce(root, `npm's ${name}`, async () => {
+    say(`downloading ${name} from npm, about 30 MB`);
+    const { stdout } = await run('npm', ['pack', '--silent', name], { cwd: root });
     await run('tar', ['-xzf', stdout.trim()], { cwd: root });
     await rm(join(root, stdout.trim()));
-    await writeFile(`${root}.complete`, '');
-  }
+  });
   return join(root, 'package/bin/node');
 }
 
-/** Fills `root` with what `choose` names, unless that has been done; half-filled it counts as empty. */
-async function fetchOnce(root, say, choose) {
+/** Fills `root`, unless that has been done; half-filled it counts as empty. Throws Unavailable where it cannot be filled. */
+async function fetchOnce(root, what, fill) {
   const complete = `${root}.complete`;
   if (existsSync(complete)) return;
-  checkTools();
-  await rm(root, { recursive: true, force: true });
-  await mkdir(root, { recursive: true });
-  const { apt, packages } = await choose();
-  const downloads = `${root}.downloads`;
-  await mkdir(downloads, { recursive: true });
-  const octets = await downloadSize(apt, packages);
-  say(`downloading ${packages.length} packages, ${(octets / 1e6).toFixed(1)} MB: ${packages.join(' ')}`);
-  await run('apt-get', [...apt, '-qq', 'download', ...packages], { cwd: downloads, maxBuffer: MAX_OUTPUT });
-  for (const file of await readdir(downloads)) await run('dpkg', ['-x', join(downloads, file), root]);
-  await rm(downloads, { recursive: true });
-  await writeFile(complete, `${packages.join('\n')}\n`);
+  try {
+    await rm(root, { recursive: true, force: true });
+    await mkdir(root, { recursive: true });
+    await fill();
+    await writeFile(complete, '');
+  } catch (error) {
+    throw new Unavailable(`${what} cannot be had: ${(error.stderr?.trim() || error.message).split('\n')[0]}`);
+  }
 }
 
-function checkTools() {
+/** Downloads packages and unpacks them into `root`. */
+async function unpack(apt, packages, root, say) {
+  const downloads = `${root}.downloads`;
+  await mkdir(downloads, { recursive: true });
+  const bytes = await downloadSize(apt, packages);
+  say(`downloading ${packages.length} packages, ${(bytes / 1e6).toFixed(1)} MB: ${packages.join(' ')}`);
+  await runApt('apt-get', [...apt, '-qq', 'download', ...packages], downloads);
+  for (const file of await readdir(downloads)) await run('dpkg', ['-x', join(downloads, file), root]);
+  await rm(downloads, { recursive: true });
+}
+
+function runApt(command, args, cwd) {
   for (const [tool, name] of Object.entries(TOOLS)) {
     if (!isOnPath(tool)) throw new Error(`${tool} is missing: it is in Debian's package ${name}`);
   }
+  return run(command, args, { cwd, maxBuffer: MAX_OUTPUT });
 }
 
 function isOnPath(command) {
@@ -139,12 +151,12 @@ async function prepareApt(apt) {
   await mkdir(join(folder('Dir::State'), 'lists/partial'), { recursive: true });
   await mkdir(join(folder('Dir::Cache'), 'archives/partial'), { recursive: true });
   await writeFile(folder('Dir::State::status'), '');
-  await run('apt-get', [...apt, '-qq', 'update'], { maxBuffer: MAX_OUTPUT });
+  await runApt('apt-get', [...apt, '-qq', 'update']);
 }
 
 /** The one package that a meta package stands for. A pattern would also match the debug symbols. */
 async function dependencyOf(apt, name) {
-  const { stdout } = await run('apt-cache', [...apt, 'depends', '--important', name]);
+  const { stdout } = await runApt('apt-cache', [...apt, 'depends', '--important', name]);
   const found = /Depends: (\S+)/.exec(stdout)?.[1];
   if (found === undefined)
     throw new Error(`${name} is not in the package lists of this machine's apt sources`);
@@ -152,14 +164,15 @@ async function dependencyOf(apt, name) {
 }
 
 async function downloadSize(apt, packages) {
-  const { stdout } = await run('apt-get', [...apt, '--print-uris', 'download', ...packages]);
+  const { stdout } = await runApt('apt-get', [...apt, '--print-uris', 'download', ...packages]);
   return [...stdout.matchAll(/\.deb (\d+) /g)].reduce((sum, [, size]) => sum + Number(size), 0);
 }
 
+/** Those of the libraries that this machine lacked: none, perhaps. */
 async function libraryFolders(root) {
-  const base = join(root, 'usr/lib');
-  const triplets = (await readdir(base)).filter((name) => name.includes('-linux-gnu'));
-  return triplets
-    .flatMap((name) => [join(base, name), join(root, 'lib', name)])
-    .filter((path) => existsSync(path));
+  const bases = [join(root, 'usr/lib'), join(root, 'lib')].filter((path) => existsSync(path));
+  const found = await Promise.all(
+    bases.map(async (base) => (await readdir(base)).map((name) => join(base, name))),
+  );
+  return found.flat().filter((path) => path.endsWith('-linux-gnu'));
 }

@@ -1,10 +1,11 @@
 // All that a boot needs: the emulator, the kernels and both ramdisks.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buildAddon } from './addon.js';
 import { fetchEmulator, fetchNode, fetchTarget } from './packages.js';
 import { buildRamdisks, hypervisorIn, kernelIn } from './ramdisk.js';
 
-/** Fetches what is missing for machines of an architecture; `say` tells of downloads. */
+/** Fetches what is missing for machines of an architecture; `say` tells of downloads. Throws Unavailable. */
 export async function fetchParts(arch, say) {
   return {
     emulator: await fetchEmulator(arch, say),
@@ -13,9 +14,10 @@ export async function fetchParts(arch, say) {
   };
 }
 
-/** Fetches what is missing, and builds the ramdisks of an architecture in `folder`; `say` tells of downloads. */
+/** Fetches and builds what is missing, and the ramdisks of an architecture in `folder`. Throws Unavailable. */
 export async function prepare(arch, folder, say) {
   const { emulator, target, node } = await fetchParts(arch, say);
+  const addon = await buildAddon(arch, say);
   await mkdir(folder, { recursive: true });
   const images = {
     kernel: kernelIn(target),
@@ -23,6 +25,6 @@ export async function prepare(arch, folder, say) {
     dom0: join(folder, 'dom0.img'),
     guest: join(folder, 'guest.img'),
   };
-  await buildRamdisks({ arch, target, node, ...images });
+  await buildRamdisks({ arch, target, node, addon, ...images });
   return { emulator, images };
 }

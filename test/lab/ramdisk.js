@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleContract } from './contract/bundle.js';
 import { Archive, addTree } from './cpio.js';
 import { readModuleDependencies, readNeeds } from './elf.js';
-import { CACHE, NODE_ARCHITECTURES } from './packages.js';
+import { CACHE } from './packages.js';
 
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const CONTRACT = join(CACHE, 'contract');
@@ -25,11 +25,11 @@ const XEN_MODULES = 'xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs'.split
 const DOM0_MODULES = [...XEN_MODULES, ...'virtio_pci virtio_mmio 9pnet_virtio 9p'.split(' ')];
 const GUEST_MODULES = [...XEN_MODULES, 'snd_xen_front'];
 
-/** Writes both; `target` is the unpacked root, `node` the binary for its architecture. */
-export async function buildRamdisks({ arch, target, node, dom0, guest }) {
+/** Writes both; `target` is the unpacked root, `node` and `addon` the binaries for its architecture. */
+export async function buildRamdisks({ dom0, guest, ...parts }) {
   await bundleContract(CONTRACT);
-  await writeFile(dom0, build({ arch, target, node, kind: 'dom0' }).encode());
-  await writeFile(guest, build({ arch, target, node, kind: 'guest' }).encode());
+  await writeFile(dom0, build('dom0', parts).encode());
+  await writeFile(guest, build('guest', parts).encode());
 }
 
 /** The kernel's file in an unpacked root. */
@@ -42,7 +42,7 @@ export function hypervisorIn(target) {
   return fileIn(join(target, 'boot'), /^xen-[\d.]+-(amd64\.gz|arm64)$/);
 }
 
-function build({ arch, target, node, kind }) {
+function build(kind, { arch, target, node, addon }) {
   const archive = new Archive();
   archive.addFolder('proc');
   archive.addFolder('sys');
@@ -63,16 +63,9 @@ function build({ arch, target, node, kind }) {
     addTree(archive, 'usr/share/alsa', join(target, 'usr/share/alsa'), readdirSync, (to) => !/ucm/.test(to));
   }
   addModules(archive, target, kind === 'dom0' ? DOM0_MODULES : GUEST_MODULES);
-  addProject(archive, libraries, addonFor(arch));
+  addProject(archive, libraries, addon);
   archive.addFile('init', join(PROJECT, `test/lab/${kind}/init`));
   return archive;
-}
-
-/** Throws where it has not been built: nothing would work, and slowly. */
-function addonFor(arch) {
-  const addon = join(PROJECT, 'prebuilds', `linux-${NODE_ARCHITECTURES[arch]}`, 'vsnd.node');
-  if (existsSync(addon)) return addon;
-  throw new Error(`${addon} is missing: npm run build:native -- --arch ${NODE_ARCHITECTURES[arch]}`);
 }
 
 function addProject(archive, libraries, addon) {

@@ -5,7 +5,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { boot } from './machine.js';
-import { CACHE } from './packages.js';
+import { CACHE, Unavailable } from './packages.js';
 import { fetchParts, prepare } from './prepare.js';
 import { MACHINES, SCENARIOS } from './scenarios/index.js';
 
@@ -36,7 +36,10 @@ function parseCommandLine() {
   return { list: values.list ?? false, fetch: values.fetch ?? false, chosen };
 }
 
-/** Runs scenarios in one boot; those that it did not come to have failed. Returns how many passed. */
+/**
+ * Runs scenarios in one boot; those that it did not come to have failed, and those that lack a part are skipped. Returns how
+ * many passed and were skipped.
+ */
 async function runMachine(name, scenarios) {
   const { arch, xenstore } = MACHINES[name];
   const folder = join(CACHE, 'runs', name);
@@ -59,12 +62,18 @@ async function runMachine(name, scenarios) {
       }
     }
   } catch (error) {
+    if (error instanceof Unavailable) return skip(scenarios, error);
     say(`machine ${name}: ${error.message}`);
   }
   for (const scenario of waiting) say(`FAILED  ${scenario}: not run to its end`);
   if (passed === scenarios.length) await rm(folder, { recursive: true, force: true });
   else if (existsSync(folder)) say(`logs and recordings: ${folder}`);
-  return passed;
+  return { passed, skipped: 0 };
+}
+
+function skip(scenarios, { message }) {
+  for (const { name } of scenarios) say(`SKIPPED ${name}: ${message}`);
+  return { passed: 0, skipped: scenarios.length };
 }
 
 function reportScenario({ name, seconds, error = '', note = '' }) {
@@ -84,13 +93,17 @@ async function main() {
       await fetchParts(arch, say);
     return;
   }
-  let passed = 0;
+  const total = { passed: 0, skipped: 0 };
   for (const machine of Object.keys(MACHINES)) {
     const scenarios = chosen.filter((scenario) => scenario.machine === machine);
-    if (scenarios.length > 0) passed += await runMachine(machine, scenarios);
+    if (scenarios.length === 0) continue;
+    const { passed, skipped } = await runMachine(machine, scenarios);
+    total.passed += passed;
+    total.skipped += skipped;
   }
-  say(`\n${passed} passed, ${chosen.length - passed} failed`);
-  process.exitCode = passed === chosen.length ? 0 : 1;
+  const failed = chosen.length - total.passed - total.skipped;
+  say(`\n${total.passed} passed, ${failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+  process.exitCode = failed === 0 ? 0 : 1;
 }
 
 await main().catch((error) => {
