@@ -187,8 +187,12 @@ export class XenStoreClient extends XenStoreOperations {
     let first: XenStoreConnection | undefined;
     await this.#line.persist(async (connection) => {
       first ??= connection;
-      if (connection === first)
+      if (connection !== first) return;
+      try {
         await connection.request(XsType.unwatch, 0, payload, { operation: 'unwatch', path });
+      } catch (error) {
+        if (connection.isOpen) throw error;
+      }
     });
   }
 
