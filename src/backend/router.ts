@@ -107,7 +107,8 @@ class Router {
     const device = this.#makeSource(own, address, log);
     if (own.kind !== 'pulse' || own.device !== undefined) return device;
     const openCapture: CaptureDevice['openCapture'] = async (params, feed) => {
-      const found = { ...own, device: await defaultSource() };
+      const release = address.guest.hold('programs', 1, 'one more program');
+      const found = { ...own, device: await defaultSource().finally(release) };
       return await this.#makeSource(found, address, log).openCapture(params, feed);
     };
     return { ...device, openCapture };
