@@ -19,6 +19,14 @@ export function leastPeriod({ rate }: Pick<DeviceParams, 'rate'>): number {
   return Math.ceil(rate / 1000);
 }
 
+/**
+ * Frames of 20 ms: what a device plays or captures at once, however long a period is. To scale those of a whole buffer would
+ * keep everybody waiting for most of a second.
+ */
+export function longestPiece({ rate }: Pick<DeviceParams, 'rate'>): number {
+  return Math.ceil(rate / 50);
+}
+
 /** Says how many frames an unbroken run at a steady rate has brought. */
 export class FrameClock {
   readonly #clock: Clock;

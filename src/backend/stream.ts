@@ -165,6 +165,7 @@ export class BackendStream implements TurnTaker {
   }
 
   #answerLate(response: SndifResponse): void {
+    this.#turns.spendLate(this.#domid);
     try {
       this.#answer(response);
     } catch (error) {

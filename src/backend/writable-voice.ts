@@ -6,6 +6,9 @@ import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts'
 /** Octets to hand over at once where the frontend wants no reports. */
 const DEFAULT_PIECE = 4096;
 
+/** Octets, as many as a pipe takes: to scale those of a whole buffer at once would keep everybody waiting. */
+const LARGEST_PIECE = 65_536;
+
 /**
  * A device behind a Writable, whose write callbacks are the clock. A frame counts as played when the callback of its
  * piece has returned: early by what the device buffers itself, late by up to a piece (a period).
@@ -33,7 +36,10 @@ export class WritableVoice implements PlaybackVoice {
     this.#writable = writable;
     this.#convert = convert;
     const piece = params.periodBytes || DEFAULT_PIECE;
-    const frames = Math.max(leastPeriod(params), Math.floor(piece / params.frameBytes));
+    const frames = Math.max(
+      leastPeriod(params),
+      Math.floor(Math.min(piece, LARGEST_PIECE) / params.frameBytes),
+    );
     this.#pieceBytes = frames * params.frameBytes;
     writable.on('error', (error) => {
       this.#halt();

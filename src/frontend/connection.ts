@@ -118,9 +118,9 @@ export class Connection {
     const timer = limit === undefined ? undefined : timeout(clock, limit, giveUp);
     try {
       await this.#writeState('Initialising');
-      const watch = await this.#xenstore.watch(
-        `${backendPath}/state`,
-        () => void this.#machine.perform('readAgain'),
+      // Returns when the event has been dealt with: a storm of them becomes one more, however long that takes.
+      const watch = await this.#xenstore.watch(`${backendPath}/state`, () =>
+        this.#machine.perform('readAgain'),
       );
       this.#releases.push(() => watch.close());
       await this.#opened.promise;
