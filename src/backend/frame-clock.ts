@@ -19,12 +19,12 @@ export function leastPeriod({ rate }: Pick<DeviceParams, 'rate'>): number {
   return Math.ceil(rate / 1000);
 }
 
-/**
- * Frames of 20 ms: what a device plays or captures at once, however long a period is. To scale those of a whole buffer would
- * keep everybody waiting for most of a second.
- */
-export function longestPiece({ rate }: Pick<DeviceParams, 'rate'>): number {
-  return Math.ceil(rate / 50);
+/** Bytes that a device plays or captures at once: to scale those of a whole buffer would keep everybody waiting. */
+export const LARGEST_PIECE = 65_536;
+
+/** The same in frames. */
+export function longestPiece({ frameBytes }: Pick<DeviceParams, 'frameBytes'>): number {
+  return Math.max(1, Math.floor(LARGEST_PIECE / frameBytes));
 }
 
 /** Says how many frames an unbroken run at a steady rate has brought. */

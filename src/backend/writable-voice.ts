@@ -1,13 +1,10 @@
 import { finished, type Writable } from 'node:stream';
 import { deferred } from '../deferred.ts';
-import { leastPeriod } from './frame-clock.ts';
+import { LARGEST_PIECE, leastPeriod } from './frame-clock.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 
 /** Octets to hand over at once where the frontend wants no reports. */
 const DEFAULT_PIECE = 4096;
-
-/** Octets, as many as a pipe takes: to scale those of a whole buffer at once would keep everybody waiting. */
-const LARGEST_PIECE = 65_536;
 
 /**
  * A device behind a Writable, whose write callbacks are the clock. A frame counts as played when the callback of its
