@@ -278,7 +278,9 @@ describe('a WAV file', () => {
     await pipeline(Readable.from([noise(40)], { objectMode: false }), stream);
     for (const name of ['a.wav', 'b.wav']) expect(statSync(files.path(name)).mode & 0o777).toBe(0o600);
     files.put('c.wav', Buffer.alloc(5000, 1));
+    chmodSync(files.path('c.wav'), 0o666);
     new WavWriter(files.path('c.wav'), STEREO).close();
+    expect(statSync(files.path('c.wav')).mode & 0o777).toBe(0o600);
     expect(await readAll(files.path('c.wav'))).toMatchObject({ frames: 0, truncated: false });
   });
 
