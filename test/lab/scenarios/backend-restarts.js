@@ -6,8 +6,7 @@ import { expectOctets } from '../dom0/recording.js';
 import { noise } from '../noise.js';
 
 /** ms between a backend's end and the start of the next one; systemd's default is 100. */
-const AWAY_MS = [0, 100, 500, 1000, 3500];
-const DEATHS = 5;
+export const AWAY_MS = [0, 100, 500, 1000, 3500];
 /** What a backend may play before it is killed. */
 const PLAYED_MS = 1000;
 const FORMAT = { rate: 44_100, channels: 1, format: 's16_le' };
@@ -17,23 +16,18 @@ const FRAMES = 14 * FORMAT.rate;
 const LIMIT_MS = 600_000;
 
 export async function run(lab) {
-  const notes = [];
-  for (const [round, away] of AWAY_MS.entries()) {
-    const gaps = await outlive(lab, { away, seed: 90 + round });
-    notes.push(`${away} ms: gaps of ${gaps.map((gap) => Math.round(gap)).join(', ')} ms`);
-  }
-  return notes.join('; ');
+  return await outlive(lab, { aways: AWAY_MS, seed: 90 });
 }
 
-/** Plays through the deaths of so many backends; resolves with the gaps. */
-async function outlive(lab, { away, seed }) {
-  const file = (take) => `${lab.recordings}/${away}-${take}.wav`;
+/** Plays through the death of a backend for each of `aways`; resolves with a note of the gaps. */
+export async function outlive(lab, { aways, seed }) {
+  const file = (take) => `${lab.recordings}/${seed}-${take}.wav`;
   const start = (take) => lab.backend('--sink', `wav:${file(take)}`, '--source', 'sine');
   let take = 0;
   let deaths = 0;
   let backend = await start(take);
   let restarting = Promise.resolve();
-  const killAndRestart = async () => {
+  const killAndRestart = async (away) => {
     await sleep(PLAYED_MS);
     await backend.kill();
     await sleep(away);
@@ -44,9 +38,9 @@ async function outlive(lab, { away, seed }) {
   const { status, output } = await guest.try(`node /vsnd/test/lab/guest/play-and-record.js '${what}'`, {
     limitMs: LIMIT_MS,
     onLine: (line) => {
-      if (!/"running"/.test(line) || deaths === DEATHS) return;
-      deaths++;
-      restarting = restarting.then(killAndRestart); // the guest may be sooner than the backend says that it is there
+      if (!/"running"/.test(line) || deaths === aways.length) return;
+      const away = aways[deaths++];
+      restarting = restarting.then(() => killAndRestart(away)); // the guest may be sooner than the backend says that it is there
       restarting.catch(() => {}); // it is said below
     },
   });
@@ -54,17 +48,17 @@ async function outlive(lab, { away, seed }) {
   const cuts = jsonLines(output, 'disconnect').map(({ frames }) => frames);
   const again = jsonLines(output, 'reconnect');
   const runs = jsonLines(output, 'running').length;
-  if (status !== 0 || cuts.length !== DEATHS || again.length !== DEATHS || runs !== DEATHS + 1) {
-    throw new Error(`with a backend that was away for ${away} ms, the streams did not go on:\n${output}`);
+  if (status !== 0 || cuts.length !== deaths || again.length !== deaths || runs !== aways.length + 1) {
+    throw new Error(`with a backend that was away for ${aways} ms, the streams did not go on:\n${output}`);
   }
   const sound = noise(seed, FRAMES * FRAME_BYTES);
   for (const [index, cut] of cuts.entries()) {
     const begin = cuts[index - 1] ?? 0;
     expectHeard(file(index), sound.subarray(begin * FRAME_BYTES, cut * FRAME_BYTES));
   }
-  await expectOctets(file(DEATHS), sound.subarray(cuts.at(-1) * FRAME_BYTES));
+  await expectOctets(file(deaths), sound.subarray(cuts.at(-1) * FRAME_BYTES));
   await backend.stop();
-  return again.map(({ gap }) => gap);
+  return again.map(({ gap }, index) => `${aways[index]} ms: a gap of ${Math.round(gap)} ms`).join(', ');
 }
 
 /** What a killed backend has written begins with this. Its header has no length: it was not closed. */
