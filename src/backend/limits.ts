@@ -26,8 +26,8 @@ export const LIMITS = {
   },
   'bytes-per-second': {
     unit: 'bytes a second of all open streams',
-    default: 8 << 20,
-    help: '47 streams of CD sound, or one with 8 channels of 32 bits at 192 kHz',
+    default: 16 << 20,
+    help: '95 streams of CD sound, or one with 8 channels of 64 bits at 192 kHz',
   },
   'positions-per-second': {
     unit: 'positions a second of all open streams',
