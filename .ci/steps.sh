@@ -9,6 +9,8 @@ skipped=0
 times=() # a line for each step
 lanes=() # a folder for each lane that goes on beside this one
 complete=
+fail() { failed=$((failed + 1)); }
+trap fail ERR # of what is no step: a name that is misspelt, say
 trap 'conclude; status=$?; rm -rf "$work"; exit "$status"' EXIT
 
 # Counts the step before: its exit status, and its tests that passed, failed and were skipped. A step that failed has at least one
@@ -87,6 +89,7 @@ beside() {
   lanes+=("$lane")
   (
     trap - EXIT
+    trap fail ERR
     work=$lane passed=0 failed=0 skipped=0 times=()
     "$@"
     printf '%s\n' "${times[@]}" >"$lane/times"
@@ -94,13 +97,13 @@ beside() {
   ) >"$lane/log" 2>&1 &
 }
 
-# One that was cut short has failed.
+# One that was cut short has failed, and so has one without a step.
 wait_for_lanes() {
   local lane counts line
   wait
   for lane in "${lanes[@]}"; do
     cat "$lane/log"
-    if counts=$(cat "$lane/counts" 2>/dev/null); then
+    if counts=$(grep -v '^0 0 ' "$lane/counts" 2>/dev/null); then
       add $counts
       while read -r line; do times+=("    beside: $line"); done <"$lane/times"
     else

@@ -28,6 +28,14 @@ export interface PacketDecoder {
   free(): void;
 }
 
+/** As {@link PacketDecoder.decode}. A packet of no octets, of which a page has 255, is none: a decoder invents sound for it. */
+export async function decodePacket(
+  decoder: PacketDecoder,
+  packet: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  return packet.length === 0 ? undefined : await decoder.decode(packet);
+}
+
 /** The channels of Vorbis and Opus in the order of WAV and FLAC, which begins with left, right, centre, LFE; by their count. */
 const ORDERS: Readonly<Record<number, readonly number[]>> = {
   3: [0, 2, 1],

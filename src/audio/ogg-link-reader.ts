@@ -1,5 +1,5 @@
 import type { Cursor } from './cursor.ts';
-import type { PacketDecoder } from './ogg-codec.ts';
+import { decodePacket, type PacketDecoder } from './ogg-codec.ts';
 import { beginning, LONGEST_WAIT, type OggLink } from './ogg-link.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { fillHole } from './silence.ts';
@@ -71,7 +71,7 @@ export class OggLinkReader {
     const { packets, hasHole } = this.#assembler.take(page);
     if (hasHole) this.#lose();
     for (const packet of packets) {
-      const sound = await this.#decoder.decode(packet);
+      const sound = await decodePacket(this.#decoder, packet);
       await this.#turns.take(sound?.length ?? 0);
       if (sound === undefined) this.#lose();
       else if (this.#state === 'placed') yield* this.#give(sound, end);

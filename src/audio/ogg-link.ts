@@ -4,7 +4,7 @@ import { pcmFormat } from '../wire/pcm-format.ts';
 import { Cursor } from './cursor.ts';
 import { OGG_FLAC } from './flac-in-ogg.ts';
 import type { Octets } from './octets.ts';
-import type { OggCodec, OggMapping } from './ogg-codec.ts';
+import { decodePacket, type OggCodec, type OggMapping } from './ogg-codec.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { OPUS } from './opus.ts';
 import { VORBIS } from './vorbis.ts';
@@ -96,7 +96,7 @@ export async function firstGranule(
       if (page.serial !== serial) continue;
       if (decoded > LONGEST_WAIT * codec.rate) break;
       for (const packet of assembler.take(page).packets) {
-        decoded += ((await decoder.decode(packet))?.length ?? 0) / frameBytes;
+        decoded += ((await decodePacket(decoder, packet))?.length ?? 0) / frameBytes;
         await nextTurn();
       }
       if (page.granule !== undefined) return beginning(page, page.granule, decoded);

@@ -19,7 +19,7 @@ import { Turns } from './turns.ts';
 /** Where the toolstack puts cards: <frontend domid>/<devid> below it. */
 const ROOT = `backend/${DEVICE_CLASS}`;
 
-/** Nodes of a card that nobody but its backend changes while it is served. */
+/** Nodes of a card that nobody but its backend changes while it is served, or given up. */
 const OWN_FIELDS: ReadonlySet<string | undefined> = new Set(['state', Field.backendVersions]);
 
 export interface BackendOptions {
@@ -152,7 +152,7 @@ export class Backend {
   #lookAtCard(key: string, field?: string): void {
     if (this.#closed) return;
     const keeper = this.#keepers.get(key) ?? this.#createKeeper(key);
-    if (keeper.isServing && OWN_FIELDS.has(field)) return;
+    if ((keeper.isServing || keeper.isGivenUp) && OWN_FIELDS.has(field)) return;
     keeper.look();
   }
 

@@ -41,7 +41,7 @@ export class CardKeeper {
     return this.#card?.status;
   }
 
-  /** Whether it is to be tried again when something of XenStore's is free again. */
+  /** Whether it is to be tried again when something is free again, of XenStore's or of what the guest may have. */
   get isGivenUp(): boolean {
     return this.#isGivenUp;
   }
@@ -114,6 +114,7 @@ export class CardKeeper {
       this.#failure ??= error;
       this.look();
     };
+    this.#isGivenUp = true; // where the guest may have no more
     const card: BackendCard = new BackendCard({ ...this.#options, frontendPath, giveUp });
     this.#card = card;
     this.#isGivenUp = false;

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
-import { capturePeriod, FrameClock } from './frame-clock.ts';
+import { capturePeriod, FrameClock, longestPiece } from './frame-clock.ts';
 import type { CaptureFeed, CaptureVoice, DeviceParams } from './pcm-device.ts';
 
 /** What there is to be captured. */
@@ -65,7 +65,8 @@ export class ClockedCapture implements CaptureVoice {
 
   #arm(): void {
     this.#timer?.cancel();
-    const frames = this.#periodFrames - (this.#captured % this.#periodFrames);
+    const toPeriod = this.#periodFrames - (this.#captured % this.#periodFrames);
+    const frames = Math.min(toPeriod, longestPiece(this.#params));
     this.#timer = this.#clock.after(this.#run.timeUntil(frames), () => this.#wake());
   }
 

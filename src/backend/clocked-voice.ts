@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 import { deferred } from '../deferred.ts';
-import { FrameClock } from './frame-clock.ts';
+import { FrameClock, longestPiece } from './frame-clock.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 
 /** What is done with the frames at the moment they are played. */
@@ -82,13 +82,13 @@ export class ClockedVoice implements PlaybackVoice {
     this.#drained?.();
   }
 
-  /** Sets the one timer: for the next period's end, or the end of the data if that comes first. */
+  /** Sets the one timer: for the next period's end, the end of the data, or of a piece, whichever comes first. */
   #arm(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     const available = Math.floor(this.#feed.available / this.#params.frameBytes);
     if (available === 0) return;
-    const frames = Math.min(this.#framesToPeriod(), available);
+    const frames = Math.min(this.#framesToPeriod(), longestPiece(this.#params), available);
     this.#timer = this.#clock.after(this.#run.timeUntil(frames), () => this.#wake());
   }
 

@@ -33,7 +33,10 @@ export function silence(format: PcmFormatName): FrameSource {
   const { silence: sample } = pcmFormat(format);
   return {
     fill: (frames) => {
-      for (let offset = 0; offset < frames.length; offset += sample.length) frames.set(sample, offset);
+      if (frames.length === 0) return;
+      frames.set(sample);
+      for (let filled = sample.length; filled < frames.length; filled *= 2)
+        frames.copyWithin(filled, 0, filled);
     },
   };
 }

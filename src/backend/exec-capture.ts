@@ -4,11 +4,14 @@ import type { CaptureDevice, CaptureFeed, CaptureVoice, DeviceParams } from './p
 import type { SoundProgram } from './programs.ts';
 import { ReadableVoice } from './readable-voice.ts';
 import { Recorder } from './recorder.ts';
+import { type Admit, Relaunch } from './relaunch.ts';
 
 export interface ExecCaptureOptions extends SoundProgram {
   readonly clock: Clock;
   /** What it gives while the stream does not run is thrown away, as with a microphone; else its pipe holds it back. */
   readonly isLive: boolean;
+  /** Whether the program may be run anew, and when. By default at once. */
+  readonly admit?: Admit | undefined;
   /** Takes note of the end of its output, after which there is silence. */
   log(message: string): void;
 }
@@ -29,6 +32,7 @@ class ExecCapture implements CaptureVoice {
   readonly #params: DeviceParams;
   readonly #feed: CaptureFeed;
   readonly #options: ExecCaptureOptions;
+  readonly #relaunch: Relaunch;
   #recorder: Recorder;
   #voice: CaptureVoice;
 
@@ -54,33 +58,43 @@ class ExecCapture implements CaptureVoice {
     this.#options = options;
     this.#recorder = recorder;
     this.#voice = this.#voiceOf(recorder);
+    this.#relaunch = new Relaunch({
+      admit: options.admit,
+      launch: () => this.#launch(),
+      failed: (error) => feed.failed(error),
+    });
   }
 
   start(): void {
-    if (this.#recorder.destroyed) {
-      const command = this.#options.commandFor(this.#params);
-      this.#recorder = new Recorder({ command, after: this.#recorder.ended });
-      this.#voice = this.#voiceOf(this.#recorder);
-    }
-    this.#voice.start();
+    if (this.#recorder.destroyed) this.#relaunch.want(this.#recorder.ended);
+    else this.#voice.start();
   }
 
   pause(): void {
+    this.#relaunch.unwant();
     this.#voice.pause();
   }
 
   resume(): void {
-    this.#voice.resume();
+    this.start();
   }
 
   stop(): void {
+    this.#relaunch.unwant();
     this.#voice.stop();
     this.#recorder.destroy();
   }
 
   async close(): Promise<void> {
     this.stop();
+    await this.#relaunch.end();
     await this.#recorder.ended;
+  }
+
+  #launch(): void {
+    this.#recorder = new Recorder({ command: this.#options.commandFor(this.#params) });
+    this.#voice = this.#voiceOf(this.#recorder);
+    this.#voice.start();
   }
 
   #voiceOf(recorder: Recorder): ReadableVoice {

@@ -4,6 +4,7 @@ import { VsndError } from '../errors.ts';
 import type { DeviceParams, PlaybackDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 import { Player, type SetPipeSize } from './player.ts';
 import type { SoundProgram } from './programs.ts';
+import { type Admit, Relaunch } from './relaunch.ts';
 import { WritableVoice } from './writable-voice.ts';
 
 /** ms that a program has beyond the time of its sound: Linux's frontend gives up after 3 s. */
@@ -18,6 +19,8 @@ export interface ExecPlaybackOptions extends SoundProgram {
   readonly setPipeSize?: SetPipeSize | undefined;
   /** ms; by default 2000. How long CLOSE waits beyond the time of what is left to be played. */
   readonly closeGrace?: number | undefined;
+  /** Whether the program may be run anew, and when. By default at once. */
+  readonly admit?: Admit | undefined;
 }
 
 /**
@@ -37,6 +40,7 @@ class ExecVoice implements PlaybackVoice {
   readonly #params: DeviceParams;
   readonly #feed: PlaybackFeed;
   readonly #options: ExecPlaybackOptions;
+  readonly #relaunch: Relaunch;
   #player: Player;
   #voice: WritableVoice;
 
@@ -62,17 +66,20 @@ class ExecVoice implements PlaybackVoice {
     this.#options = options;
     this.#player = player;
     this.#voice = this.#voiceOf(player);
+    this.#relaunch = new Relaunch({
+      admit: options.admit,
+      launch: () => this.#launch(),
+      failed: (error) => feed.failed(error),
+    });
   }
 
   start(): void {
-    if (this.#player.destroyed) {
-      this.#player = launch(this.#params, this.#options, this.#player.ended);
-      this.#voice = this.#voiceOf(this.#player);
-    }
-    this.#voice.start();
+    if (this.#player.destroyed) this.#relaunch.want(this.#player.ended);
+    else this.#voice.start();
   }
 
   pause(): void {
+    this.#relaunch.unwant();
     this.#voice.pause();
   }
 
@@ -86,6 +93,7 @@ class ExecVoice implements PlaybackVoice {
    */
   stop(): void {
     const isQueued = this.#isQueued;
+    this.#relaunch.unwant();
     this.#voice.stop();
     if (isQueued) this.#player.destroy();
   }
@@ -95,6 +103,7 @@ class ExecVoice implements PlaybackVoice {
   }
 
   async close({ drain }: { drain: boolean }): Promise<void> {
+    await this.#relaunch.end({ drain });
     const player = this.#player;
     const limit = timeout(new RealClock(), this.#closingTime() * 1e6, () => player.destroy(this.#lateness()));
     try {
@@ -105,6 +114,12 @@ class ExecVoice implements PlaybackVoice {
       limit.cancel();
     }
     if (player.errored) throw player.errored;
+  }
+
+  #launch(): void {
+    this.#player = launch(this.#params, this.#options);
+    this.#voice = this.#voiceOf(this.#player);
+    this.#voice.start();
   }
 
   #voiceOf(player: Player): WritableVoice {
@@ -134,10 +149,10 @@ class ExecVoice implements PlaybackVoice {
   }
 }
 
-function launch(params: DeviceParams, options: ExecPlaybackOptions, after?: Promise<void>): Player {
+function launch(params: DeviceParams, options: ExecPlaybackOptions): Player {
   const { setPipeSize } = options;
   const command = options.commandFor(params);
-  return new Player({ command, pipeBytes: pipeSize(params, options), setPipeSize, after });
+  return new Player({ command, pipeBytes: pipeSize(params, options), setPipeSize });
 }
 
 /** Octets: about a period, as far as it can be set. */

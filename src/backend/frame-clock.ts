@@ -19,6 +19,14 @@ export function leastPeriod({ rate }: Pick<DeviceParams, 'rate'>): number {
   return Math.ceil(rate / 1000);
 }
 
+/** Bytes that a device plays or captures at once: to scale those of a whole buffer would keep everybody waiting. */
+export const LARGEST_PIECE = 65_536;
+
+/** The same in frames. */
+export function longestPiece({ frameBytes }: Pick<DeviceParams, 'frameBytes'>): number {
+  return Math.max(1, Math.floor(LARGEST_PIECE / frameBytes));
+}
+
 /** Says how many frames an unbroken run at a steady rate has brought. */
 export class FrameClock {
   readonly #clock: Clock;

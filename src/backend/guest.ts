@@ -129,13 +129,16 @@ export class Guest {
     };
   }
 
-  /** Waits until one more OPEN may be carried out, or `signal` aborts. Rejects with {@link LimitRefusal}, as late. */
-  async admitOpen(signal: AbortSignal): Promise<void> {
+  /**
+   * Waits until one more OPEN, or what costs as much as one, may be carried out, or `signal` aborts. Rejects with
+   * {@link LimitRefusal}, as late.
+   */
+  async admitOpen(signal: AbortSignal, what = 'one more OPEN'): Promise<void> {
     const wait = this.#opens.take(this.#clock.now());
     if (wait === 0) return;
     this.#countsOf('opens-per-second').delayed += 1;
     await pause(this.#clock, wait ?? LONGEST_WAIT, signal);
-    if (wait === undefined) throw this.#refusal('opens-per-second', 1, 'one more OPEN');
+    if (wait === undefined) throw this.#refusal('opens-per-second', 1, what);
   }
 
   #countsOf(name: LimitName) {

@@ -27,7 +27,7 @@ export const LIMITS = {
   'bytes-per-second': {
     unit: 'bytes a second of all open streams',
     default: 16 << 20,
-    help: '95 streams of CD sound, or two with 8 channels of 32 bits at 192 kHz',
+    help: '95 streams of CD sound, or one with 8 channels of 64 bits at 192 kHz',
   },
   'positions-per-second': {
     unit: 'positions a second of all open streams',
@@ -57,7 +57,7 @@ export const LIMITS = {
   'opens-per-second': {
     unit: 'OPENs a second',
     default: 10,
-    help: `four seconds' worth of them may come at once; what is beyond is answered up to 2 s later, then refused:
+    help: `a START that runs a program anew counts too; four seconds' worth may come at once; what is beyond is answered up to 2 s later, then refused:
       Linux's frontend waits for 3 s`,
   },
   'wav-bytes': {

@@ -16,8 +16,6 @@ export interface PlayerOptions {
   readonly pipeBytes: number;
   /** Without it the pipe keeps the size that the system gives it, 64 KiB. */
   readonly setPipeSize?: SetPipeSize | undefined;
-  /** It is started when this has resolved. */
-  readonly after?: Promise<void> | undefined;
 }
 
 /**
@@ -74,8 +72,7 @@ export class Player extends Writable {
   }
 
   async #start(): Promise<void> {
-    const { command, pipeBytes, setPipeSize, after } = this.#options;
-    await after;
+    const { command, pipeBytes, setPipeSize } = this.#options;
     try {
       const { readFd, writeFd } = await makePipe();
       this.#pipe = new Socket({ fd: writeFd, readable: false, writable: true });

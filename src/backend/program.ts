@@ -26,7 +26,10 @@ export interface ProgramStdio {
   readonly stdout: number | 'ignore';
 }
 
-/** A program that has been started, and whatever that has started: a process group. */
+/**
+ * A program that has been started, and whatever that has started: a process group. This process takes it along when it ends
+ * by itself, even if it has not waited for it.
+ */
 export class Program {
   readonly #name: string;
   readonly #child: ChildProcess;
@@ -52,7 +55,9 @@ export class Program {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
     });
     let timer: NodeJS.Timeout | undefined;
+    const forget = beforeExit(() => this.#signal('SIGKILL'));
     child.once('exit', () => {
+      forget();
       this.#killRest();
       timer = setTimeout(() => child.stderr?.destroy(), GRACE); // somebody outside the group may hold it
     });
@@ -106,6 +111,12 @@ export class Program {
     const { pid } = this.#child;
     if (pid !== undefined && !sendSignal(pid, 0)) sendSignal(-pid, 'SIGKILL');
   }
+}
+
+/** Does something when this process ends, unless what is returned has been called. */
+function beforeExit(work: () => void): () => void {
+  process.setMaxListeners(process.getMaxListeners() + 1).on('exit', work);
+  return () => process.off('exit', work).setMaxListeners(process.getMaxListeners() - 1);
 }
 
 /** Whether there was anybody to send it to. */

@@ -8,8 +8,6 @@ import { cannotStart, GRACE, Program, type ProgramCommand } from './program.ts';
 
 export interface RecorderOptions {
   readonly command: ProgramCommand;
-  /** It is started when this has resolved. */
-  readonly after?: Promise<void> | undefined;
 }
 
 /**
@@ -53,8 +51,7 @@ export class Recorder extends Readable {
   }
 
   async #start(): Promise<void> {
-    const { command, after } = this.#options;
-    await after;
+    const { command } = this.#options;
     try {
       const { readFd, writeFd } = await makePipe();
       try {

@@ -10,9 +10,11 @@ import { wavDevice } from './devices.ts';
 import { execCaptureDevice } from './exec-capture.ts';
 import { execPlaybackDevice } from './exec-playback.ts';
 import { countedCapture, countedPlayback, loggedCapture, loggedPlayback } from './followed-devices.ts';
+import type { Guest } from './guest.ts';
 import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
 import type { SetPipeSize } from './player.ts';
 import { alsaProgram, fillIn, pulseProgram, type SoundProgram, shellProgram } from './programs.ts';
+import type { Admit } from './relaunch.ts';
 import { matchesPattern, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
 import { clockedSource } from './sources.ts';
@@ -105,7 +107,8 @@ class Router {
     const device = this.#makeSource(own, address, log);
     if (own.kind !== 'pulse' || own.device !== undefined) return device;
     const openCapture: CaptureDevice['openCapture'] = async (params, feed) => {
-      const found = { ...own, device: await defaultSource() };
+      const release = address.guest.hold('programs', 1, 'one more program');
+      const found = { ...own, device: await defaultSource().finally(release) };
       return await this.#makeSource(found, address, log).openCapture(params, feed);
     };
     return { ...device, openCapture };
@@ -129,8 +132,9 @@ class Router {
 
   #makeSource(source: SourceName, address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { clock } = this.#options;
+    const admit = admitStart(address.guest);
     const recorder = (program: SoundProgram, isLive: boolean) =>
-      countedCapture(execCaptureDevice({ ...program, clock, isLive, log }), address.guest);
+      countedCapture(execCaptureDevice({ ...program, clock, isLive, admit, log }), address.guest);
     switch (source.kind) {
       case 'silence':
       case 'sine':
@@ -152,7 +156,7 @@ class Router {
 
   #player(program: SoundProgram, { guest }: StreamAddress): PlaybackDevice {
     const { setPipeSize } = this.#options;
-    return countedPlayback(execPlaybackDevice({ ...program, setPipeSize }), guest);
+    return countedPlayback(execPlaybackDevice({ ...program, setPipeSize, admit: admitStart(guest) }), guest);
   }
 
   /** One guest's file that cannot be read leaves the card's other streams alone. */
@@ -174,6 +178,11 @@ class Router {
     if (device === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${kind} has not been opened`);
     return device;
   }
+}
+
+/** A START after STOP that runs a program anew costs as much as an OPEN. */
+function admitStart(guest: Guest): Admit {
+  return (signal) => guest.admitOpen(signal, 'one more START');
 }
 
 /** Why the device that an id was meant to name is not used. */

@@ -165,6 +165,7 @@ export class BackendStream implements TurnTaker {
   }
 
   #answerLate(response: SndifResponse): void {
+    this.#turns.spendLate(this.#domid);
     try {
       this.#answer(response);
     } catch (error) {
@@ -176,9 +177,10 @@ export class BackendStream implements TurnTaker {
   #sendPosition(octets: number): void {
     if (this.#ended) return;
     const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) });
-    this.#nextEventId = (this.#nextEventId + 1) & 0xffff; // also for an event that the full ring drops
     try {
-      if (!this.#events.put(event)) this.#warn('the event ring is full; a position was dropped');
+      // One that the full ring drops uses up no id: snd_xen_front ignores all that is behind a gap, for good.
+      if (this.#events.put(event)) this.#nextEventId = (this.#nextEventId + 1) & 0xffff;
+      else this.#warn('the event ring is full; a position was dropped');
       this.#eventPort.notify();
     } catch (error) {
       this.#end(error as Error);

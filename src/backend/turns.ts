@@ -68,6 +68,19 @@ export class Turns {
     return this.#left > 0;
   }
 
+  /**
+   * Takes note of an answer that came after its turn: what was done for it, to map a large buffer, say, may not have given the
+   * event loop its turn. That it may only have waited costs no more than one of those.
+   */
+  spendLate(domid: number): void {
+    const now = this.#clock.now();
+    const spent = now - this.#last;
+    this.#last = now;
+    this.#left -= spent;
+    const guest = this.#guests.get(domid);
+    if (guest) guest.used += Math.min(spent, TURN_TIME);
+  }
+
   #work(): void {
     this.#last = this.#clock.now();
     for (let next = this.#next(); next !== undefined && this.#left > 0; next = this.#next())

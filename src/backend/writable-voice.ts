@@ -1,6 +1,6 @@
 import { finished, type Writable } from 'node:stream';
 import { deferred } from '../deferred.ts';
-import { leastPeriod } from './frame-clock.ts';
+import { LARGEST_PIECE, leastPeriod } from './frame-clock.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 
 /** Octets to hand over at once where the frontend wants no reports. */
@@ -33,7 +33,10 @@ export class WritableVoice implements PlaybackVoice {
     this.#writable = writable;
     this.#convert = convert;
     const piece = params.periodBytes || DEFAULT_PIECE;
-    const frames = Math.max(leastPeriod(params), Math.floor(piece / params.frameBytes));
+    const frames = Math.max(
+      leastPeriod(params),
+      Math.floor(Math.min(piece, LARGEST_PIECE) / params.frameBytes),
+    );
     this.#pieceBytes = frames * params.frameBytes;
     writable.on('error', (error) => {
       this.#halt();

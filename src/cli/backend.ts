@@ -244,5 +244,5 @@ async function failure(served: Backend): Promise<never> {
 export function logLine(time: Date, entry: BackendLogEntry, json: boolean): string {
   const { domid, devid, stream, message } = entry;
   if (json) return JSON.stringify({ time: time.toISOString(), domid, devid, stream, message });
-  return `${time.toISOString()} ${formatLogEntry(entry)}`.replace(/\p{Cc}/gu, '?');
+  return `${time.toISOString()} ${formatLogEntry(entry)}`.replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }

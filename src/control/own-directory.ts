@@ -35,7 +35,7 @@ export class OwnDirectory {
   static open(path: string, uid = ownUid()): OwnDirectory {
     const directory = new OwnDirectory(path, openForReading(path));
     const stats = fstatSync(directory.#fd);
-    if (stats.uid === uid && (stats.mode & 0o077) === 0) return directory;
+    if (stats.uid === uid && (stats.mode & 0o777) === 0o700) return directory;
     directory.close();
     throw notOwn(path);
   }

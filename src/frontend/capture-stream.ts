@@ -96,6 +96,7 @@ export class CaptureStream extends Readable {
       handleStart: () => this.#begin(),
       handleStarted: () => this.#handleStarted(),
       handlePosition: (position) => this.#handlePosition(position),
+      handleCaughtUp: () => this.#goOn(),
       handleStandstill: () => this.#paceByReads(),
       handleXrun: () => {}, // told where the loss is known
       handleHole: (frames) => this.#handleHole(frames),
@@ -165,6 +166,7 @@ export class CaptureStream extends Readable {
   /** Ends capturing: what has been captured so far can still be read, then comes 'end'. Idempotent. */
   finish(): void {
     this.#isFinishing = true;
+    if (this.#mayHaveRunOver) this.#loseUnread();
     this.#fetch();
     this.#endIfRead();
   }
@@ -252,7 +254,6 @@ export class CaptureStream extends Readable {
       return;
     }
     this.#advanceTo(captured);
-    this.#goOn();
   }
 
   /** Octets that can have been captured: a first position beyond is not ours alone, a later one makes no sense. */
@@ -284,17 +285,27 @@ export class CaptureStream extends Readable {
     return this.#position.isOverrun || this.#counter.hasFallen;
   }
 
-  /** Octets that a READ gets at once. */
+  /** The buffer may have run over since the last report: the next one says. */
+  get #mayHaveRunOver(): boolean {
+    const since = (this.#life.sinceMoved * this.rate * this.frameBytes) / 1e9;
+    return this.#position.available + since > this.#position.bufferBytes;
+  }
+
+  /** Bytes that a READ gets at once. */
   get #readable(): number {
-    return this.#isOverrun ? 0 : this.#position.available;
+    return this.#isOverrun || this.#mayHaveRunOver ? 0 : this.#position.available;
   }
 
   /** STOP and START: what was captured and not read is lost. */
   #restart(): void {
-    const lost = this.latency;
-    this.#overruns++;
     this.#isStarting = true;
     this.#life.apply('overrun');
+    this.#loseUnread();
+  }
+
+  #loseUnread(): void {
+    const lost = this.latency;
+    this.#overruns++;
     this.#beginAnew();
     this.#emitLater('overrun', { lost, frames: this.position, count: this.#overruns });
   }

@@ -40,6 +40,8 @@ export interface RequestOptions {
 export interface ChannelUser {
   /** Octets since OPEN, as the backend counts them. */
   handlePosition(position: bigint): void;
+  /** All positions that were there have been handed over: what they come to can be acted upon. */
+  handleCaughtUp(): void;
   /** Called once; nothing can be asked any more. */
   handleFailure(error: Error): void;
 }
@@ -77,6 +79,8 @@ export class StreamChannel {
   #lostEvents = 0;
   #failure: Error | undefined;
   #user: ChannelUser | undefined;
+  /** {@link leaveNow} was called. */
+  #isLeaving = false;
   readonly #onSilence: (error: Error) => void;
 
   /**
@@ -158,6 +162,7 @@ export class StreamChannel {
   request(request: SndifRequest, { extraTime = 0 }: RequestOptions = {}): Promise<SndifResponse> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
+      if (this.#isLeaving) return reject(new VsndError('ERR_VSND_INVALID_STATE', 'the process is ending'));
       const pending = { id: this.#nextId, request, timeout: REQUEST_TIMEOUT + extraTime, resolve, reject };
       this.#nextId = (this.#nextId + 1) & 0xffff;
       this.#waiting.push(pending);
@@ -170,11 +175,16 @@ export class StreamChannel {
     return this.#pending.length > 0;
   }
 
-  /** Sends STOP and CLOSE, whatever has been asked before, if somebody uses the channel; says whether. */
+  /**
+   * Sends STOP and CLOSE, whatever has been asked before, if somebody uses the channel; says whether. They are the last:
+   * a position that comes meanwhile must not make anybody send a WRITE, which kills some backends after CLOSE.
+   */
   leaveNow(): boolean {
     if (this.#user === undefined) return false;
+    this.#user = undefined;
     this.request({ op: 'trigger', trigger: 'stop' }).catch(() => {});
     this.request({ op: 'close' }).catch(() => {});
+    this.#isLeaving = true;
     return true;
   }
 
@@ -191,6 +201,11 @@ export class StreamChannel {
     this.#timer?.cancel();
     for (const pending of [...this.#pending.splice(0), ...this.#waiting.splice(0)]) pending.reject(error);
     this.#user?.handleFailure(error);
+  }
+
+  /** Empties the ring of a channel that has failed, for a backend that may bind it anew. */
+  resetRing(): void {
+    this.#ring.reset();
   }
 
   #send(): void {
@@ -245,6 +260,7 @@ export class StreamChannel {
       left -= 1;
     }
     if (this.#events.announced > 0) this.#continueSoon();
+    if (announced > 0) this.#user?.handleCaughtUp();
     return announced > 0;
   }
 

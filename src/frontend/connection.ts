@@ -1,5 +1,5 @@
 import { debuglog } from 'node:util';
-import { timeout } from '../clock.ts';
+import { type Timer, timeout } from '../clock.ts';
 import { Field } from '../config/fields.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
@@ -30,6 +30,9 @@ const debug = debuglog('vsnd');
 
 /** How long a backend that has been told of our Closing may take to let go, ns. */
 const LEAVE_TIMEOUT = 3e9;
+
+/** How long what was published is kept for a backend that has not let go of it, ns: it may just have bound it. */
+const HOLD_TIMEOUT = 3e9;
 
 /** ms that a process which ends waits for its backend. */
 const LONGEST_FAREWELL = 250;
@@ -68,6 +71,7 @@ export class Connection {
   /** Waits for a backend that is not there. */
   #isPatient = false;
   #failure: Error | undefined;
+  #holding: Timer | undefined;
 
   constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, target: ConnectionTarget) {
     this.#hypervisor = hypervisor;
@@ -114,14 +118,15 @@ export class Connection {
     const timer = limit === undefined ? undefined : timeout(clock, limit, giveUp);
     try {
       await this.#writeState('Initialising');
-      const watch = await this.#xenstore.watch(
-        `${backendPath}/state`,
-        () => void this.#machine.perform('readAgain'),
+      // Returns when the event has been dealt with: a storm of them becomes one more, however long that takes.
+      const watch = await this.#xenstore.watch(`${backendPath}/state`, () =>
+        this.#machine.perform('readAgain'),
       );
       this.#releases.push(() => watch.close());
       await this.#opened.promise;
     } catch (error) {
-      await this.#releases.releaseAll();
+      this.giveUp(error as Error);
+      await this.#ended.promise;
       throw error;
     } finally {
       timer?.cancel();
@@ -192,9 +197,22 @@ export class Connection {
         return undefined;
       case 'announceLost':
         this.#failure ??= this.#describeLoss();
-        return await this.#announceEnd(this.#failure);
+        this.#isPatient = false;
+        return this.#announceEnd(this.#failure);
       case 'announceClosed':
-        return await this.#announceEnd(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed'));
+        return this.#announceEnd(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed'));
+      case 'resetRings':
+        for (const channel of this.#channels.values()) channel.resetRing();
+        return undefined;
+      case 'hold':
+        this.#holding = this.#hypervisor.clock.after(
+          HOLD_TIMEOUT,
+          () => void this.#machine.dispatch('heldEnough'),
+        );
+        this.#holding.unref(); // a process that has nothing else to do may end
+        return undefined;
+      case 'release':
+        return await this.#release();
     }
   }
 
@@ -236,10 +254,14 @@ export class Connection {
     this.#ownState = value;
   }
 
-  async #announceEnd(error: Error): Promise<undefined> {
+  #announceEnd(error: Error): undefined {
     for (const channel of this.#channels.values()) channel.fail(error);
     this.#opened.reject(error);
     this.#opened.promise.catch(() => {}); // nobody may be waiting for it any more
+  }
+
+  async #release(): Promise<undefined> {
+    this.#holding?.cancel();
     try {
       await this.#hypervisor.eventChannels.forgetIfRestored(); // before the ports are unbound
     } catch (unsure) {

@@ -68,6 +68,8 @@ export interface LifecycleOwner {
   handleStarted(): void;
   /** XENSND_EVT_CUR_POS: octets as the backend's counter reads them. */
   handlePosition(position: bigint): void;
+  /** Every position that has come has been handed over. */
+  handleCaughtUp(): void;
   /** The position stands still, although the backend lives: since START, or before the end of what is to be played out. */
   handleStandstill(): void;
   handleXrun(): void;
@@ -243,6 +245,11 @@ export class Lifecycle {
     this.#owner.handleHole(missing);
   }
 
+  /** ns that the position may have moved since it was last known to. */
+  get sinceMoved(): number {
+    return MOVING.has(this.#state) ? this.#slot.hypervisor.clock.now() - this.#movedAt : 0;
+  }
+
   /** The position against the monotonic clock. `limit`: frames that there are. */
   reading(limit: number): ClockReading {
     return this.#clock.read(this.#slot.hypervisor.clock.now(), limit);
@@ -273,6 +280,7 @@ export class Lifecycle {
     if (open === undefined) return;
     session.channel.use({
       handlePosition: (position) => this.#owner.handlePosition(position),
+      handleCaughtUp: () => this.#owner.handleCaughtUp(),
       handleFailure: (error) => this.#handleFailure(error),
     });
     await this.#restoreVolume(session);

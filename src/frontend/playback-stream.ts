@@ -128,6 +128,7 @@ export class PlaybackStream extends Writable {
       handleStart: () => this.#handleStart(),
       handleStarted: () => {},
       handlePosition: (position) => this.#handlePosition(position),
+      handleCaughtUp: () => {}, // each position makes room of its own
       handleStandstill: () => this.#handleStandstill(),
       handleXrun: () => this.#handleUnderrun(),
       handleHole: (frames) => this.#handleHole(frames),

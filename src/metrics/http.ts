@@ -19,7 +19,8 @@ export function understand(head: string): ExpositionFormat | HttpRefusal {
   if (target.replace(/\?.*/, '') !== '/metrics') return 404;
   if (method !== 'GET') return 405;
   const [, accept = '*/*'] = /\r\naccept:([^\r]*)/i.exec(head) ?? [];
-  const knowsOnlyText = !/application\/openmetrics-text|\*\/\*/i.test(accept) && /text\/plain/i.test(accept);
+  // Those that know OpenMetrics name it: behind text/plain, */* is what a collector takes because it must.
+  const knowsOnlyText = !/application\/openmetrics-text/i.test(accept) && /text\/plain/i.test(accept);
   return knowsOnlyText ? 'prometheus' : 'openmetrics';
 }
 

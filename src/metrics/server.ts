@@ -11,7 +11,7 @@ import { answerHead, type HttpRefusal, refusal, understand } from './http.ts';
 
 const debug = debuglog('vsnd');
 
-/** Clients at once. Further ones are hung up on. */
+/** Clients at once. For one more the oldest is hung up on: who holds its place must not keep others out. */
 const MAX_CLIENTS = 16;
 
 /** Bytes that a client may send, its request included. Prometheus needs 300. */
@@ -55,6 +55,7 @@ export async function serveMetrics(
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const deadline = clock.after(DEADLINE, () => client.destroy());
     deadline.unref();
+    if (clients.size === MAX_CLIENTS) hangUpOnOldest(clients);
     clients.set(client.unref(), deadline);
     client.once('close', () => {
       clients.delete(client);
@@ -62,7 +63,6 @@ export async function serveMetrics(
     });
     serveClient(client, pages);
   });
-  server.maxConnections = MAX_CLIENTS;
   server.unref();
   const directory = await listen(server, address);
   server.on('error', (error) => debug('metrics: %s', error));
@@ -75,6 +75,14 @@ export async function serveMetrics(
     directory?.close();
   };
   return { address: boundTo(server, address), close };
+}
+
+function hangUpOnOldest(clients: Map<Socket, Timer>): void {
+  const [oldest] = clients.keys();
+  if (oldest === undefined) return;
+  clients.get(oldest)?.cancel();
+  clients.delete(oldest); // at once: 'close' comes later
+  oldest.destroy();
 }
 
 /** Answers the first request, and does not look at what may come behind it. */

@@ -1,9 +1,18 @@
-import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  type Stats,
+} from 'node:fs';
 import { VsndError } from '../errors.ts';
 import { fileError } from './file-error.ts';
 
 /**
- * Creates a regular file for this user alone (mode 0600), or empties one of this user's that is there. Nothing else is
+ * Creates a regular file for this user alone (mode 0600), or empties one of this user's that is there, and makes it such. Nothing else is
  * written to, whoever has put it there: no link, no FIFO (which would wait for a reader), nobody else's file. Throws
  * ERR_VSND_FILE, with the errno where there is one.
  */
@@ -16,6 +25,7 @@ export function createOwnFile(path: string): number {
     if (present) checkOwnFile(tried, present);
     fd = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
     checkOwnFile(tried, fstatSync(fd)); // it may be another one by now
+    fchmodSync(fd, 0o600); // one that is there may be open to others
     ftruncateSync(fd);
     return fd;
   } catch (error) {

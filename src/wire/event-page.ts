@@ -12,6 +12,9 @@ const IN_PROD = 4;
 const EVENTS = 64;
 const TYPE = 2;
 
+/** Events after which an entry that was skipped has landed at last: half of those after which its slot is used again. */
+const LANDED_AFTER = EVENT_RING_SIZE >> 1;
+
 /** No event has this type: it marks a slot whose entry has not landed yet. */
 const NOT_LANDED = 0xff;
 
@@ -61,6 +64,8 @@ export type EventTaken = 'event' | 'none' | 'not-landed';
 export class EventConsumer {
   readonly #memory: SharedMemory;
   #inCons: number;
+  /** Indexes of entries that were skipped and may still land, the oldest first. */
+  readonly #skipped: number[] = [];
 
   /** Initialises the page, before it is granted. `start`: the first index, a u32. */
   constructor(memory: SharedMemory, start = 0) {
@@ -88,15 +93,30 @@ export class EventConsumer {
    * barrier, so on Arm the index may be seen first: look again. Throws ERR_VSND_PROTOCOL for an impossible in_prod.
    */
   take(target: Uint8Array): EventTaken {
-    if (this.announced === 0) return 'none';
+    const { announced } = this;
+    if (announced === 0) return 'none';
     this.#memory.copyOut(slot(this.#inCons), target);
     if (target[TYPE] === NOT_LANDED) return 'not-landed';
-    this.skip();
+    this.#forgetLanded((this.#inCons + announced) >>> 0);
+    this.#advance();
     return 'event';
   }
 
   /** Gives the next slot back unread. */
   skip(): void {
+    this.#skipped.push(this.#inCons);
+    if (this.#skipped.length > LANDED_AFTER) this.#skipped.shift();
+    this.#advance();
+  }
+
+  /** What lands in a slot that was skipped is no event any more: a lap later it would be taken for the next one. */
+  #forgetLanded(inProd: number): void {
+    const isOver = (index: number) => distance(inProd, index) > LANDED_AFTER || inProd < index; // at the wrap: see SHARED_AT_WRAP
+    while (this.#skipped[0] !== undefined && isOver(this.#skipped[0])) this.#skipped.shift();
+    for (const index of this.#skipped) this.#markEmpty(slot(index));
+  }
+
+  #advance(): void {
     this.#markEmpty(slot(this.#inCons));
     this.#inCons = (this.#inCons + 1) >>> 0;
     this.#memory.store32(IN_CONS, this.#inCons); // orders: the mark before the slot is the backend's again

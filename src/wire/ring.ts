@@ -13,6 +13,9 @@ const RSP_PROD = 8;
 const RSP_EVENT = 12;
 const ENTRIES = 64;
 
+/** An entry of no known operation. Zeros would be an OPEN. */
+const MEANINGLESS = new Uint8Array(RING_ENTRY_SIZE).fill(0xff);
+
 const slot = (index: number): number => ENTRIES + (index % RING_SIZE) * RING_ENTRY_SIZE;
 
 /** Indexes run freely through all u32 values: only their differences mean anything. */
@@ -72,6 +75,18 @@ export class FrontRing {
     this.#memory.copyOut(slot(this.#rspCons), target);
     this.#rspCons = (this.#rspCons + 1) >>> 0;
     return true;
+  }
+
+  /**
+   * Leaves nothing that asks for anything: a backend that binds the page anew, and counts from 0, finds no request; one
+   * that still counts on finds entries without a meaning. The ring cannot be used after this.
+   */
+  reset(): void {
+    for (let index = 0; index < RING_SIZE; index++) this.#memory.copyIn(slot(index), MEANINGLESS);
+    this.#memory.store32(RSP_PROD, 0);
+    this.#memory.store32(REQ_PROD, 0); // orders: the entries are gone before the index could announce them again
+    this.#memory.store32(REQ_EVENT, 1);
+    this.#memory.store32(RSP_EVENT, 1);
   }
 
   /** Asks to be notified of the next response; true where one has come meanwhile (RING_FINAL_CHECK_FOR_RESPONSES). */

@@ -16,6 +16,10 @@ export type FrontendState =
   | 'closing'
   /** Wrote 6, by its own will. */
   | 'closed'
+  /** The connection is over; wrote 1, and keeps what was published until the backend has let go of it. */
+  | 'holding'
+  /** As 'holding', but the user wants to leave then. */
+  | 'holdingToLeave'
   /** The backend ended the connection, or never made it. */
   | 'lost';
 
@@ -26,7 +30,9 @@ export type FrontendOwnEvent =
   /** The user wants to leave. */
   | 'leave'
   /** The backend did not answer in time, or broke the protocol. */
-  | 'silence';
+  | 'silence'
+  /** What was published has been kept for as long as it is worth it. */
+  | 'heldEnough';
 
 export type FrontendEvent = OtherendState | FrontendOwnEvent;
 
@@ -43,10 +49,15 @@ export type FrontendEffect =
   | 'readAgain'
   /** Requests can be made now. */
   | 'announceConnected'
-  /** Requests can't be made any more: fail what is pending, and release. */
+  /** Requests can't be made any more: fail what is pending. */
   | 'announceLost'
-  /** Nothing of ours is mapped any more: release. */
-  | 'announceClosed';
+  | 'announceClosed'
+  /** Leave nothing in our rings that a backend could take for a request. */
+  | 'resetRings'
+  /** Gives 'heldEnough' after a while. */
+  | 'hold'
+  /** Give ports and pages back, the last first. */
+  | 'release';
 
 export type FrontendTransition = Transition<FrontendState, FrontendEffect>;
 
@@ -55,9 +66,16 @@ type Row = Record<OtherendState, FrontendTransition> & Partial<Record<FrontendOw
 const go = (to: FrontendState, ...effects: FrontendEffect[]): FrontendTransition => ({ to, effects });
 
 /** Initialising again tells a backend that lives to let go, and invites one that comes back (sndif.h, recovery flow). */
-const lose = go('lost', 'announceLost', 'writeInitialising');
+const LOSE = ['announceLost', 'resetRings', 'writeInitialising'] as const;
+/** Nothing of ours is bound: by a backend that waits, or is not there, or while we have published nothing. */
+const lose = go('lost', ...LOSE, 'release');
+/**
+ * A backend that comes back at once may have read our 3 or 4 before our 1: it binds what that stood for, and only then
+ * reads the 1. Until it has let go, ports and pages stay where they are, and nothing in them asks it for anything.
+ */
+const loseHolding = go('holding', ...LOSE, 'hold');
 const leave = go('closing', 'writeClosing', 'readAgain');
-const left = go('closed', 'writeClosed', 'announceClosed');
+const left = go('closed', 'writeClosed', 'announceClosed', 'release');
 
 /**
  * sndif.h's state diagram, with what the reference backend adds to it: its Closing and Closed are transient, so before
@@ -77,19 +95,38 @@ const TABLE: Record<FrontendState, Row> = {
     publishFailed: lose,
   },
   initialised: {
-    ...forEveryState(lose),
+    ...forEveryState(loseHolding),
+    Gone: lose,
     Initialising: go('initialised'), // it has been restarted, and will find our Initialised
     InitWait: go('initialised'),
     Initialised: go('initialised'),
     Connected: go('connected', 'writeConnected', 'announceConnected'),
     leave,
-    silence: lose,
+    silence: loseHolding,
   },
   connected: {
-    ...forEveryState(lose),
+    ...forEveryState(loseHolding),
+    Gone: lose,
+    InitWait: lose,
     Connected: go('connected'), // a watch fires also for what has been read already
     leave,
-    silence: lose,
+    silence: loseHolding,
+  },
+  holding: {
+    ...forEveryState(go('holding')), // its 1 is a beginning, its 4 a false one, its 5 and 6 are passed through
+    InitWait: go('lost', 'release'),
+    Gone: go('lost', 'release'),
+    heldEnough: go('lost', 'release'),
+    leave: go('holdingToLeave'),
+    silence: go('holding'),
+  },
+  holdingToLeave: {
+    ...forEveryState(go('holdingToLeave')),
+    InitWait: left,
+    Gone: left,
+    heldEnough: left,
+    leave: go('holdingToLeave'),
+    silence: go('holdingToLeave'),
   },
   closing: {
     ...forEveryState(left),
@@ -101,8 +138,13 @@ const TABLE: Record<FrontendState, Row> = {
     leave: go('closing'),
     silence: left,
   },
-  closed: { ...forEveryState(go('closed')), leave: go('closed'), silence: go('closed') },
-  lost: { ...forEveryState(go('lost')), leave: go('lost'), silence: go('lost') },
+  closed: {
+    ...forEveryState(go('closed')),
+    leave: go('closed'),
+    silence: go('closed'),
+    heldEnough: go('closed'),
+  },
+  lost: { ...forEveryState(go('lost')), leave: go('lost'), silence: go('lost'), heldEnough: go('lost') },
 };
 
 /** The only way from one state to the next. Throws ERR_VSND_INVALID_STATE for an event that the state does not know. */

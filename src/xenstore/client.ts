@@ -61,7 +61,11 @@ export class XenStoreClient extends XenStoreOperations {
     const onEvent = (path: string, token: string): void => watches.get(token)?.add(path);
     const restore = async (connection: XenStoreConnection) => {
       const set = [...watches].filter(([, { isSet }]) => isSet);
-      await Promise.all(set.map(([token, { path }]) => requestWatch(connection, path, token)));
+      const restoreOne = async ([token, { path }]: (typeof set)[number]) => {
+        await requestWatch(connection, path, token);
+        if (!watches.has(token)) await requestUnwatch(connection, path, token); // closed meanwhile
+      };
+      await Promise.all(set.map(restoreOne));
     };
     const line = new XenStoreLine(transport, { clock, patience, open, onEvent, restore }, firstRequestId);
     super((type, payload, purpose) =>
@@ -183,12 +187,15 @@ export class XenStoreClient extends XenStoreOperations {
     this.#watches.delete(token);
     if (!this.isOpen) return;
     const { path } = queue;
-    const payload = encodeXsStrings(path, token);
     let first: XenStoreConnection | undefined;
     await this.#line.persist(async (connection) => {
       first ??= connection;
-      if (connection === first)
-        await connection.request(XsType.unwatch, 0, payload, { operation: 'unwatch', path });
+      if (connection !== first) return;
+      try {
+        await requestUnwatch(connection, path, token);
+      } catch (error) {
+        if (connection.isOpen) throw error;
+      }
     });
   }
 
@@ -208,6 +215,11 @@ export class XenStoreClient extends XenStoreOperations {
 
 async function requestWatch(connection: XenStoreConnection, path: string, token: string): Promise<void> {
   await connection.request(XsType.watch, 0, encodeXsStrings(path, token), { operation: 'watch', path });
+}
+
+async function requestUnwatch(connection: XenStoreConnection, path: string, token: string): Promise<void> {
+  const payload = encodeXsStrings(path, token);
+  await connection.request(XsType.unwatch, 0, payload, { operation: 'unwatch', path });
 }
 
 async function startTransaction(connection: XenStoreConnection): Promise<number> {

@@ -237,7 +237,7 @@ describe('event ids', () => {
 });
 
 describe('a frontend that does not take its events', () => {
-  test('loses those that have no room, each with its id, and nothing else', async () => {
+  test('loses those that have no room, and nothing else: snd_xen_front would ignore all that is behind a gap of ids', async () => {
     const world = await startWorld();
     const { channel } = await world.openStream({ periodBytes: 4 });
     await channel.write(0, BUFFER_BYTES);
@@ -249,8 +249,8 @@ describe('a frontend that does not take its events', () => {
     expect(events.at(-1)).toEqual({ id: 62, position: 63n * 4n });
     await world.clock.advance(2);
     expect(channel.takeEvents()).toEqual([
-      { id: 100, position: 404n },
-      { id: 101, position: 408n },
+      { id: 63, position: 404n },
+      { id: 64, position: 408n },
     ]);
     await world.clock.advance(2048);
     expect(world.device.heard()).toHaveLength(BUFFER_BYTES);

@@ -142,7 +142,7 @@ describe('DrivenPlayback', () => {
     expect(events).toEqual(['start', 'lost']);
     const next = memoryDevice(guest.machine.dom0.clock);
     const backend = await Backend.start(guest.machine.dom0, { deviceFor: () => next });
-    closing.push(() => backend.close());
+    closing.splice(1, 0, () => backend.close()); // after the card, before the guest
     await guest.machine.settle();
     const sound = counting(0, 40 * QUANTUM);
     await bring(setup, sound);

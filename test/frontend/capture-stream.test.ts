@@ -1232,7 +1232,9 @@ describe('with `reconnect`', () => {
         await guest.machine.settle();
       },
       end: async () => {
-        await card.close();
+        const leaving = card.close();
+        await guest.clock.advanceTime(3e9); // where there is no backend, one may still come
+        await leaving;
         await backend.close();
       },
     };

@@ -2,19 +2,18 @@ import { deferred } from '../../src/deferred.ts';
 import { EventProducer } from '../../src/wire/event-page.ts';
 import { BackRing } from '../../src/wire/ring.ts';
 import {
-  decodeDirectoryPage,
   decodeRequest,
   encodeCurPos,
   encodeResponse,
   type HwParamRanges,
-  type OpenRequest,
   type ReceivedRequest,
   type SndifRequest,
   type SndifResponse,
 } from '../../src/wire/sndif.ts';
 import type { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
-import { type EventPort, type Hypervisor, PAGE_SIZE, type Pages } from '../../src/xen/hypervisor.ts';
+import type { EventPort, Hypervisor, Pages } from '../../src/xen/hypervisor.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { mapBuffer } from '../peers/map-buffer.ts';
 
 /** What a raw backend answers; undefined: nothing at all. */
 export type Answer = Partial<SndifResponse> & { ranges?: HwParamRanges };
@@ -188,7 +187,7 @@ export class RawBackend {
   async #act(request: SndifRequest | undefined, domid: number): Promise<void> {
     if (request?.op === 'open') {
       await this.#buffer?.release(); // of a connection that was lost
-      this.#buffer = await this.#mapBuffer(request, domid);
+      this.#buffer = await mapBuffer(this.#hypervisor, domid, request);
     }
     if (request?.op === 'write') {
       const octets = Buffer.alloc(request.length);
@@ -201,14 +200,5 @@ export class RawBackend {
       this.#buffer?.copyIn(request.offset, octets);
     }
     if (request?.op === 'close') await this.#buffer?.release();
-  }
-
-  async #mapBuffer({ bufferBytes, directoryGref }: OpenRequest, domid: number): Promise<Pages> {
-    const directory = await this.#hypervisor.mapper.map(domid, [directoryGref]);
-    const octets = new Uint8Array(PAGE_SIZE);
-    directory.copyOut(0, octets);
-    await directory.release();
-    const { grefs } = decodeDirectoryPage(octets, Math.ceil(bufferBytes / PAGE_SIZE));
-    return await this.#hypervisor.mapper.map(domid, grefs);
   }
 }

@@ -9,7 +9,7 @@ import { nextFlacFrame } from '../../src/audio/flac-frames.ts';
 import { type Octets, StreamOctets } from '../../src/audio/octets.ts';
 import { nextOggPage } from '../../src/audio/ogg-pages.ts';
 import { openAudio } from '../../src/audio/open-audio.ts';
-import { withPages } from '../audio/ogg-pages.ts';
+import { oggPages, withPages } from '../audio/ogg-pages.ts';
 import { ascii, chunk, fmt, useDirectory } from '../wav/files.ts';
 
 const files = useDirectory();
@@ -158,4 +158,23 @@ test('a stream that comes octet by octet is read as another one is', async () =>
     expect(target.subarray(0, filled).equals(bytes.subarray(offset, offset + filled))).toBe(true);
     expect(filled).toBe(Math.min(70_000, bytes.length - offset));
   }
+});
+
+test('Opus packets of no octets are no sound, however many are on a page', async () => {
+  const [head, tags] = oggPages(fixture('tones.opus'));
+  if (head === undefined || tags === undefined) throw new Error('no headers');
+  const empty = Buffer.alloc(27 + 255);
+  empty.write('OggS');
+  empty.writeBigInt64LE(-1n, 6);
+  empty[26] = 255;
+  const pages = Buffer.concat([head.octets, tags.octets, ...Array.from({ length: 10 }, () => empty)]);
+  const { serial } = head;
+  const bytes = withPages(pages, (all) => {
+    for (const page of all) page.serial = serial;
+  });
+  const source = await openAudio(Readable.from([bytes], { objectMode: false }));
+  onTestFinished(() => source.close());
+  let heard = 0;
+  for await (const frames of source.read()) heard += frames.length;
+  expect(heard).toBe(0);
 });

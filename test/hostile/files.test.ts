@@ -37,6 +37,7 @@ import { createWavFile } from '../../src/wav/stream.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
 import { BUFFER_BYTES, noise } from '../backend/raw-frontend.ts';
 import { useWorlds } from '../backend/world.ts';
+import { Running } from '../cli/run.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
 
 const files = useDirectory();
@@ -277,7 +278,9 @@ describe('a WAV file', () => {
     await pipeline(Readable.from([noise(40)], { objectMode: false }), stream);
     for (const name of ['a.wav', 'b.wav']) expect(statSync(files.path(name)).mode & 0o777).toBe(0o600);
     files.put('c.wav', Buffer.alloc(5000, 1));
+    chmodSync(files.path('c.wav'), 0o666);
     new WavWriter(files.path('c.wav'), STEREO).close();
+    expect(statSync(files.path('c.wav')).mode & 0o777).toBe(0o600);
     expect(await readAll(files.path('c.wav'))).toMatchObject({ frames: 0, truncated: false });
   });
 
@@ -476,4 +479,17 @@ describe('a program whose leader has been reaped', () => {
     stranger.kill('SIGUSR1'); // which ends it, if nothing else has
     expect(await ended).toEqual([null, 'SIGUSR1']);
   });
+});
+
+test('programs end with a process that does not wait for them, however many they are', async () => {
+  const script = `
+    import { Program } from './dist/backend/program.js';
+    const command = { name: 'idle', file: 'sh', args: ['-c', 'echo $$; sleep 1000; sleep 1000'] };
+    const stdio = { stdin: 'ignore', stdout: 1 };
+    for (let count = 0; count < 12; count++) await Program.start(command, stdio);
+    process.exit();
+  `;
+  // Its standard output ends when the last of them has.
+  const { status, stderr } = await new Running('node', ['--input-type=module', '-e', script]).ended();
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 });

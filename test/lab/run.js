@@ -30,8 +30,8 @@ function parseCommandLine() {
     if (!names.includes(name))
       throw new Error(`there is no scenario '${name}'; there are: ${names.join(', ')}`);
   }
-  const chosen = SCENARIOS.filter(({ name, machine }) => {
-    const named = positionals.length === 0 || positionals.includes(name);
+  const chosen = SCENARIOS.filter(({ name, machine, isLong = false }) => {
+    const named = positionals.length === 0 ? values.list || !isLong : positionals.includes(name);
     return named && (!arch || MACHINES[machine].arch === arch);
   });
   return { list: values.list ?? false, fetch: values.fetch ?? false, chosen };
@@ -105,7 +105,7 @@ function reportScenario({ name, seconds, error = '', note = '' }) {
 async function main() {
   const { list, fetch, chosen } = parseCommandLine();
   if (list) {
-    for (const { name, machine, what } of chosen) say(`${name.padEnd(20)} ${machine.padEnd(11)} ${what}`);
+    for (const { name, machine, what } of chosen) say(`${name.padEnd(23)} ${machine.padEnd(11)} ${what}`);
     return;
   }
   await mkdir(CACHE, { recursive: true });

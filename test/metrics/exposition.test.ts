@@ -111,6 +111,8 @@ describe('a request', () => {
       'openmetrics',
     ],
     [get('text/plain;version=0.0.4'), 'prometheus'],
+    [get('text/plain;version=0.0.4;q=1,*/*;q=0.1'), 'prometheus'],
+    [get('text/plain;version=0.0.4;q=0.5,*/*;q=0.4'), 'prometheus'],
     [get('text/plain').replace('Accept', 'accept'), 'prometheus'],
     [get().replace('/metrics', '/metrics?guest=1'), 'openmetrics'],
     ['GET /metrics HTTP/1.0', 'openmetrics'],

@@ -338,3 +338,24 @@ describe("a peer's corrupt index", () => {
     );
   });
 });
+
+describe('an entry that lands after it was skipped', () => {
+  it('is not taken for the next event in its slot', () => {
+    const pair = new Pair();
+    const { memory, consumer } = pair;
+    const land = (id: number) => memory.copyIn(slotOf(id), encodeCurPos(eventOf(id)));
+    memory.store32(IN_PROD, 1);
+    expect(pair.take()).toBe('not-landed');
+    consumer.skip();
+    land(0); // too late
+    for (let id = 1; id < EVENT_RING_SIZE; id++) {
+      land(id);
+      memory.store32(IN_PROD, id + 1);
+      expect(pair.take()).toEqual(eventOf(id));
+    }
+    memory.store32(IN_PROD, EVENT_RING_SIZE + 1);
+    expect(pair.take()).toBe('not-landed');
+    land(EVENT_RING_SIZE);
+    expect(pair.take()).toEqual(eventOf(EVENT_RING_SIZE));
+  });
+});

@@ -640,3 +640,39 @@ describe("a peer's corrupt index", () => {
     );
   });
 });
+
+describe('a ring that is reset', () => {
+  it('has no request for a backend that counts from 0, wherever it stood', () => {
+    for (const requests of [0, 1, 5, 31, 32]) {
+      const { front, memory } = new Pair();
+      for (const id of sequence(requests)) front.put(requestOf(id));
+      front.publish();
+      front.reset();
+      const fresh = new BackRing(memory);
+      expect([fresh.take(new Uint8Array(RING_ENTRY_SIZE)), fresh.rearm()]).toEqual([false, false]);
+      const indexes = [REQ_PROD, REQ_EVENT, RSP_PROD, RSP_EVENT].map((offset) => memory.load32(offset));
+      expect(indexes).toEqual([0, 1, 0, 1]);
+    }
+  });
+
+  it('has nothing that means anything for a backend that counts on', () => {
+    const { front, memory } = new Pair();
+    for (const id of sequence(RING_SIZE)) front.put(requestOf(id));
+    front.publish();
+    front.reset();
+    for (const index of sequence(RING_SIZE)) {
+      const at = ENTRIES + index * RING_ENTRY_SIZE;
+      expect(decodeRequest(memory.bytes.subarray(at, at + RING_ENTRY_SIZE)).request).toBeUndefined();
+    }
+  });
+
+  it('loses its entries before its index', () => {
+    const pair = new Pair();
+    pair.putRequests(1, 2);
+    const accesses: string[] = [];
+    pair.onAccess = (access) => accesses.push(access);
+    pair.front.reset();
+    const lastEntry = accesses.findLastIndex((access) => access.startsWith('in '));
+    expect(lastEntry).toBeLessThan(accesses.indexOf(`store ${REQ_PROD}`));
+  });
+});

@@ -164,12 +164,15 @@ export class Conversation {
       case 'readAgain':
         return this.#readBack();
       case 'announceConnected':
-        this.announced.push(effect);
-        return undefined;
       case 'announceLost':
       case 'announceClosed':
-        this.granted = undefined;
         this.announced.push(effect);
+        return undefined;
+      case 'resetRings':
+      case 'hold': // tests say themselves when it is enough
+        return undefined;
+      case 'release':
+        this.granted = undefined;
         return undefined;
       default:
         return this.#write('front', WRITES[effect]);

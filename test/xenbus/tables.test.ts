@@ -40,7 +40,7 @@ function statementOf<S, E, F>(all: readonly Statement<S, E, F>[], from: S, event
 const except = (...states: OtherendState[]): OtherendState[] => OTHEREND.filter((s) => !states.includes(s));
 
 describe('the frontend', () => {
-  const OWN: readonly FrontendEvent[] = ['published', 'publishFailed', 'leave', 'silence'];
+  const OWN: readonly FrontendEvent[] = ['published', 'publishFailed', 'leave', 'silence', 'heldEnough'];
   const STATES: readonly FrontendState[] = [
     'initialising',
     'publishing',
@@ -48,11 +48,15 @@ describe('the frontend', () => {
     'connected',
     'closing',
     'closed',
+    'holding',
+    'holdingToLeave',
     'lost',
   ];
 
   /** Whatever ends a connection: nothing pending is answered, and 1 tells a living backend to let go. */
-  const LOSE = ['lost', 'announceLost', 'writeInitialising'] as const;
+  const LOSE = ['lost', 'announceLost', 'resetRings', 'writeInitialising', 'release'] as const;
+  /** A backend may have read our 3 or 4, and be about to bind: it finds ports and pages, and no request in them. */
+  const HOLD = ['holding', 'announceLost', 'resetRings', 'writeInitialising', 'hold'] as const;
 
   const DEMANDED: readonly Statement<FrontendState, FrontendEvent, FrontendEffect>[] = [
     // A backend at 4, 5 or 6 is letting go of a predecessor and comes to 2; one at 1 looks at its device.
@@ -60,7 +64,7 @@ describe('the frontend', () => {
     // Only a backend at 2 takes what is published; then comes 3, and 4 never before the backend's 4.
     ['initialising', ['InitWait'], 'publishing', 'publish'],
     ['initialising', ['Gone', 'silence'], ...LOSE],
-    ['initialising', ['leave'], 'closed', 'writeClosed', 'announceClosed'],
+    ['initialising', ['leave'], 'closed', 'writeClosed', 'announceClosed', 'release'],
     ['publishing', OTHEREND, 'publishing'],
     // The backend may be ready before anybody looks, and no watch tells of a state that stays.
     ['publishing', ['published'], 'initialised', 'writeInitialised', 'readAgain'],
@@ -69,12 +73,16 @@ describe('the frontend', () => {
     ['initialised', ['Initialising', 'InitWait', 'Initialised'], 'initialised'],
     ['initialised', ['Connected'], 'connected', 'writeConnected', 'announceConnected'],
     // "One missing node closes the whole device for good": waiting would not help.
-    ['initialised', ['Closing', 'Closed', 'Gone', 'Unknown', 'Reconfiguring', 'Reconfigured'], ...LOSE],
-    ['initialised', ['silence'], ...LOSE],
+    ['initialised', ['Closing', 'Closed', 'Unknown', 'Reconfiguring', 'Reconfigured'], ...HOLD],
+    // Its 2 is from before our 3: it may be about to bind.
+    ['initialised', ['silence'], ...HOLD],
+    ['initialised', ['Gone'], ...LOSE],
     // Any other state of the backend while connected: this connection is over.
     ['connected', ['Connected'], 'connected'],
-    ['connected', except('Connected'), ...LOSE],
-    ['connected', ['silence'], ...LOSE],
+    ['connected', except('Connected', 'InitWait', 'Gone'), ...HOLD],
+    ['connected', ['silence'], ...HOLD],
+    // At 2 it has let go already.
+    ['connected', ['InitWait', 'Gone'], ...LOSE],
     // The backend has everything mapped as long as it is at 3 or 4, and until its 5 is over.
     ['closing', ['Initialised', 'Connected', 'Closing', 'Reconfiguring', 'Reconfigured', 'leave'], 'closing'],
     // Its 6 is transient, and may never be seen: 1 and 2 say the same.
@@ -84,12 +92,26 @@ describe('the frontend', () => {
       'closed',
       'writeClosed',
       'announceClosed',
+      'release',
     ],
     ['initialised', ['leave'], 'closing', 'writeClosing', 'readAgain'],
     ['connected', ['leave'], 'closing', 'writeClosing', 'readAgain'],
     // Over: nothing is announced twice, and nothing is written behind a successor's back.
-    ['closed', [...OTHEREND, 'leave', 'silence'], 'closed'],
-    ['lost', [...OTHEREND, 'leave', 'silence'], 'lost'],
+    ['closed', [...OTHEREND, 'leave', 'silence', 'heldEnough'], 'closed'],
+    ['lost', [...OTHEREND, 'leave', 'silence', 'heldEnough'], 'lost'],
+    // 5, 6, 1 and a false 4 are what a backend passes through that has read our 4 when it started: it still has it all bound.
+    ['holding', [...except('InitWait', 'Gone'), 'silence'], 'holding'],
+    ['holding', ['InitWait', 'Gone', 'heldEnough'], 'lost', 'release'],
+    ['holding', ['leave'], 'holdingToLeave'],
+    ['holdingToLeave', [...except('InitWait', 'Gone'), 'leave', 'silence'], 'holdingToLeave'],
+    [
+      'holdingToLeave',
+      ['InitWait', 'Gone', 'heldEnough'],
+      'closed',
+      'writeClosed',
+      'announceClosed',
+      'release',
+    ],
   ];
 
   const cells = STATES.flatMap((from) => [...OTHEREND, ...OWN].map((event) => ({ from, event })));

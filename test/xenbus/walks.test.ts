@@ -65,6 +65,22 @@ describe('a first connection', () => {
     expect(pair.announced).toEqual(['announceLost']);
     expect(pair.nodes.front).toBe('1');
   });
+
+  it('that is given up while the backend binds it stays to be bound, until the backend has let go', () => {
+    const pair = new Conversation();
+    while (pair.front.state !== 'initialised') {
+      pair.front.step();
+      pair.back.step();
+    }
+    while (!pair.front.isIdle) pair.front.step();
+    while (pair.back.state !== 'connecting') pair.back.step();
+    pair.front.tell('silence');
+    while (!pair.front.isIdle) pair.front.step();
+    expect(pair.granted).toBe(pair.published);
+    pair.settle();
+    expect(pair.front.state).toBe('lost');
+    expect(pair.written.back).toEqual(['2', '4', '5', '6', '2']);
+  });
 });
 
 describe("a frontend's crash", () => {
@@ -146,13 +162,44 @@ describe("a backend's restart", () => {
     expect(pair.isConnected).toBe(true);
   });
 
+  /** One node value after the other, each looked at by the frontend. */
+  const show = (pair: Conversation, ...values: (string | undefined)[]) => {
+    for (const value of values) {
+      pair.setNode('back', value);
+      while (!pair.front.isIdle) pair.front.step();
+    }
+  };
+
+  it.each([
+    ['it waits for us', '2'],
+    ['it is gone', undefined],
+  ])('that has read our 4 finds what it binds, until %s', (_, end) => {
+    const pair = connected();
+    show(pair, '5', '6', '1', '4', '5', '6', 'odd', '3');
+    expect([pair.front.state, pair.granted]).toEqual(['holding', pair.published]);
+    show(pair, end);
+    expect([pair.front.state, pair.granted]).toEqual(['lost', undefined]);
+    expect(pair.written.front).toEqual(['1']);
+  });
+
+  it('that never comes to an end is waited for only so long', () => {
+    const pair = connected();
+    show(pair, '5', '6');
+    pair.front.tell('heldEnough');
+    pair.front.step();
+    pair.front.step();
+    expect([pair.front.state, pair.granted]).toEqual(['lost', undefined]);
+    show(pair, '1', '2');
+    expect(pair.written.front).toEqual(['1']);
+  });
+
   it.each(['5', '6', '1', '2', '3', '7', '0', '99', undefined])(
     'shows as %j, and that ends a connection',
     (value) => {
       const pair = connected();
       pair.setNode('back', value);
       for (let step = 0; step < 20; step++) pair.front.step();
-      expect(pair.front.state).toBe('lost');
+      expect(pair.front.state).toBe(value === '2' || value === undefined ? 'lost' : 'holding');
       expect(pair.announced).toEqual(['announceLost']);
       expect(pair.written.front).toEqual(['1']);
     },
@@ -210,6 +257,20 @@ describe('leaving', () => {
     expect(silent.announced).toEqual(['announceClosed']);
   });
 
+  it('after a loss waits for the same, and says Closed only then', () => {
+    const pair = connected();
+    pair.setNode('back', '6');
+    while (!pair.front.isIdle) pair.front.step();
+    pair.front.tell('leave');
+    pair.front.tell('silence');
+    while (!pair.front.isIdle) pair.front.step();
+    expect([pair.front.state, pair.granted]).toEqual(['holdingToLeave', pair.published]);
+    pair.settle();
+    expect([pair.front.state, pair.granted]).toEqual(['closed', undefined]);
+    expect(pair.written.front).toEqual(['1', '6']);
+    expect(pair.announced).toEqual(['announceLost', 'announceClosed']);
+  });
+
   it('before anything was published needs nobody', () => {
     const pair = new Conversation();
     pair.nodes.back = '4';
@@ -240,6 +301,9 @@ describe("the backend's removal", () => {
     pair.settle();
     expect(pair.written.back).toEqual(['5', '6']);
     expect(pair.mapped).toBeUndefined();
+    expect(pair.front.state).toBe('holding'); // who knows whether a 6 is the end
+    pair.front.tell('heldEnough');
+    pair.settle();
     expect(pair.front.state).toBe('lost');
     pair.startFrontend();
     pair.back.tell('remove');

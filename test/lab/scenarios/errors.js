@@ -3,7 +3,7 @@ import { CARD_PAGES, withGrantLimit } from '../dom0/guest-limits.js';
 import { jsonLines, playCommand } from '../dom0/lab.js';
 
 const WHAT = {
-  streams: [{ seed: 1, frames: 48_000, stream: 0, bufferFrames: 16_368 }],
+  streams: [{ seed: 1, frames: 48_000, stream: 0, bufferFrames: 14_560 }],
   card: { timeout: 5000 },
 };
 

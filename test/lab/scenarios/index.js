@@ -9,7 +9,7 @@ export const MACHINES = {
 
 /**
  * `file`: the module beside this one; `guest`: a kind of its own, as Guest.create takes it; `limitMs`: generous, emulation is
- * slow on a busy machine.
+ * slow on a busy machine; `isLong`: runs only where it is named.
  */
 export const SCENARIOS = [
   {
@@ -25,6 +25,21 @@ export const SCENARIOS = [
     file: 'reconnect',
     machine: 'xen',
     what: 'SIGKILL of the backend, and the stream plays on',
+  },
+  {
+    name: 'backend-restarts',
+    file: 'backend-restarts',
+    machine: 'xen',
+    what: 'SIGKILL of the backend, 5 times, and the next one starts at once or later',
+    limitMs: 600_000,
+  },
+  {
+    name: 'backend-restarts-often',
+    file: 'backend-restarts-often',
+    machine: 'xen',
+    what: 'the same 25 times; only where it is named',
+    limitMs: 1_800_000,
+    isLong: true,
   },
   {
     name: 'frontend-killed',
