@@ -95,6 +95,7 @@ export const SCENARIOS = [
     machine: 'xen',
     guest: { layer: 'udev' },
     what: 'the udev rule of docs/guest-setup.md, and a user who plays',
+    limitMs: 400_000,
   },
   {
     name: 'play-node22',
