@@ -6,7 +6,7 @@ import { Report } from '../../src/cli/doctor/report.ts';
 import { describeFinding } from '../../src/cli/doctor.ts';
 import { oneLine } from '../../src/cli/messages.ts';
 import { listCards, openCard } from '../../src/open-card.ts';
-import { startTestGuest, type TestGuest } from '../../src/testing.ts';
+import { createSoundCard, startTestGuest, type TestGuest } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 
 const CARD = '/local/domain/1/device/vsnd/0';
@@ -245,5 +245,20 @@ test('a value that a warning quotes commands no terminal, turns no line, and a n
   expect((await readConfiguration({ hypervisor: process, xenstore }, 0)).message.length).toBeLessThan(200);
   await xenstore.close();
   await process.close();
+  await guest.close();
+});
+
+test('a card that nobody understands hides no other one', async () => {
+  const guest = await startTestGuest();
+  createSoundCard(guest.machine, { frontendDomid: 1, devid: 1, pcmDevices: [{ streams: [{ fields: {} }] }] });
+  const { hypervisor } = guest;
+  const unreadable: string[] = [];
+  const onUnreadable = ({ message }: Error) => unreadable.push(message);
+  const cards = await listCards({ hypervisor, onUnreadable });
+  expect(cards.map(({ devid }) => devid)).toEqual([0]);
+  expect(unreadable).toEqual([
+    '/local/domain/1/device/vsnd/1/0/0/type is missing; allowed: "p" (playback) or "c" (capture)',
+  ]);
+  await expect(listCards({ hypervisor })).rejects.toMatchObject({ code: 'ERR_VSND_CONFIG' });
   await guest.close();
 });
