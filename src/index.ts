@@ -32,7 +32,7 @@ export {
 } from './frontend/playback-stream.ts';
 export type { HwParamsAnswer, HwParamsQuery } from './frontend/query-hw-params.ts';
 export type { StreamOptions, StreamWarning, StreamWarningCode } from './frontend/stream-options.ts';
-export { listCards, type OpenCardOptions, openCard, watchCards } from './open-card.ts';
+export { type ListCardsOptions, listCards, type OpenCardOptions, openCard, watchCards } from './open-card.ts';
 export type { ClockReading } from './pcm/position-clock.ts';
 export type { StreamState } from './pcm/substream.ts';
 export type { PcmFormatName } from './wire/pcm-format.ts';

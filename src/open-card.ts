@@ -58,14 +58,20 @@ async function openOwnCard(options: CardOptions, releases: ReleaseStack): Promis
   return card;
 }
 
-/** Describes this guest's sound cards, in the order of their devids, without opening them. Rejects with ERR_VSND_NO_XEN or ERR_VSND_CONFIG. */
-export async function listCards({
-  hypervisor,
-}: Pick<OpenCardOptions, 'hypervisor'> = {}): Promise<CardInfo[]> {
-  if (hypervisor) return await listCardsOf(hypervisor);
+export interface ListCardsOptions extends Pick<OpenCardOptions, 'hypervisor'> {
+  /** Hears of each card whose configuration cannot be understood (ERR_VSND_CONFIG), and the others are listed. */
+  onUnreadable?: ((error: VsndError) => void) | undefined;
+}
+
+/**
+ * Describes this guest's sound cards, in the order of their devids, without opening them. Rejects with ERR_VSND_NO_XEN,
+ * and without `onUnreadable` with ERR_VSND_CONFIG.
+ */
+export async function listCards({ hypervisor, onUnreadable }: ListCardsOptions = {}): Promise<CardInfo[]> {
+  if (hypervisor) return await listCardsOf(hypervisor, onUnreadable);
   const machine = await ownHypervisor();
   try {
-    return await listCardsOf(machine.hypervisor);
+    return await listCardsOf(machine.hypervisor, onUnreadable);
   } finally {
     await machine.release();
   }

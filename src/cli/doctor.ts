@@ -4,6 +4,7 @@ import { CARD } from './common-options.ts';
 import { diagnose } from './doctor/diagnose.ts';
 import { type Finding, Report } from './doctor/report.ts';
 import { emulatedMachine, thisMachine } from './doctor/system.ts';
+import { inLine } from './messages.ts';
 
 const LABELS = { ok: 'OK', warning: 'warning', problem: 'problem', skipped: 'skipped' } as const;
 const LABEL_WIDTH = 9;
@@ -47,7 +48,7 @@ export const doctor = defineCommand({
 export function describeFinding({ check, status, message, mend }: Finding): string {
   const lines = [LABELS[status].padEnd(LABEL_WIDTH) + check.padEnd(CHECK_WIDTH) + message];
   if (mend !== undefined) lines.push(' '.repeat(LABEL_WIDTH + CHECK_WIDTH) + mend);
-  return lines.map((line) => line.replace(/\p{Cc}/gu, '?')).join('\n');
+  return lines.map(inLine).join('\n');
 }
 
 function summarize(problems: number): string {

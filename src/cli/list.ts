@@ -1,5 +1,5 @@
 import { startEmulatedGuest } from '../emulation/guest.ts';
-import { type CardInfo, listCards } from '../index.ts';
+import { type CardInfo, listCards, type VsndError } from '../index.ts';
 import { defineCommand } from './command.ts';
 import { oneLine } from './messages.ts';
 import { complainOfConfig } from './open-card.ts';
@@ -21,12 +21,17 @@ export const list = defineCommand({
     'vsnd list --emulate --json': 'the emulated card, for a program',
   },
   run: async ({ values: { json, emulate } }, { terminal }) => {
-    const cards = emulate ? await listEmulatedCards() : await listCards();
+    let unreadable = 0;
+    const onUnreadable = ({ message }: VsndError) => {
+      unreadable++;
+      terminal.complain(message);
+    };
+    const cards = emulate ? await listEmulatedCards() : await listCards({ onUnreadable });
     for (const card of cards) complainOfConfig(card, terminal);
     if (json) terminal.say(JSON.stringify(cards, null, 2));
-    else if (cards.length === 0) terminal.say('This guest has no virtual sound card.');
-    else terminal.say(cards.map(describeCard).join('\n\n'));
-    return true;
+    else if (cards.length > 0) terminal.say(cards.map(describeCard).join('\n\n'));
+    else if (unreadable === 0) terminal.say('This guest has no virtual sound card.');
+    return unreadable === 0;
   },
 });
 

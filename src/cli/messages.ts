@@ -35,9 +35,14 @@ export function withoutControls(text: string): string {
 /** Characters of a name that is shown: a toolstack, or a guest, may write thousands. */
 const LONGEST_NAME = 80;
 
-/** Somebody else's text as a part of one line: without controls, newlines included, and not longer than a line. */
+/** Somebody else's text as a part of one line: without what commands a terminal, or breaks or turns the line. */
+export function inLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '?');
+}
+
+/** As {@link inLine}, and not longer than a line. */
 export function oneLine(text: string): string {
-  const shown = text.replace(/\p{Cc}/gu, '?');
+  const shown = inLine(text);
   return shown.length > LONGEST_NAME ? `${shown.slice(0, LONGEST_NAME)}…` : shown;
 }
 

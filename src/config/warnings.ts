@@ -32,7 +32,13 @@ export class ConfigWarnings {
   }
 }
 
-/** A node's value as a message says it: 'missing', or the first {@link MOST_CHARACTERS} of it. */
+/** What JSON leaves as it is, and a terminal or a log does not: C1 controls, direction marks, line separators. */
+const COMMANDING = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** A node's value as a message says it: 'missing', or the first {@link MOST_CHARACTERS} of it, without a character that commands. */
 export function quote(value: string | undefined): string {
-  return value === undefined ? 'missing' : JSON.stringify(value.slice(0, MOST_CHARACTERS));
+  if (value === undefined) return 'missing';
+  return JSON.stringify(value.slice(0, MOST_CHARACTERS)).replace(COMMANDING, escaped);
 }

@@ -247,12 +247,24 @@ function allInUse(type: StreamType): VsndError {
   return new VsndError('ERR_VSND_NO_STREAM', `every ${type} stream of the card that fits is in use`);
 }
 
-/** All cards of this guest; owns none of them. */
-export async function listCards(hypervisor: Hypervisor): Promise<CardInfo[]> {
+/** All cards of this guest; owns none of them. `onUnreadable` hears of those that cannot be read; without it they reject. */
+export async function listCards(
+  hypervisor: Hypervisor,
+  onUnreadable?: (error: VsndError) => void,
+): Promise<CardInfo[]> {
   const xenstore = await XenStoreClient.open(hypervisor);
+  const read = async (devid: number): Promise<CardInfo[]> => {
+    try {
+      return [await readCard(xenstore, devid)];
+    } catch (error) {
+      if (!onUnreadable || !isVsndError(error, 'ERR_VSND_CONFIG')) throw error;
+      onUnreadable(error);
+      return [];
+    }
+  };
   try {
     const devids = await findCards(xenstore);
-    return await Promise.all(devids.map((devid) => readCard(xenstore, devid)));
+    return (await Promise.all(devids.map(read))).flat();
   } finally {
     await xenstore.close();
   }

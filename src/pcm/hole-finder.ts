@@ -38,7 +38,7 @@ export class HoleFinder {
   /** The newest one first. */
   #cells: Cell[] = [];
   #periodFrames = 0;
-  /** Frames: the device itself moves in no longer steps. */
+  /** Frames: the device itself moves in no longer steps. One that a rounding explains is none. */
   #leastAdvance = Number.POSITIVE_INFINITY;
   #last: number | undefined;
 
@@ -60,7 +60,7 @@ export class HoleFinder {
     const at = (time * this.#rate) / 1e9;
     const ahead = frames - at;
     const advance = frames - (this.#last ?? frames);
-    if (advance > 0) this.#leastAdvance = Math.min(this.#leastAdvance, advance);
+    if (advance > ROUNDING) this.#leastAdvance = Math.min(this.#leastAdvance, advance);
     this.#last = frames;
     const [cell] = this.#cells;
     if (cell && at - cell.begin < (CELL * this.#rate) / 1e9) {

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
+import { readConfiguration } from '../../src/cli/doctor/card-checks.ts';
 import { diagnose } from '../../src/cli/doctor/diagnose.ts';
 import { Report } from '../../src/cli/doctor/report.ts';
 import { describeFinding } from '../../src/cli/doctor.ts';
 import { oneLine } from '../../src/cli/messages.ts';
-import { openCard } from '../../src/open-card.ts';
-import { startTestGuest, type TestGuest } from '../../src/testing.ts';
+import { listCards, openCard } from '../../src/open-card.ts';
+import { createSoundCard, startTestGuest, type TestGuest } from '../../src/testing.ts';
+import { XenStoreClient } from '../../src/xenstore/client.ts';
 
 const CARD = '/local/domain/1/device/vsnd/0';
 const BACKEND = '/local/domain/0/backend/vsnd/1/0';
@@ -227,4 +229,36 @@ test('no name of the card reaches a terminal as control characters', async () =>
   expect(describeFinding(finding)).not.toMatch(/\p{Cc}/u);
   expect(oneLine('\x1b]0;owned\x07\n\x9b2J')).toBe('?]0;owned???2J');
   expect(oneLine('x'.repeat(1500))).toHaveLength(81);
+  const turned = 'Music\u202edevomer\u2066\u200f\u2028';
+  expect(oneLine(turned)).toBe('Music?devomer???');
+  expect(describeFinding({ ...finding, message: turned })).toContain('Music?devomer???');
+});
+
+test('a value that a warning quotes commands no terminal, turns no line, and a name fills no page', async () => {
+  const guest = await startTestGuest({
+    fields: { 'buffer-size': '1\u009b2J\u007f\u202e\u2028', 'long-name': 'x'.repeat(1500) },
+  });
+  const [warning] = (await listCards({ hypervisor: guest.hypervisor }))[0]?.warnings ?? [];
+  expect(warning?.message).toContain('"1\\u009b2J\\u007f\\u202e\\u2028": no number');
+  const process = guest.machine.startProcess(1);
+  const xenstore = await XenStoreClient.open(process);
+  expect((await readConfiguration({ hypervisor: process, xenstore }, 0)).message.length).toBeLessThan(200);
+  await xenstore.close();
+  await process.close();
+  await guest.close();
+});
+
+test('a card that nobody understands hides no other one', async () => {
+  const guest = await startTestGuest();
+  createSoundCard(guest.machine, { frontendDomid: 1, devid: 1, pcmDevices: [{ streams: [{ fields: {} }] }] });
+  const { hypervisor } = guest;
+  const unreadable: string[] = [];
+  const onUnreadable = ({ message }: Error) => unreadable.push(message);
+  const cards = await listCards({ hypervisor, onUnreadable });
+  expect(cards.map(({ devid }) => devid)).toEqual([0]);
+  expect(unreadable).toEqual([
+    '/local/domain/1/device/vsnd/1/0/0/type is missing; allowed: "p" (playback) or "c" (capture)',
+  ]);
+  await expect(listCards({ hypervisor })).rejects.toMatchObject({ code: 'ERR_VSND_CONFIG' });
+  await guest.close();
 });

@@ -12,6 +12,7 @@ import {
   parseXenbusState,
 } from '../../xenbus/state.ts';
 import { XenStoreClient } from '../../xenstore/client.ts';
+import { oneLine } from '../messages.ts';
 import { Problem } from './report.ts';
 import type { System } from './system.ts';
 
@@ -76,7 +77,7 @@ export async function readConfiguration({ xenstore }: Domain, devid: number) {
       "give it one in the guest's xl.cfg: 'stream, unique-id=..., type=P'",
     );
   }
-  const names = [info.shortName, info.longName].filter((name) => name !== undefined);
+  const names = [info.shortName, info.longName].filter((name) => name !== undefined).map(oneLine);
   const counts = `${playback} playback, ${streams.length - playback} capture`;
   const warnings = info.warnings.map(({ message }) => message);
   return { message: [...names, `streams: ${counts}`].join(', '), warnings, info };
