@@ -321,7 +321,7 @@ describe('on the emulated machine', () => {
   });
 });
 
-describe('with an emulated guest', { timeout: 30_000 }, () => {
+describe('with an emulated guest', () => {
   const env = () => ({ VSND_CONTROL_DIR: directory.path('control') });
 
   test('its sinks can be tried, and watched; SIGTERM ends it with status 0', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { vsnd } from './run.ts';
 
 // What it does is tested with real sound servers: test/bridge/real.
-describe('wrong usage', { timeout: 30_000 }, () => {
+describe('wrong usage', () => {
   test.each([
     [['jack'], "the sound server is 'jack'; allowed: pulse, pipewire"],
     [['pulse', 'pipewire'], "unexpected argument 'pipewire'"],

@@ -117,7 +117,7 @@ describe.each([
   ['bash', 'bash --norc --noprofile -i'],
   ['zsh', 'zsh -f -i'],
 ] as const)('%s, at a terminal', (shell, command) => {
-  test.runIf(has(shell) && hasScript)('completes a line', { timeout: 30_000 }, async () => {
+  test.runIf(has(shell) && hasScript)('completes a line', async () => {
     const { folder, script } = prepare(shell);
     const env = { TERM: 'xterm', HOME: files.path('') };
     const running = new Running('script', ['-qec', `cd '${folder}'; exec ${command}`, '/dev/null'], env);

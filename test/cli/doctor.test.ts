@@ -70,7 +70,7 @@ test('docs/doctor.md tells of every check', async () => {
   expect(parse(stdout).map(({ check }) => check)).toEqual(documented);
 });
 
-describe('the command', { timeout: 30_000 }, () => {
+describe('the command', () => {
   test.each([
     [['--loud'], "unknown option '--loud'"],
     [['file'], "unexpected argument 'file'"],

@@ -6,7 +6,7 @@ import { MAIN, start, vsnd } from './run.ts';
 
 const hasXen = ['/dev/xen/xenbus', '/proc/xen/xenbus'].some((path) => existsSync(path));
 
-describe('usage', { timeout: 30_000 }, () => {
+describe('usage', () => {
   test.each([
     [['--help'], /^vsnd: the Xen virtual sound card/],
     [['-h'], /^vsnd: the Xen virtual sound card/],
@@ -59,7 +59,7 @@ describe('usage', { timeout: 30_000 }, () => {
   });
 });
 
-describe('list', { timeout: 30_000 }, () => {
+describe('list', () => {
   test('the emulated card', async () => {
     const { status, stdout, stderr } = await vsnd(['list', '--emulate']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

@@ -23,7 +23,7 @@ const PLAYBACK =
 const CAPTURE =
   'capture 0/1   running    0:00.1  buffer  10%  latency  20 ms  overruns 4  0: -6 dB, 1: -6.5 dB muted  +12.5 ppm\n';
 
-describe('once', { timeout: 30_000 }, () => {
+describe('once', () => {
   test('a line for the card, and one for each stream', async () => {
     await serveCard();
     expect(await monitor('--once')).toEqual({ status: 0, stdout: TITLE + PLAYBACK + CAPTURE, stderr: '' });
@@ -96,7 +96,7 @@ describe('once', { timeout: 30_000 }, () => {
   });
 });
 
-describe('again and again', { timeout: 30_000 }, () => {
+describe('again and again', () => {
   test('until the owner has closed the card', async () => {
     const { server } = await serveCard();
     const running = start(['monitor', '--interval', '20'], env());
@@ -163,7 +163,7 @@ describe('again and again', { timeout: 30_000 }, () => {
   });
 });
 
-test('what vsnd play does on the emulated machine', { timeout: 30_000 }, async () => {
+test('what vsnd play does on the emulated machine', async () => {
   const song = makeWav(files.path('song.wav'), { seconds: 60 });
   const player = start(['play', '--emulate', '--sink', 'null', song], env());
   await player.said('buffer');
@@ -179,7 +179,7 @@ test('what vsnd play does on the emulated machine', { timeout: 30_000 }, async (
   expect(stdout).toContain(`process ${player.child.pid} has closed the card\n`);
 });
 
-describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', { timeout: 30_000 }, () => {
+describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', () => {
   test('lines in place, cut to its width, and the last ones stay', async () => {
     const { server } = await serveCard();
     const running = onTerminal(['monitor'], env());

@@ -34,7 +34,7 @@ async function cut(path: string, ...lengths: number[]): Promise<string[]> {
   });
 }
 
-describe('several files are one sound', { timeout: 30_000 }, () => {
+describe('several files are one sound', () => {
   test.each<[PcmFormatName, number, number]>([
     ['s16_le', 44_100, 2],
     ['s24_le', 48_000, 6],
@@ -99,7 +99,7 @@ describe('several files are one sound', { timeout: 30_000 }, () => {
   });
 });
 
-describe('standard input', { timeout: 30_000 }, () => {
+describe('standard input', () => {
   /** Plays what it is given there. */
   async function pipe(octets: Uint8Array, ...args: string[]) {
     const heard = files.path('heard.wav');
@@ -140,7 +140,7 @@ describe('standard input', { timeout: 30_000 }, () => {
   });
 });
 
-describe('for a program', { timeout: 30_000 }, () => {
+describe('for a program', () => {
   test('--json: what was played, and nothing else', async () => {
     const song = makeWav(files.path('song.wav'), { rate: 37_800, seconds: 0.2 });
     const { status, stdout } = await vsnd([
@@ -200,7 +200,7 @@ const RIGHT = '\x1b[C';
 const UP = '\x1b[A';
 const DOWN = '\x1b[B';
 
-describe.skipIf(!hasScript)('keys (skipped without util-linux script)', { timeout: 30_000 }, () => {
+describe.skipIf(!hasScript)('keys (skipped without util-linux script)', () => {
   test('pause, volume, mute, seek, the next file, quit', async () => {
     const one = makeWav(files.path('one.wav'), { seconds: 60 });
     const two = makeWav(files.path('two.wav'), { seconds: 60 });

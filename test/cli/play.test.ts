@@ -22,7 +22,7 @@ const hasScript = spawnSync('script', ['--version']).stdout?.includes('util-linu
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that must not appear
 const CONTROL_CODES = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/;
 
-describe('what the emulated card heard is what the file holds', { timeout: 30_000 }, () => {
+describe('what the emulated card heard is what the file holds', () => {
   test.each<[PcmFormatName, number, number]>([
     ['u8', 8000, 1],
     ['s16_le', 44_100, 2],
@@ -59,7 +59,7 @@ describe('what the emulated card heard is what the file holds', { timeout: 30_00
   });
 });
 
-describe('without a terminal', { timeout: 30_000 }, () => {
+describe('without a terminal', () => {
   test('the sound that comes with vsnd, into the null clock, without control codes', async () => {
     const { status, stdout, stderr } = await vsnd([...emulate, '--fast', '--sink', 'null']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -86,7 +86,7 @@ describe('without a terminal', { timeout: 30_000 }, () => {
   });
 });
 
-describe('imperfect files', { timeout: 30_000 }, () => {
+describe('imperfect files', () => {
   test('a truncated file: a warning, and what is there', async () => {
     const song = makeWav(files.path('song.wav'));
     const whole = await readAll(song);
@@ -185,7 +185,7 @@ describe('imperfect files', { timeout: 30_000 }, () => {
   });
 });
 
-describe('stopping', { timeout: 30_000 }, () => {
+describe('stopping', () => {
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -212,7 +212,7 @@ describe('stopping', { timeout: 30_000 }, () => {
   });
 });
 
-describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', { timeout: 30_000 }, () => {
+describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', () => {
   /** `vsnd` below a pseudo-terminal of 100 columns. */
   function onTerminal(args: string[], env: NodeJS.ProcessEnv = {}): Running {
     const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');

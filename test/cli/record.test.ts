@@ -35,7 +35,7 @@ function expectRightSizes(path = out()): void {
   expect(whole.readUInt32LE(4)).toBe(whole.length - 8);
 }
 
-describe('what is recorded is what the card captures', { timeout: 30_000 }, () => {
+describe('what is recorded is what the card captures', () => {
   test('and told of in JSON', async () => {
     const args = [...emulate, '--source', 'silence', '-d', '0.1', '-r', '8000', '-c', '1', '--json', out()];
     const { status, stdout, stderr } = await vsnd(args, env());
@@ -101,7 +101,7 @@ describe('what is recorded is what the card captures', { timeout: 30_000 }, () =
   });
 });
 
-describe('to standard output', { timeout: 30_000 }, () => {
+describe('to standard output', () => {
   /** Runs it, and gives what it has written as octets. */
   async function piped(args: string[]): Promise<Ended & { octets: Buffer }> {
     const running = start([...emulate, ...args], env());
@@ -167,7 +167,7 @@ describe('to standard output', { timeout: 30_000 }, () => {
   });
 });
 
-describe('stopping', { timeout: 30_000 }, () => {
+describe('stopping', () => {
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -213,7 +213,7 @@ describe('stopping', { timeout: 30_000 }, () => {
   });
 });
 
-describe('what cannot be recorded', { timeout: 30_000 }, () => {
+describe('what cannot be recorded', () => {
   test.each<[string, string[], RegExp]>([
     ['nowhere', [], /^vsnd: FILE\.wav is missing \(- is standard output\); see vsnd record --help\n$/],
     ['two files', ['a.wav', 'b.wav'], /^vsnd: unexpected argument 'b\.wav'; see /],
@@ -301,7 +301,7 @@ describe('what cannot be recorded', { timeout: 30_000 }, () => {
   });
 });
 
-describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', { timeout: 30_000 }, () => {
+describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', () => {
   test('one live line with a meter, and a cursor at the end', async () => {
     const { status, stdout } = await onTerminal([...emulate, '-d', '1', out()], env()).ended();
     expect(status).toBe(0);

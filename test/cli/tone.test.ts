@@ -16,7 +16,7 @@ async function channelsOf(path: string): Promise<number[][]> {
 
 const loudest = (samples: number[]) => Math.max(...samples.map(Math.abs));
 
-describe('wrong usage', { timeout: 30_000 }, () => {
+describe('wrong usage', () => {
   test.each([
     [['-t', 'square'], "--type is 'square'; allowed: sine, pink, walk"],
     [['-t', 'pink', '-f', '440'], '--frequency is not for pink noise'],
@@ -36,7 +36,7 @@ describe('wrong usage', { timeout: 30_000 }, () => {
   });
 });
 
-describe('vsnd tone', { timeout: 30_000 }, () => {
+describe('vsnd tone', () => {
   test('plays a sine, -20 dBFS in all channels', async () => {
     const heard = files.path('heard.wav');
     const running = start([...fast, '--sink', `wav:${heard}`, '-d', '0.5', '-f', '1000']);

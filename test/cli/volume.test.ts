@@ -22,7 +22,7 @@ async function serveCard() {
   return fake;
 }
 
-describe('of a card that another process owns', { timeout: 30_000 }, () => {
+describe('of a card that another process owns', () => {
   test('is shown for each stream', async () => {
     await serveCard();
     expect(await volume()).toEqual({
@@ -158,7 +158,7 @@ describe('of a card that another process owns', { timeout: 30_000 }, () => {
   });
 });
 
-describe('nobody to ask', { timeout: 30_000 }, () => {
+describe('nobody to ask', () => {
   test.each<[string[], RegExp]>([
     [[], /^vsnd: no process has card 0 open\n$/],
     [['--card', '77'], /^vsnd: no process has card 77 open\n$/],
@@ -212,7 +212,7 @@ describe('nobody to ask', { timeout: 30_000 }, () => {
   });
 });
 
-describe('wrong usage', { timeout: 30_000 }, () => {
+describe('wrong usage', () => {
   test.each<[string[], string]>([
     [['loud'], "DB is 'loud'; allowed: -1000 to 1000 dB"],
     [['--up', '-3'], "--up is '-3'; allowed: 0 to 1000 dB"],

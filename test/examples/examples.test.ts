@@ -26,7 +26,7 @@ function leftOf(octets: Buffer): Buffer {
   return left;
 }
 
-describe('the examples', { timeout: 30_000 }, () => {
+describe('the examples', () => {
   test('play-tone.js, at the pace of a real card', async () => {
     const { status, stdout } = await startExample('play-tone.js').ended();
     expect(status).toBe(0);

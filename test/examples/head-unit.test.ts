@@ -135,7 +135,7 @@ describe('the head unit’s sound', () => {
   });
 });
 
-describe('the head unit’s page', { timeout: 30_000 }, () => {
+describe('the head unit’s page', () => {
   interface State {
     controls: {
       titles: string[];

@@ -56,7 +56,7 @@ function scaled(octets: Buffer, decibels: number): number[] {
   return Array.from(samples, (sample) => Math.round(sample * 10 ** (decibels / 20)));
 }
 
-describe('web-radio', { timeout: 30_000 }, () => {
+describe('web-radio', () => {
   test('plays a station, waits for it when it is lost, and goes on when it is back', async () => {
     const { promise: dry, resolve: noteDry } = deferred();
     const address = await startStation([

@@ -11,6 +11,6 @@ test('docs/commands.md has each command, in their order', () => {
   expect(titles).toEqual(COMMANDS.map(({ name }) => name));
 });
 
-test('docs/commands.md shows what they say (vitest -u writes it anew)', { timeout: 120_000 }, async () => {
+test('docs/commands.md shows what they say (vitest -u writes it anew)', { timeout: 300_000 }, async () => {
   await expect(await renewTranscripts(document, 'console')).toMatchFileSnapshot(PATH.pathname);
 });
