@@ -18,7 +18,9 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await card.close();
+  const closed = card.close();
+  await guest.clock.advance(3 * SECOND); // as long as it waits for a backend that has gone
+  await closed;
   await guest.close(); // throws where the program has left something behind
 });
 

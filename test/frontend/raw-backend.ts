@@ -156,20 +156,23 @@ export class RawBackend {
       this.#ports.push(port);
       return port;
     };
-    const ring = new BackRing(await map('ring-ref'));
+    const ringPage = await map('ring-ref');
+    const ring = new BackRing(ringPage);
     this.#ring = ring;
     this.#eventPage = await map('evt-ring-ref');
     this.#events = new EventProducer(this.#eventPage);
     this.#ringPort = await bind('event-channel');
     this.#eventPort = await bind('evt-event-channel');
-    this.#ringPort.onNotify(() => this.#serve(ring, domid).catch((error) => this.onError(error)));
+    /** A frontend that has lost its connection sets req_prod to 0: nothing is asked any more. */
+    const isOver = () => ring !== this.#ring || ringPage.load32(0) === 0;
+    this.#ringPort.onNotify(() => this.#serve(ring, isOver, domid).catch((error) => this.onError(error)));
     await this.say(4);
   }
 
-  async #serve(ring: BackRing, domid: number): Promise<void> {
+  async #serve(ring: BackRing, isOver: () => boolean, domid: number): Promise<void> {
     const entry = new Uint8Array(64);
     do {
-      while (ring === this.#ring && ring.take(entry)) {
+      while (!isOver() && ring.take(entry)) {
         const received = decodeRequest(entry);
         this.requests.push(received);
         await this.#gate;
@@ -181,7 +184,7 @@ export class RawBackend {
         ring.put(encodeResponse({ id, operation, status: 0, ...echo, ...answer }));
         if (ring.publish()) this.#ringPort?.notify();
       }
-    } while (ring === this.#ring && ring.rearm());
+    } while (!isOver() && ring.rearm());
   }
 
   async #act(request: SndifRequest | undefined, domid: number): Promise<void> {
