@@ -118,11 +118,21 @@ export async function fetchBackportedKernel(arch, say) {
     ...['-o', `Dir::Etc::sourcelist=${sources}`, '-o', 'Dir::Etc::sourceparts=/dev/null'],
   ];
   await fetchOnce(root, `${BACKPORTS}'s linux-image-${arch}`, async () => {
-    await writeFile(sources, `deb [signed-by=${KEYRING}] http://deb.debian.org/debian ${BACKPORTS} main\n`);
+    await writeFile(sources, `deb [signed-by=${KEYRING}] ${await archive()} ${BACKPORTS} main\n`);
     await prepareApt(apt);
     await unpack(apt, [await dependencyOf(apt, `linux-image-${arch}`)], root, say);
   });
   return root;
+}
+
+/** Where this machine has Debian's packages from. */
+async function archive() {
+  const format = '$(RELEASE) $(REPO_URI)';
+  const { stdout } = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']);
+  const release = BACKPORTS.replace(/-.*/, '');
+  const line = stdout.split('\n').find((target) => target.startsWith(`${release} `));
+  if (line === undefined) throw new Error(`this machine's apt has no sources of ${release}`);
+  return line.slice(release.length + 1);
 }
 
 /** Fills `root`, unless that has been done; half-filled it counts as empty. Throws Unavailable where it cannot be filled. */
