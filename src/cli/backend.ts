@@ -22,6 +22,7 @@ import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
 import { type OptionValues, UsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
+import { inLine } from './messages.ts';
 import type { Terminal } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -244,5 +245,5 @@ async function failure(served: Backend): Promise<never> {
 export function logLine(time: Date, entry: BackendLogEntry, json: boolean): string {
   const { domid, devid, stream, message } = entry;
   if (json) return JSON.stringify({ time: time.toISOString(), domid, devid, stream, message });
-  return `${time.toISOString()} ${formatLogEntry(entry)}`.replace(/[\p{Cc}\p{Cf}]/gu, '?');
+  return inLine(`${time.toISOString()} ${formatLogEntry(entry)}`);
 }

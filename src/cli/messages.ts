@@ -37,7 +37,7 @@ const LONGEST_NAME = 80;
 
 /** Somebody else's text as a part of one line: without what commands a terminal, or breaks or turns the line. */
 export function inLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '?');
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '?');
 }
 
 /** As {@link inLine}, and not longer than a line. */
