@@ -12,7 +12,9 @@ export interface FrameSink {
 
 /** A device that is nothing but a clock: plays at its rate, wakes at each period and where its data ends. */
 export class ClockedVoice implements PlaybackVoice {
-  readonly #params: DeviceParams;
+  readonly #frameBytes: number;
+  readonly #periodFrames: number;
+  readonly #longestPiece: number;
   readonly #feed: PlaybackFeed;
   readonly #clock: Clock;
   readonly #sink: FrameSink;
@@ -25,7 +27,9 @@ export class ClockedVoice implements PlaybackVoice {
   #drained: (() => void) | undefined;
 
   constructor(params: DeviceParams, feed: PlaybackFeed, clock: Clock, sink: FrameSink) {
-    this.#params = params;
+    this.#frameBytes = params.frameBytes;
+    this.#periodFrames = Math.floor(params.periodBytes / params.frameBytes) || params.rate;
+    this.#longestPiece = longestPiece(params);
     this.#feed = feed;
     this.#clock = clock;
     this.#sink = sink;
@@ -54,10 +58,9 @@ export class ClockedVoice implements PlaybackVoice {
     this.#played = 0;
   }
 
+  /** The timer that there is comes early enough: there is more now than when it was set. */
   refilled(): void {
-    if (!this.#running) return;
-    if (this.#timer === undefined) this.#beginRun();
-    else this.#arm();
+    if (this.#running && this.#timer === undefined) this.#beginRun();
   }
 
   async close({ drain }: { drain: boolean }): Promise<void> {
@@ -71,6 +74,7 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   #beginRun(): void {
+    this.#timer?.cancel();
     this.#run.restart();
     this.#arm();
   }
@@ -84,22 +88,20 @@ export class ClockedVoice implements PlaybackVoice {
 
   /** Sets the one timer: for the next period's end, the end of the data, or of a piece, whichever comes first. */
   #arm(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    const available = Math.floor(this.#feed.available / this.#params.frameBytes);
-    if (available === 0) return;
-    const frames = Math.min(this.#framesToPeriod(), longestPiece(this.#params), available);
-    this.#timer = this.#clock.after(this.#run.timeUntil(frames), () => this.#wake());
+    const available = Math.floor(this.#feed.available / this.#frameBytes);
+    const toPeriod = this.#periodFrames - (this.#played % this.#periodFrames);
+    const frames = Math.min(toPeriod, this.#longestPiece, available);
+    this.#timer = frames > 0 ? this.#clock.after(this.#run.timeUntil(frames), this.#wake) : undefined;
   }
 
-  #wake(): void {
+  readonly #wake = (): void => {
     this.#playOrFail();
     if (!this.#running) return; // it failed, or was closed by who heard of the position
     this.#arm();
     if (this.#timer !== undefined) return;
     this.#feed.dry();
     this.#drained?.();
-  }
+  };
 
   #playOrFail(): void {
     try {
@@ -112,18 +114,12 @@ export class ClockedVoice implements PlaybackVoice {
 
   /** Plays what is due. */
   #playDue(): void {
-    const { frameBytes } = this.#params;
-    const octets = this.#feed.take(this.#run.due * frameBytes);
+    const octets = this.#feed.take(this.#run.due * this.#frameBytes);
     if (octets.length === 0) return;
     this.#sink.write(octets);
-    const frames = octets.length / frameBytes;
+    const frames = octets.length / this.#frameBytes;
     this.#run.count(frames);
     this.#played += frames;
     this.#feed.played(octets.length);
-  }
-
-  #framesToPeriod(): number {
-    const period = Math.floor(this.#params.periodBytes / this.#params.frameBytes);
-    return period === 0 ? this.#params.rate : period - (this.#played % period);
   }
 }

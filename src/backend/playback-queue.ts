@@ -1,5 +1,5 @@
 import type { SharedMemory } from '../wire/memory.ts';
-import { OctetRing } from './octet-ring.ts';
+import { ByteRing } from './byte-ring.ts';
 import { Refusal } from './refusal.ts';
 
 /** What a frontend has written and the device has not played, within one shared buffer. */
@@ -23,12 +23,12 @@ export type QueueMode =
 /** Copies at WRITE: the frontend may overwrite its buffer at once, and need not be trusted afterwards. */
 export class CopyingQueue implements PlaybackQueue {
   readonly #shared: SharedMemory;
-  readonly #ring: OctetRing;
+  readonly #ring: ByteRing;
 
   /** `bufferBytes`: the size of the shared buffer, and the bound of this one. */
   constructor(shared: SharedMemory, bufferBytes: number) {
     this.#shared = shared;
-    this.#ring = new OctetRing(bufferBytes);
+    this.#ring = new ByteRing(bufferBytes);
   }
 
   get available(): number {
@@ -37,15 +37,12 @@ export class CopyingQueue implements PlaybackQueue {
 
   write(offset: number, length: number): boolean {
     if (length > this.#ring.room) return false;
-    const [first, second] = this.#ring.put(length);
-    this.#shared.copyOut(offset, first);
-    this.#shared.copyOut(offset + first.length, second);
+    this.#ring.putFrom(this.#shared, offset, length);
     return true;
   }
 
   take(most: number): Uint8Array {
-    const [first, second] = this.#ring.take(Math.min(most, this.available));
-    return second.length === 0 ? first : Buffer.concat([first, second]);
+    return this.#ring.take(Math.min(most, this.#ring.available));
   }
 
   clear(): void {

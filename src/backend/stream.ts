@@ -1,8 +1,8 @@
 import { Field, type Fields, requireNumber } from '../config/fields.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EventProducer } from '../wire/event-page.ts';
-import { BackRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
-import { decodeRequest, encodeCurPos, encodeResponse, type SndifResponse } from '../wire/sndif.ts';
+import { BackRing } from '../wire/ring.ts';
+import { decodeRequest, encodeCurPos, encodeResponse, newEntry, type SndifResponse } from '../wire/sndif.ts';
 import type { EventPort, Hypervisor } from '../xen/hypervisor.ts';
 import { CommandHandler, type CommandHandlerOptions } from './command-handler.ts';
 import type { BackendStreamStatus } from './status.ts';
@@ -29,7 +29,8 @@ export class BackendStream implements TurnTaker {
   readonly #identity: Omit<BackendStreamStatus, 'device' | 'open' | 'totals'>;
   readonly #releases: ReleaseStack;
   readonly #warn: (message: string) => void;
-  readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
+  /** What is being taken in, or sent: every request, response and event in its turn. */
+  readonly #entry = newEntry();
   readonly #counts = { requests: 0, notifications: 0, idleNotifications: 0 };
   #nextEventId = 0;
   /** From the notification of a request until none is left: it waits for a turn, or for an answer that takes its time. */
@@ -120,8 +121,8 @@ export class BackendStream implements TurnTaker {
     try {
       for (let left = this.#ring.announced, isTime = true; left > 0 && !this.#ended; left--) {
         if (!isTime) return true;
-        if (!this.#ring.take(this.#entry)) break;
-        const response = this.#handler.handle(decodeRequest(this.#entry));
+        if (!this.#ring.take(this.#entry.bytes)) break;
+        const response = this.#handler.handle(decodeRequest(this.#entry.bytes, this.#entry.view));
         isTime = this.#turns.spend();
         if (response instanceof Promise) {
           this.#answering = response.then((late) => this.#answerLate(late));
@@ -159,7 +160,7 @@ export class BackendStream implements TurnTaker {
   }
 
   #answer(response: SndifResponse): void {
-    this.#ring.put(encodeResponse(response));
+    this.#ring.put(encodeResponse(response, this.#entry));
     this.#counts.requests += 1;
     if (this.#ring.publish()) this.#ringPort.notify();
   }
@@ -176,7 +177,7 @@ export class BackendStream implements TurnTaker {
 
   #sendPosition(octets: number): void {
     if (this.#ended) return;
-    const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) });
+    const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) }, this.#entry);
     try {
       // One that the full ring drops uses up no id: snd_xen_front ignores all that is behind a gap, for good.
       if (this.#events.put(event)) this.#nextEventId = (this.#nextEventId + 1) & 0xffff;

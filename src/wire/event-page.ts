@@ -45,7 +45,7 @@ export class EventProducer {
    * Throws ERR_VSND_PROTOCOL where in_cons lies outside of what was produced.
    */
   put(event: Uint8Array): boolean {
-    const waiting = distance(this.#inProd, this.#memory.load32(IN_CONS));
+    const waiting = (this.#inProd - this.#memory.load32(IN_CONS)) >>> 0;
     if (waiting > EVENT_RING_SIZE) {
       throw protocolError(`the frontend's in_cons leaves ${waiting} events in a ring of ${EVENT_RING_SIZE}`);
     }

@@ -23,7 +23,7 @@ const distance = (to: number, from: number): number => (to - from) >>> 0;
 
 /** True where the peer's event index lies in (old, next]: it asked to be told of one of the entries just published. */
 const shouldNotify = (event: number, old: number, next: number): boolean =>
-  distance(next, event) < distance(next, old);
+  (next - event) >>> 0 < (next - old) >>> 0;
 
 /** The frontend's role: produces requests, consumes responses (ring.h, FRONT_RING). */
 export class FrontRing {
@@ -113,13 +113,13 @@ export class BackRing {
   /** Requests that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
   get announced(): number {
     const reqProd = this.#memory.load32(REQ_PROD); // orders: the index before the entries that it announces
-    const unanswered = distance(reqProd, this.#rspProd);
+    const unanswered = (reqProd - this.#rspProd) >>> 0;
     if (unanswered > RING_SIZE) {
       throw protocolError(
         `the frontend's req_prod announces ${unanswered} requests in a ring of ${RING_SIZE}`,
       );
     }
-    const announced = distance(reqProd, this.#reqCons);
+    const announced = (reqProd - this.#reqCons) >>> 0;
     if (announced > RING_SIZE) {
       throw protocolError(
         `the frontend's req_prod ${reqProd} fell behind the ${this.#reqCons} requests taken`,

@@ -1,5 +1,4 @@
 import { protocolError } from '../errors.ts';
-import { EVENT_SIZE } from './event-page.ts';
 import { RING_ENTRY_SIZE } from './ring.ts';
 
 /** Request codes. */
@@ -109,6 +108,17 @@ export interface CurPosEvent {
   readonly position: bigint;
 }
 
+/** A request, response or event of 64 bytes, and the view of it: made once, used for one after the other. */
+export interface SndifEntry {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+export function newEntry(): SndifEntry {
+  const bytes = new Uint8Array(RING_ENTRY_SIZE);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
 /** One request of 64 octets. `id`: u16. */
 export function encodeRequest(id: number, request: SndifRequest): Uint8Array {
   const bytes = new Uint8Array(RING_ENTRY_SIZE);
@@ -139,9 +149,8 @@ export function encodeRequest(id: number, request: SndifRequest): Uint8Array {
   return bytes;
 }
 
-/** The inverse of {@link encodeRequest}; takes any 64 octets. */
-export function decodeRequest(bytes: Uint8Array): ReceivedRequest {
-  const view = viewOf(bytes);
+/** The inverse of {@link encodeRequest}; takes any 64 bytes. */
+export function decodeRequest(bytes: Uint8Array, view = viewOf(bytes)): ReceivedRequest {
   const operation = view.getUint8(2);
   return { id: view.getUint16(0, true), operation, request: decodeOperation(operation, view) };
 }
@@ -174,10 +183,10 @@ function decodeOperation(operation: number, view: DataView): SndifRequest | unde
   }
 }
 
-/** One response of 64 octets. */
-export function encodeResponse(response: SndifResponse): Uint8Array {
-  const bytes = new Uint8Array(RING_ENTRY_SIZE);
-  const view = new DataView(bytes.buffer);
+/** One response of 64 bytes, in `entry`. */
+export function encodeResponse(response: SndifResponse, entry = newEntry()): Uint8Array {
+  const { bytes, view } = entry;
+  bytes.fill(0);
   view.setUint16(0, response.id, true);
   view.setUint8(2, response.operation);
   view.setInt32(4, response.status, true);
@@ -197,10 +206,10 @@ export function decodeResponse(bytes: Uint8Array): SndifResponse {
   return hasRanges ? { ...response, ranges: getRanges(view) } : response;
 }
 
-/** One event of 64 octets. */
-export function encodeCurPos({ id, position }: CurPosEvent): Uint8Array {
-  const bytes = new Uint8Array(EVENT_SIZE);
-  const view = new DataView(bytes.buffer);
+/** One event of 64 bytes, in `entry`. */
+export function encodeCurPos({ id, position }: CurPosEvent, entry = newEntry()): Uint8Array {
+  const { bytes, view } = entry;
+  bytes.fill(0);
   view.setUint16(0, id, true);
   view.setUint8(2, EVT_CUR_POS);
   view.setBigUint64(8, position, true);
