@@ -24,6 +24,10 @@ export class ClockedVoice implements PlaybackVoice {
   /** Frames played since the device was opened. */
   #played = 0;
   #timer: Timer | undefined;
+  /** The timer is for the end of the data. */
+  #isForDataEnd = false;
+  /** More data has come since. */
+  #isRefilled = false;
   #drained: (() => void) | undefined;
 
   constructor(params: DeviceParams, feed: PlaybackFeed, clock: Clock, sink: FrameSink) {
@@ -60,7 +64,9 @@ export class ClockedVoice implements PlaybackVoice {
 
   /** The timer that there is comes early enough: there is more now than when it was set. */
   refilled(): void {
-    if (this.#running && this.#timer === undefined) this.#beginRun();
+    if (!this.#running) return;
+    if (this.#timer === undefined) this.#beginRun();
+    else this.#isRefilled = this.#isForDataEnd;
   }
 
   async close({ drain }: { drain: boolean }): Promise<void> {
@@ -81,6 +87,7 @@ export class ClockedVoice implements PlaybackVoice {
 
   #halt(): void {
     this.#running = false;
+    this.#isRefilled = false;
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#drained?.();
@@ -90,11 +97,18 @@ export class ClockedVoice implements PlaybackVoice {
   #arm(): void {
     const available = Math.floor(this.#feed.available / this.#frameBytes);
     const toPeriod = this.#periodFrames - (this.#played % this.#periodFrames);
-    const frames = Math.min(toPeriod, this.#longestPiece, available);
+    const most = Math.min(toPeriod, this.#longestPiece);
+    const frames = Math.min(most, available);
+    this.#isForDataEnd = available < most;
     this.#timer = frames > 0 ? this.#clock.after(this.#run.timeUntil(frames), this.#wake) : undefined;
   }
 
   readonly #wake = (): void => {
+    if (this.#isRefilled) {
+      this.#isRefilled = false;
+      this.#arm(); // nothing ends here any more
+      return;
+    }
     this.#playOrFail();
     if (!this.#running) return; // it failed, or was closed by who heard of the position
     this.#arm();
