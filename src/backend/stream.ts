@@ -66,7 +66,7 @@ export class BackendStream implements TurnTaker {
       const ringPort = await bind(Field.eventChannel);
       const eventPort = await bind(Field.evtEventChannel);
       const stream = new BackendStream(ring, events, ringPort, eventPort, releases, options);
-      ringPort.onNotify(() => stream.#handleNotification());
+      ringPort.onNotify(stream.#handleNotification);
       return stream;
     } catch (error) {
       await releases.releaseAll();
@@ -96,7 +96,7 @@ export class BackendStream implements TurnTaker {
       ...options,
       mapper: options.hypervisor.mapper,
       clock: options.hypervisor.clock,
-      sendPosition: (octets) => this.#sendPosition(octets),
+      sendPosition: this.#sendPosition,
     });
   }
 
@@ -138,7 +138,7 @@ export class BackendStream implements TurnTaker {
     return false;
   }
 
-  #handleNotification(): void {
+  readonly #handleNotification = (): void => {
     this.#counts.notifications += 1;
     if (this.#isServing || !this.#hasRequests()) {
       this.#counts.idleNotifications += 1;
@@ -147,7 +147,7 @@ export class BackendStream implements TurnTaker {
     }
     this.#isServing = true;
     this.#turns.ask(this.#domid, this);
-  }
+  };
 
   #hasRequests(): boolean {
     if (this.#ended) return false;
@@ -175,7 +175,7 @@ export class BackendStream implements TurnTaker {
     if (!this.#ended) this.#turns.ask(this.#domid, this);
   }
 
-  #sendPosition(octets: number): void {
+  readonly #sendPosition = (octets: number): void => {
     if (this.#ended) return;
     const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) }, this.#entry);
     try {
@@ -186,7 +186,7 @@ export class BackendStream implements TurnTaker {
     } catch (error) {
       this.#end(error as Error);
     }
-  }
+  };
 
   /** A corrupt index: this channel is dead until the frontend connects anew; the card's others go on. */
   #end(error: Error): void {
