@@ -24,6 +24,8 @@ export class EmulatedPages implements Pages {
   #frames: readonly PageFrame[] = [];
   #runBytes = 0;
   #runs: readonly Run[] = [];
+  /** Where there is one run only, as there nearly always is. */
+  #only: Run | undefined;
 
   constructor(frames: readonly PageFrame[], access: GrantAccess, lease: Lease) {
     this.byteLength = frames.length * PAGE_SIZE;
@@ -37,20 +39,35 @@ export class EmulatedPages implements Pages {
   }
 
   load32(offset: number): number {
+    const words = this.#lease.active ? this.#only?.words : undefined;
+    if (words?.[offset / 4] !== undefined) return Atomics.load(words, offset / 4);
     return Atomics.load(this.#run(offset, 4, 4).words, (offset % this.#runBytes) / 4);
   }
 
   store32(offset: number, value: number): void {
+    const words = this.#writable && this.#lease.active ? this.#only?.words : undefined;
+    if (words?.[offset / 4] !== undefined) {
+      Atomics.store(words, offset / 4, value);
+      return;
+    }
     this.#checkWritable();
     Atomics.store(this.#run(offset, 4, 4).words, (offset % this.#runBytes) / 4, value);
   }
 
   copyIn(offset: number, source: Uint8Array): void {
+    if (this.#only !== undefined && this.#writable && this.#isWithin(offset, source.length)) {
+      this.#only.bytes.set(source, offset);
+      return;
+    }
     this.#checkWritable();
     this.#eachPart(offset, source, (memory, part) => memory.set(part));
   }
 
   copyOut(offset: number, target: Uint8Array): void {
+    if (this.#only !== undefined && this.#isWithin(offset, target.length)) {
+      target.set(this.#only.bytes.subarray(offset, offset + target.length));
+      return;
+    }
     this.#eachPart(offset, target, (memory, part) => part.set(memory));
   }
 
@@ -72,6 +89,14 @@ export class EmulatedPages implements Pages {
       words: new Uint32Array(buffer, offset, this.#runBytes / 4),
       bytes: new Uint8Array(buffer, offset, this.#runBytes),
     }));
+    this.#only = this.#runs.length === 1 ? this.#runs[0] : undefined;
+  }
+
+  /** Whether an access may be made; where not, {@link #run} says why. */
+  #isWithin(offset: number, length: number): boolean {
+    return (
+      this.#lease.active && Number.isInteger(offset) && offset >= 0 && offset + length <= this.byteLength
+    );
   }
 
   /** Takes `bytes` apart at the runs' borders. */
