@@ -35,17 +35,20 @@ export class ByteRing {
     this.#put += bytes.length;
   }
 
-  /** Puts in `length` bytes, for which there is room, that lie at `offset` of `memory`. */
-  putFrom(memory: SharedMemory, offset: number, length: number): void {
+  /** Puts in the `length` bytes that lie at `offset` of `memory`; false where there is no room for them. */
+  putFrom(memory: SharedMemory, offset: number, length: number): boolean {
+    if (length > this.#bytes.length - (this.#put - this.#taken)) return false;
     const at = this.#put % this.#bytes.length;
     const first = Math.min(length, this.#bytes.length - at);
     memory.copyOut(offset, this.#view(at, first));
     if (first < length) memory.copyOut(offset + first, this.#view(0, length - first));
     this.#put += length;
+    return true;
   }
 
-  /** Takes out the oldest `length` bytes, which must be available, in one piece; valid until the next call of any method. */
-  take(length: number): Uint8Array {
+  /** Takes out up to `most` bytes, the oldest ones, in one piece; valid until the next call of any method. */
+  take(most: number): Uint8Array {
+    const length = Math.min(most, this.#put - this.#taken);
     const at = this.#taken % this.#bytes.length;
     const first = Math.min(length, this.#bytes.length - at);
     this.#taken += length;

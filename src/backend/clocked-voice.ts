@@ -46,7 +46,7 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   pause(): void {
-    this.#playOrFail();
+    this.#playDue();
     this.#halt();
     // Its timer was late: the run that begins at RESUME would never say that there is nothing left.
     if (this.#feed.available === 0) this.#feed.dry();
@@ -57,7 +57,7 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   stop(): void {
-    if (this.#timer !== undefined) this.#playOrFail();
+    if (this.#timer !== undefined) this.#playDue();
     this.#halt();
     this.#played = 0;
   }
@@ -109,7 +109,7 @@ export class ClockedVoice implements PlaybackVoice {
       this.#arm(); // nothing ends here any more
       return;
     }
-    this.#playOrFail();
+    this.#playDue();
     if (!this.#running) return; // it failed, or was closed by who heard of the position
     this.#arm();
     if (this.#timer !== undefined) return;
@@ -117,23 +117,19 @@ export class ClockedVoice implements PlaybackVoice {
     this.#drained?.();
   };
 
-  #playOrFail(): void {
+  /** Plays what is due, or fails. */
+  #playDue(): void {
     try {
-      this.#playDue();
+      const octets = this.#feed.take(this.#run.due * this.#frameBytes);
+      if (octets.length === 0) return;
+      this.#sink.write(octets);
+      const frames = octets.length / this.#frameBytes;
+      this.#run.count(frames);
+      this.#played += frames;
+      this.#feed.played(octets.length);
     } catch (error) {
       this.#halt();
       this.#feed.failed(error as Error);
     }
-  }
-
-  /** Plays what is due. */
-  #playDue(): void {
-    const octets = this.#feed.take(this.#run.due * this.#frameBytes);
-    if (octets.length === 0) return;
-    this.#sink.write(octets);
-    const frames = octets.length / this.#frameBytes;
-    this.#run.count(frames);
-    this.#played += frames;
-    this.#feed.played(octets.length);
   }
 }

@@ -36,13 +36,11 @@ export class CopyingQueue implements PlaybackQueue {
   }
 
   write(offset: number, length: number): boolean {
-    if (length > this.#ring.room) return false;
-    this.#ring.putFrom(this.#shared, offset, length);
-    return true;
+    return this.#ring.putFrom(this.#shared, offset, length);
   }
 
   take(most: number): Uint8Array {
-    return this.#ring.take(Math.min(most, this.#ring.available));
+    return this.#ring.take(most);
   }
 
   clear(): void {

@@ -90,7 +90,19 @@ export class Turns {
 
   #work(): void {
     this.#last = this.#clock.now();
-    while (this.#waiting > 0 && this.#left > 0) this.#serve();
+    while (this.#waiting > 0 && this.#left > 0) {
+      const guest = this.#guests.length === 1 ? this.#guests[0] : this.#next();
+      const taker = guest?.takers.shift();
+      if (guest === undefined || taker === undefined) break;
+      this.#waiting -= 1;
+      this.#floor = guest.used;
+      this.#current = guest;
+      try {
+        if (taker.takeTurn()) this.#await(guest, taker);
+      } finally {
+        this.#current = undefined;
+      }
+    }
     if (this.#waiting === 0) this.#forgetAll();
     if (this.#left > 0) return;
     this.#isResting = true;
@@ -99,19 +111,6 @@ export class Turns {
       this.#left = TURN_TIME;
       this.#work();
     });
-  }
-
-  #serve(): void {
-    const guest = this.#next();
-    const taker = guest?.takers.shift();
-    if (guest === undefined || taker === undefined) return;
-    this.#waiting -= 1;
-    this.#current = guest;
-    try {
-      if (taker.takeTurn()) this.#await(guest, taker);
-    } finally {
-      this.#current = undefined;
-    }
   }
 
   #await(guest: Guest, taker: TurnTaker): void {
@@ -132,7 +131,6 @@ export class Turns {
         next = guest;
       }
     }
-    if (next !== undefined) this.#floor = next.used;
     return next;
   }
 

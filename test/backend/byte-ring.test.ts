@@ -25,7 +25,8 @@ test('gives the bytes in the order in which they came, however they are put in a
           if (op === 'put') ring.put(fresh);
           else {
             memory.copyIn(8, fresh);
-            ring.putFrom(memory, 8, fits);
+            expect(ring.putFrom(memory, 8, fits)).toBe(true);
+            expect(ring.putFrom(memory, 8, ring.room + 1)).toBe(false);
           }
           expected.push(...fresh);
         } else if (op === 'clear') {
@@ -34,7 +35,7 @@ test('gives the bytes in the order in which they came, however they are put in a
         } else {
           const oldest = expected.splice(0, there);
           const target = new Uint8Array(there);
-          if (op === 'take') expect([...ring.take(there)]).toEqual(oldest);
+          if (op === 'take') expect([...ring.take(length)]).toEqual(oldest);
           else if (op === 'drop') ring.drop(there);
           else {
             ring.takeInto(memory, 4, there);
