@@ -177,7 +177,7 @@ export class BackendStream implements TurnTaker {
 
   readonly #sendPosition = (octets: number): void => {
     if (this.#ended) return;
-    const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) }, this.#entry);
+    const event = encodeCurPos({ id: this.#nextEventId, position: octets }, this.#entry);
     try {
       // One that the full ring drops uses up no id: snd_xen_front ignores all that is behind a gap, for good.
       if (this.#events.put(event)) this.#nextEventId = (this.#nextEventId + 1) & 0xffff;

@@ -206,13 +206,20 @@ export function decodeResponse(bytes: Uint8Array): SndifResponse {
   return hasRanges ? { ...response, ranges: getRanges(view) } : response;
 }
 
-/** One event of 64 bytes, in `entry`. */
-export function encodeCurPos({ id, position }: CurPosEvent, entry = newEntry()): Uint8Array {
+/** One event of 64 bytes, in `entry`. A `position` that is a number is written much faster. */
+export function encodeCurPos(
+  { id, position }: { id: number; position: bigint | number },
+  entry = newEntry(),
+): Uint8Array {
   const { bytes, view } = entry;
   bytes.fill(0);
   view.setUint16(0, id, true);
   view.setUint8(2, EVT_CUR_POS);
-  view.setBigUint64(8, position, true);
+  if (typeof position === 'bigint') view.setBigUint64(8, position, true);
+  else {
+    view.setUint32(8, position >>> 0, true);
+    view.setUint32(12, position / 2 ** 32, true);
+  }
   return bytes;
 }
 

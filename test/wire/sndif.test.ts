@@ -415,3 +415,11 @@ test('an entry that is used again holds nothing of what was in it', () => {
   const event = { id: 2, position: 3n };
   expect(encodeCurPos(event, entry)).toEqual(encodeCurPos(event));
 });
+
+test('a position is the same as a number and as a bigint', () => {
+  fc.assert(
+    fc.property(fc.maxSafeNat(), (position) => {
+      expect(encodeCurPos({ id: 1, position })).toEqual(encodeCurPos({ id: 1, position: BigInt(position) }));
+    }),
+  );
+});
