@@ -24,7 +24,7 @@ export class EmulatedPages implements Pages {
   #frames: readonly PageFrame[] = [];
   #runBytes = 0;
   #runs: readonly Run[] = [];
-  /** Where there is one run only, as there nearly always is. */
+  /** Where there is one run only, as there nearly always is: what lies within it is accessed at once, all else is checked by {@link #run}. */
   #only: Run | undefined;
 
   constructor(frames: readonly PageFrame[], access: GrantAccess, lease: Lease) {
@@ -55,8 +55,9 @@ export class EmulatedPages implements Pages {
   }
 
   copyIn(offset: number, source: Uint8Array): void {
-    if (this.#only !== undefined && this.#writable && this.#isWithin(offset, source.length)) {
-      this.#only.bytes.set(source, offset);
+    const bytes = this.#writable && this.#lease.active ? this.#only?.bytes : undefined;
+    if (bytes?.[offset] !== undefined && offset + source.length <= this.byteLength) {
+      bytes.set(source, offset);
       return;
     }
     this.#checkWritable();
@@ -64,8 +65,9 @@ export class EmulatedPages implements Pages {
   }
 
   copyOut(offset: number, target: Uint8Array): void {
-    if (this.#only !== undefined && this.#isWithin(offset, target.length)) {
-      target.set(this.#only.bytes.subarray(offset, offset + target.length));
+    const bytes = this.#lease.active ? this.#only?.bytes : undefined;
+    if (bytes?.[offset] !== undefined && offset + target.length <= this.byteLength) {
+      target.set(bytes.subarray(offset, offset + target.length));
       return;
     }
     this.#eachPart(offset, target, (memory, part) => part.set(memory));
@@ -90,13 +92,6 @@ export class EmulatedPages implements Pages {
       bytes: new Uint8Array(buffer, offset, this.#runBytes),
     }));
     this.#only = this.#runs.length === 1 ? this.#runs[0] : undefined;
-  }
-
-  /** Whether an access may be made; where not, {@link #run} says why. */
-  #isWithin(offset: number, length: number): boolean {
-    return (
-      this.#lease.active && Number.isInteger(offset) && offset >= 0 && offset + length <= this.byteLength
-    );
   }
 
   /** Takes `bytes` apart at the runs' borders. */
