@@ -2,7 +2,7 @@
 import { printHead, printRow } from './figures.js';
 import { pathOf, reportOf } from './process-cpu.js';
 
-const PERIODS = 400;
+const PERIODS = 200;
 
 /** So that nothing is collected while it is counted, MB. */
 const YOUNG = 64;
