@@ -118,7 +118,7 @@ export class CommandHandler {
       case 'read':
         if ((request.op === 'write') !== (this.#options.config.type === 'playback'))
           throw wrongDirection(request.op);
-        return this.#requireOpen().transfer(request.offset, request.length);
+        return (this.#stream ?? this.#requireOpen()).transfer(request.offset, request.length);
       default:
         this.#requireOpen().volume.carryOut(request.op, request.offset, request.length);
         return undefined;

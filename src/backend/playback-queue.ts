@@ -21,30 +21,17 @@ export type QueueMode =
   | 'direct';
 
 /** Copies at WRITE: the frontend may overwrite its buffer at once, and need not be trusted afterwards. */
-export class CopyingQueue implements PlaybackQueue {
+export class CopyingQueue extends ByteRing implements PlaybackQueue {
   readonly #shared: SharedMemory;
-  readonly #ring: ByteRing;
 
   /** `bufferBytes`: the size of the shared buffer, and the bound of this one. */
   constructor(shared: SharedMemory, bufferBytes: number) {
+    super(bufferBytes);
     this.#shared = shared;
-    this.#ring = new ByteRing(bufferBytes);
-  }
-
-  get available(): number {
-    return this.#ring.available;
   }
 
   write(offset: number, length: number): boolean {
-    return this.#ring.putFrom(this.#shared, offset, length);
-  }
-
-  take(most: number): Uint8Array {
-    return this.#ring.take(most);
-  }
-
-  clear(): void {
-    this.#ring.clear();
+    return this.putFrom(this.#shared, offset, length);
   }
 }
 
