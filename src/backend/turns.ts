@@ -52,8 +52,14 @@ export class Turns {
     }
     // Who has left a turn out goes before those that have not, but saves up no more than that.
     if (guest.takers.length === 0) guest.used = Math.max(guest.used, this.#floor - TURN_TIME);
-    this.#await(guest, taker);
-    if (this.#current === undefined && !this.#isResting) this.#work();
+    const isBusy = this.#current !== undefined || this.#isResting;
+    if (isBusy || this.#left <= 0) {
+      this.#await(guest, taker);
+    } else {
+      this.#last = this.#clock.now();
+      this.#serve(guest, taker);
+    }
+    if (!isBusy) this.#work();
   }
 
   /** `taker` does not wait any more. */
@@ -88,20 +94,14 @@ export class Turns {
     if (guest) guest.used += Math.min(spent, TURN_TIME);
   }
 
+  /** Serves those that wait, while there is time. */
   #work(): void {
-    this.#last = this.#clock.now();
     while (this.#waiting > 0 && this.#left > 0) {
-      const guest = this.#guests.length === 1 ? this.#guests[0] : this.#next();
+      const guest = this.#next();
       const taker = guest?.takers.shift();
       if (guest === undefined || taker === undefined) break;
       this.#waiting -= 1;
-      this.#floor = guest.used;
-      this.#current = guest;
-      try {
-        if (taker.takeTurn()) this.#await(guest, taker);
-      } finally {
-        this.#current = undefined;
-      }
+      this.#serve(guest, taker);
     }
     if (this.#waiting === 0) this.#forgetAll();
     if (this.#left > 0) return;
@@ -109,8 +109,19 @@ export class Turns {
     setImmediate(() => {
       this.#isResting = false;
       this.#left = TURN_TIME;
+      this.#last = this.#clock.now();
       this.#work();
     });
+  }
+
+  #serve(guest: Guest, taker: TurnTaker): void {
+    this.#floor = guest.used;
+    this.#current = guest;
+    try {
+      if (taker.takeTurn()) this.#await(guest, taker);
+    } finally {
+      this.#current = undefined;
+    }
   }
 
   #await(guest: Guest, taker: TurnTaker): void {
@@ -136,9 +147,8 @@ export class Turns {
 
   /** Nobody waits: what anybody has used does not matter any more. Most often the same one asks again, and is kept. */
   #forgetAll(): void {
-    this.#guests.length = Math.min(this.#guests.length, 1);
-    const [kept] = this.#guests;
-    if (kept) kept.used = 0;
+    if (this.#guests.length > 1) this.#guests.length = 1;
+    for (const kept of this.#guests) kept.used = 0;
     this.#floor = 0;
   }
 
