@@ -45,18 +45,20 @@ export class Turns {
 
   /** Gives `taker` a turn: at once where nobody waits. */
   ask(domid: number, taker: TurnTaker): void {
+    const isBusy = this.#current !== undefined || this.#isResting;
     let guest = this.#find(domid);
     if (guest === undefined) {
       guest = { domid, used: 0, takers: [] };
+      if (!isBusy) this.#guests.length = 0; // the one that was kept asked before, not now
       this.#guests.push(guest);
     }
     // Who has left a turn out goes before those that have not, but saves up no more than that.
     if (guest.takers.length === 0) guest.used = Math.max(guest.used, this.#floor - TURN_TIME);
-    const isBusy = this.#current !== undefined || this.#isResting;
     if (isBusy || this.#left <= 0) {
       this.#await(guest, taker);
     } else {
       this.#last = this.#clock.now();
+      this.#floor = guest.used;
       this.#serve(guest, taker);
     }
     if (!isBusy) this.#work();
@@ -96,14 +98,12 @@ export class Turns {
 
   /** Serves those that wait, while there is time. */
   #work(): void {
-    while (this.#waiting > 0 && this.#left > 0) {
-      const guest = this.#next();
-      const taker = guest?.takers.shift();
-      if (guest === undefined || taker === undefined) break;
+    for (let next = this.#next(); next !== undefined && this.#left > 0; next = this.#next()) {
+      const taker = next.takers.shift();
+      if (taker === undefined) break;
       this.#waiting -= 1;
-      this.#serve(guest, taker);
+      this.#serve(next, taker);
     }
-    if (this.#waiting === 0) this.#forgetAll();
     if (this.#left > 0) return;
     this.#isResting = true;
     setImmediate(() => {
@@ -115,7 +115,6 @@ export class Turns {
   }
 
   #serve(guest: Guest, taker: TurnTaker): void {
-    this.#floor = guest.used;
     this.#current = guest;
     try {
       if (taker.takeTurn()) this.#await(guest, taker);
@@ -132,6 +131,10 @@ export class Turns {
 
   /** Who has used the least of those that wait; forgets those that would not gain by waiting. */
   #next(): Guest | undefined {
+    if (this.#waiting === 0) {
+      this.#forgetAll();
+      return undefined;
+    }
     let next: Guest | undefined;
     for (let index = this.#guests.length - 1; index >= 0; index--) {
       const guest = this.#guests[index];
@@ -142,6 +145,7 @@ export class Turns {
         next = guest;
       }
     }
+    this.#floor = next?.used ?? 0;
     return next;
   }
 
