@@ -14,7 +14,7 @@ export interface TurnTaker {
 }
 
 interface Guest {
-  readonly domid: number;
+  domid: number;
   /** ns that its requests have taken, or would have, had it always waited. */
   used: number;
   /** Which of its streams wait, in the order of their turns. */
@@ -29,6 +29,8 @@ interface Guest {
 export class Turns {
   readonly #clock: Clock;
   readonly #guests: Guest[] = [];
+  /** One that is not among them any more, for the next that is new: most often one guest asks, again and again. */
+  #spare: Guest | undefined;
   /** Streams that wait. */
   #waiting = 0;
   #current: Guest | undefined;
@@ -48,8 +50,10 @@ export class Turns {
     const isBusy = this.#current !== undefined || this.#isResting;
     let guest = this.#find(domid);
     if (guest === undefined) {
-      guest = { domid, used: 0, takers: [] };
-      if (!isBusy) this.#guests.length = 0; // the one that was kept asked before, not now
+      guest = this.#spare ?? { domid, used: 0, takers: [] };
+      this.#spare = undefined;
+      guest.domid = domid;
+      guest.used = 0;
       this.#guests.push(guest);
     }
     // Who has left a turn out goes before those that have not, but saves up no more than that.
@@ -132,7 +136,9 @@ export class Turns {
   /** Who has used the least of those that wait; forgets those that would not gain by waiting. */
   #next(): Guest | undefined {
     if (this.#waiting === 0) {
-      this.#forgetAll();
+      this.#spare = this.#guests.pop() ?? this.#spare;
+      if (this.#guests.length > 0) this.#guests.length = 0;
+      this.#floor = 0;
       return undefined;
     }
     let next: Guest | undefined;
@@ -147,13 +153,6 @@ export class Turns {
     }
     this.#floor = next?.used ?? 0;
     return next;
-  }
-
-  /** Nobody waits: what anybody has used does not matter any more. Most often the same one asks again, and is kept. */
-  #forgetAll(): void {
-    if (this.#guests.length > 1) this.#guests.length = 1;
-    for (const kept of this.#guests) kept.used = 0;
-    this.#floor = 0;
   }
 
   #find(domid: number): Guest | undefined {
