@@ -66,10 +66,12 @@ export async function openBare(onWake) {
   const device = new EventChannelDevice(`${devicesOf(1)}/evtchn`);
   const port = device.bindUnbound(0);
   const notified = new BigInt64Array(new SharedArrayBuffer(8));
+  const number = new Uint8Array(Uint32Array.of(port).buffer);
+  const taken = new Uint8Array(number.length);
   device.start(() => {
     onWake(notified);
-    const ports = device.read();
-    if (ports) device.write(ports);
+    device.read(taken);
+    device.write(number); // unmasks
   });
   new Worker(new URL(import.meta.url), { workerData: { notified, port } });
 }
