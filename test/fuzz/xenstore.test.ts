@@ -14,18 +14,27 @@ const FORMAT = {
 const ERRNOS = ['EAGAIN', 'EBUSY', 'EIO', 'ENOMEM', 'ENOSPC'];
 const MOST_GUESTS = 4;
 
+/** A round's refusals: all of them in a row, each tried again after up to a second, and SHORT before them, stay within the patience. */
+const MOST_REFUSALS = 12;
+
 /** ns: a daemon that is gone for no longer is no loss. */
-const SHORT = 7e9;
+const SHORT = 3e9;
+
+/** ns after which a new connection is as good as the first. */
+const CALM = 2e9;
 
 /** Refuses some of the requests to come, each the n-th of somebody's, and now and then the next few as well. */
 function refuse(machine: Machine, domains: readonly EmulatedDomain[], random: Random): void {
-  for (let rule = 0, rules = 1 + random.below(6); rule < rules; rule++) {
+  let left = random.below(MOST_REFUSALS + 1);
+  while (left > 0) {
+    const count = random.chance(70) ? 1 : 1 + random.below(Math.min(5, left));
     machine.machine.faults.refuseXenStore({
       domid: random.pick(domains).domid,
       errno: random.pick(ERRNOS),
       after: random.below(80),
-      count: random.chance(70) ? 1 : 1 + random.below(5),
+      count,
     });
+    left -= count;
   }
 }
 
@@ -40,6 +49,7 @@ async function interrupt(
   const back = faults.stopXenStore(random.chance(30) ? undefined : random.pick(domains).domid);
   await machine.clock.advanceTime(random.below(SHORT));
   back();
+  await machine.clock.advanceTime(CALM);
 }
 
 async function round(random: Random): Promise<void> {
