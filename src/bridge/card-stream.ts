@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import type { StreamWarning } from '../frontend/stream-options.ts';
+import type { StreamWarning } from '../frontend/stream-events.ts';
 import type { PathEvents } from './path.ts';
 
 /** Passes on what a stream of the card tells, whichever way its sound goes. */

@@ -6,10 +6,10 @@ import type { Hypervisor } from '../xen/hypervisor.ts';
 import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import { CaptureStream, type CaptureStreamOptions } from './capture-stream.ts';
 import { type CardInfo, findCards, readCard } from './discovery.ts';
-import type { StreamSlot } from './lifecycle.ts';
 import { CardLink } from './link.ts';
 import { PlaybackStream, type PlaybackStreamOptions } from './playback-stream.ts';
 import { type HwParamsAnswer, type HwParamsQuery, queryHwParams, rangesOfQuery } from './query-hw-params.ts';
+import type { StreamSlot } from './stream-core.ts';
 import { checkBoolean } from './stream-options.ts';
 
 /** How long a backend may take to connect, unless the caller says otherwise, ms. */

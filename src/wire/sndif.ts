@@ -109,10 +109,21 @@ export interface CurPosEvent {
   readonly position: bigint;
 }
 
-/** One request of 64 octets. `id`: u16. */
-export function encodeRequest(id: number, request: SndifRequest): Uint8Array {
+/** A request, response or event of 64 bytes, and the view of it: made once, used for one after the other. */
+export interface SndifEntry {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+export function newEntry(): SndifEntry {
   const bytes = new Uint8Array(RING_ENTRY_SIZE);
-  const view = new DataView(bytes.buffer);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
+/** One request of 64 bytes, in `entry`. `id`: u16. */
+export function encodeRequest(id: number, request: SndifRequest, entry = newEntry()): Uint8Array {
+  const { bytes, view } = entry;
+  bytes.fill(0);
   view.setUint16(0, id, true);
   view.setUint8(2, SndifOp[request.op]);
   switch (request.op) {
@@ -185,9 +196,8 @@ export function encodeResponse(response: SndifResponse): Uint8Array {
   return bytes;
 }
 
-/** The inverse of {@link encodeResponse}; takes any 64 octets. */
-export function decodeResponse(bytes: Uint8Array): SndifResponse {
-  const view = viewOf(bytes);
+/** The inverse of {@link encodeResponse}; takes any 64 bytes. */
+export function decodeResponse(bytes: Uint8Array, view = viewOf(bytes)): SndifResponse {
   const response = {
     id: view.getUint16(0, true),
     operation: view.getUint8(2),
@@ -208,8 +218,7 @@ export function encodeCurPos({ id, position }: CurPosEvent): Uint8Array {
 }
 
 /** The inverse of {@link encodeCurPos}. Throws ERR_VSND_PROTOCOL for an event of another type. */
-export function decodeEvent(bytes: Uint8Array): CurPosEvent {
-  const view = viewOf(bytes);
+export function decodeEvent(bytes: Uint8Array, view = viewOf(bytes)): CurPosEvent {
   const type = view.getUint8(2);
   if (type !== EVT_CUR_POS) {
     throw protocolError(

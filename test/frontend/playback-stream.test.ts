@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import { closing, pattern, playUntil, startCard } from './setup.ts';
 
 const FORMAT = {
@@ -33,12 +33,14 @@ describe('backpressure is the position of the backend', () => {
     await card.close();
   });
 
-  test('the frontend has no timer that lets more in: it has none at all while the buffer is full', async () => {
+  test('the frontend has no timer that lets more in: it has none at all while the buffer is full and all is answered', async () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1000 });
     out.write(pattern(900 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('prepared');
+    expect(guest.clock.pendingTimers).toBe(1); // the one that looks after requests: WRITE has not been seen to be answered
+    await guest.clock.advanceTime(3e9);
     expect(guest.clock.pendingTimers).toBe(0);
     await guest.clock.advance(1_000_000);
     expect(out.latency).toBe(900);
@@ -130,7 +132,7 @@ describe('the end', () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(FORMAT);
     const events: string[] = [];
-    for (const name of ['open', 'finish', 'close', 'error']) out.on(name, () => events.push(name));
+    for (const name of ['open', 'finish', 'close', 'error'] as const) out.on(name, () => events.push(name));
     out.end(pattern(1050 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(1049);
@@ -165,7 +167,7 @@ describe('the end', () => {
     expect(warnings).toEqual([
       {
         code: 'VSND_PARTIAL_FRAME',
-        message: 'the last 3 octets are not a whole frame of 4; they were dropped',
+        message: 'the last 3 bytes are not a whole frame of 4; they were dropped',
       },
     ]);
     await card.close();

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import type { BufferRequest, SndifRequest } from '../../src/wire/sndif.ts';
 import type { RawBackend } from './raw-backend.ts';
 import { closing, pattern, playUntil, type RawCard, startCard, withRawCard } from './setup.ts';
