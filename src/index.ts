@@ -32,7 +32,14 @@ export type {
   StreamWarningCode,
 } from './frontend/stream-events.ts';
 export type { StreamOptions } from './frontend/stream-options.ts';
-export { type ListCardsOptions, listCards, type OpenCardOptions, openCard, watchCards } from './open-card.ts';
+export {
+  type ListCardsOptions,
+  listCards,
+  type OpenCardOptions,
+  openCard,
+  type WatchCardsOptions,
+  watchCards,
+} from './open-card.ts';
 export type { ClockReading } from './pcm/position-clock.ts';
 export type { StreamState } from './pcm/substream.ts';
 export type { PcmFormatName } from './wire/pcm-format.ts';

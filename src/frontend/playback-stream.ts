@@ -1,5 +1,6 @@
 import { addAbortSignal } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
+import type { OptionNames } from '../option-names.ts';
 import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPacing } from '../pcm/playback-pacing.ts';
 import { CORE, PcmWritable } from './pcm-stream.ts';
@@ -7,12 +8,22 @@ import { ScriptPlayback } from './script-engine.ts';
 import type { OpenSession } from './session.ts';
 import { StreamCore, type StreamSlot } from './stream-core.ts';
 import { emitLater } from './stream-events.ts';
-import { checkStreamOptions, DEFAULT_HIGH_WATER_MARK, type StreamOptions } from './stream-options.ts';
+import {
+  checkStreamOptions,
+  DEFAULT_HIGH_WATER_MARK,
+  STREAM_OPTIONS,
+  type StreamOptions,
+} from './stream-options.ts';
 
 export interface PlaybackStreamOptions extends StreamOptions {
   /** Frames to write before playing starts; by default the buffer less a period. */
   startThresholdFrames?: number | undefined;
 }
+
+export const PLAYBACK_OPTIONS: OptionNames<PlaybackStreamOptions> = {
+  ...STREAM_OPTIONS,
+  startThresholdFrames: true,
+};
 
 /** What Node has handed over and waits for: pieces of whole frames on their way into the shared buffer. */
 interface PendingWrite {

@@ -1,4 +1,5 @@
 import { invalidArg, VsndError } from '../errors.ts';
+import type { OptionNames } from '../option-names.ts';
 import { canScale } from '../pcm/gain.ts';
 import { checkBufferWishes, checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
@@ -30,6 +31,21 @@ export interface StreamOptions {
   /** Octets that wait in JavaScript, beside the shared buffer; by default 16384, on every version of Node. */
   highWaterMark?: number | undefined;
 }
+
+/** Names of the options of both kinds. */
+export const STREAM_OPTIONS: OptionNames<StreamOptions> = {
+  rate: true,
+  channels: true,
+  format: true,
+  device: true,
+  stream: true,
+  bufferFrames: true,
+  periodFrames: true,
+  reconnect: true,
+  softwareVolume: true,
+  signal: true,
+  highWaterMark: true,
+};
 
 /**
  * Checks what both kinds of stream have in common, before there is one: Node would open it although nobody has it. Throws
