@@ -120,7 +120,7 @@ export class PlaybackStream extends PcmWritable {
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
-    const pieces = chunks.map(({ chunk }) => chunk);
+    const pieces = chunks.map(({ chunk }) => chunk).filter(({ length }) => length > 0);
     this.#accept(pieces, lengthOf(pieces), callback);
   }
 

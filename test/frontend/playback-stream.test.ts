@@ -47,6 +47,20 @@ describe('backpressure is the position of the backend', () => {
     await card.close();
   });
 
+  test('empty chunks between others are none', async () => {
+    const { guest, card } = await startCard();
+    const out = card.createPlaybackStream(FORMAT);
+    const sound = pattern(50 * FRAME);
+    for (let at = 0; at < sound.length; at += 10) {
+      out.write(Buffer.alloc(0));
+      out.write(sound.subarray(at, at + 10));
+    }
+    out.end(Buffer.alloc(0));
+    await playUntil(guest, once(out, 'close'));
+    expect(Buffer.from(guest.device.heard())).toEqual(sound);
+    await card.close();
+  });
+
   test('a period played lets exactly a period in', async () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(FORMAT);
