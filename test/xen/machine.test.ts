@@ -426,10 +426,9 @@ describe('domains', () => {
     const script = `
       const { workerData: { port } } = require('node:worker_threads');
       const calls = [
-        { call: 'grant', domid: 0, pageCount: 1, access: 'read-write' }, { call: 'bindUnbound', domid: 0 },
-        { call: 'openXenStore' }, { call: 'claim', device: 'device/vsnd/0' }];
-      calls.forEach((call, id) => port.postMessage({ kind: 'call', id, call }));
-      port.on('message', () => port.postMessage({ kind: 'handled', count: 1, ports: [] }));`;
+        ['grant', 0, 1], ['bindUnbound', 0], ['openXenStore'], ['claim', 'device/vsnd/0']];
+      calls.forEach(([name, ...args], id) => port.postMessage({ kind: 'call', id, name, args }));
+      port.on('message', () => {});`;
     const worker = new Worker(script, { eval: true, workerData: { port: port2 }, transferList: [port2] });
     while (machine.leaks().length < 4) await new Promise((resolve) => setImmediate(resolve));
     await worker.terminate();
