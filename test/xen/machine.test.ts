@@ -222,6 +222,34 @@ describe('settle()', () => {
   });
 });
 
+describe('a domain in another thread', () => {
+  test('has a message for each notification, for all that come before it is handled, and for nothing else', async () => {
+    const { port1, port2 } = new MessageChannel();
+    serveDomain(guest, port1);
+    const away = await connectDomain(port2, { clock: new RealClock() });
+    const mine = await away.eventChannels.bindUnbound(0);
+    const theirs = await machine.dom0.eventChannels.bindInterdomain(5, mine.port);
+    const [toThread, toMachine] = [counter(), counter()];
+    let rounds = 0;
+    await new Promise<void>((resolve) => {
+      mine.onNotify(() => {
+        for (let again = 0; again < 10; again++) mine.notify();
+      });
+      theirs.onNotify(() => {
+        rounds += 1;
+        if (rounds === 10) {
+          port2.on('message', toThread.handler);
+          port1.on('message', toMachine.handler);
+        }
+        if (rounds === 110) resolve();
+        else for (let again = 0; again < 10; again++) theirs.notify();
+      });
+    });
+    expect([toThread.calls, toMachine.calls]).toEqual([100, 100]);
+    await away.close();
+  });
+});
+
 describe('faults', () => {
   test('lose notifications, the first or later ones', async () => {
     const { mine, theirs } = await channel();

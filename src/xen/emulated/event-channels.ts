@@ -1,8 +1,16 @@
+import type { Clock } from '../../clock.ts';
 import { VsndError } from '../../errors.ts';
 import type { Holding } from '../../release-stack.ts';
 import type { EventPort } from '../hypervisor.ts';
 import { EventReceiver } from './event-receiver.ts';
-import type { EmulatedXen } from './xen.ts';
+import type { FaultRules } from './fault-rules.ts';
+
+/** What ports need of the machine below them: its time, its one queue, and the faults that are switched on. */
+export interface EventRouting {
+  readonly clock: Clock;
+  readonly rules: FaultRules;
+  schedule(step: () => void): void;
+}
 
 /** One end of an event channel. */
 export class PortState {
@@ -11,18 +19,18 @@ export class PortState {
   readonly remoteDomid: number;
   readonly receiver: EventReceiver;
   peer: PortState | undefined;
-  readonly #xen: EmulatedXen;
+  readonly #routing: EventRouting;
   #isDead = false;
   /** The handler only passes notifications on to another thread: it need not have a turn of its own. */
   passesOn = false;
 
-  constructor(xen: EmulatedXen, domid: number, port: number, remoteDomid: number) {
-    this.#xen = xen;
+  constructor(routing: EventRouting, domid: number, port: number, remoteDomid: number) {
+    this.#routing = routing;
     this.domid = domid;
     this.port = port;
     this.remoteDomid = remoteDomid;
-    const schedule = (step: () => void) => xen.schedule(step);
-    this.receiver = new EventReceiver(xen.clock, schedule, () => xen.rules.isHeld(domid, port));
+    const schedule = (step: () => void) => routing.schedule(step);
+    this.receiver = new EventReceiver(routing.clock, schedule, () => routing.rules.isHeld(domid, port));
   }
 
   /** True from the restore of the domain on: Xen knows nothing of it any more, and its process cannot tell. */
@@ -32,7 +40,7 @@ export class PortState {
 
   /** A notification has come; `isInTurn` where it has the turn to itself. */
   raise(isInTurn = false): void {
-    if (this.#xen.rules.isLost(this.domid, this.port)) return;
+    if (this.#routing.rules.isLost(this.domid, this.port)) return;
     if (isInTurn || this.passesOn) this.receiver.raiseNow();
     else this.receiver.raise();
   }
@@ -53,19 +61,19 @@ export class PortState {
 /** The ports of one domain, numbered from 1 with the lowest free number first, as Xen does. */
 export class PortTable {
   readonly #domid: number;
-  readonly #xen: EmulatedXen;
+  readonly #routing: EventRouting;
   readonly #ports = new Map<number, PortState>();
 
-  constructor(domid: number, xen: EmulatedXen) {
+  constructor(domid: number, routing: EventRouting) {
     this.#domid = domid;
-    this.#xen = xen;
+    this.#routing = routing;
   }
 
   /** EVTCHNOP_alloc_unbound. */
   bindUnbound(remoteDomid: number): PortState {
     let number = 1;
     while (this.#ports.has(number)) number++;
-    const port = new PortState(this.#xen, this.#domid, number, remoteDomid);
+    const port = new PortState(this.#routing, this.#domid, number, remoteDomid);
     this.#ports.set(number, port);
     return port;
   }
