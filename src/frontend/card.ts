@@ -142,7 +142,7 @@ export class Card {
     return this.#closed;
   }
 
-  /** Not for users: what of {@link close} a process can do that ends here and now. */
+  /** @internal What of {@link close} a process can do that ends here and now. */
   leaveNow(): void {
     this.#link.leaveNow();
   }
