@@ -279,4 +279,4 @@ function checkWhole(name: string, value: unknown, most: number): void {
   }
 }
 
-export { Speaker as default, Speaker as 'module.exports' };
+export { Speaker as default };

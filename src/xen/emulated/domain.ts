@@ -16,13 +16,13 @@ import type { HypervisorOperation } from './fault-rules.ts';
 import { EmulatedGrantedPages, EmulatedPages } from './pages.ts';
 import { EmulatedTransport } from './store-transport.ts';
 import { TrackedClock } from './tracked-clock.ts';
-import type { DomainProcess, DomainState, EmulatedXen } from './xen.ts';
+import type { DomainState, EmulatedXen } from './xen.ts';
 
 /**
  * A process in a domain of an emulated machine; {@link EmulatedDomain.close} is its exit, and leaves the
  * domain alive.
  */
-export class EmulatedDomain implements Hypervisor, DomainProcess {
+export class EmulatedDomain implements Hypervisor {
   readonly privileged: boolean;
   readonly clock: TrackedClock;
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
@@ -120,7 +120,7 @@ export class EmulatedDomain implements Hypervisor, DomainProcess {
     this.#state.processes.delete(this);
   }
 
-  /** @internal */
+  /** @internal After a restore: the process goes on in other memory than its peers have mapped. */
   leaveMemory(): void {
     for (const pages of this.#granted) pages.detach();
   }

@@ -123,6 +123,7 @@ export class EmulatedPort implements EventPort {
   readonly #state: PortState;
   readonly #holding: Holding;
 
+  /** @internal */
   constructor(state: PortState, holding: Holding) {
     this.port = state.port;
     this.#state = state;
@@ -134,7 +135,7 @@ export class EmulatedPort implements EventPort {
     this.#state.peer?.raise();
   }
 
-  /** For a thread whose message this is: the peer is notified in this turn. Nothing where the port has been unbound. */
+  /** @internal For a thread whose message this is: the peer is notified in this turn. Nothing where the port has been unbound. */
   notifyNow(): void {
     if (this.#holding.active) this.#state.peer?.raise(true);
   }
@@ -144,7 +145,7 @@ export class EmulatedPort implements EventPort {
     this.#state.receiver.listen(handler);
   }
 
-  /** As {@link onNotify}, for a handler that tells another thread: it is called in the turn of the notification. */
+  /** @internal As {@link onNotify}, for a handler that tells another thread: it is called in the turn of the notification. */
   passOn(handler: () => void): void {
     this.#state.passesOn = true;
     this.onNotify(handler);

@@ -35,6 +35,7 @@ export interface DomainOptions {
 /** An emulated Xen machine. Domain 0 exists from the start. */
 export class EmulatedMachine {
   readonly clock: Clock;
+  /** @internal */
   readonly store: StoreServer;
   readonly faults: Faults;
   /** A first process in domain 0. */

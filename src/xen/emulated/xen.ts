@@ -14,7 +14,7 @@ export interface DomainState {
   readonly processes: Set<DomainProcess>;
 }
 
-/** What the machine does with a process of a domain. */
+/** What the machine does with a process of a domain: an EmulatedDomain. */
 export interface DomainProcess {
   /** It ends, all at once. */
   exit(): void;
