@@ -2,8 +2,8 @@
  * A Xen machine in memory: domains that share pages, event channels and a XenStore, without Xen.
  *
  * ```
- * EmulatedMachine          what users see: domains, settle(), leaks()
- *   EmulatedXen            what the domains share, and the one queue of deliveries
+ * EmulatedXen              what domains share: the one queue of deliveries, settle()
+ * EmulatedMachine          is one, and makes, restores and ends the domains; leaks()
  *   EmulatedDomain         a process in a domain: the Hypervisor interface, and all that it has (ReleaseStack)
  *     EmulatedTransport    its XenStore device  -> StoreServer -> StoreView (a transaction) -> store-tree
  *     EmulatedPort         its event channels   -> PortTable
@@ -20,8 +20,8 @@ import { EmulatedDomain } from './domain.ts';
 import { PortTable } from './event-channels.ts';
 import { Faults } from './faults.ts';
 import { GrantTable } from './grant-table.ts';
-import { homeOf, type StoreServer } from './store-server.ts';
-import { type Activity, EmulatedXen } from './xen.ts';
+import { homeOf } from './store-server.ts';
+import { EmulatedXen } from './xen.ts';
 
 export interface DomainOptions {
   /** The lowest free one from 1 by default. */
@@ -33,21 +33,14 @@ export interface DomainOptions {
 }
 
 /** An emulated Xen machine. Domain 0 exists from the start. */
-export class EmulatedMachine {
-  readonly clock: Clock;
-  /** @internal */
-  readonly store: StoreServer;
-  readonly faults: Faults;
+export class EmulatedMachine extends EmulatedXen {
+  readonly faults = new Faults(this);
   /** A first process in domain 0. */
   readonly dom0: EmulatedDomain;
-  readonly #xen: EmulatedXen;
 
   /** With a ManualClock, moving the clock also lets the machine settle at every instant on the way. */
   constructor({ clock = new RealClock() }: { clock?: Clock } = {}) {
-    this.#xen = new EmulatedXen(clock);
-    this.clock = clock;
-    this.store = this.#xen.store;
-    this.faults = new Faults(this.#xen);
+    super(clock);
     if (clock instanceof ManualClock) clock.settleWith(() => this.settle());
     this.dom0 = this.createDomain({ domid: 0, privileged: true });
   }
@@ -55,10 +48,9 @@ export class EmulatedMachine {
   /** A new domain, its XenStore home as xl makes it, and a first process in it. */
   createDomain(options: DomainOptions = {}): EmulatedDomain {
     const { domid = this.#freeDomid(), privileged = false, grantLimit = 1024 } = options;
-    const { domains } = this.#xen;
-    if (domains.has(domid)) throw invalidArg('domid', domid, 'one that is not in use');
-    const [grants, ports] = [new GrantTable(grantLimit), new PortTable(domid, this.#xen)];
-    domains.set(domid, { domid, privileged, grants, ports, claims: new Set(), processes: new Set() });
+    if (this.domains.has(domid)) throw invalidArg('domid', domid, 'one that is not in use');
+    const [grants, ports] = [new GrantTable(grantLimit), new PortTable(domid, this)];
+    this.domains.set(domid, { domid, privileged, grants, ports, claims: new Set(), processes: new Set() });
     this.store.introduce(domid, privileged);
     this.#makeHome(domid);
     return this.startProcess(domid);
@@ -66,19 +58,11 @@ export class EmulatedMachine {
 
   /** Another process in a domain. Throws ERR_VSND_HYPERVISOR with ESRCH where there is no such domain. */
   startProcess(domid: number): EmulatedDomain {
-    const state = this.#xen.domains.get(domid);
+    const state = this.domains.get(domid);
     if (state === undefined) {
       throw new VsndError('ERR_VSND_HYPERVISOR', `there is no domain ${domid}`, { errno: 'ESRCH' });
     }
-    return new EmulatedDomain(this.#xen, state);
-  }
-
-  /**
-   * The domain and its processes end here and now. What XenStore says of it stays: see removeDomain of the
-   * toolstack.
-   */
-  destroyDomain(domid: number): void {
-    this.#xen.destroyDomain(domid);
+    return new EmulatedDomain(this, state);
   }
 
   /**
@@ -87,15 +71,14 @@ export class EmulatedMachine {
    * do. See restoreDomain of the toolstack. Throws ERR_VSND_INVALID_ARG where there is no such guest.
    */
   restoreDomain(domid: number, makeDevices: (domid: number) => void): number {
-    const { domains } = this.#xen;
-    const state = domains.get(domid);
+    const state = this.domains.get(domid);
     if (state === undefined || domid === 0) throw invalidArg('domid', domid, 'those of guests');
-    const restored = Math.max(...domains.keys()) + 1;
-    domains.delete(domid);
-    domains.set(restored, state);
+    const restored = Math.max(...this.domains.keys()) + 1;
+    this.domains.delete(domid);
+    this.domains.set(restored, state);
     state.domid = restored;
     state.ports.abandon();
-    state.ports = new PortTable(restored, this.#xen);
+    state.ports = new PortTable(restored, this);
     state.grants.abandon();
     for (const process of state.processes) process.leaveMemory();
     this.store.restore(domid, restored, () => {
@@ -105,37 +88,10 @@ export class EmulatedMachine {
     return restored;
   }
 
-  /**
-   * Runs `step` in a later turn of the event loop, in order; everything that is not immediate goes this way.
-   */
-  schedule(step: () => void): void {
-    this.#xen.schedule(step);
-  }
-
-  /** Resolves in a later turn. */
-  step(): Promise<void> {
-    return this.#xen.step();
-  }
-
-  /**
-   * Lets {@link settle} wait for something that the machine cannot see: a thread, a file, a child process.
-   */
-  activity(): Activity {
-    return this.#xen.activity();
-  }
-
-  /**
-   * Resolves when nothing is under way any more, and a turn of the event loop has passed in which nothing new
-   * began: promises and stream callbacks have had their say. Pending timers are not under way.
-   */
-  settle(): Promise<void> {
-    return this.#xen.settle();
-  }
-
   /** What processes still have, and what would have been a BUG in a real kernel, a line each. */
   leaks(): string[] {
-    const processes = [...this.#xen.domains.values()].flatMap((state) => [...state.processes]);
-    return [...processes.flatMap((process) => process.leaks()), ...this.#xen.bugs];
+    const processes = [...this.domains.values()].flatMap((state) => [...state.processes]);
+    return [...processes.flatMap((process) => process.leaks()), ...this.bugs];
   }
 
   /** Throws one error that names all leaks. */
@@ -153,12 +109,12 @@ export class EmulatedMachine {
 
   /** Of the domains that there are. */
   get domids(): number[] {
-    return [...this.#xen.domains.keys()];
+    return [...this.domains.keys()];
   }
 
   #freeDomid(): number {
     let domid = 1;
-    while (this.#xen.domains.has(domid)) domid++;
+    while (this.domains.has(domid)) domid++;
     return domid;
   }
 

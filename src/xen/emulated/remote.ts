@@ -24,7 +24,7 @@ import { EmulatedGrantedPages, EmulatedPages, type PageFrame } from './pages.ts'
 import { checkDeviceWrite } from './store-transport.ts';
 import { type Answered, type ErrorImage, errorOf, imageOf, ThreadCalls } from './thread-calls.ts';
 
-/** What the thread has by a handle until it releases that. */
+/** The image of what the thread has by a handle, until it releases that. */
 interface HeldPages {
   handle: number;
   frames: readonly PageFrame[];
@@ -82,17 +82,22 @@ export async function connectDomain(port: MessagePort, { clock }: { clock: Clock
   return domain;
 }
 
+/** What the thread has by a handle. */
+interface Held {
+  release(): Promise<void>;
+  notify?(): void;
+  send?(message: Uint8Array): void;
+}
+
 class ServedProcess {
   readonly #process: EmulatedDomain;
   readonly #remote: ThreadCalls<ProcessCalls, RemoteCalls>;
-  readonly #held = new Map<number, { release(): Promise<void> }>();
-  readonly #ports = new Map<number, () => void>();
-  readonly #transports = new Map<number, XenStoreTransport>();
+  readonly #held = new Map<number, Held>();
   #nextHandle = 1;
 
   constructor(process: EmulatedDomain, port: MessagePort) {
     this.#process = process;
-    this.#remote = new ThreadCalls(port, this.#calls(), (handle) => this.#ports.get(handle)?.());
+    this.#remote = new ThreadCalls(port, this.#calls(), (handle) => this.#held.get(handle)?.notify?.());
     const leave = process.xen.settleWith(() => this.#remote.call('turn').catch(() => {}));
     port.on('close', () => {
       leave();
@@ -121,7 +126,7 @@ class ServedProcess {
     };
   }
 
-  #keep(held: { release(): Promise<void> }): number {
+  #keep(held: Held): number {
     const handle = this.#nextHandle++;
     this.#held.set(handle, held);
     return handle;
@@ -133,12 +138,12 @@ class ServedProcess {
 
   #keepPort(port: EmulatedPort): HeldPort {
     const underWay = new Int32Array(new SharedArrayBuffer(8));
-    const handle = this.#keep({ release: () => port.unbind() });
-    this.#ports.set(handle, () => {
+    const notify = () => {
       Atomics.store(underWay, TO_MACHINE, 0);
       this.#process.xen.noteMove();
       port.notifyNow();
-    });
+    };
+    const handle = this.#keep({ release: () => port.unbind(), notify });
     port.passOn(() => {
       if (Atomics.exchange(underWay, TO_THREAD, 1) === 1) return;
       this.#process.xen.noteMove();
@@ -148,8 +153,10 @@ class ServedProcess {
   }
 
   #keepTransport(transport: XenStoreTransport): number {
-    const handle = this.#keep({ release: () => transport.close() });
-    this.#transports.set(handle, transport);
+    const handle = this.#keep({
+      release: () => transport.close(),
+      send: (message) => transport.send(message),
+    });
     transport.onData((chunk) => this.#remote.tell('data', handle, new Uint8Array(chunk)));
     transport.onClose((error) => this.#remote.tell('lost', handle, imageOf(error)));
     return handle;
@@ -157,7 +164,7 @@ class ServedProcess {
 
   #transmit(handle: number, message: Uint8Array): void {
     try {
-      this.#transports.get(handle)?.send(message);
+      this.#held.get(handle)?.send?.(message);
     } catch {
       // The domain has died, and the other thread cannot know yet: nobody is there to be told.
     }
@@ -165,7 +172,7 @@ class ServedProcess {
 
   async #release(handle: number): Promise<void> {
     const held = this.#held.get(handle);
-    for (const kept of [this.#held, this.#ports, this.#transports]) kept.delete(handle);
+    this.#held.delete(handle);
     await held?.release();
   }
 }

@@ -33,10 +33,13 @@ export interface Activity {
 /** What lies below the domains of an emulated machine: all that they share, and the one queue of what is under way. */
 export class EmulatedXen {
   readonly clock: Clock;
+  /** @internal */
   readonly store = new StoreServer();
+  /** @internal */
   readonly rules = new FaultRules();
+  /** @internal By domid. */
   readonly domains = new Map<number, DomainState>();
-  /** What would have been a BUG in a real kernel, a line each. */
+  /** @internal What would have been a BUG in a real kernel, a line each. */
   readonly bugs: string[] = [];
   /** Those waiting for a turn, and an empty list for the ones that come while they have it. */
   #queue: (() => void)[] = [];
@@ -48,11 +51,15 @@ export class EmulatedXen {
   #waiting: (() => void)[] = [];
   readonly #others = new Set<() => Promise<void>>();
 
+  /** @internal */
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
-  /** The domain and its processes end here and now. */
+  /**
+   * The domain and its processes end here and now. What XenStore says of it stays: see removeDomain of the
+   * toolstack.
+   */
   destroyDomain(domid: number): void {
     const state = this.domains.get(domid);
     if (state === undefined) return;
@@ -73,11 +80,12 @@ export class EmulatedXen {
     return new Promise((resolve) => this.schedule(resolve));
   }
 
-  /** Something has happened without {@link schedule}. */
+  /** @internal Something has happened without {@link schedule}. */
   noteMove(): void {
     this.#moves += 1;
   }
 
+  /** Lets {@link settle} wait for something that the machine cannot see: a thread, a file, a child process. */
   activity(): Activity {
     let ended = false;
     this.#activities += 1;
@@ -92,7 +100,7 @@ export class EmulatedXen {
     };
   }
 
-  /** Another thread that is to come to rest as well: `settle` resolves when it has handled all that was sent to it. */
+  /** @internal Another thread that is to come to rest as well: `settle` resolves when it has handled all that was sent to it. */
   settleWith(settle: () => Promise<void>): () => void {
     this.#others.add(settle);
     return () => {
@@ -100,6 +108,10 @@ export class EmulatedXen {
     };
   }
 
+  /**
+   * Resolves when nothing is under way any more, and a turn of the event loop has passed in which nothing new
+   * began: promises and stream callbacks have had their say. Pending timers are not under way.
+   */
   async settle(): Promise<void> {
     for (let idle = false; !idle; ) {
       if (this.#activities > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));

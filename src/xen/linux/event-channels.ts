@@ -16,14 +16,10 @@ export class LinuxEventChannels {
   readonly #releases: ReleaseStack;
   readonly #clock: Clock;
   readonly #ports = new Map<number, LinuxEventPort>();
-  /** What the last read has given; a page is the most that the device gives. */
-  readonly #notified = new Uint32Array(PAGE_SIZE / NUMBER_SIZE);
-  readonly #notifiedBytes = new Uint8Array(this.#notified.buffer);
-  /** Whose handlers have run, and that are to be unmasked. */
-  readonly #handled = new Uint32Array(PAGE_SIZE / NUMBER_SIZE);
-  /** The first so many of them, as they are written. */
-  readonly #handledBytes: Uint8Array[] = [];
-  #handledCount = 0;
+  /** What the last read has given, of which those stay that are to be unmasked. */
+  readonly #numbers = new Uint32Array(PAGE_SIZE / NUMBER_SIZE);
+  /** Its first so many numbers, as octets. */
+  readonly #firstNumbers: Uint8Array[] = [];
 
   /** `releases` end the ports, and after them the device. */
   constructor(device: EventChannelDevice, releases: ReleaseStack, clock: Clock) {
@@ -56,28 +52,33 @@ export class LinuxEventChannels {
       this.#ports.delete(number);
       withDevice(() => this.#device.unbind(number));
     });
-    const port = new LinuxEventPort(this.#device, number, holding, this.#handle);
+    const port = new LinuxEventPort(this.#device, number, holding, this.#handleAlone);
     this.#ports.set(number, port);
     return port;
   }
 
-  /** The kernel has masked each port that it tells of. */
+  /** The kernel has masked each port that it tells of; a page is the most that it gives. */
   readonly #receive = (): void => {
-    let count: number;
+    let ready = 0;
+    const count = this.#read();
+    for (let index = 0; index < count; index++) {
+      const number = this.#numbers[index] ?? 0;
+      const port = this.#ports.get(number);
+      if (port !== undefined && this.#call(port)) this.#numbers[ready++] = number;
+    }
+    this.#unmask(ready);
+  };
+
+  #read(): number {
     try {
-      count = (this.#device.read(this.#notifiedBytes) ?? 0) / NUMBER_SIZE;
+      return (this.#device.read(this.#first(this.#numbers.length)) ?? 0) / NUMBER_SIZE;
     } catch (cause) {
       const error = deviceError(cause);
       if (!isVsndError(error) || error.errno !== 'EFBIG') throw error;
       this.#recover();
-      return;
+      return 0;
     }
-    for (let index = 0; index < count; index++) {
-      const port = this.#ports.get(this.#notified[index] ?? 0);
-      if (port !== undefined) this.#call(port);
-    }
-    this.#unmask();
-  };
+  }
 
   /** The kernel's queue of ports has overflowed, and is lost: any port may have been notified and masked. */
   #recover(): void {
@@ -85,62 +86,49 @@ export class LinuxEventChannels {
       this.#device.reset();
       this.#device.start(this.#receive);
     });
-    for (const port of this.#ports.values()) this.#call(port);
-    this.#unmask();
+    for (const port of this.#ports.values()) this.#handleAlone(port);
   }
 
-  /** For a port that was notified before it had a handler. */
-  readonly #handle = (port: LinuxEventPort): void => {
-    this.#call(port);
-    this.#unmask();
+  readonly #handleAlone = (port: LinuxEventPort): void => {
+    if (this.#call(port)) this.#unmaskAlone(port);
   };
 
-  /** A handler that throws keeps no other port's one from running. */
-  #call(port: LinuxEventPort): void {
+  /** True where the port is to be unmasked now. A handler that throws keeps no other port's one from running. */
+  #call(port: LinuxEventPort): boolean {
     try {
-      if (!port.handle()) return;
+      if (!port.handle()) return false;
     } catch (error) {
       queueMicrotask(() => {
         throw error;
       });
     }
     const delay = port.idleDelay.afterHandling();
-    if (delay === 0) this.#unmaskLater(port);
-    else {
-      port.unmasking = this.#clock.after(delay, () => {
-        this.#unmaskLater(port);
-        this.#unmask();
-      });
-    }
+    if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmaskAlone(port));
+    return delay === 0;
   }
 
-  #unmaskLater(port: LinuxEventPort): void {
-    if (this.#handledCount === this.#handled.length) this.#unmask();
-    this.#handled[this.#handledCount] = port.port;
-    this.#handledCount += 1;
+  #unmaskAlone({ port }: LinuxEventPort): void {
+    if (!this.#ports.has(port)) return;
+    this.#numbers[0] = port;
+    this.#unmask(1);
   }
 
-  /** What has come for a port since it was masked makes the kernel tell of it again. */
-  #unmask(): void {
-    const count = this.#dropUnbound();
-    this.#handledCount = 0;
-    if (count === 0) return;
-    this.#handledBytes[count] ??= new Uint8Array(this.#handled.buffer, 0, count * NUMBER_SIZE);
+  /**
+   * The first so many `#numbers`: what has come for a port since it was masked makes the kernel tell of it again. One that has
+   * been unbound meanwhile is nothing to the kernel (evtchn_write).
+   */
+  #unmask(count: number): void {
+    if (count === 0 || !this.#holding.active) return;
     try {
-      this.#device.write(this.#handledBytes[count]);
+      this.#device.write(this.#first(count));
     } catch (error) {
       throw deviceError(error);
     }
   }
 
-  /** Leaves those out that have been unbound meanwhile, and says how many are left. */
-  #dropUnbound(): number {
-    let left = 0;
-    for (let index = 0; index < this.#handledCount; index++) {
-      const number = this.#handled[index] ?? 0;
-      if (this.#ports.has(number)) this.#handled[left++] = number;
-    }
-    return left;
+  #first(count: number): Uint8Array {
+    this.#firstNumbers[count] ??= new Uint8Array(this.#numbers.buffer, 0, count * NUMBER_SIZE);
+    return this.#firstNumbers[count];
   }
 }
 
