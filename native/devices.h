@@ -13,7 +13,6 @@ namespace vsnd {
 
 /**
  * What xenbus and evtchn have in common: start(onReadable), close().
- * read(): what is there, at most one read(2); undefined where nothing is; empty at the end of the file.
  * write(octets): all of them in one write(2).
  */
 template <typename T, typename P = Poller>
@@ -24,7 +23,6 @@ class PolledDevice : public Napi::ObjectWrap<T> {
 
  protected:
   void Start(const Napi::CallbackInfo& info);
-  Napi::Value Read(const Napi::CallbackInfo& info);
   void Write(const Napi::CallbackInfo& info);
   void CloseDevice(const Napi::CallbackInfo&) { Close(); }
   void Close() {
@@ -39,11 +37,15 @@ class XenbusDevice : public PolledDevice<XenbusDevice> {
  public:
   static Napi::Function Define(Napi::Env env);
   using PolledDevice::PolledDevice;
+
+ private:
+  /** read(): what is there, at most one read(2); undefined where nothing is; empty at the end of the file. */
+  Napi::Value Read(const Napi::CallbackInfo& info);
 };
 
 /**
- * Event channels: read() gives the ports (u32, native order) that have been notified, each masked until it is
- * written back.
+ * Event channels: read(into) gives the ports (u32, native order) that have been notified, each masked until it
+ * is written back.
  */
 class EventChannelDevice : public PolledDevice<EventChannelDevice, EventPoller> {
  public:
@@ -51,6 +53,8 @@ class EventChannelDevice : public PolledDevice<EventChannelDevice, EventPoller> 
   using PolledDevice::PolledDevice;
 
  private:
+  /** read(into): octets read; undefined where nothing is. */
+  Napi::Value Read(const Napi::CallbackInfo& info) { return poller_->ReadInto(info); }
   /** bindUnbound(remoteDomid): port. IOCTL_EVTCHN_BIND_UNBOUND_PORT. */
   Napi::Value BindUnbound(const Napi::CallbackInfo& info);
   /** bindInterdomain(remoteDomid, remotePort): port. IOCTL_EVTCHN_BIND_INTERDOMAIN. */

@@ -36,16 +36,6 @@ void Fifo::Start(const Napi::CallbackInfo& info) {
   if (arguments.ok()) poller_->Start(onReady, writing_ ? UV_WRITABLE : UV_READABLE);
 }
 
-Napi::Value Fifo::Read(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  Arguments::Bytes into = arguments.Uint8Array(0);
-  if (!arguments.ok()) return Napi::Value();
-  ssize_t count = read(poller_->fd(), into.data, into.length);
-  if (count >= 0) return Napi::Number::New(info.Env(), static_cast<double>(count));
-  if (errno != EAGAIN && errno != EINTR) ThrowErrno(info.Env(), errno, "read", poller_->device());
-  return info.Env().Undefined();
-}
-
 Napi::Value Fifo::Write(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   Arguments::Bytes octets = arguments.Uint8Array(0);

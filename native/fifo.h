@@ -25,7 +25,7 @@ class Fifo : public Napi::ObjectWrap<Fifo> {
     if (poller_) poller_->Stop();
   }
   /** read(into): octets read; undefined where nothing is; 0 where nobody can write any more. */
-  Napi::Value Read(const Napi::CallbackInfo& info);
+  Napi::Value Read(const Napi::CallbackInfo& info) { return poller_->ReadInto(info); }
   /** write(octets): how many went in. */
   Napi::Value Write(const Napi::CallbackInfo& info);
   /** waiting(): octets in the pipe. FIONREAD. */

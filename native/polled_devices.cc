@@ -8,7 +8,7 @@ namespace vsnd {
 
 namespace {
 
-/** Octets of one read: a page is the most that evtchn gives, and one message of XenStore's is little more. */
+/** Octets of one read: a message of XenStore's is little more than a page. */
 constexpr size_t kReadSize = 4 * kPageSize;
 
 }  // namespace
@@ -30,15 +30,6 @@ void PolledDevice<T, P>::Start(const Napi::CallbackInfo& info) {
 }
 
 template <typename T, typename P>
-Napi::Value PolledDevice<T, P>::Read(const Napi::CallbackInfo& info) {
-  std::array<uint8_t, kReadSize> octets;
-  ssize_t count = read(poller_->fd(), octets.data(), octets.size());
-  if (count >= 0) return Napi::Buffer<uint8_t>::Copy(info.Env(), octets.data(), static_cast<size_t>(count));
-  if (errno != EAGAIN && errno != EINTR) ThrowErrno(info.Env(), errno, "read", poller_->device());
-  return info.Env().Undefined();
-}
-
-template <typename T, typename P>
 void PolledDevice<T, P>::Write(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   Arguments::Bytes octets = arguments.Uint8Array(0);
@@ -47,6 +38,14 @@ void PolledDevice<T, P>::Write(const Napi::CallbackInfo& info) {
   if (count == static_cast<ssize_t>(octets.length)) return;
   // Neither device takes a part of what it is given; one that did would have lost its place.
   ThrowErrno(info.Env(), count < 0 ? errno : EIO, "write to", poller_->device());
+}
+
+Napi::Value XenbusDevice::Read(const Napi::CallbackInfo& info) {
+  std::array<uint8_t, kReadSize> octets;
+  ssize_t count = read(poller_->fd(), octets.data(), octets.size());
+  if (count >= 0) return Napi::Buffer<uint8_t>::Copy(info.Env(), octets.data(), static_cast<size_t>(count));
+  if (errno != EAGAIN && errno != EINTR) ThrowErrno(info.Env(), errno, "read", poller_->device());
+  return info.Env().Undefined();
 }
 
 Napi::Function XenbusDevice::Define(Napi::Env env) {

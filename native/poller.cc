@@ -1,5 +1,7 @@
 #include "poller.h"
 
+#include "arguments.h"
+
 namespace vsnd {
 
 bool Poller::Open() {
@@ -29,6 +31,16 @@ void Poller::Start(Napi::Function onReady, int events) {
 
 void Poller::Stop() {
   if (fd_ && self_) uv_poll_stop(&poll_);
+}
+
+Napi::Value Poller::ReadInto(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  Arguments::Bytes into = arguments.Uint8Array(0);
+  if (!arguments.ok()) return Napi::Value();
+  ssize_t count = read(fd(), into.data, into.length);
+  if (count >= 0) return Napi::Number::New(env_, static_cast<double>(count));
+  if (errno != EAGAIN && errno != EINTR) ThrowErrno(env_, errno, "read", device_);
+  return env_.Undefined();
 }
 
 void Poller::Close() {

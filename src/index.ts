@@ -10,11 +10,7 @@ export type { BridgeOptions } from './bridge/plan.ts';
 export type { Direction, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
-export {
-  CaptureStream,
-  type CaptureStreamEvents,
-  type CaptureStreamOptions,
-} from './frontend/capture-stream.ts';
+export { CaptureStream, type CaptureStreamOptions } from './frontend/capture-stream.ts';
 export { Card, type CardOptions } from './frontend/card.ts';
 export type { CardChange } from './frontend/card-watch.ts';
 export type {
@@ -24,15 +20,26 @@ export type {
   StateMessage,
 } from './frontend/diagnostics.ts';
 export type { CardInfo } from './frontend/discovery.ts';
-export type { StreamTrigger } from './frontend/lifecycle.ts';
-export {
-  PlaybackStream,
-  type PlaybackStreamEvents,
-  type PlaybackStreamOptions,
-} from './frontend/playback-stream.ts';
+export type { PcmStream } from './frontend/pcm-stream.ts';
+export { PlaybackStream, type PlaybackStreamOptions } from './frontend/playback-stream.ts';
 export type { HwParamsAnswer, HwParamsQuery } from './frontend/query-hw-params.ts';
-export type { StreamOptions, StreamWarning, StreamWarningCode } from './frontend/stream-options.ts';
-export { type ListCardsOptions, listCards, type OpenCardOptions, openCard, watchCards } from './open-card.ts';
+export type { StreamTrigger } from './frontend/stream-core.ts';
+export type {
+  CaptureStreamEvents,
+  PlaybackStreamEvents,
+  StreamEvents,
+  StreamWarning,
+  StreamWarningCode,
+} from './frontend/stream-events.ts';
+export type { StreamOptions } from './frontend/stream-options.ts';
+export {
+  type ListCardsOptions,
+  listCards,
+  type OpenCardOptions,
+  openCard,
+  type WatchCardsOptions,
+  watchCards,
+} from './open-card.ts';
 export type { ClockReading } from './pcm/position-clock.ts';
 export type { StreamState } from './pcm/substream.ts';
 export type { PcmFormatName } from './wire/pcm-format.ts';

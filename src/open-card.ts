@@ -7,6 +7,7 @@ import { Card, type CardOptions, listCards as listCardsOf } from './frontend/car
 import { type CardChange, watchCards as watchCardsOf } from './frontend/card-watch.ts';
 import { leaveAtProcessEnd } from './frontend/departure.ts';
 import type { CardInfo } from './frontend/discovery.ts';
+import { checkOptionNames, type OptionNames } from './option-names.ts';
 import { ReleaseStack } from './release-stack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
 import { openLinuxHypervisor } from './xen/linux/hypervisor.ts';
@@ -21,6 +22,15 @@ export interface OpenCardOptions extends CardOptions {
   control?: boolean | string | undefined;
 }
 
+const OPEN_CARD_OPTIONS: OptionNames<OpenCardOptions> = {
+  card: true,
+  timeout: true,
+  reconnect: true,
+  signal: true,
+  hypervisor: true,
+  control: true,
+};
+
 /** The XenStore device of a Linux guest. */
 const XENBUS = '/dev/xen/xenbus';
 
@@ -28,18 +38,16 @@ const XENBUS = '/dev/xen/xenbus';
  * Opens a sound card of this guest and connects to its backend. Rejects with ERR_VSND_NO_XEN, ERR_VSND_CARD_BUSY (and
  * the owner's `pid`), ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError.
  */
-export async function openCard({
-  hypervisor,
-  control = hypervisor === undefined,
-  ...options
-}: OpenCardOptions = {}): Promise<Card> {
+export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
+  checkOptionNames('openCard()', options, OPEN_CARD_OPTIONS);
+  const { hypervisor, control = hypervisor === undefined, ...cardOptions } = options;
   if (typeof control !== 'boolean' && (typeof control !== 'string' || control === '')) {
     throw invalidArg('control', control, "true, false, or a socket's path");
   }
   const releases = new ReleaseStack();
   const card = hypervisor
-    ? await Card.open(hypervisor, options, releases)
-    : await openOwnCard(options, releases);
+    ? await Card.open(hypervisor, cardOptions, releases)
+    : await openOwnCard(cardOptions, releases);
   if (control !== false) {
     const isEmulated = hypervisor !== undefined || isEmulationRequested();
     const name = isEmulated ? emulatedSocket(process.pid) : cardSocket(card.info.devid);
@@ -65,9 +73,11 @@ export interface ListCardsOptions extends Pick<OpenCardOptions, 'hypervisor'> {
 
 /**
  * Describes this guest's sound cards, in the order of their devids, without opening them. Rejects with ERR_VSND_NO_XEN,
- * and without `onUnreadable` with ERR_VSND_CONFIG.
+ * ERR_VSND_INVALID_ARG, and without `onUnreadable` with ERR_VSND_CONFIG.
  */
-export async function listCards({ hypervisor, onUnreadable }: ListCardsOptions = {}): Promise<CardInfo[]> {
+export async function listCards(options: ListCardsOptions = {}): Promise<CardInfo[]> {
+  checkOptionNames<ListCardsOptions>('listCards()', options, { hypervisor: true, onUnreadable: true });
+  const { hypervisor, onUnreadable } = options;
   if (hypervisor) return await listCardsOf(hypervisor, onUnreadable);
   const machine = await ownHypervisor();
   try {
@@ -77,14 +87,15 @@ export async function listCards({ hypervisor, onUnreadable }: ListCardsOptions =
   }
 }
 
+export type WatchCardsOptions = Pick<OpenCardOptions, 'hypervisor' | 'signal'>;
+
 /**
  * This guest's sound cards, then each one that appears or vanishes, until the loop is left or `signal` aborts (AbortError).
- * Throws ERR_VSND_NO_XEN or ERR_VSND_XENSTORE.
+ * Throws ERR_VSND_NO_XEN, ERR_VSND_INVALID_ARG or ERR_VSND_XENSTORE.
  */
-export async function* watchCards({
-  hypervisor,
-  signal,
-}: Pick<OpenCardOptions, 'hypervisor' | 'signal'> = {}): AsyncGenerator<CardChange, void> {
+export async function* watchCards(options: WatchCardsOptions = {}): AsyncGenerator<CardChange, void> {
+  checkOptionNames<WatchCardsOptions>('watchCards()', options, { hypervisor: true, signal: true });
+  const { hypervisor, signal } = options;
   if (hypervisor) return yield* watchCardsOf(hypervisor, signal);
   const machine = await ownHypervisor();
   try {

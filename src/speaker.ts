@@ -3,7 +3,7 @@ import { type Readable, Writable, type WritableOptions } from 'node:stream';
 import { invalidArg, VsndError } from './errors.ts';
 import type { Card } from './frontend/card.ts';
 import type { PlaybackStream } from './frontend/playback-stream.ts';
-import { emitLater } from './frontend/stream-options.ts';
+import { emitLater } from './frontend/stream-events.ts';
 import { ReleaseStack } from './release-stack.ts';
 import { type DevicePlace, parseDeviceName } from './speaker/device-name.ts';
 import { type Encoding, encodingOf, isEncoding } from './speaker/encoding.ts';
@@ -171,8 +171,8 @@ class Speaker extends Writable {
     this.#releases.push(() => whenClosed(stream.destroy()));
     this.#stream = stream;
     stream.on('error', (error) => this.destroy(error));
-    for (const event of ['open', 'underrun', 'warning']) {
-      stream.on(event, (...args) => this.emit(event, ...args));
+    for (const event of ['open', 'underrun', 'warning'] as const) {
+      stream.on(event, (...args: unknown[]) => this.emit(event, ...args));
     }
     const voice = await Voice.create(stream, source, new FrameCutter(encoding, channels));
     this.#releases.push(() => voice.close());
@@ -279,4 +279,4 @@ function checkWhole(name: string, value: unknown, most: number): void {
   }
 }
 
-export { Speaker as default, Speaker as 'module.exports' };
+export { Speaker as default };

@@ -5,6 +5,7 @@ import { type MemoryDevice, memoryDevice } from './backend/devices.ts';
 import type { PcmDevice } from './backend/pcm-device.ts';
 import type { QueueMode } from './backend/playback-queue.ts';
 import { type Clock, ManualClock } from './clock.ts';
+import { checkOptionNames, type OptionNames } from './option-names.ts';
 import { EmulatedMachine } from './xen/emulated/machine.ts';
 import { createSoundCard, type Fields, type SoundCardOptions } from './xen/emulated/toolstack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
@@ -60,6 +61,16 @@ export interface TestGuestOptions {
   log?: ((message: string) => void) | undefined;
 }
 
+const TEST_GUEST_OPTIONS: OptionNames<TestGuestOptions> = {
+  rate: true,
+  fields: true,
+  pcmDevices: true,
+  capture: true,
+  queueMode: true,
+  device: true,
+  log: true,
+};
+
 /** A guest with a sound card, its backend in domain 0, and the time in the test's hand: all in one thread. */
 export interface TestGuest {
   /** For `openCard({ hypervisor })`. */
@@ -80,6 +91,7 @@ const CAPTURE = { fields: { type: 'c', 'unique-id': 'capture0' } };
 
 /** Starts a machine with a guest and a backend. */
 export async function startTestGuest(options: TestGuestOptions = {}): Promise<TestGuest> {
+  checkOptionNames('startTestGuest()', options, TEST_GUEST_OPTIONS);
   const clock = new ManualClock(options.rate === undefined ? {} : { rate: options.rate });
   const machine = new EmulatedMachine({ clock });
   const guest = machine.createDomain();

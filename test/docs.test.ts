@@ -48,7 +48,7 @@ test('docs/backend.md has every limit of a guest, with its default and its help'
 });
 
 test('docs/playback.md has every warning of a stream', () => {
-  const codes = codesIn('src/frontend/stream-options.ts', /\bVSND_\w+/g);
+  const codes = codesIn('src/frontend/stream-events.ts', /\bVSND_\w+/g);
   expect(codes.length).toBeGreaterThan(3);
   for (const code of codes) expect(read('docs/playback.md')).toContain(code);
 });

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { invalidArg, VsndError } from '../errors.ts';
+import { checkOptionNames } from '../option-names.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
 import { openAiff } from './aiff.ts';
 import { openAu } from './au.ts';
@@ -50,8 +51,10 @@ const KINDS: readonly Kind[] = [
  */
 export async function openAudio(
   input: string | Readable,
-  { raw, name = 'standard input' }: OpenAudioOptions = {},
+  options: OpenAudioOptions = {},
 ): Promise<AudioSource> {
+  checkOptionNames<OpenAudioOptions>('openAudio()', options, { raw: true, name: true });
+  const { raw, name = 'standard input' } = options;
   if (raw) checkRaw(raw);
   const octets = typeof input === 'string' ? await openFile(input) : new StreamOctets(input, name);
   try {

@@ -123,7 +123,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
 
-  /** Not for users: {@link createBridge}. */
+  /** @internal Users have {@link createBridge}. */
   constructor(card: Card, parts: BridgeParts) {
     super();
     this.#card = card;
@@ -163,7 +163,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
     return this.close();
   }
 
-  /** Not for users. Rejects with ERR_VSND_SOUND_SERVER. */
+  /** @internal Rejects with ERR_VSND_SOUND_SERVER. */
   connect(): Promise<void> {
     return this.#afterThat(async () => {
       const { adaptor, addon, plans } = this.#parts;

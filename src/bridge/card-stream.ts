@@ -1,8 +1,14 @@
 import type { EventEmitter } from 'node:events';
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import type { StreamWarning } from '../frontend/stream-options.ts';
+import type { StreamWarning } from '../frontend/stream-events.ts';
+import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { PathEvents } from './path.ts';
+
+/** What a stream of the card is asked for, of an endpoint's frames. */
+export function formatOf({ rate, channels, format }: PcmSpec): Pick<PcmSpec, 'rate' | 'channels' | 'format'> {
+  return { rate, channels, format };
+}
 
 /** Passes on what a stream of the card tells, whichever way its sound goes. */
 export function relayEvents(stream: EventEmitter, events: PathEvents): void {

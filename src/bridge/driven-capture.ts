@@ -1,6 +1,6 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
-import { endStream, relayEvents } from './card-stream.ts';
+import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
 import { drain } from './fifo-frames.ts';
 import type { Path, PathContext, PathStatistics } from './path.ts';
@@ -89,7 +89,7 @@ export class DrivenCapture implements Path {
       drain(this.#options.openReader);
       this.#isRunning = false;
       this.#stream = card.createCaptureStream({
-        ...spec,
+        ...formatOf(spec),
         device,
         bufferFrames,
         periodFrames: quantumFrames,

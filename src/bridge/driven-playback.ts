@@ -1,6 +1,6 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
-import { endStream, relayEvents } from './card-stream.ts';
+import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
 import { FrameReader } from './fifo-frames.ts';
 import { IDLE_TIME, type Path, type PathContext, type PathStatistics } from './path.ts';
@@ -217,7 +217,7 @@ export class DrivenPlayback implements Path {
     const { bufferFrames, quantumFrames } = this.#options;
     try {
       const stream = card.createPlaybackStream({
-        ...spec,
+        ...formatOf(spec),
         device,
         bufferFrames,
         periodFrames: quantumFrames,

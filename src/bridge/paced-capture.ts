@@ -1,6 +1,6 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
-import { endStream, relayEvents } from './card-stream.ts';
+import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import { drain } from './fifo-frames.ts';
 import { mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 
@@ -79,7 +79,7 @@ export class PacedCapture implements Path {
     try {
       drain(this.#openReader);
       this.#stream = card.createCaptureStream({
-        ...spec,
+        ...formatOf(spec),
         device,
         bufferFrames: this.#bufferFrames,
         reconnect: true,

@@ -1,6 +1,6 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import type { Fifo } from '../xen/linux/addon.ts';
-import { endStream, relayEvents } from './card-stream.ts';
+import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import { FrameReader } from './fifo-frames.ts';
 import { IDLE_TIME, mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';
@@ -173,7 +173,7 @@ export class PacedPlayback implements Path {
     const { card, device, spec, events, clock } = this.#context;
     const stream = this.#tryToCreate(() =>
       card.createPlaybackStream({
-        ...spec,
+        ...formatOf(spec),
         device,
         bufferFrames: this.#targetFrames,
         startThresholdFrames: 1,

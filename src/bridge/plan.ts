@@ -1,6 +1,7 @@
 import type { StreamConfig } from '../config/card.ts';
 import { invalidArg, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
+import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { chooseSpec } from './choose-spec.ts';
@@ -31,6 +32,20 @@ export interface BridgeOptions {
   signal?: AbortSignal | undefined;
 }
 
+const BRIDGE_OPTIONS: OptionNames<BridgeOptions> = {
+  server: true,
+  sink: true,
+  source: true,
+  name: true,
+  device: true,
+  rate: true,
+  channels: true,
+  format: true,
+  latency: true,
+  exact: true,
+  signal: true,
+};
+
 /** What a sink or a source is made from, each time that there is a server. */
 export interface EndpointPlan {
   readonly direction: Direction;
@@ -52,6 +67,7 @@ const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 
 /** Throws ERR_VSND_INVALID_ARG. */
 export function checkBridgeOptions(options: BridgeOptions): void {
+  checkOptionNames('createBridge()', options, BRIDGE_OPTIONS);
   const { server, name, latency, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArg('server', server, 'pulse, pipewire');

@@ -1,5 +1,5 @@
 import { invalidArg, isVsndError, VsndError } from '../errors.ts';
-import type { StreamTrigger } from '../frontend/lifecycle.ts';
+import type { StreamTrigger } from '../frontend/stream-core.ts';
 import type {
   CardMethod,
   CardStatus,

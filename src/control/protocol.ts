@@ -4,7 +4,7 @@
  */
 
 import { protocolError, VsndError, type VsndErrorCode } from '../errors.ts';
-import type { StreamTrigger } from '../frontend/lifecycle.ts';
+import type { StreamTrigger } from '../frontend/stream-core.ts';
 import type { ClockReading } from '../pcm/position-clock.ts';
 import type { StreamState } from '../pcm/substream.ts';
 

@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
 import { invalidArg, VsndError } from '../errors.ts';
+import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EmulatedMachine } from '../xen/emulated/machine.ts';
 import { serveDomain } from '../xen/emulated/remote.ts';
@@ -30,6 +31,15 @@ export interface EmulatedGuestOptions {
   log?: ((message: string) => void) | undefined;
 }
 
+const EMULATED_GUEST_OPTIONS: OptionNames<EmulatedGuestOptions> = {
+  sink: true,
+  source: true,
+  fast: true,
+  deviation: true,
+  queueMode: true,
+  log: true,
+};
+
 /** A guest of an emulated machine, with one sound card of several PCM devices, whose backend runs in a thread of its own. */
 export interface EmulatedGuest {
   readonly hypervisor: Hypervisor;
@@ -55,6 +65,7 @@ const BUFFER_SIZE = 2 << 20;
 
 /** Starts it. Rejects as sink and source do: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */
 export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Promise<EmulatedGuest> {
+  checkOptionNames('startEmulatedGuest()', options, EMULATED_GUEST_OPTIONS);
   if (!(Math.abs(options.deviation ?? 0) <= LARGEST_DEVIATION)) {
     throw invalidArg(
       'deviation',

@@ -1,16 +1,23 @@
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortError, invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { checkOptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { HwParamRanges } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import { CaptureStream, type CaptureStreamOptions } from './capture-stream.ts';
 import { type CardInfo, findCards, readCard } from './discovery.ts';
-import type { StreamSlot } from './lifecycle.ts';
 import { CardLink } from './link.ts';
-import { PlaybackStream, type PlaybackStreamOptions } from './playback-stream.ts';
-import { type HwParamsAnswer, type HwParamsQuery, queryHwParams, rangesOfQuery } from './query-hw-params.ts';
-import { checkBoolean } from './stream-options.ts';
+import { PLAYBACK_OPTIONS, PlaybackStream, type PlaybackStreamOptions } from './playback-stream.ts';
+import {
+  HW_PARAMS_QUERY,
+  type HwParamsAnswer,
+  type HwParamsQuery,
+  queryHwParams,
+  rangesOfQuery,
+} from './query-hw-params.ts';
+import type { StreamSlot } from './stream-core.ts';
+import { checkBoolean, STREAM_OPTIONS } from './stream-options.ts';
 
 /** How long a backend may take to connect, unless the caller says otherwise, ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -104,11 +111,13 @@ export class Card {
    * without samples, and without `reconnect` ERR_VSND_BACKEND_GONE while there is no backend.
    */
   createPlaybackStream(options: PlaybackStreamOptions): PlaybackStream {
+    checkOptionNames('createPlaybackStream()', options, PLAYBACK_OPTIONS);
     return this.#create('playback', options, (slot) => new PlaybackStream(slot, options));
   }
 
   /** A stream that gives what the card captures. Throws as {@link createPlaybackStream}. */
   createCaptureStream(options: CaptureStreamOptions): CaptureStream {
+    checkOptionNames('createCaptureStream()', options, STREAM_OPTIONS);
     return this.#create('capture', options, (slot) => new CaptureStream(slot, options));
   }
 
@@ -118,6 +127,7 @@ export class Card {
    * met, with ERR_VSND_STATUS where the backend does not know the question, and with ERR_VSND_BACKEND_GONE.
    */
   queryHwParams(query: HwParamsQuery = {}): Promise<HwParamsAnswer> {
+    checkOptionNames('queryHwParams()', query, HW_PARAMS_QUERY);
     this.#assertOpen();
     const { type = 'playback' } = query;
     if (type !== 'playback' && type !== 'capture') throw invalidArg('type', type, 'playback, capture');
@@ -132,7 +142,7 @@ export class Card {
     return this.#closed;
   }
 
-  /** Not for users: what of {@link close} a process can do that ends here and now. */
+  /** @internal What of {@link close} a process can do that ends here and now. */
   leaveNow(): void {
     this.#link.leaveNow();
   }

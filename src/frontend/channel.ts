@@ -1,13 +1,15 @@
 import { nextTurn, type Timer } from '../clock.ts';
 import { protocolError, VsndError } from '../errors.ts';
 import type { ReleaseStack } from '../release-stack.ts';
-import { EVENT_SIZE, EventConsumer } from '../wire/event-page.ts';
-import { FrontRing, RING_ENTRY_SIZE, RING_SIZE } from '../wire/ring.ts';
+import { EventConsumer } from '../wire/event-page.ts';
+import { FrontRing, RING_SIZE } from '../wire/ring.ts';
 import {
+  type BufferRequest,
   type CurPosEvent,
   decodeEvent,
   decodeResponse,
   encodeRequest,
+  newEntry,
   SndifOp,
   type SndifRequest,
   type SndifResponse,
@@ -15,6 +17,7 @@ import {
 import { describeStatus, xenErrnoName } from '../wire/xen-errno.ts';
 import type { EventPort, Hypervisor, Pages } from '../xen/hypervisor.ts';
 import { publishPosition, publishRequest, publishResponse } from './diagnostics.ts';
+import type { EngineUser } from './engine.ts';
 
 /** The Linux driver gives up after as long (VSND_WAIT_BACK_MS), ns. */
 const REQUEST_TIMEOUT = 3e9;
@@ -36,22 +39,20 @@ export interface RequestOptions {
   readonly extraTime?: number;
 }
 
-/** The stream that uses a channel. */
-export interface ChannelUser {
-  /** Octets since OPEN, as the backend counts them. */
-  handlePosition(position: bigint): void;
-  /** All positions that were there have been handed over: what they come to can be acted upon. */
-  handleCaughtUp(): void;
-  /** Called once; nothing can be asked any more. */
-  handleFailure(error: Error): void;
+/** What is to be done with an answer. */
+interface Settlement {
+  resolve(response: SndifResponse, request: SndifRequest): void;
+  reject(error: Error): void;
 }
 
 interface Pending {
   readonly id: number;
   readonly request: SndifRequest;
+  /** ns */
   readonly timeout: number;
-  resolve(response: SndifResponse): void;
-  reject(error: Error): void;
+  readonly settlement: Settlement;
+  /** Its answer is waited for, and wakes us. */
+  readonly isUrgent: boolean;
 }
 
 /** One stream's way to the backend: its request ring, its event page and the two event channels. */
@@ -63,22 +64,31 @@ export class StreamChannel {
   readonly #ring: FrontRing;
   readonly #ringPort: EventPort;
   readonly #events: EventConsumer;
-  readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
-  readonly #event = new Uint8Array(EVENT_SIZE);
+  readonly #outgoing = newEntry();
+  readonly #incoming = newEntry();
   /** In the order of the ring, in which today's backends answer. */
   readonly #pending: Pending[] = [];
   /** Those for which the ring had no slot yet. */
   readonly #waiting: Pending[] = [];
+  /** Of both, those whose answers are waited for. */
+  #urgent = 0;
+  /** Answers to what is posted wake us, too. */
+  #isWokenByAnswers = false;
+  /** With positions, since the ring's last notification. */
+  #hasTakenAnswers = false;
+  /** Runs while something is pending: one for all of them. */
   #timer: Timer | undefined;
-  /** The request for which the timer runs. */
-  #watched: Pending | undefined;
+  /** ns: since when the oldest request has been the oldest. Those behind it wait for it anyway. */
+  #oldestSince = 0;
   #nextId = 0;
   /** More has come than a turn deals with. */
   #isContinuing = false;
   #expectedEventId = 0;
   #lostEvents = 0;
   #failure: Error | undefined;
-  #user: ChannelUser | undefined;
+  #user: EngineUser | undefined;
+  /** What becomes of answers to what the user posts. */
+  #posts: Settlement | undefined;
   /** {@link leaveNow} was called. */
   #isLeaving = false;
   readonly #onSilence: (error: Error) => void;
@@ -115,8 +125,8 @@ export class StreamChannel {
       evtEventChannel: eventPort.port,
     };
     const channel = new StreamChannel(hypervisor, path, ringPort, ringPage, eventPage, transport, onSilence);
-    ringPort.onNotify(() => channel.#guard(() => channel.#drainResponses()) || ringPort.idle());
-    eventPort.onNotify(() => channel.#guard(() => channel.#drainEvents()) || eventPort.idle());
+    ringPort.onNotify(() => channel.#guard(channel.#handleRingNotified));
+    eventPort.onNotify(() => channel.#guard(channel.#drainEvents) || eventPort.idle());
     releases.push(() => channel.fail(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed')));
     return channel;
   }
@@ -149,10 +159,35 @@ export class StreamChannel {
     return this.#failure;
   }
 
-  /** Sets who is told of positions and of the failure, or nobody. Positions that are there already are not for the new one. */
-  use(user: ChannelUser | undefined): void {
-    this.#guard(() => this.#drainEvents());
+  /** Sets who is told of positions, answers and the failure, or nobody. What is there already is not for the new one. */
+  use(user: EngineUser | undefined): void {
+    this.#guard(this.#drainEvents);
     this.#user = user;
+    this.#isWokenByAnswers = false;
+    this.#posts = user && {
+      resolve: (_response, request) => user === this.#user && user.handleAnswer(request as BufferRequest),
+      reject: (error) => user === this.#user && this.#failure === undefined && user.handleRefusal(error),
+    };
+  }
+
+  /**
+   * Whether answers to what is posted wake us. Without it they are read when a position comes, when the ring is full, or with
+   * an answer that is waited for.
+   */
+  wakeForAnswers(isWoken: boolean): void {
+    this.#isWokenByAnswers = isWoken;
+    if (isWoken) this.#guard(this.#drainResponses);
+  }
+
+  /** Puts a request of the user's behind those that there are; {@link flush} sends it. Nothing happens on a channel that has failed. */
+  post(request: BufferRequest): void {
+    if (this.#posts === undefined || this.#failure || this.#isLeaving) return;
+    this.#add(request, REQUEST_TIMEOUT, this.#posts, false);
+  }
+
+  /** Sends what has been posted: shown to the backend at once, with one notification if it asks for it. */
+  flush(): void {
+    this.#guard(this.#send);
   }
 
   /**
@@ -163,10 +198,9 @@ export class StreamChannel {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
       if (this.#isLeaving) return reject(new VsndError('ERR_VSND_INVALID_STATE', 'the process is ending'));
-      const pending = { id: this.#nextId, request, timeout: REQUEST_TIMEOUT + extraTime, resolve, reject };
-      this.#nextId = (this.#nextId + 1) & 0xffff;
-      this.#waiting.push(pending);
-      this.#guard(() => this.#send());
+      this.#add(request, REQUEST_TIMEOUT + extraTime, { resolve, reject }, true);
+      this.#urgent++;
+      this.#guard(this.#drainResponses); // from now on answers wake us
     });
   }
 
@@ -181,7 +215,7 @@ export class StreamChannel {
    */
   leaveNow(): boolean {
     if (this.#user === undefined) return false;
-    this.#user = undefined;
+    this.#user = this.#posts = undefined;
     this.request({ op: 'trigger', trigger: 'stop' }).catch(() => {});
     this.request({ op: 'close' }).catch(() => {});
     this.#isLeaving = true;
@@ -190,8 +224,8 @@ export class StreamChannel {
 
   /** Looks for answers and events whose notifications may have been lost. */
   poll(): void {
-    this.#guard(() => this.#drainResponses());
-    this.#guard(() => this.#drainEvents());
+    this.#guard(this.#drainResponses);
+    this.#guard(this.#drainEvents);
   }
 
   /** Ends the channel: everything pending rejects with `error`, and so does everything later. Idempotent. */
@@ -199,7 +233,8 @@ export class StreamChannel {
     if (this.#failure) return;
     this.#failure = error;
     this.#timer?.cancel();
-    for (const pending of [...this.#pending.splice(0), ...this.#waiting.splice(0)]) pending.reject(error);
+    const unanswered = [...this.#pending.splice(0), ...this.#waiting.splice(0)];
+    for (const { settlement } of unanswered) settlement.reject(error);
     this.#user?.handleFailure(error);
   }
 
@@ -208,33 +243,63 @@ export class StreamChannel {
     this.#ring.reset();
   }
 
-  #send(): void {
-    if (this.#waiting.length === 0 || this.#ring.free === 0) return;
-    for (const pending of this.#waiting.splice(0, this.#ring.free)) {
+  #add(request: SndifRequest, timeout: number, settlement: Settlement, isUrgent: boolean): void {
+    this.#waiting.push({ id: this.#nextId, request, timeout, settlement, isUrgent });
+    this.#nextId = (this.#nextId + 1) & 0xffff;
+  }
+
+  /** Sends what waits, as far as the ring has slots. */
+  readonly #send = (): void => {
+    if (this.#waiting.length > this.#ring.free) this.#takeAnswers();
+    const count = Math.min(this.#waiting.length, this.#ring.free);
+    if (count === 0) return;
+    if (this.#pending.length === 0) this.#oldestSince = this.#hypervisor.clock.now();
+    for (const pending of this.#waiting.splice(0, count)) {
       publishRequest(this.path, pending.id, pending.request);
-      this.#ring.put(encodeRequest(pending.id, pending.request));
+      this.#ring.put(encodeRequest(pending.id, pending.request, this.#outgoing));
       this.#pending.push(pending);
     }
     if (this.#ring.publish()) this.#ringPort.notify();
-    this.#watchOldest();
-  }
+    this.#watch();
+  };
 
-  /** Takes what has been answered, of what had been asked before; says whether there was anything. */
-  #drainResponses(): boolean {
+  /** Takes what has been answered, of what had been asked before, and sends what waited; says whether there was anything. */
+  readonly #drainResponses = (): boolean => {
+    const isAnswered = this.#takeAnswers();
+    this.#send();
+    if (isAnswered) this.#user?.handleCaughtUp();
+    return isAnswered;
+  };
+
+  /** An answer for which this was sent may have been taken with a position. */
+  readonly #handleRingNotified = (): void => {
+    const isAnswered = this.#drainResponses() || this.#hasTakenAnswers;
+    this.#hasTakenAnswers = false;
+    if (!isAnswered) this.#ringPort.idle();
+  };
+
+  /** Asks to be woken for the next answer only where somebody waits for one. Says whether there was any. */
+  #takeAnswers(): boolean {
+    const [oldest] = this.#pending;
     let answers = 0;
     let looks = 0;
     do {
-      for (; this.#ring.take(this.#entry); answers++) this.#settle(decodeResponse(this.#entry));
+      for (; this.#ring.take(this.#incoming.bytes); answers++) {
+        this.#settle(decodeResponse(this.#incoming.bytes, this.#incoming.view));
+      }
       looks += 1;
-    } while (this.#ring.rearm() && looks < RING_SIZE);
+    } while (this.#isWakeDue && this.#ring.rearm() && looks < RING_SIZE);
     if (looks === RING_SIZE) this.#continueSoon();
-    this.#send();
-    this.#watchOldest();
+    if (oldest !== this.#pending[0]) this.#oldestSince = this.#hypervisor.clock.now();
     return answers > 0;
   }
 
+  get #isWakeDue(): boolean {
+    return this.#urgent > 0 || this.#isWokenByAnswers || this.#waiting.length > this.#ring.free;
+  }
+
   #settle(response: SndifResponse): void {
-    const index = this.#pending.findIndex(({ id }) => id === response.id);
+    const index = this.#indexOf(response.id);
     const pending = this.#pending[index];
     if (pending === undefined || response.operation !== SndifOp[pending.request.op]) {
       const asked = pending ? pending.request.op.toUpperCase() : 'nothing';
@@ -242,19 +307,28 @@ export class StreamChannel {
         `the backend answered operation ${response.operation} with id ${response.id}; asked with that id was ${asked}`,
       );
     }
-    this.#pending.splice(index, 1);
+    if (index === 0) this.#pending.shift();
+    else this.#pending.splice(index, 1);
+    if (pending.isUrgent) this.#urgent--;
     publishResponse(this.path, response.id, pending.request, response.status);
-    if (response.status === 0) pending.resolve(response);
-    else pending.reject(statusError(pending.request, response.status));
+    const { settlement, request } = pending;
+    if (response.status === 0) settlement.resolve(response, request);
+    else settlement.reject(statusError(request, response.status));
+  }
+
+  /** Today's backends answer in order. */
+  #indexOf(id: number): number {
+    return this.#pending[0]?.id === id ? 0 : this.#pending.findIndex((pending) => pending.id === id);
   }
 
   /** Takes the events there are now: those that come meanwhile are for a later turn. Says whether there was any. */
-  #drainEvents(): boolean {
+  readonly #drainEvents = (): boolean => {
+    if (this.#pending.length > 0 && this.#takeAnswers()) this.#hasTakenAnswers = true; // a position may rest on what they say
     const { announced } = this.#events;
     for (let left = announced, looks = 0; left > 0; ) {
-      const taken = this.#events.take(this.#event);
+      const taken = this.#events.take(this.#incoming.bytes);
       if (taken === 'none') break;
-      if (taken === 'event') this.#handleEvent(decodeEvent(this.#event));
+      if (taken === 'event') this.#handleEvent(decodeEvent(this.#incoming.bytes, this.#incoming.view));
       else if (++looks <= NOT_LANDED_LOOKS) continue;
       else this.#events.skip(); // its id counts as lost when the next one arrives
       left -= 1;
@@ -262,7 +336,7 @@ export class StreamChannel {
     if (this.#events.announced > 0) this.#continueSoon();
     if (announced > 0) this.#user?.handleCaughtUp();
     return announced > 0;
-  }
+  };
 
   /** Others have their turn, and then {@link poll} goes on: what is still there may have been notified already. */
   #continueSoon(): void {
@@ -281,19 +355,23 @@ export class StreamChannel {
     this.#user?.handlePosition(event.position);
   }
 
-  /** One timer, for the oldest request: those behind it wait for it anyway. */
-  #watchOldest(): void {
-    const oldest = this.#pending[0];
-    if (oldest === this.#watched) return;
-    this.#timer?.cancel();
-    this.#watched = oldest;
-    this.#timer = oldest && this.#hypervisor.clock.after(oldest.timeout, () => this.#handleSilence(oldest));
+  /** One timer looks at the oldest request's age, however many come and go. Whoever waits holds the process, not the timer. */
+  #watch(): void {
+    const [oldest] = this.#pending;
+    if (this.#timer !== undefined || oldest === undefined) return;
+    const rest = this.#oldestSince + oldest.timeout - this.#hypervisor.clock.now();
+    this.#timer = this.#hypervisor.clock.after(rest, () => this.#look());
+    this.#timer.unref();
   }
 
-  /** The answer may be there, and only its notification have been lost. */
-  #handleSilence(oldest: Pending): void {
-    this.poll();
-    if (oldest === this.#watched) this.#onSilence(silent(oldest));
+  /** The answer may be there, and only its notification have been lost, or not been asked for. */
+  #look(): void {
+    this.#timer = undefined;
+    const [oldest] = this.#pending;
+    const isOverdue = oldest && this.#hypervisor.clock.now() - this.#oldestSince >= oldest.timeout - 1; // ns: clocks round
+    if (isOverdue) this.poll();
+    if (isOverdue && oldest === this.#pending[0]) this.#onSilence(silent(oldest));
+    else this.#watch();
   }
 
   /** Whatever the peer did wrong ends this channel, and nothing else. Undefined where it has ended. */

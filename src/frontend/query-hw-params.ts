@@ -1,4 +1,5 @@
 import { invalidArg, VsndError } from '../errors.ts';
+import type { OptionNames } from '../option-names.ts';
 import { formatNames, intersectRanges, rangesOf, type StreamLimits } from '../pcm/hw-params.ts';
 import { type PcmFormatName, pcmFormatByName } from '../wire/pcm-format.ts';
 import type { HwParamRanges, Interval } from '../wire/sndif.ts';
@@ -21,6 +22,18 @@ export interface HwParamsQuery {
   bufferFrames?: Wish | undefined;
   periodFrames?: Wish | undefined;
 }
+
+/** Names of what can be asked for. */
+export const HW_PARAMS_QUERY: OptionNames<HwParamsQuery> = {
+  type: true,
+  device: true,
+  stream: true,
+  formats: true,
+  rate: true,
+  channels: true,
+  bufferFrames: true,
+  periodFrames: true,
+};
 
 /** What the backend's device can do. Intervals are closed; not every value in them need be possible with every other. */
 export interface HwParamsAnswer {

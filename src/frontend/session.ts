@@ -6,10 +6,10 @@ import {
   chooseSizes,
   type HwParams,
   intersectRanges,
+  LEAST_PERIODS,
   type PcmSpec,
   queryRanges,
 } from '../pcm/hw-params.ts';
-import type { Span } from '../pcm/position.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { HwParamRanges, SndifTriggerName } from '../wire/sndif.ts';
 import { decodeVolumes, encodeMutes, encodeVolumes } from '../wire/volume.ts';
@@ -25,9 +25,11 @@ export interface StreamAttachment {
   readonly channel: StreamChannel;
 }
 
+type Sizes = Pick<HwParams, 'bufferFrames' | 'periodFrames'>;
+
 type VolumeRequest = 'getVolume' | 'setVolume' | 'mute' | 'unmute';
 
-/** Octets of one channel's volume on the wire: sint32_t, steps of 0.001 dB. */
+/** Bytes of one channel's volume on the wire: sint32_t, steps of 0.001 dB. */
 const VOLUME_BYTES = 4;
 
 /** What {@link Session.open} has agreed on with the backend. */
@@ -59,11 +61,6 @@ export class Session {
     const opening = this.#carryOutOpen(spec, wishes);
     this.#opening = opening.catch(() => {});
     return await opening;
-  }
-
-  /** WRITE: a span of the buffer is to be played. READ: it is to be filled with what was captured. */
-  async transfer(op: 'read' | 'write', span: Span): Promise<void> {
-    await this.channel.request({ op, ...span });
   }
 
   async trigger(trigger: SndifTriggerName): Promise<void> {
@@ -124,12 +121,24 @@ export class Session {
   /** One parameter after the other, as ALSA refines them: what has been chosen narrows the next question. */
   async #negotiate(spec: PcmSpec, wishes: BufferWishes): Promise<HwParams> {
     const asked = queryRanges(spec, wishes, this.#at.config);
-    const offer = (await this.#refine(asked)) ?? asked;
-    const { totalBytes } = bufferLayout({ ...spec, ...chooseSizes(spec, wishes, offer) });
-    const total = totalBytes / spec.frameBytes;
-    const fixed = { ...offer, bufferFrames: { min: total, max: total } };
-    const rest = offer === asked ? undefined : await this.#refine(fixed);
-    return { ...spec, ...chooseSizes(spec, wishes, rest ?? offer) };
+    const offer = await this.#refine(asked);
+    if (offer === undefined) return { ...spec, ...chooseSizes(spec, wishes, asked) };
+    const chosen = await this.#settle(spec, wishes, offer);
+    const isFinal = chosen.isApt || wishes.periodFrames !== undefined;
+    const { sizes } = isFinal ? chosen : await this.#settle(spec, wishes, offer, LEAST_PERIODS);
+    return { ...spec, ...sizes };
+  }
+
+  /**
+   * Buffer and period out of what is on offer, once the backend has said which periods go with that buffer. Apt are those that
+   * make more than one period of all of it.
+   */
+  async #settle(spec: PcmSpec, wishes: BufferWishes, offer: HwParamRanges, periods?: number) {
+    const totalOf = (sizes: Sizes) => bufferLayout({ ...spec, ...sizes }).totalBytes / spec.frameBytes;
+    const total = totalOf(chooseSizes(spec, wishes, offer, periods));
+    const rest = await this.#refine({ ...offer, bufferFrames: { min: total, max: total } });
+    const sizes = chooseSizes(spec, wishes, rest ?? offer, periods);
+    return { sizes, isApt: totalOf(sizes) === total && sizes.bufferFrames > sizes.periodFrames };
   }
 
   /** What of the ranges the backend can do; undefined where it does not know the question. */

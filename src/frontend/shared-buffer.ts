@@ -1,5 +1,5 @@
 import { bufferLayout, type HwParams } from '../pcm/hw-params.ts';
-import type { Span } from '../pcm/position.ts';
+import type { Span } from '../pcm/spans.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import { directoryPageCount, encodeDirectory } from '../wire/sndif.ts';

@@ -1,5 +1,5 @@
-import type { EventEmitter } from 'node:events';
 import { invalidArg, VsndError } from '../errors.ts';
+import type { OptionNames } from '../option-names.ts';
 import { canScale } from '../pcm/gain.ts';
 import { checkBufferWishes, checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
@@ -20,7 +20,7 @@ export interface StreamOptions {
   stream?: number | undefined;
   /** Frames of the shared buffer, as far as the backend can; by default 200 ms. */
   bufferFrames?: number | undefined;
-  /** Frames between two reports of the position; by default an eighth of the buffer. */
+  /** Frames between two reports of the position; by default a quarter of the buffer. */
   periodFrames?: number | undefined;
   /** Whether the stream outlives its backend and goes on with the next one; by default what the card was opened with. */
   reconnect?: boolean | undefined;
@@ -32,35 +32,20 @@ export interface StreamOptions {
   highWaterMark?: number | undefined;
 }
 
-/** Something worth knowing that ends nothing. */
-export interface StreamWarning {
-  readonly code: StreamWarningCode;
-  readonly message: string;
-}
-
-export type StreamWarningCode =
-  /** The data did not end at a frame. */
-  | 'VSND_PARTIAL_FRAME'
-  /** The position stopped before the end. */
-  | 'VSND_DRAIN_STALLED'
-  /** The backend's position does not move: paced by its answers. */
-  | 'VSND_POSITION_STUCK'
-  /** A backend that came back did not take the volume. */
-  | 'VSND_VOLUME_LOST';
-
-/** What streams of both kinds tell. */
-export interface StreamEvents {
-  /** The backend has opened the stream; buffer and period are now known. */
-  open: [];
-  /** With `reconnect`: the backend is gone, and why; `frames`: the stream's position. */
-  disconnect: [{ error: Error; frames: number }];
-  /**
-   * With `reconnect`: another one has opened the stream, which goes on at frame `frames`; `gap`: ms without
-   * sound, from the last position before the loss to the new OPEN.
-   */
-  reconnect: [{ frames: number; gap: number }];
-  warning: [StreamWarning];
-}
+/** Names of the options of both kinds. */
+export const STREAM_OPTIONS: OptionNames<StreamOptions> = {
+  rate: true,
+  channels: true,
+  format: true,
+  device: true,
+  stream: true,
+  bufferFrames: true,
+  periodFrames: true,
+  reconnect: true,
+  softwareVolume: true,
+  signal: true,
+  highWaterMark: true,
+};
 
 /**
  * Checks what both kinds of stream have in common, before there is one: Node would open it although nobody has it. Throws
@@ -83,9 +68,4 @@ export function checkStreamOptions(options: StreamOptions, limits: StreamLimits)
 /** Throws ERR_VSND_INVALID_ARG for an option that is there and no boolean. */
 export function checkBoolean(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'boolean') throw invalidArg(name, value, 'true, false');
-}
-
-/** A listener that throws is the user's affair: never a failure of the channel in whose handler we are. */
-export function emitLater(stream: EventEmitter, event: string, ...args: unknown[]): void {
-  process.nextTick(() => stream.emit(event, ...args));
 }

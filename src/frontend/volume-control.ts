@@ -1,10 +1,7 @@
 import { invalidArg } from '../errors.ts';
-import { Gain } from '../pcm/gain.ts';
+import { Gain, MAX_VOLUME, MIN_VOLUME } from '../pcm/gain.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { Session } from './session.ts';
-
-/** dB: what a sint32_t in steps of 0.001 dB can say, sndif.h. */
-const WIRE_LIMIT = 2_147_483.647;
 
 /** One stream's volume: the backend's, or where the user asks for it, one that is done here. */
 export class VolumeControl {
@@ -98,8 +95,9 @@ export class VolumeControl {
     if (!Array.isArray(volumes) || volumes.length !== this.#channels) {
       throw invalidArg('volume', volumes, `a number, or an array of ${this.#channels}, one a channel`);
     }
-    const isVolume = (value: unknown) => typeof value === 'number' && Math.abs(value) <= WIRE_LIMIT;
+    const isVolume = (value: unknown) =>
+      typeof value === 'number' && value >= MIN_VOLUME && value <= MAX_VOLUME;
     const wrong = volumes.findIndex((volume) => !isVolume(volume));
-    if (wrong !== -1) throw invalidArg('volume', volumes[wrong], `-${WIRE_LIMIT} to ${WIRE_LIMIT} (dB)`);
+    if (wrong !== -1) throw invalidArg('volume', volumes[wrong], `${MIN_VOLUME} to ${MAX_VOLUME} (dB)`);
   }
 }

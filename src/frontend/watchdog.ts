@@ -22,9 +22,9 @@ export class Watchdog {
     this.#watch();
   }
 
-  /** What is watched has moved. */
-  moved(): void {
-    this.#movedAt = this.#clock.now();
+  /** What is watched has moved: `now`, ns. */
+  moved(now = this.#clock.now()): void {
+    this.#movedAt = now;
   }
 
   stop(): void {

@@ -35,12 +35,17 @@ export interface BufferWishes {
   readonly periodFrames?: number | undefined;
 }
 
-/** ms: an event loop that is blocked for up to seven eighths of it causes no underrun. */
+/** ms: an event loop that is blocked for up to three quarters of it causes no underrun. */
 const DEFAULT_BUFFER_MS = 200;
-const DEFAULT_PERIODS = 8;
 
-/** Periods that a buffer has at least whose size nobody has said. */
-const LEAST_PERIODS = 2;
+/**
+ * Each period wakes this process once. With 4 it costs three quarters of what it costs with 8; with 2 half, but then an event
+ * loop may be blocked for half of the buffer only. Measured: `npm run bench`, "periods in the default buffer".
+ */
+const DEFAULT_PERIODS = 4;
+
+/** Periods that a buffer has at least, unless the caller says otherwise. */
+export const LEAST_PERIODS = 2;
 
 /** The shortest period to ask for, ms: the reference backend's timer has whole milliseconds and spins below one. */
 const MIN_PERIOD_MS = 1;
@@ -206,19 +211,18 @@ export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRang
 
 /**
  * Frames of the audio area and of a period, as near to the wishes and the defaults as the offer allows, the whole buffer
- * a multiple of the period. Throws ERR_VSND_NOT_SUPPORTED where two of the shortest periods are too much.
+ * a multiple of the period. `parts`: periods in a buffer, where nobody wishes a period. Throws ERR_VSND_NOT_SUPPORTED where two of the shortest periods are too much.
  */
 export function chooseSizes(
   spec: PcmSpec,
   wishes: BufferWishes,
   offer: HwParamRanges,
+  parts = DEFAULT_PERIODS,
 ): Pick<HwParams, 'bufferFrames' | 'periodFrames'> {
   const { min, max } = offer.bufferFrames;
   const audioFrames = wishes.bufferFrames ?? Math.ceil((spec.rate * DEFAULT_BUFFER_MS) / 1000);
-  const eighth = audioFrames / DEFAULT_PERIODS;
-  const wished = Math.floor(
-    Math.min(wishes.bufferFrames ? eighth : Math.ceil(eighth), max / (DEFAULT_PERIODS + 1)),
-  );
+  const part = audioFrames / parts;
+  const wished = Math.floor(Math.min(wishes.bufferFrames ? part : Math.ceil(part), max / (parts + 1)));
   const periodFrames = choosePeriod(wishes.periodFrames ?? wished, spec, offer);
   const control = controlPeriods(spec, periodFrames);
   const audioPeriods = wishes.bufferFrames

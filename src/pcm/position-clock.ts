@@ -55,6 +55,9 @@ const TELLING = 100e-6;
 /** A second's change of the deviation, at most, as the crystal warms and cools. */
 const WANDER = 0.1e-6;
 
+/** Reports that are kept until somebody reads, or until there is no more room for them. */
+const MOST_UNREAD = 256;
+
 /** After a silence of so many times the usual distance between reports the device may have stopped. */
 const OVERDUE = 3;
 
@@ -106,7 +109,8 @@ interface Fit extends Rate {
  * A stream's position, and its device's rate, by the monotonic clock. Reports are late by any time and never early: the
  * device's own line, position over time, lies on or above all of them, and their average lies below it. The estimate
  * is a line that rests on them from above, as steep as the edge of their upper hull over the middle of the last minute,
- * and as high as the newest of them demand. Times are in ns and never run backwards.
+ * and as high as the newest of them demand. Times are in ns and never run backwards. A report is only stored: it costs
+ * something when somebody reads, or with many others at once.
  */
 export class PositionClock {
   readonly #rate: number;
@@ -120,6 +124,9 @@ export class PositionClock {
   #reports = 1;
   /** Frames, as in {@link Fit}. */
   #wobble = 0;
+  /** Frames and times of reports that have not been looked at. */
+  readonly #unread = new Float64Array(2 * MOST_UNREAD);
+  #unreadCount = 0;
   #measured: Rate & { readonly time: number } = { deviation: 0, error: MOST_DEVIATION, time: 0 };
 
   /** `rate`: the nominal one, Hz. */
@@ -130,28 +137,28 @@ export class PositionClock {
 
   /** The device is set going, at `frames`: START, RESUME, data after an underrun. It moves from `time` on, or later. */
   start(frames: number, time: number): void {
+    this.#takeIn();
     this.#run = { frames, time, cells: [], latest: undefined };
   }
 
   /** The device stands, at `frames`, until it is started: pause, xrun, loss of the connection. Its rate is remembered. */
   halt(frames: number): void {
+    this.#takeIn();
     this.#run = undefined;
     this.#standing = frames;
   }
 
   /** The position was reported at `time`: frames since the stream was opened. */
   report(frames: number, time: number): void {
-    const run = this.#run;
-    if (run === undefined) {
-      this.#standing = Math.max(this.#standing, frames);
-    } else if (run.latest !== undefined || frames > run.frames) {
-      const at = this.#framesIn(time - run.time);
-      this.#add(run, { at, ahead: frames - run.frames - at }, time);
-    }
+    if (this.#unreadCount === MOST_UNREAD) this.#takeIn();
+    this.#unread[2 * this.#unreadCount] = frames;
+    this.#unread[2 * this.#unreadCount + 1] = time;
+    this.#unreadCount++;
   }
 
   /** The reading for `time`, now or later. `limit`: frames that there are to be played. */
   read(time: number, limit = Number.POSITIVE_INFINITY): ClockReading {
+    this.#takeIn();
     const rate = this.#rateAt(time);
     const { frames, error, certain } = this.#estimate(time, rate);
     this.#read = Math.max(this.#read, Math.min(frames, limit));
@@ -162,6 +169,24 @@ export class PositionClock {
       deviation: isTold ? rate.deviation * 1e6 : undefined,
       deviationError: isTold ? rate.error * 1e6 : undefined,
     };
+  }
+
+  #takeIn(): void {
+    const count = this.#unreadCount;
+    this.#unreadCount = 0;
+    for (let index = 0; index < count; index++) {
+      this.#takeReport(this.#unread[2 * index] ?? 0, this.#unread[2 * index + 1] ?? 0);
+    }
+  }
+
+  #takeReport(frames: number, time: number): void {
+    const run = this.#run;
+    if (run === undefined) {
+      this.#standing = Math.max(this.#standing, frames);
+    } else if (run.latest !== undefined || frames > run.frames) {
+      const at = this.#framesIn(time - run.time);
+      this.#add(run, { at, ahead: frames - run.frames - at }, time);
+    }
   }
 
   /** `certain`: frames that have been played even if the device has stopped. */

@@ -4,16 +4,8 @@ const SLACK_PERIODS = 2;
 /** Part of a period by which a device that stands still may read too low: it rounds down, by a frame or so. */
 const ROUNDING_PERIODS = 1 / 4;
 
-/** What a counter's reading is compared with, in octets since START. */
-export interface CounterLimits {
-  /** As much can have been played (what was written), or captured. */
-  readonly possible: number;
-  /** Where the device stood still for want of data, and has not been heard of since; undefined where it ran on. */
-  readonly stoodAt?: number | undefined;
-}
-
 /**
- * Makes octets since START of what a backend's counter (XENSND_EVT_CUR_POS) reads. Real counters begin anywhere where
+ * Makes bytes since START of what a backend's counter (XENSND_EVT_CUR_POS) reads. Real counters begin anywhere where
  * the host device is shared, begin again at 0 after an xrun, come late, twice, or with a step too much. When in doubt
  * the count is too low: what counts as played is overwritten.
  */
@@ -36,7 +28,7 @@ export class PositionCounter {
     this.#slack = SLACK_PERIODS * periodBytes;
   }
 
-  /** Octets since START; never fewer than before, never more than was possible. */
+  /** Bytes since START; never fewer than before, never more than was possible. */
   get count(): number {
     return this.#count;
   }
@@ -46,14 +38,16 @@ export class PositionCounter {
     return this.#fallen !== undefined;
   }
 
-  /** Takes one reading; returns {@link count}. */
-  read(position: bigint, limits: CounterLimits): number {
-    const { possible } = limits;
+  /**
+   * Takes one reading; returns {@link count}. `possible`: so many bytes can have been played (what was written), or captured.
+   * `stoodAt`: where the device stood still for want of data and has not been heard of since; undefined where it ran on.
+   */
+  read(position: bigint, possible: number, stoodAt?: number): number {
     if (this.#isFirst && position > BigInt(possible + this.#slack)) {
       this.#rebase(position, this.#periodBytes); // not ours alone
     }
     this.#isFirst = false;
-    this.#watchFall(position, limits);
+    this.#watchFall(position, possible, stoodAt);
     const count = this.#countAt(position);
     const played = Math.min(count, possible);
     if (count <= Math.max(possible, this.#plausible + this.#slack)) {
@@ -67,7 +61,7 @@ export class PositionCounter {
    * A low reading may be a late one. A counter has begun again where the device had stood still and the reading is no
    * more than what was written since, or where a second one rises from the first.
    */
-  #watchFall(position: bigint, { possible, stoodAt }: CounterLimits): void {
+  #watchFall(position: bigint, possible: number, stoodAt: number | undefined): void {
     const before = this.#fallen;
     this.#fallen = undefined;
     const hasStood = stoodAt === this.#plausible; // not because of a jump

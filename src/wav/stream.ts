@@ -31,7 +31,7 @@ export class WavStream extends Writable {
   #dataBytes = 0;
   #appending: Promise<void> = Promise.resolve();
 
-  /** Not for users: {@link createWavFile}, {@link wavInto}. */
+  /** @internal Users have {@link createWavFile} and {@link wavInto}. */
   constructor(format: WavFormat, output: WavOutput) {
     super({ highWaterMark: HIGH_WATER_MARK });
     this.#format = format;

@@ -119,10 +119,10 @@ export function newEntry(): SndifEntry {
   return { bytes, view: new DataView(bytes.buffer) };
 }
 
-/** One request of 64 octets. `id`: u16. */
-export function encodeRequest(id: number, request: SndifRequest): Uint8Array {
-  const bytes = new Uint8Array(RING_ENTRY_SIZE);
-  const view = new DataView(bytes.buffer);
+/** One request of 64 bytes, in `entry`. `id`: u16. */
+export function encodeRequest(id: number, request: SndifRequest, entry = newEntry()): Uint8Array {
+  const { bytes, view } = entry;
+  bytes.fill(0);
   view.setUint16(0, id, true);
   view.setUint8(2, SndifOp[request.op]);
   switch (request.op) {
@@ -194,9 +194,8 @@ export function encodeResponse(response: SndifResponse, entry = newEntry()): Uin
   return bytes;
 }
 
-/** The inverse of {@link encodeResponse}; takes any 64 octets. */
-export function decodeResponse(bytes: Uint8Array): SndifResponse {
-  const view = viewOf(bytes);
+/** The inverse of {@link encodeResponse}; takes any 64 bytes. */
+export function decodeResponse(bytes: Uint8Array, view = viewOf(bytes)): SndifResponse {
   const response = {
     id: view.getUint16(0, true),
     operation: view.getUint8(2),
@@ -224,8 +223,7 @@ export function encodeCurPos(
 }
 
 /** The inverse of {@link encodeCurPos}. Throws ERR_VSND_PROTOCOL for an event of another type. */
-export function decodeEvent(bytes: Uint8Array): CurPosEvent {
-  const view = viewOf(bytes);
+export function decodeEvent(bytes: Uint8Array, view = viewOf(bytes)): CurPosEvent {
   const type = view.getUint8(2);
   if (type !== EVT_CUR_POS) {
     throw protocolError(

@@ -130,7 +130,7 @@ export class RawFrontend {
   }
 
   async settle(): Promise<void> {
-    await this.domain.machine.settle();
+    await this.domain.xen.settle();
   }
 
   /** Lets go of everything, without a word to the backend. Idempotent. */

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { VsndError } from '../../src/errors.ts';
 import {
@@ -212,6 +213,32 @@ export function describeHypervisor(name: string, setup: () => Promise<ContractSe
         });
         bound.notify();
         await enough;
+        await Promise.all([unbound.unbind(), bound.unbind()]);
+      });
+
+      test('cost neither promises nor microtasks', async () => {
+        const { unbound, bound } = await channel();
+        const made = { PROMISE: 0, Microtask: 0 };
+        const hook = createHook({
+          init: (_, type) => {
+            if (type === 'PROMISE' || type === 'Microtask') made[type] += 1;
+          },
+        });
+        let calls = 0;
+        await new Promise<void>((resolve) => {
+          bound.onNotify(() => unbound.notify());
+          unbound.onNotify(() => {
+            calls += 1;
+            if (calls === 10) hook.enable();
+            if (calls < 110) bound.notify();
+            else {
+              hook.disable();
+              resolve();
+            }
+          });
+          bound.notify();
+        });
+        expect(made).toEqual({ PROMISE: 0, Microtask: 0 });
         await Promise.all([unbound.unbind(), bound.unbind()]);
       });
 

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { CaptureStream, CaptureStreamOptions } from '../../src/frontend/capture-stream.ts';
-import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import type { CaptureStreamEvents, StreamWarning } from '../../src/frontend/stream-events.ts';
 import { openCard } from '../../src/open-card.ts';
 import { Backend, startTestGuest } from '../../src/testing.ts';
 import { PCM_FORMATS } from '../../src/wire/pcm-format.ts';
@@ -32,10 +32,12 @@ function collect(input: CaptureStream): Buffer[] {
 }
 
 /** The events with these names, as they come, by name and what they say. */
-function follow(input: CaptureStream, ...names: string[]): unknown[] {
+function follow(input: CaptureStream, ...names: (keyof CaptureStreamEvents)[]): unknown[] {
   const events: unknown[] = [];
   for (const name of names) {
-    input.on(name, (detail?: unknown) => events.push(detail === undefined ? name : [name, detail]));
+    input.on(name as 'error', (detail?: unknown) =>
+      events.push(detail === undefined ? name : [name, detail]),
+    );
   }
   return events;
 }

@@ -241,7 +241,7 @@ describe('a card of another configuration', () => {
       await raw.machine.settle();
       expect([out.bufferFrames, out.latency]).toEqual([9600, 9600]);
       await replace(raw, { 'buffer-size': '8192' });
-      expect([out.bufferFrames, out.latency, out.state]).toEqual([1816, 1816, 'running']);
+      expect([out.bufferFrames, out.latency, out.state]).toEqual([1636, 1636, 'running']);
       const sound = Buffer.concat(raw.backend.written);
       expect(sound.equals(pattern(50_000).subarray(0, sound.length))).toBe(true);
     }));

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import { closing, pattern, playUntil, startCard } from './setup.ts';
 
 const FORMAT = {
@@ -33,15 +33,31 @@ describe('backpressure is the position of the backend', () => {
     await card.close();
   });
 
-  test('the frontend has no timer that lets more in: it has none at all while the buffer is full', async () => {
+  test('the frontend has no timer that lets more in: it has none at all while the buffer is full and all is answered', async () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1000 });
     out.write(pattern(900 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('prepared');
+    expect(guest.clock.pendingTimers).toBe(1); // the one that looks after requests: WRITE has not been seen to be answered
+    await guest.clock.advanceTime(3e9);
     expect(guest.clock.pendingTimers).toBe(0);
     await guest.clock.advance(1_000_000);
     expect(out.latency).toBe(900);
+    await card.close();
+  });
+
+  test('empty chunks between others are none', async () => {
+    const { guest, card } = await startCard();
+    const out = card.createPlaybackStream(FORMAT);
+    const sound = pattern(50 * FRAME);
+    for (let at = 0; at < sound.length; at += 10) {
+      out.write(Buffer.alloc(0));
+      out.write(sound.subarray(at, at + 10));
+    }
+    out.end(Buffer.alloc(0));
+    await playUntil(guest, once(out, 'close'));
+    expect(Buffer.from(guest.device.heard())).toEqual(sound);
     await card.close();
   });
 
@@ -130,7 +146,7 @@ describe('the end', () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(FORMAT);
     const events: string[] = [];
-    for (const name of ['open', 'finish', 'close', 'error']) out.on(name, () => events.push(name));
+    for (const name of ['open', 'finish', 'close', 'error'] as const) out.on(name, () => events.push(name));
     out.end(pattern(1050 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(1049);
@@ -165,7 +181,7 @@ describe('the end', () => {
     expect(warnings).toEqual([
       {
         code: 'VSND_PARTIAL_FRAME',
-        message: 'the last 3 octets are not a whole frame of 4; they were dropped',
+        message: 'the last 3 bytes are not a whole frame of 4; they were dropped',
       },
     ]);
     await card.close();

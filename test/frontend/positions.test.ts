@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import { closing, pattern, type RawCard, startCard, withRawCard } from './setup.ts';
 
 const FORMAT = {

@@ -312,24 +312,26 @@ describe('what a stream is opened with is refined step by step', () => {
     );
 
   test.each([
-    [{}, [1362, 681]], // 200 ms would be more than it can, and an eighth of it less
-    [{ bufferFrames: 1000 }, [750, 375]],
-    [{ bufferFrames: 1000, periodFrames: 300 }, [900, 300]],
-    [{ bufferFrames: 1000, periodFrames: 200 }, [600, 200]],
-    [{ periodFrames: 64 }, [192, 64]],
-    [{ periodFrames: 1000 }, [1000, 1000]],
-  ])('%j of a device whose periods depend on its buffer: %j', (wishes, sizes) =>
-    withDevice(async ({ machine, backend, card }) => {
-      const input = card.createCaptureStream({ ...FORMAT, ...wishes });
-      await machine.settle();
-      expect([input.bufferFrames, input.periodFrames]).toEqual(sizes);
-      expect(backend.operations).toEqual(['hwParamQuery', 'hwParamQuery', 'open']);
-      const [bufferFrames = 0, periodFrames = 0] = sizes;
-      const bufferBytes = bufferFrames + periodFrames; // of u8, one channel; a period is for volumes
-      expect(question(backend)?.bufferFrames).toEqual({ min: bufferBytes, max: bufferBytes });
-      const open = { op: 'open', bufferBytes, periodBytes: periodFrames };
-      expect(backend.requests.at(-1)?.request).toMatchObject(open);
-    }),
+    [{}, [1364, 682], 3], // 200 ms would be more than it can, and a quarter of it less: it is asked again, about two periods
+    [{ bufferFrames: 1000 }, [1000, 500], 3], // four periods of it would have come to one
+    [{ bufferFrames: 1000, periodFrames: 300 }, [900, 300], 2],
+    [{ bufferFrames: 1000, periodFrames: 200 }, [600, 200], 2],
+    [{ periodFrames: 64 }, [192, 64], 2],
+    [{ periodFrames: 1000 }, [1000, 1000], 2],
+  ])(
+    '%j of a device whose periods depend on its buffer: %j, after %i questions',
+    (wishes, sizes, questions) =>
+      withDevice(async ({ machine, backend, card }) => {
+        const input = card.createCaptureStream({ ...FORMAT, ...wishes });
+        await machine.settle();
+        expect([input.bufferFrames, input.periodFrames]).toEqual(sizes);
+        expect(backend.operations).toEqual([...new Array(questions).fill('hwParamQuery'), 'open']);
+        const [bufferFrames = 0, periodFrames = 0] = sizes;
+        const bufferBytes = bufferFrames + periodFrames; // of u8, one channel; a period is for volumes
+        expect(question(backend)?.bufferFrames).toEqual({ min: bufferBytes, max: bufferBytes });
+        const open = { op: 'open', bufferBytes, periodBytes: periodFrames };
+        expect(backend.requests.at(-1)?.request).toMatchObject(open);
+      }),
   );
 
   test('a buffer that it cannot do is named', () =>

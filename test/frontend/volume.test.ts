@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import type { StreamWarning } from '../../src/frontend/stream-options.ts';
+import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import type { BufferRequest, SndifRequest } from '../../src/wire/sndif.ts';
 import type { RawBackend } from './raw-backend.ts';
 import { closing, pattern, playUntil, type RawCard, startCard, withRawCard } from './setup.ts';
@@ -87,8 +87,8 @@ describe('the backend’s volume', () => {
       expect(await out.getVolume()).toEqual([-1.234, -1.234]);
       await out.setVolume(0.0006);
       expect(await out.getVolume()).toEqual([0.001, 0.001]);
-      await out.setVolume([-2_147_483.647, 2_147_483.647]);
-      expect(await out.getVolume()).toEqual([-2_147_483.647, 2_147_483.647]);
+      await out.setVolume([-144, 24]);
+      expect(await out.getVolume()).toEqual([-144, 24]);
       expect(told).toHaveLength(6);
     }));
 
@@ -218,7 +218,7 @@ describe('the backend’s volume', () => {
     }));
 
   test.each([
-    [{ volume: Number.NaN }, /^volume is NaN; allowed: -2147483.647 to 2147483.647 \(dB\)$/],
+    [{ volume: Number.NaN }, /^volume is NaN; allowed: -144 to 24 \(dB\)$/],
     [{ volume: Number.NEGATIVE_INFINITY }, /^volume is -Infinity/],
     [{ volume: 2_147_483.648 }, /^volume is 2147483.648/],
     [{ volume: [0] }, /^volume is an array; allowed: a number, or an array of 2, one a channel$/],

@@ -18,14 +18,15 @@ export function openEverything(addonPath, onEvent = () => {}) {
   const fifo = openFifo(addon);
   const portA = a.bindUnbound(2);
   const portB = b.bindInterdomain(1, portA);
+  const ports = new Uint8Array(8);
   for (const [own, port] of [
     [a, portA],
     [b, portB],
   ]) {
     own.start(() => {
-      const ports = own.read();
-      if (ports === undefined) return;
-      own.write(ports);
+      const octets = own.read(ports);
+      if (octets === undefined) return;
+      own.write(ports.subarray(0, octets));
       onEvent({ port, notify: () => own.notify(port), memory, mapping });
     });
   }

@@ -383,9 +383,9 @@ describe('the parameters chosen', () => {
     return [bufferFrames, periodFrames];
   };
 
-  it('are 200 ms in eight periods where nothing is wished', () => {
-    expect(choose({})).toEqual([9600, 1200]);
-    expect(choose({}, {}, 44100)).toEqual([8824, 1103]);
+  it('are 200 ms in four periods where nothing is wished', () => {
+    expect(choose({})).toEqual([9600, 2400]);
+    expect(choose({}, {}, 44100)).toEqual([8820, 2205]);
   });
 
   it('are 200 ms also where only the period is wished: 256 frames made 42 ms of it once', () => {
@@ -396,18 +396,18 @@ describe('the parameters chosen', () => {
     expect(choose({ periodFrames: 9600 })).toEqual([19_200, 9600]);
   });
 
-  it('are what is wished, as far as that is whole periods, and an eighth of the buffer is a period', () => {
+  it('are what is wished, as far as that is whole periods, and a quarter of the buffer is a period', () => {
     expect(choose({ bufferFrames: 4800, periodFrames: 480 })).toEqual([4800, 480]);
     expect(choose({ bufferFrames: 1000, periodFrames: 300 })).toEqual([900, 300]);
     expect(choose({ bufferFrames: 1000, periodFrames: 1000 })).toEqual([1000, 1000]);
-    expect(choose({ bufferFrames: 4801 })).toEqual([4800, 600]);
+    expect(choose({ bufferFrames: 4801 })).toEqual([4800, 1200]);
     expect(choose({ bufferFrames: 100 })).toEqual([96, 48]);
   });
 
   it('are the nearest that the backend offers, a period for volumes included', () => {
-    expect(choose({}, { bufferFrames: { min: 96, max: 4096 } })).toEqual([3640, 455]);
-    expect(choose({}, { bufferFrames: { min: 20_000, max: 30_000 } })).toEqual([19_200, 1200]);
-    expect(choose({}, { bufferFrames: { min: 4096, max: 4096 } })).toEqual([3584, 512]);
+    expect(choose({}, { bufferFrames: { min: 96, max: 4096 } })).toEqual([3276, 819]);
+    expect(choose({}, { bufferFrames: { min: 20_000, max: 30_000 } })).toEqual([19_200, 2400]);
+    expect(choose({}, { bufferFrames: { min: 4096, max: 4096 } })).toEqual([3072, 1024]);
     expect(choose({}, { periodFrames: { min: 48, max: 1024 } })).toEqual([10_240, 1024]);
     expect(choose({ periodFrames: 100 }, { periodFrames: { min: 256, max: 512 } })).toEqual([9728, 256]);
     expect(choose({ bufferFrames: 500 }, { bufferFrames: { min: 96, max: 200 } })).toEqual([144, 48]);

@@ -23,7 +23,7 @@ class Player {
   }
 
   read(position: number | bigint): number {
-    const count = this.counter.read(BigInt(position), { possible: this.written, stoodAt: this.stoodAt });
+    const count = this.counter.read(BigInt(position), this.written, this.stoodAt);
     if (this.stoodAt !== undefined && this.written > this.stoodAt) this.stoodAt = undefined;
     if (count === this.written) this.stoodAt = count;
     return count;
@@ -247,7 +247,7 @@ describe('a counter that begins again while it runs', () => {
   it('says so of a capture stream at once: the first fall is all that it needs', () => {
     const counter = new PositionCounter(PERIOD);
     const fallen = (position: number) => {
-      counter.read(BigInt(position), { possible: Number.MAX_SAFE_INTEGER });
+      counter.read(BigInt(position), Number.MAX_SAFE_INTEGER);
       return counter.hasFallen;
     };
     expect(counter.hasFallen).toBe(false);
@@ -356,7 +356,7 @@ describe('a position', () => {
   it('is counted exactly up to 2^53, which no stream lives to see', () => {
     const counter = new PositionCounter(PERIOD);
     const possible = 2 ** 53 - 1;
-    const count = (position: bigint) => counter.read(position, { possible });
+    const count = (position: bigint) => counter.read(position, possible);
     expect(count(2n ** 53n - 3n)).toBe(2 ** 53 - 3);
     expect(count(2n ** 53n - 2n)).toBe(2 ** 53 - 2);
     expect(count(2n ** 53n + 1n)).toBe(possible);

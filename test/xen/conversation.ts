@@ -8,7 +8,7 @@ import {
   XsType,
 } from '../../src/wire/xenstore.ts';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
-import type { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
+import type { EmulatedXen } from '../../src/xen/emulated/xen.ts';
 import type { XenStoreTransport } from '../../src/xen/hypervisor.ts';
 
 /** One connection to an emulated XenStore: raw requests, answers as text, events gathered. */
@@ -18,16 +18,16 @@ export class Conversation {
   /** All messages so far, in order: 'event' or the request id. */
   readonly order: (number | 'event')[] = [];
   readonly transport: XenStoreTransport;
-  readonly #machine: EmulatedMachine;
+  readonly #xen: EmulatedXen;
   readonly #answers = new Map<number, XsMessage>();
   #requestId = 0;
 
   static async open(domain: EmulatedDomain): Promise<Conversation> {
-    return new Conversation(domain.machine, await domain.openXenStore());
+    return new Conversation(domain.xen, await domain.openXenStore());
   }
 
-  constructor(machine: EmulatedMachine, transport: XenStoreTransport) {
-    this.#machine = machine;
+  constructor(xen: EmulatedXen, transport: XenStoreTransport) {
+    this.#xen = xen;
     this.transport = transport;
     const decoder = new XsMessageDecoder();
     transport.onData((chunk) => {
@@ -39,7 +39,7 @@ export class Conversation {
   async raw(type: number, payload: Uint8Array, transactionId = 0): Promise<XsMessage | undefined> {
     const requestId = ++this.#requestId;
     this.transport.send(encodeXsMessage({ type, requestId, transactionId, payload }));
-    await this.#machine.settle();
+    await this.#xen.settle();
     return this.#answers.get(requestId);
   }
 

@@ -222,6 +222,34 @@ describe('settle()', () => {
   });
 });
 
+describe('a domain in another thread', () => {
+  test('has a message for each notification, for all that come before it is handled, and for nothing else', async () => {
+    const { port1, port2 } = new MessageChannel();
+    serveDomain(guest, port1);
+    const away = await connectDomain(port2, { clock: new RealClock() });
+    const mine = await away.eventChannels.bindUnbound(0);
+    const theirs = await machine.dom0.eventChannels.bindInterdomain(5, mine.port);
+    const [toThread, toMachine] = [counter(), counter()];
+    let rounds = 0;
+    await new Promise<void>((resolve) => {
+      mine.onNotify(() => {
+        for (let again = 0; again < 10; again++) mine.notify();
+      });
+      theirs.onNotify(() => {
+        rounds += 1;
+        if (rounds === 10) {
+          port2.on('message', toThread.handler);
+          port1.on('message', toMachine.handler);
+        }
+        if (rounds === 110) resolve();
+        else for (let again = 0; again < 10; again++) theirs.notify();
+      });
+    });
+    expect([toThread.calls, toMachine.calls]).toEqual([100, 100]);
+    await away.close();
+  });
+});
+
 describe('faults', () => {
   test('lose notifications, the first or later ones', async () => {
     const { mine, theirs } = await channel();
@@ -426,10 +454,9 @@ describe('domains', () => {
     const script = `
       const { workerData: { port } } = require('node:worker_threads');
       const calls = [
-        { call: 'grant', domid: 0, pageCount: 1, access: 'read-write' }, { call: 'bindUnbound', domid: 0 },
-        { call: 'openXenStore' }, { call: 'claim', device: 'device/vsnd/0' }];
-      calls.forEach((call, id) => port.postMessage({ kind: 'call', id, call }));
-      port.on('message', () => port.postMessage({ kind: 'handled', count: 1, ports: [] }));`;
+        ['grant', 0, 1], ['bindUnbound', 0], ['openXenStore'], ['claim', 'device/vsnd/0']];
+      calls.forEach(([name, ...args], id) => port.postMessage({ kind: 'call', id, name, args }));
+      port.on('message', () => {});`;
     const worker = new Worker(script, { eval: true, workerData: { port: port2 }, transferList: [port2] });
     while (machine.leaks().length < 4) await new Promise((resolve) => setImmediate(resolve));
     await worker.terminate();

@@ -1,4 +1,5 @@
 import { invalidArg, VsndError } from '../../errors.ts';
+import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
   DeviceClaim,
   EventChannels,
@@ -10,24 +11,12 @@ import type {
   Pages,
   XenStoreTransport,
 } from '../hypervisor.ts';
-import { EmulatedPort, type PortState, type PortTable } from './event-channels.ts';
-import type { HypervisorOperation } from './faults.ts';
-import type { GrantTable } from './grant-table.ts';
-import { Lease } from './lease.ts';
-import type { EmulatedMachine } from './machine.ts';
+import { EmulatedPort, type PortState } from './event-channels.ts';
+import type { HypervisorOperation } from './fault-rules.ts';
 import { EmulatedGrantedPages, EmulatedPages } from './pages.ts';
 import { EmulatedTransport } from './store-transport.ts';
 import { TrackedClock } from './tracked-clock.ts';
-
-/** What the processes of one domain have in common; a restore gives it another domid and new ports. */
-export interface DomainState {
-  domid: number;
-  readonly privileged: boolean;
-  readonly grants: GrantTable;
-  ports: PortTable;
-  readonly claims: Set<string>;
-  readonly processes: Set<EmulatedDomain>;
-}
+import type { DomainState, EmulatedXen } from './xen.ts';
 
 /**
  * A process in a domain of an emulated machine; {@link EmulatedDomain.close} is its exit, and leaves the
@@ -43,20 +32,22 @@ export class EmulatedDomain implements Hypervisor {
     bindInterdomain: (domid: number, port: number) => this.#bindInterdomain(domid, port),
     forgetIfRestored: () => this.#forgetIfRestored(),
   } satisfies EventChannels;
-  readonly machine: EmulatedMachine;
+  /** @internal */
+  readonly xen: EmulatedXen;
   readonly #state: DomainState;
-  readonly #leases = new Map<Lease, () => string[]>();
-  readonly #ports = new Map<PortState, Lease>();
+  readonly #releases = new ReleaseStack();
+  readonly #ports = new Map<PortState, Holding>();
   readonly #granted = new Set<EmulatedPages>();
   #open = true;
   #holds = 0;
   #keepAlive: NodeJS.Timeout | undefined;
 
-  constructor(machine: EmulatedMachine, state: DomainState) {
-    this.machine = machine;
+  /** @internal */
+  constructor(xen: EmulatedXen, state: DomainState) {
+    this.xen = xen;
     this.#state = state;
     this.privileged = state.privileged;
-    this.clock = new TrackedClock(machine.clock);
+    this.clock = new TrackedClock(xen.clock);
     state.processes.add(this);
   }
 
@@ -71,22 +62,16 @@ export class EmulatedDomain implements Hypervisor {
 
   async openXenStore(): Promise<XenStoreTransport> {
     await this.#enter('openXenStore');
-    const { store, faults } = this.machine;
-    return new EmulatedTransport({
-      domid: this.domid,
-      server: store,
-      faults,
-      schedule: (step) => this.machine.schedule(step),
-      lease: (connection) =>
-        this.#lease(
-          () => [
-            'XenStore connection',
-            ...connection.watches.map(({ path, token }) => `XenStore watch of ${path} (token ${token})`),
-            ...[...connection.transactions.keys()].map((id) => `XenStore transaction ${id}`),
-          ],
-          () => store.disconnect(connection),
-        ),
-    });
+    return new EmulatedTransport(this.xen, this.domid, (connection) =>
+      this.#hold(
+        () => [
+          'XenStore connection',
+          ...connection.watches.map(({ path, token }) => `XenStore watch of ${path} (token ${token})`),
+          ...[...connection.transactions.keys()].map((id) => `XenStore transaction ${id}`),
+        ],
+        () => this.xen.store.disconnect(connection),
+      ),
+    );
   }
 
   async claim(device: string): Promise<DeviceClaim> {
@@ -97,11 +82,11 @@ export class EmulatedDomain implements Hypervisor {
       throw new VsndError('ERR_VSND_CARD_BUSY', message, { pid: process.pid, path: device });
     }
     claims.add(device);
-    const lease = this.#lease(
+    const holding = this.#hold(
       () => [`claim of ${device}`],
       () => claims.delete(device),
     );
-    return { release: () => lease.end() };
+    return { release: () => holding.end() };
   }
 
   ref(): void {
@@ -116,9 +101,14 @@ export class EmulatedDomain implements Hypervisor {
     this.#keepAlive = undefined;
   }
 
+  /** @internal Another process in this domain. */
+  startProcess(): EmulatedDomain {
+    return new EmulatedDomain(this.xen, this.#state);
+  }
+
   async close(): Promise<void> {
     this.exit();
-    await this.machine.step();
+    await this.xen.step();
   }
 
   /** As {@link close}, all at once. */
@@ -126,11 +116,11 @@ export class EmulatedDomain implements Hypervisor {
     this.#open = false;
     this.clock.stop();
     clearInterval(this.#keepAlive);
-    for (const lease of [...this.#leases.keys()].reverse()) void lease.end();
+    for (const holding of this.#releases.held) void holding.end();
     this.#state.processes.delete(this);
   }
 
-  /** For the machine, when the domain is restored: the process goes on in other memory than its peers have mapped. */
+  /** @internal After a restore: the process goes on in other memory than its peers have mapped. */
   leaveMemory(): void {
     for (const pages of this.#granted) pages.detach();
   }
@@ -138,7 +128,7 @@ export class EmulatedDomain implements Hypervisor {
   /** What the process still has, a line each. */
   leaks(): string[] {
     const timers = this.clock.pendingTimers;
-    const held = [...this.#leases.values()].flatMap((describe) => describe());
+    const held = this.#releases.held.reverse().flatMap(({ describe }) => describe());
     return [...held, ...(timers === 0 ? [] : [`${timers} pending timers`])].map(
       (line) => `domain ${this.domid}: ${line}`,
     );
@@ -151,14 +141,14 @@ export class EmulatedDomain implements Hypervisor {
     const table = this.#state.grants;
     const grants = table.grant(domid, pageCount, access);
     const grefs = grants.map(({ gref }) => gref);
-    const lease = this.#lease(
+    const holding = this.#hold(
       () => [`grant of ${pageCount} pages to domain ${domid} (gref ${grefs.join(', ')})`],
       () => {
         this.#granted.delete(pages);
         table.end(grants);
       },
     );
-    const pages = new EmulatedGrantedPages(grants, grefs, lease);
+    const pages = new EmulatedGrantedPages(grants, grefs, holding);
     this.#granted.add(pages);
     return pages;
   }
@@ -166,18 +156,18 @@ export class EmulatedDomain implements Hypervisor {
   async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
     if (grefs.length === 0) throw invalidArg('grefs', grefs, 'one or more grant references');
     await this.#enter('map');
-    const table = this.machine.state(domid)?.grants;
+    const table = this.xen.domains.get(domid)?.grants;
     if (table === undefined) {
       throw new VsndError('ERR_VSND_HYPERVISOR', `cannot map: there is no domain ${domid}`, {
         errno: 'ESRCH',
       });
     }
     const grants = table.map(this.domid, grefs, access);
-    const lease = this.#lease(
+    const holding = this.#hold(
       () => [`mapping of ${grants.length} pages of domain ${domid} (gref ${grefs.join(', ')})`],
       () => table.unmap(grants),
     );
-    return new EmulatedPages(grants, access, lease);
+    return new EmulatedPages(grants, access, holding);
   }
 
   async #bindUnbound(remoteDomid: number): Promise<EmulatedPort> {
@@ -189,7 +179,7 @@ export class EmulatedDomain implements Hypervisor {
   async #bindInterdomain(remoteDomid: number, remotePort: number): Promise<EmulatedPort> {
     await this.#enter('bindInterdomain');
     this.#assertNoDeadPort();
-    const remote = this.machine.state(remoteDomid)?.ports;
+    const remote = this.xen.domains.get(remoteDomid)?.ports;
     return this.#holdPort(this.#state.ports.bindInterdomain(remoteDomid, remote, remotePort));
   }
 
@@ -197,16 +187,16 @@ export class EmulatedDomain implements Hypervisor {
     if (!this.#open) return false;
     await this.#enter('forgetIfRestored');
     const dead = [...this.#ports].filter(([port]) => port.isDead);
-    for (const [port, lease] of dead) {
+    for (const [port, holding] of dead) {
       this.#ports.delete(port);
-      void lease.end();
+      void holding.end();
     }
     return dead.length > 0;
   }
 
   #holdPort(port: PortState): EmulatedPort {
     const { ports } = this.#state;
-    const lease = this.#lease(
+    const holding = this.#hold(
       () => [`event channel port ${port.port} to domain ${port.remoteDomid}`],
       () => {
         const forgotten = !this.#ports.delete(port);
@@ -214,14 +204,14 @@ export class EmulatedDomain implements Hypervisor {
         if (port.isDead && !forgotten) this.#recordBug(port);
       },
     );
-    this.#ports.set(port, lease);
-    return new EmulatedPort(port, lease);
+    this.#ports.set(port, holding);
+    return new EmulatedPort(port, holding);
   }
 
   /** Of a domain that is destroyed there is no kernel left to have one. */
   #recordBug(port: PortState): void {
-    if (this.machine.state(this.domid) !== this.#state) return;
-    this.machine.recordBug(
+    if (this.xen.domains.get(this.domid) !== this.#state) return;
+    this.xen.bugs.push(
       `domain ${this.domid}: port ${port.port} was unbound after a restore, without forgetIfRestored(): a BUG in Linux`,
     );
   }
@@ -235,9 +225,9 @@ export class EmulatedDomain implements Hypervisor {
   /** One step of the machine: a hypercall does not return in the turn in which it was made. */
   async #enter(operation: HypervisorOperation): Promise<void> {
     this.#assertOpen();
-    await this.machine.step();
+    await this.xen.step();
     this.#assertOpen();
-    this.machine.faults.checkOperation(this.domid, operation);
+    this.xen.rules.checkOperation(this.domid, operation);
   }
 
   #assertOpen(): void {
@@ -245,13 +235,11 @@ export class EmulatedDomain implements Hypervisor {
     throw new VsndError('ERR_VSND_INVALID_STATE', `the process in domain ${this.domid} has ended`);
   }
 
-  #lease(describe: () => string[], end: () => void): Lease {
-    const lease = new Lease(() => {
-      this.#leases.delete(lease);
+  #hold(describe: () => string[], end: () => void): Holding {
+    const giveBack = () => {
       end();
-      return this.machine.step();
-    });
-    this.#leases.set(lease, describe);
-    return lease;
+      return this.xen.step();
+    };
+    return this.#releases.push(giveBack, describe);
   }
 }

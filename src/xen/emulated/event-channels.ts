@@ -1,121 +1,60 @@
-import type { Clock, Timer } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import { VsndError } from '../../errors.ts';
+import type { Holding } from '../../release-stack.ts';
 import type { EventPort } from '../hypervisor.ts';
-import { IdleDelay } from '../idle-delay.ts';
-import type { Lease } from './lease.ts';
+import { EventReceiver } from './event-receiver.ts';
+import type { FaultRules } from './fault-rules.ts';
 
-/** Where ports ask how to go on: the machine's one queue, and the faults that a test has switched on. */
+/** What ports need of the machine below them: its time, its one queue, and the faults that are switched on. */
 export interface EventRouting {
   readonly clock: Clock;
+  readonly rules: FaultRules;
   schedule(step: () => void): void;
-  /** True for a notification that gets lost on its way to this port. */
-  isLost(domid: number, port: number): boolean;
-  /** True where notifications wait for a test to let them through. */
-  isHeld(domid: number, port: number): boolean;
 }
 
-/** One end of an event channel, with the pending and the mask bit that /dev/xen/evtchn works with. */
+/** One end of an event channel. */
 export class PortState {
   readonly domid: number;
   readonly port: number;
   readonly remoteDomid: number;
+  readonly receiver: EventReceiver;
   peer: PortState | undefined;
   readonly #routing: EventRouting;
-  #pending = false;
-  /** Nobody reads the events before there is a handler. */
-  #masked = true;
-  #scheduled = false;
-  #dead = false;
-  #handler: (() => void) | undefined;
-  readonly #idleDelay = new IdleDelay();
-  #unmasking: Timer | undefined;
-  /** Who handles the notification will say when he has done so. */
-  #isDeferred = false;
+  #isDead = false;
+  /** The handler only passes notifications on to another thread: it need not have a turn of its own. */
+  passesOn = false;
 
   constructor(routing: EventRouting, domid: number, port: number, remoteDomid: number) {
     this.#routing = routing;
     this.domid = domid;
     this.port = port;
     this.remoteDomid = remoteDomid;
+    const schedule = (step: () => void) => routing.schedule(step);
+    this.receiver = new EventReceiver(routing.clock, schedule, () => routing.rules.isHeld(domid, port));
   }
 
   /** True from the restore of the domain on: Xen knows nothing of it any more, and its process cannot tell. */
   get isDead(): boolean {
-    return this.#dead;
+    return this.#isDead;
   }
 
-  /** Sets the pending bit; what is pending already takes any number of further notifications in. */
-  raise(): void {
-    if (this.#routing.isLost(this.domid, this.port)) return;
-    this.#pending = true;
-    this.deliverSoon();
-  }
-
-  /** Sets the handler and unmasks. */
-  listen(handler: () => void): void {
-    this.#handler = handler;
-    this.#unmask();
-  }
-
-  /** The notification that is being handled leads to nothing. */
-  idle(): void {
-    this.#idleDelay.idle();
-  }
-
-  /** The handler that runs only passes the notification on: the port stays masked until {@link handled}. */
-  defer(): void {
-    this.#isDeferred = true;
-  }
-
-  /** The notification has been handled. */
-  handled(): void {
-    this.#isDeferred = false;
-    const delay = this.#idleDelay.afterHandling();
-    if (delay === 0) this.#unmask();
-    else this.#unmasking = this.#routing.clock.after(delay, () => this.#unmask());
+  /** A notification has come; `isInTurn` where it has the turn to itself. */
+  raise(isInTurn = false): void {
+    if (this.#routing.rules.isLost(this.domid, this.port)) return;
+    if (isInTurn || this.passesOn) this.receiver.raiseNow();
+    else this.receiver.raise();
   }
 
   die(): void {
     this.close();
-    this.#dead = true;
+    this.#isDead = true;
   }
 
   close(): void {
-    this.#handler = undefined;
-    this.#unmasking?.cancel();
-    this.#masked = true;
-    this.#pending = false;
+    this.receiver.close();
     // The other end may be bound once more (evtchn_close makes it ECS_UNBOUND).
     if (this.peer?.peer === this) this.peer.peer = undefined;
     this.peer = undefined;
-  }
-
-  deliverSoon(): void {
-    if (!this.#ready || this.#scheduled) return;
-    this.#scheduled = true;
-    this.#routing.schedule(this.#deliver);
-  }
-
-  get #ready(): boolean {
-    return this.#pending && !this.#masked && !this.#routing.isHeld(this.domid, this.port);
-  }
-
-  readonly #deliver = (): void => {
-    this.#scheduled = false;
-    if (!this.#ready) return;
-    this.#pending = false;
-    this.#masked = true;
-    try {
-      this.#handler?.();
-    } finally {
-      if (!this.#isDeferred) this.handled();
-    }
-  };
-
-  #unmask(): void {
-    if (this.#handler === undefined) return;
-    this.#masked = false;
-    this.deliverSoon();
   }
 }
 
@@ -174,7 +113,7 @@ export class PortTable {
 
   /** Lets through what has been held. */
   deliverPending(): void {
-    for (const port of this.#ports.values()) port.deliverSoon();
+    for (const port of this.#ports.values()) port.receiver.deliverSoon();
   }
 }
 
@@ -182,12 +121,13 @@ export class PortTable {
 export class EmulatedPort implements EventPort {
   readonly port: number;
   readonly #state: PortState;
-  readonly #lease: Lease;
+  readonly #holding: Holding;
 
-  constructor(state: PortState, lease: Lease) {
+  /** @internal */
+  constructor(state: PortState, holding: Holding) {
     this.port = state.port;
     this.#state = state;
-    this.#lease = lease;
+    this.#holding = holding;
   }
 
   notify(): void {
@@ -195,36 +135,32 @@ export class EmulatedPort implements EventPort {
     this.#state.peer?.raise();
   }
 
+  /** @internal For a thread whose message this is: the peer is notified in this turn. Nothing where the port has been unbound. */
+  notifyNow(): void {
+    if (this.#holding.active) this.#state.peer?.raise(true);
+  }
+
   onNotify(handler: () => void): void {
     this.#check();
-    this.#state.listen(handler);
+    this.#state.receiver.listen(handler);
+  }
+
+  /** @internal As {@link onNotify}, for a handler that tells another thread: it is called in the turn of the notification. */
+  passOn(handler: () => void): void {
+    this.#state.passesOn = true;
+    this.onNotify(handler);
   }
 
   idle(): void {
-    this.#state.idle();
-  }
-
-  /** As {@link onNotify}, but the port stays masked from a notification on until {@link handled} is called. */
-  onNotifyUntilHandled(handler: () => void): void {
-    this.onNotify(() => {
-      this.#state.defer();
-      handler();
-    });
-  }
-
-  /** See {@link onNotifyUntilHandled}. */
-  handled({ isIdle }: { isIdle: boolean }): void {
-    if (!this.#lease.active) return;
-    if (isIdle) this.#state.idle();
-    this.#state.handled();
+    this.#state.receiver.idle();
   }
 
   unbind(): Promise<void> {
-    return this.#lease.end();
+    return this.#holding.end();
   }
 
   #check(): void {
-    if (this.#lease.active) return;
+    if (this.#holding.active) return;
     throw new VsndError('ERR_VSND_INVALID_STATE', `event channel port ${this.port} has been unbound`);
   }
 }

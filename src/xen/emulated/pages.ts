@@ -1,6 +1,6 @@
 import { invalidArg, VsndError } from '../../errors.ts';
+import type { Holding } from '../../release-stack.ts';
 import { type GrantAccess, type GrantedPages, PAGE_SIZE, type Pages } from '../hypervisor.ts';
-import type { Lease } from './lease.ts';
 
 /** One page of memory, wherever its buffer begins; can be sent to another thread as it is. */
 export interface PageFrame {
@@ -12,24 +12,29 @@ export interface PageFrame {
 interface Run {
   readonly words: Uint32Array;
   readonly bytes: Uint8Array;
+  /** Parts that have been copied out, by where they start: who reads a ring reads the same ones again and again. */
+  readonly parts: Map<number, Uint8Array>;
 }
+
+/** A ring or an event page has half as many entries. */
+const MOST_PARTS = 128;
 
 /**
  * Page frames in a row. Where they follow each other in one buffer they are one run, otherwise a run each.
  */
 export class EmulatedPages implements Pages {
   readonly byteLength: number;
-  readonly #lease: Lease;
+  readonly #holding: Holding;
   readonly #writable: boolean;
   #frames: readonly PageFrame[] = [];
   #runBytes = 0;
   #runs: readonly Run[] = [];
-  /** Where there is one run only, as there nearly always is: what lies within it is accessed at once, all else is checked by {@link #run}. */
-  #only: Run | undefined;
+  /** Those of the one run, where there is one only, as there nearly always is: {@link #run} checks all else. */
+  #words: Uint32Array | undefined;
 
-  constructor(frames: readonly PageFrame[], access: GrantAccess, lease: Lease) {
+  constructor(frames: readonly PageFrame[], access: GrantAccess, holding: Holding) {
     this.byteLength = frames.length * PAGE_SIZE;
-    this.#lease = lease;
+    this.#holding = holding;
     this.#writable = access === 'read-write';
     this.#place(frames);
   }
@@ -39,13 +44,13 @@ export class EmulatedPages implements Pages {
   }
 
   load32(offset: number): number {
-    const words = this.#lease.active ? this.#only?.words : undefined;
+    const words = this.#holding.active ? this.#words : undefined;
     if (words?.[offset / 4] !== undefined) return Atomics.load(words, offset / 4);
     return Atomics.load(this.#run(offset, 4, 4).words, (offset % this.#runBytes) / 4);
   }
 
   store32(offset: number, value: number): void {
-    const words = this.#writable && this.#lease.active ? this.#only?.words : undefined;
+    const words = this.#writable && this.#holding.active ? this.#words : undefined;
     if (words?.[offset / 4] !== undefined) {
       Atomics.store(words, offset / 4, value);
       return;
@@ -55,26 +60,22 @@ export class EmulatedPages implements Pages {
   }
 
   copyIn(offset: number, source: Uint8Array): void {
-    const bytes = this.#writable && this.#lease.active ? this.#only?.bytes : undefined;
-    if (bytes?.[offset] !== undefined && offset + source.length <= this.byteLength) {
-      bytes.set(source, offset);
-      return;
-    }
     this.#checkWritable();
-    this.#eachPart(offset, source, (memory, part) => memory.set(part));
+    const run = this.#run(offset, source.length, 1);
+    const start = offset % this.#runBytes;
+    if (start + source.length <= this.#runBytes) run.bytes.set(source, start);
+    else this.#eachPart(offset, source, (part, at) => this.copyIn(at, part));
   }
 
   copyOut(offset: number, target: Uint8Array): void {
-    const bytes = this.#lease.active ? this.#only?.bytes : undefined;
-    if (bytes?.[offset] !== undefined && offset + target.length <= this.byteLength) {
-      target.set(bytes.subarray(offset, offset + target.length));
-      return;
-    }
-    this.#eachPart(offset, target, (memory, part) => part.set(memory));
+    const run = this.#run(offset, target.length, 1);
+    const start = offset % this.#runBytes;
+    if (start + target.length <= this.#runBytes) target.set(partOf(run, start, target.length));
+    else this.#eachPart(offset, target, (part, at) => this.copyOut(at, part));
   }
 
   release(): Promise<void> {
-    return this.#lease.end();
+    return this.#holding.end();
   }
 
   /** Goes on in a copy of the memory: who has the same frames shares nothing with these pages any more. */
@@ -90,24 +91,25 @@ export class EmulatedPages implements Pages {
     this.#runs = frames.slice(0, this.byteLength / this.#runBytes).map(({ buffer, offset }) => ({
       words: new Uint32Array(buffer, offset, this.#runBytes / 4),
       bytes: new Uint8Array(buffer, offset, this.#runBytes),
+      parts: new Map(),
     }));
-    this.#only = this.#runs.length === 1 ? this.#runs[0] : undefined;
+    this.#words = this.#runs.length === 1 ? this.#runs[0]?.words : undefined;
   }
 
   /** Takes `bytes` apart at the runs' borders. */
-  #eachPart(offset: number, bytes: Uint8Array, copy: (memory: Uint8Array, part: Uint8Array) => void): void {
-    this.#run(offset, bytes.length, 1);
+  #eachPart(offset: number, bytes: Uint8Array, copy: (part: Uint8Array, at: number) => void): void {
     for (let done = 0; done < bytes.length; ) {
-      const start = (offset + done) % this.#runBytes;
-      const part = bytes.subarray(done, done + this.#runBytes - start);
-      copy(this.#run(offset + done, 1, 1).bytes.subarray(start, start + part.length), part);
+      const left = this.#runBytes - ((offset + done) % this.#runBytes);
+      const part = bytes.subarray(done, done + left);
+      copy(part, offset + done);
       done += part.length;
     }
   }
 
   /** The run in which `offset` is, after all checks of an access to `length` octets there. */
   #run(offset: number, length: number, alignment: number): Run {
-    if (!this.#lease.active) throw new VsndError('ERR_VSND_INVALID_STATE', 'these pages have been released');
+    if (!this.#holding.active)
+      throw new VsndError('ERR_VSND_INVALID_STATE', 'these pages have been released');
     const last = this.byteLength - length;
     if (!Number.isInteger(offset) || offset < 0 || offset > last || offset % alignment !== 0) {
       throw invalidArg('offset', offset, `multiples of ${alignment} from 0 to ${last}`);
@@ -118,7 +120,7 @@ export class EmulatedPages implements Pages {
   }
 
   #checkWritable(): void {
-    if (this.#writable || !this.#lease.active) return;
+    if (this.#writable || !this.#holding.active) return;
     throw new VsndError('ERR_VSND_HYPERVISOR', 'these pages are mapped read-only', { errno: 'EACCES' });
   }
 }
@@ -126,10 +128,19 @@ export class EmulatedPages implements Pages {
 export class EmulatedGrantedPages extends EmulatedPages implements GrantedPages {
   readonly grefs: readonly number[];
 
-  constructor(frames: readonly PageFrame[], grefs: readonly number[], lease: Lease) {
-    super(frames, 'read-write', lease);
+  constructor(frames: readonly PageFrame[], grefs: readonly number[], holding: Holding) {
+    super(frames, 'read-write', holding);
     this.grefs = grefs;
   }
+}
+
+function partOf({ bytes, parts }: Run, start: number, length: number): Uint8Array {
+  const known = parts.get(start);
+  if (known?.length === length) return known;
+  if (parts.size >= MOST_PARTS) parts.clear();
+  const part = bytes.subarray(start, start + length);
+  parts.set(start, part);
+  return part;
 }
 
 function isOneRun(frames: readonly PageFrame[]): boolean {

@@ -4,10 +4,10 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
-import { VsndError, type VsndErrorCode, type VsndErrorDetails } from '../../errors.ts';
+import { VsndError } from '../../errors.ts';
+import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
   DeviceClaim,
-  EventChannels,
   EventPort,
   GrantAccess,
   GrantAllocator,
@@ -19,174 +19,111 @@ import type {
 } from '../hypervisor.ts';
 import type { EmulatedDomain } from './domain.ts';
 import type { EmulatedPort } from './event-channels.ts';
-import { Lease } from './lease.ts';
-import type { Activity } from './machine.ts';
+import { EventReceiver } from './event-receiver.ts';
 import { EmulatedGrantedPages, EmulatedPages, type PageFrame } from './pages.ts';
 import { checkDeviceWrite } from './store-transport.ts';
+import { type Answered, type ErrorImage, errorOf, imageOf, ThreadCalls } from './thread-calls.ts';
 
-type Call =
-  | { call: 'describe' }
-  | { call: 'grant'; domid: number; pageCount: number; access: GrantAccess }
-  | { call: 'map'; domid: number; grefs: readonly number[]; access: GrantAccess }
-  | { call: 'bindUnbound'; domid: number }
-  | { call: 'bindInterdomain'; domid: number; port: number }
-  | { call: 'forgetIfRestored' }
-  | { call: 'openXenStore' }
-  | { call: 'claim'; device: string }
-  | { call: 'release'; handle: number }
-  | { call: 'close' };
+/** The image of what the thread has by a handle, until it releases that. */
+interface HeldPages {
+  handle: number;
+  frames: readonly PageFrame[];
+}
 
-/** What a call results in; the fields that mean nothing for it are empty. */
-interface Result {
+interface HeldPort {
   handle: number;
   port: number;
-  grefs: readonly number[];
-  frames: readonly PageFrame[];
-  description: string;
-  /** Handles of ports. */
-  forgotten: readonly number[];
+  /** In shared memory, one for each direction: 1 while a notification is on its way, which takes in all that follow. */
+  underWay: Int32Array;
 }
 
-interface ErrorImage extends VsndErrorDetails {
-  code: VsndErrorCode;
-  message: string;
-}
+const TO_MACHINE = 0;
+const TO_THREAD = 1;
 
-type ToMachine =
-  | { kind: 'call'; id: number; call: Call }
-  | { kind: 'notify'; handle: number }
-  | { kind: 'send'; handle: number; message: Uint8Array }
-  /** So many messages have been handled, and a turn has passed since; the notifications among them, by port. */
-  | { kind: 'handled'; count: number; ports: readonly HandledPort[] };
+/** What the thread asks of its process. A notification is a signal: the handle of its port. */
+type ProcessCalls = {
+  describe(): Promise<string>;
+  grant(
+    domid: number,
+    pageCount: number,
+    access?: GrantAccess,
+  ): Promise<HeldPages & { grefs: readonly number[] }>;
+  map(domid: number, grefs: readonly number[], access?: GrantAccess): Promise<HeldPages>;
+  bindUnbound(domid: number): Promise<HeldPort>;
+  bindInterdomain(domid: number, port: number): Promise<HeldPort>;
+  forgetIfRestored(): Promise<boolean>;
+  openXenStore(): Promise<number>;
+  send(handle: number, message: Uint8Array): void;
+  claim(device: string): Promise<number>;
+  release(handle: number): Promise<void>;
+  close(): Promise<void>;
+};
 
-interface HandledPort {
-  readonly handle: number;
-  /** The notification led to nothing. */
-  readonly isIdle: boolean;
-}
-
-type FromMachine =
-  | { kind: 'result'; id: number; result: Result }
-  | { kind: 'error'; id: number; error: ErrorImage }
-  | { kind: 'event'; handle: number }
-  | { kind: 'data'; handle: number; chunk: Uint8Array }
-  | { kind: 'lost'; handle: number; error: ErrorImage };
-
-/** What the other thread has by a handle. */
-interface Held {
-  release(): Promise<void>;
-  notify?(): void;
-  handled?(isIdle: boolean): void;
-  send?(message: Uint8Array): void;
-}
-
-const NOTHING: Result = { handle: 0, port: 0, grefs: [], frames: [], description: '', forgotten: [] };
+/** What the machine asks of the thread. A notification is a signal here, too. */
+type RemoteCalls = {
+  data(handle: number, chunk: Uint8Array): void;
+  lost(handle: number, error: ErrorImage): void;
+  /** Answered a turn later: whatever the messages before it have led to is on its way then. */
+  turn(): Promise<void>;
+};
 
 /**
  * Serves a new process of `domain` to whoever has the other end of `port`; when that closes, the process
  * exits. The machine settles only when the other thread has handled what was sent to it.
  */
 export function serveDomain(domain: EmulatedDomain, port: MessagePort): void {
-  new ServedProcess(domain.machine.startProcess(domain.domid), port);
+  new ServedProcess(domain.startProcess(), port);
 }
 
 /** A process of an emulated machine in another thread. Resolves when {@link serveDomain} answers. */
 export async function connectDomain(port: MessagePort, { clock }: { clock: Clock }): Promise<Hypervisor> {
-  const link = new Link(port);
-  const { description } = await link.call({ call: 'describe' });
-  return new RemoteDomain(link, description, clock);
+  const domain = new RemoteDomain(port, clock);
+  await domain.describe();
+  return domain;
+}
+
+/** What the thread has by a handle. */
+interface Held {
+  release(): Promise<void>;
+  notify?(): void;
+  send?(message: Uint8Array): void;
 }
 
 class ServedProcess {
   readonly #process: EmulatedDomain;
-  readonly #port: MessagePort;
+  readonly #remote: ThreadCalls<ProcessCalls, RemoteCalls>;
   readonly #held = new Map<number, Held>();
-  readonly #unhandled: Activity[] = [];
   #nextHandle = 1;
-  #closed = false;
 
   constructor(process: EmulatedDomain, port: MessagePort) {
     this.#process = process;
-    this.#port = port;
-    port.on('message', (message: ToMachine) => this.#receive(message));
-    port.on('close', () => this.#exit());
+    this.#remote = new ThreadCalls(port, this.#calls(), (handle) => this.#held.get(handle)?.notify?.());
+    const leave = process.xen.settleWith(() => this.#remote.call('turn').catch(() => {}));
+    port.on('close', () => {
+      leave();
+      process.exit();
+      this.#remote.fail(new Error('the thread has ended'));
+    });
   }
 
-  #receive(message: ToMachine): void {
-    switch (message.kind) {
-      case 'call':
-        void this.#answer(message.id, message.call);
-        break;
-      case 'notify':
-      case 'send':
-        this.#use(message);
-        break;
-      case 'handled':
-        for (const { handle, isIdle } of message.ports) this.#held.get(handle)?.handled?.(isIdle);
-        for (const activity of this.#unhandled.splice(0, message.count)) activity.end();
-    }
-  }
-
-  #use(message: ToMachine & { kind: 'notify' | 'send' }): void {
-    const held = this.#held.get(message.handle);
-    try {
-      if (message.kind === 'notify') held?.notify?.();
-      else held?.send?.(message.message);
-    } catch {
-      // The domain has died, and the other thread cannot know yet: nobody is there to be told.
-    }
-  }
-
-  async #answer(id: number, call: Call): Promise<void> {
-    const activity = this.#process.machine.activity();
-    try {
-      this.#send({ kind: 'result', id, result: { ...NOTHING, ...(await this.#perform(call)) } });
-    } catch (error) {
-      this.#send({ kind: 'error', id, error: imageOf(error) });
-    }
-    activity.end();
-  }
-
-  async #perform(call: Call): Promise<Partial<Result>> {
-    const { grants, mapper, eventChannels, description } = this.#process;
-    switch (call.call) {
-      case 'describe':
-        return { description };
-      case 'grant': {
-        const pages = await grants.grant(call.domid, call.pageCount, call.access);
-        return { handle: this.#keep(pages), grefs: pages.grefs, frames: framesOf(pages) };
-      }
-      case 'map': {
-        const pages = await mapper.map(call.domid, call.grefs, call.access);
-        return { handle: this.#keep(pages), frames: framesOf(pages) };
-      }
-      case 'bindUnbound':
-        return this.#keepPort(await eventChannels.bindUnbound(call.domid));
-      case 'bindInterdomain':
-        return this.#keepPort(await eventChannels.bindInterdomain(call.domid, call.port));
-      case 'forgetIfRestored':
-        return { forgotten: await this.#forgetIfRestored() };
-      case 'openXenStore':
-        return this.#keepTransport(await this.#process.openXenStore());
-      case 'claim':
-        return { handle: this.#keep(await this.#process.claim(call.device)) };
-      case 'release': {
-        const held = this.#held.get(call.handle);
-        this.#held.delete(call.handle);
-        await held?.release();
-        return {};
-      }
-      case 'close':
-        await this.#process.close();
-        return {};
-    }
-  }
-
-  /** The handles of those that have been. */
-  async #forgetIfRestored(): Promise<number[]> {
-    const ports = [...this.#held].filter(([, { notify }]) => notify !== undefined);
-    const forgotten = await this.#process.eventChannels.forgetIfRestored();
-    return forgotten ? ports.map(([handle]) => handle) : [];
+  #calls(): ProcessCalls {
+    const { grants, mapper, eventChannels } = this.#process;
+    return {
+      describe: async () => this.#process.description,
+      grant: async (...args) => {
+        const pages = await grants.grant(...args);
+        return { ...this.#keepPages(pages), grefs: pages.grefs };
+      },
+      map: async (...args) => this.#keepPages(await mapper.map(...args)),
+      bindUnbound: async (...args) => this.#keepPort(await eventChannels.bindUnbound(...args)),
+      bindInterdomain: async (...args) => this.#keepPort(await eventChannels.bindInterdomain(...args)),
+      forgetIfRestored: () => eventChannels.forgetIfRestored(),
+      openXenStore: async () => this.#keepTransport(await this.#process.openXenStore()),
+      send: (handle, message) => this.#transmit(handle, message),
+      claim: async (device) => this.#keep(await this.#process.claim(device)),
+      release: (handle) => this.#release(handle),
+      close: () => this.#process.close(),
+    };
   }
 
   #keep(held: Held): number {
@@ -195,110 +132,103 @@ class ServedProcess {
     return handle;
   }
 
-  #keepPort(port: EmulatedPort): Partial<Result> {
-    const handle = this.#keep({
-      release: () => port.unbind(),
-      notify: () => port.notify(),
-      handled: (isIdle) => port.handled({ isIdle }),
-    });
-    port.onNotifyUntilHandled(() => this.#send({ kind: 'event', handle }));
-    return { handle, port: port.port };
+  #keepPages(pages: Pages): HeldPages {
+    return { handle: this.#keep(pages), frames: pages instanceof EmulatedPages ? pages.frames : [] };
   }
 
-  #keepTransport(transport: XenStoreTransport): Partial<Result> {
+  #keepPort(port: EmulatedPort): HeldPort {
+    const underWay = new Int32Array(new SharedArrayBuffer(8));
+    const notify = () => {
+      Atomics.store(underWay, TO_MACHINE, 0);
+      this.#process.xen.noteMove();
+      port.notifyNow();
+    };
+    const handle = this.#keep({ release: () => port.unbind(), notify });
+    port.passOn(() => {
+      if (Atomics.exchange(underWay, TO_THREAD, 1) === 1) return;
+      this.#process.xen.noteMove();
+      this.#remote.signal(handle);
+    });
+    return { handle, port: port.port, underWay };
+  }
+
+  #keepTransport(transport: XenStoreTransport): number {
     const handle = this.#keep({
       release: () => transport.close(),
       send: (message) => transport.send(message),
     });
-    transport.onData((chunk) => this.#send({ kind: 'data', handle, chunk: new Uint8Array(chunk) }));
-    transport.onClose((error) => this.#send({ kind: 'lost', handle, error: imageOf(error) }));
-    return { handle };
+    transport.onData((chunk) => this.#remote.tell('data', handle, new Uint8Array(chunk)));
+    transport.onClose((error) => this.#remote.tell('lost', handle, imageOf(error)));
+    return handle;
   }
 
-  #send(message: FromMachine): void {
-    if (this.#closed) return;
-    this.#unhandled.push(this.#process.machine.activity());
-    this.#port.postMessage(message);
+  #transmit(handle: number, message: Uint8Array): void {
+    try {
+      this.#held.get(handle)?.send?.(message);
+    } catch {
+      // The domain has died, and the other thread cannot know yet: nobody is there to be told.
+    }
   }
 
-  #exit(): void {
-    this.#closed = true;
-    this.#process.exit();
-    for (const activity of this.#unhandled.splice(0)) activity.end();
+  async #release(handle: number): Promise<void> {
+    const held = this.#held.get(handle);
+    this.#held.delete(handle);
+    await held?.release();
   }
 }
 
-/** The other thread's end: calls and their results, and what comes without being asked for. */
-class Link {
+class RemoteDomain implements Hypervisor {
+  readonly clock: Clock;
+  readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
+  readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
+  readonly eventChannels = {
+    bindUnbound: async (domid: number) => this.#holdPort(await this.#ask('bindUnbound', domid)),
+    bindInterdomain: async (domid: number, port: number) =>
+      this.#holdPort(await this.#ask('bindInterdomain', domid, port)),
+    forgetIfRestored: () => this.#forgetIfRestored(),
+  };
   readonly #port: MessagePort;
-  readonly #calls = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>();
-  readonly #receivers = new Map<number, (message: FromMachine) => void>();
-  readonly #leases = new Map<number, Lease>();
-  #nextId = 1;
-  #handled = 0;
-  #handledPorts: HandledPort[] = [];
-  #isReporting = false;
+  readonly #process: ThreadCalls<RemoteCalls, ProcessCalls>;
+  readonly #releases = new ReleaseStack();
+  readonly #ports = new Map<number, RemotePort>();
+  readonly #transports = new Map<number, RemoteTransport>();
+  #description = '';
+  #asked = 0;
   #holds = 0;
   #closed = false;
 
-  constructor(port: MessagePort) {
+  constructor(port: MessagePort, clock: Clock) {
     this.#port = port;
-    port.on('message', (message: FromMachine) => this.#receive(message));
+    this.clock = clock;
+    const calls: RemoteCalls = {
+      data: (handle, chunk) => this.#transports.get(handle)?.receive(chunk),
+      lost: (handle, error) => this.#transports.get(handle)?.lose(errorOf(error)),
+      turn: () => new Promise((resolve) => setImmediate(resolve)),
+    };
+    this.#process = new ThreadCalls(port, calls, (handle) => this.#ports.get(handle)?.handle());
     port.on('close', () => this.#fail());
     port.unref();
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  get description(): string {
+    return this.#description;
   }
 
-  call(call: Call): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) throw new VsndError('ERR_VSND_INVALID_STATE', 'the process in this domain has ended');
-      const id = this.#nextId++;
-      this.#calls.set(id, { resolve, reject });
-      this.#port.ref();
-      this.post({ kind: 'call', id, call });
-    });
+  async describe(): Promise<void> {
+    this.#description = await this.#ask('describe');
   }
 
-  post(message: ToMachine): void {
-    if (!this.#closed) this.#port.postMessage(message);
+  async openXenStore(): Promise<XenStoreTransport> {
+    const handle = await this.#ask('openXenStore');
+    const holding = this.#hold(handle, () => this.#transports.delete(handle));
+    const transport = new RemoteTransport((message) => this.#process.tell('send', handle, message), holding);
+    this.#transports.set(handle, transport);
+    return transport;
   }
 
-  /** Registers who gets what is sent to `handle`. */
-  receive(handle: number, receiver: (message: FromMachine) => void): void {
-    this.#receivers.set(handle, receiver);
-  }
-
-  /** A notification has been handled. */
-  portHandled(port: HandledPort): void {
-    this.#handledPorts.push(port);
-    this.#reportSoon();
-  }
-
-  lease(handle: number): Lease {
-    const lease = new Lease(async () => {
-      this.#leases.delete(handle);
-      this.#receivers.delete(handle);
-      if (!this.#closed) await this.call({ call: 'release', handle });
-    });
-    this.#leases.set(handle, lease);
-    return lease;
-  }
-
-  /** Gives back what has this handle, if there is still something. */
-  async end(handle: number): Promise<void> {
-    await this.#leases.get(handle)?.end();
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    const closing = this.call({ call: 'close' });
-    this.#closed = true;
-    for (const lease of this.#leases.values()) void lease.end();
-    await closing;
-    this.#port.close();
+  async claim(device: string): Promise<DeviceClaim> {
+    const holding = this.#hold(await this.#ask('claim', device));
+    return { release: () => holding.end() };
   }
 
   ref(): void {
@@ -311,232 +241,181 @@ class Link {
     this.#unrefIfIdle();
   }
 
-  #unrefIfIdle(): void {
-    if (this.#holds === 0 && this.#calls.size === 0) this.#port.unref();
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    const closing = this.#ask('close');
+    this.#closed = true;
+    await this.#releases.releaseAll();
+    await closing;
+    this.#port.close();
   }
 
-  #receive(message: FromMachine): void {
-    this.#handled += 1;
-    this.#reportSoon();
-    if (message.kind !== 'result' && message.kind !== 'error') {
-      this.#receivers.get(message.handle)?.(message);
-      return;
-    }
-    const call = this.#calls.get(message.id);
-    this.#calls.delete(message.id);
-    this.#unrefIfIdle();
-    if (message.kind === 'result') call?.resolve(message.result);
-    else call?.reject(errorOf(message.error));
+  async #grant(...args: Parameters<GrantAllocator['grant']>): Promise<GrantedPages> {
+    const { handle, grefs, frames } = await this.#ask('grant', ...args);
+    return new EmulatedGrantedPages(frames, grefs, this.#hold(handle));
   }
 
-  /** A turn later, so that whatever the message leads to is on its way before the machine hears of it. */
-  #reportSoon(): void {
-    if (this.#isReporting) return;
-    this.#isReporting = true;
-    setImmediate(() => {
-      this.#isReporting = false;
-      this.post({ kind: 'handled', count: this.#handled, ports: this.#handledPorts });
-      this.#handled = 0;
-      this.#handledPorts = [];
+  async #map(...args: Parameters<GrantMapper['map']>): Promise<Pages> {
+    const { handle, frames } = await this.#ask('map', ...args);
+    const [, , access = 'read-write'] = args;
+    return new EmulatedPages(frames, access, this.#hold(handle));
+  }
+
+  #holdPort({ handle, port, underWay }: HeldPort): EventPort {
+    const holding = this.#hold(handle, () => {
+      bound.silence();
+      this.#ports.delete(handle);
     });
+    const bound = new RemotePort(port, holding, this.clock, underWay, () => this.#process.signal(handle));
+    this.#ports.set(handle, bound);
+    return bound;
+  }
+
+  /** Those that are bound while this is under way are new. */
+  async #forgetIfRestored(): Promise<boolean> {
+    if (this.#closed) return false;
+    const ports = [...this.#ports.values()];
+    const forgotten = await this.#ask('forgetIfRestored');
+    if (forgotten) await Promise.all(ports.map((port) => port.unbind()));
+    return forgotten;
+  }
+
+  #hold(handle: number, end = () => {}): Holding {
+    return this.#releases.push(() => {
+      end();
+      return this.#closed ? undefined : this.#ask('release', handle);
+    });
+  }
+
+  /** The port holds the thread meanwhile. */
+  async #ask<N extends Answered<ProcessCalls>>(
+    name: N,
+    ...args: Parameters<ProcessCalls[N]>
+  ): Promise<Awaited<ReturnType<ProcessCalls[N]>>> {
+    if (this.#closed) throw new VsndError('ERR_VSND_INVALID_STATE', 'the process in this domain has ended');
+    this.#asked += 1;
+    this.#port.ref();
+    try {
+      return await this.#process.call(name, ...args);
+    } finally {
+      this.#asked -= 1;
+      this.#unrefIfIdle();
+    }
+  }
+
+  #unrefIfIdle(): void {
+    if (this.#holds === 0 && this.#asked === 0) this.#port.unref();
   }
 
   #fail(): void {
     this.#closed = true;
     const error = new VsndError('ERR_VSND_HYPERVISOR', 'the emulated machine is gone', { errno: 'EIO' });
-    for (const { reject } of this.#calls.values()) reject(error);
-    this.#calls.clear();
-    for (const [handle, receive] of this.#receivers) receive({ kind: 'lost', handle, error: imageOf(error) });
-  }
-}
-
-class RemoteDomain implements Hypervisor {
-  readonly description: string;
-  readonly clock: Clock;
-  readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
-  readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
-  readonly eventChannels: EventChannels = {
-    bindUnbound: (domid) => this.#bind({ call: 'bindUnbound', domid }),
-    bindInterdomain: (domid, port) => this.#bind({ call: 'bindInterdomain', domid, port }),
-    forgetIfRestored: () => this.#forgetIfRestored(),
-  };
-  readonly #link: Link;
-
-  constructor(link: Link, description: string, clock: Clock) {
-    this.#link = link;
-    this.description = description;
-    this.clock = clock;
-  }
-
-  async openXenStore(): Promise<XenStoreTransport> {
-    const { handle } = await this.#link.call({ call: 'openXenStore' });
-    return new RemoteTransport(this.#link, handle);
-  }
-
-  async claim(device: string): Promise<DeviceClaim> {
-    const { handle } = await this.#link.call({ call: 'claim', device });
-    const lease = this.#link.lease(handle);
-    return { release: () => lease.end() };
-  }
-
-  ref(): void {
-    this.#link.ref();
-  }
-
-  unref(): void {
-    this.#link.unref();
-  }
-
-  close(): Promise<void> {
-    return this.#link.close();
-  }
-
-  async #grant(domid: number, pageCount: number, access: GrantAccess = 'read-write'): Promise<GrantedPages> {
-    const { handle, grefs, frames } = await this.#link.call({ call: 'grant', domid, pageCount, access });
-    return new EmulatedGrantedPages(frames, grefs, this.#link.lease(handle));
-  }
-
-  async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
-    const { handle, frames } = await this.#link.call({ call: 'map', domid, grefs, access });
-    return new EmulatedPages(frames, access, this.#link.lease(handle));
-  }
-
-  async #forgetIfRestored(): Promise<boolean> {
-    if (this.#link.closed) return false;
-    const { forgotten } = await this.#link.call({ call: 'forgetIfRestored' });
-    await Promise.all(forgotten.map((handle) => this.#link.end(handle)));
-    return forgotten.length > 0;
-  }
-
-  async #bind(call: Call): Promise<EventPort> {
-    const { handle, port } = await this.#link.call(call);
-    return new RemotePort(this.#link, handle, port);
+    this.#process.fail(error);
+    for (const transport of this.#transports.values()) transport.lose(error);
   }
 }
 
 class RemotePort implements EventPort {
   readonly port: number;
-  readonly #link: Link;
-  readonly #handle: number;
-  readonly #lease: Lease;
-  #handler: (() => void) | undefined;
-  #pending = false;
-  #isIdle = false;
+  readonly #holding: Holding;
+  readonly #receiver: EventReceiver;
+  readonly #underWay: Int32Array;
+  readonly #signal: () => void;
 
-  constructor(link: Link, handle: number, port: number) {
+  constructor(port: number, holding: Holding, clock: Clock, underWay: Int32Array, signal: () => void) {
     this.port = port;
-    this.#link = link;
-    this.#handle = handle;
-    this.#lease = link.lease(handle);
-    link.receive(handle, () => this.#event());
+    this.#holding = holding;
+    this.#receiver = new EventReceiver(clock, setImmediate);
+    this.#underWay = underWay;
+    this.#signal = signal;
   }
 
   notify(): void {
     this.#check();
-    this.#link.post({ kind: 'notify', handle: this.#handle });
+    if (Atomics.exchange(this.#underWay, TO_MACHINE, 1) === 0) this.#signal();
   }
 
   onNotify(handler: () => void): void {
     this.#check();
-    this.#handler = handler;
-    if (this.#pending) setImmediate(() => this.#event());
-    this.#pending = false;
+    this.#receiver.listen(() => {
+      // First: what comes from now on has to lead to another call.
+      Atomics.store(this.#underWay, TO_THREAD, 0);
+      handler();
+    });
   }
 
   idle(): void {
-    this.#isIdle = true;
+    this.#receiver.idle();
   }
 
   unbind(): Promise<void> {
-    return this.#lease.end();
+    return this.#holding.end();
   }
 
-  #event(): void {
-    if (!this.#lease.active) return;
-    this.#pending = this.#handler === undefined;
-    if (this.#pending) return;
-    this.#isIdle = false;
-    try {
-      this.#handler?.();
-    } finally {
-      this.#link.portHandled({ handle: this.#handle, isIdle: this.#isIdle });
-    }
+  /** A notification has come. */
+  handle(): void {
+    this.#receiver.raiseNow();
+  }
+
+  /** Nothing is called any more. */
+  silence(): void {
+    this.#receiver.close();
   }
 
   #check(): void {
-    if (this.#lease.active) return;
+    if (this.#holding.active) return;
     throw new VsndError('ERR_VSND_INVALID_STATE', `event channel port ${this.port} has been unbound`);
   }
 }
 
 class RemoteTransport implements XenStoreTransport {
-  readonly #link: Link;
-  readonly #handle: number;
-  readonly #lease: Lease;
-  #early: FromMachine[] = [];
+  readonly #send: (message: Uint8Array) => void;
+  readonly #holding: Holding;
+  #early: Uint8Array[] = [];
+  #lost: Error | undefined;
   #onData: ((chunk: Uint8Array) => void) | undefined;
   #onClose: ((error: Error) => void) | undefined;
 
-  constructor(link: Link, handle: number) {
-    this.#link = link;
-    this.#handle = handle;
-    this.#lease = link.lease(handle);
-    link.receive(handle, (message) => this.#receive(message));
+  constructor(send: (message: Uint8Array) => void, holding: Holding) {
+    this.#send = send;
+    this.#holding = holding;
   }
 
   send(message: Uint8Array): void {
-    if (!this.#lease.active) {
+    if (!this.#holding.active) {
       throw new VsndError('ERR_VSND_INVALID_STATE', 'the XenStore connection has been closed');
     }
     checkDeviceWrite(message.length);
-    this.#link.post({ kind: 'send', handle: this.#handle, message: new Uint8Array(message) });
+    this.#send(new Uint8Array(message));
   }
 
+  /** What came before there was a handler comes in a turn of its own. */
   onData(handler: (chunk: Uint8Array) => void): void {
     this.#onData = handler;
-    this.#replay();
+    if (this.#early.length === 0) return;
+    setImmediate(() => {
+      for (const chunk of this.#early.splice(0)) this.receive(chunk);
+    });
   }
 
   onClose(handler: (error: Error) => void): void {
     this.#onClose = handler;
-    this.#replay();
+    const lost = this.#lost;
+    if (lost !== undefined) setImmediate(() => this.lose(lost));
   }
 
   close(): Promise<void> {
-    return this.#lease.end();
+    return this.#holding.end();
   }
 
-  #receive(message: FromMachine): void {
-    if (!this.#lease.active) return;
-    if (message.kind === 'data' && this.#onData !== undefined) this.#onData(message.chunk);
-    else if (message.kind === 'lost' && this.#onClose !== undefined) this.#onClose(errorOf(message.error));
-    else this.#early.push(message);
+  receive(chunk: Uint8Array): void {
+    if (!this.#holding.active) return;
+    if (this.#onData === undefined || this.#early.length > 0) this.#early.push(chunk);
+    else this.#onData(chunk);
   }
 
-  /** What came before there was a handler for it. */
-  #replay(): void {
-    const early = this.#early;
-    this.#early = [];
-    if (early.length === 0) return;
-    setImmediate(() => {
-      for (const message of early) this.#receive(message);
-    });
+  lose(error: Error): void {
+    this.#lost = error;
+    if (this.#holding.active) this.#onClose?.(error);
   }
-}
-
-function framesOf(pages: Pages): PageFrame[] {
-  if (!(pages instanceof EmulatedPages)) return [];
-  return pages.frames.map(({ buffer, offset }) => ({ buffer, offset }));
-}
-
-function imageOf(error: unknown): ErrorImage {
-  const { message } = error as Error;
-  if (!(error instanceof VsndError)) return { code: 'ERR_VSND_HYPERVISOR', message };
-  const { code, errno, status, path, pid } = error;
-  const details = Object.entries({ errno, status, path, pid }).filter(([, value]) => value !== undefined);
-  return { code, message, ...Object.fromEntries(details) };
-}
-
-function errorOf({ code, message, ...details }: ErrorImage): VsndError {
-  return new VsndError(code, message, details);
 }

@@ -1,9 +1,9 @@
 import { VsndError } from '../../errors.ts';
+import type { Holding } from '../../release-stack.ts';
 import { type XsMessage, XsMessageDecoder, XsType } from '../../wire/xenstore.ts';
 import type { XenStoreTransport } from '../hypervisor.ts';
-import type { Faults } from './faults.ts';
-import type { Lease } from './lease.ts';
-import type { StoreConnection, StoreServer } from './store-server.ts';
+import type { StoreConnection } from './store-server.ts';
+import type { EmulatedXen } from './xen.ts';
 
 /** What /dev/xen/xenbus takes of one message, header and payload together, in octets. */
 const DEVICE_LIMIT = 4096;
@@ -15,46 +15,37 @@ export function checkDeviceWrite(octets: number): void {
 
 /** An open /dev/xen/xenbus: octets to the store's server and back, each way through the machine's queue. */
 export class EmulatedTransport implements XenStoreTransport {
-  readonly #schedule: (step: () => void) => void;
-  readonly #server: StoreServer;
-  readonly #faults: Faults;
+  readonly #xen: EmulatedXen;
   readonly #connection: StoreConnection;
-  readonly #lease: Lease;
+  readonly #holding: Holding;
   #decoder = new XsMessageDecoder();
   #arrived: Uint8Array[] = [];
   #lost: Error | undefined;
   #onData: ((chunk: Uint8Array) => void) | undefined;
   #onClose: ((error: Error) => void) | undefined;
 
-  constructor(options: {
-    domid: number;
-    server: StoreServer;
-    faults: Faults;
-    schedule: (step: () => void) => void;
-    lease: (connection: StoreConnection) => Lease;
-  }) {
-    this.#server = options.server;
-    this.#faults = options.faults;
-    this.#schedule = options.schedule;
-    this.#connection = options.server.connect(options.domid, {
+  /** `hold` ends the connection. */
+  constructor(xen: EmulatedXen, domid: number, hold: (connection: StoreConnection) => Holding) {
+    this.#xen = xen;
+    this.#connection = xen.store.connect(domid, {
       deliver: (message) => this.#deliver(message),
       onLost: (error) => this.#lose(error),
     });
-    this.#lease = options.lease(this.#connection);
+    this.#holding = hold(this.#connection);
   }
 
   send(message: Uint8Array): void {
-    if (!this.#lease.active) {
+    if (!this.#holding.active) {
       throw new VsndError('ERR_VSND_INVALID_STATE', 'the XenStore connection has been closed');
     }
     checkDeviceWrite(this.#decoder.heldBytes + message.length);
     const request = this.#complete(message);
-    if (request !== undefined) this.#schedule(() => this.#receive(request));
+    if (request !== undefined) this.#xen.schedule(() => this.#receive(request));
   }
 
   onData(handler: (chunk: Uint8Array) => void): void {
     this.#onData = handler;
-    if (this.#arrived.length > 0) this.#schedule(this.#flush);
+    if (this.#arrived.length > 0) this.#xen.schedule(this.#flush);
   }
 
   onClose(handler: (error: Error) => void): void {
@@ -64,7 +55,7 @@ export class EmulatedTransport implements XenStoreTransport {
 
   async close(): Promise<void> {
     this.#arrived = [];
-    await this.#lease.end();
+    await this.#holding.end();
   }
 
   /** The device takes one message in any number of writes, and drops what follows it in the same write. */
@@ -80,36 +71,40 @@ export class EmulatedTransport implements XenStoreTransport {
   }
 
   #receive(request: XsMessage): void {
-    if (!this.#lease.active || this.#lost !== undefined || this.#faults.isMuted(this.#connection.actor.domid))
+    if (
+      !this.#holding.active ||
+      this.#lost !== undefined ||
+      this.#xen.rules.isMuted(this.#connection.actor.domid)
+    )
       return;
-    const errno = this.#faults.refusal(this.#connection.actor.domid, request.type);
+    const errno = this.#xen.rules.refusal(this.#connection.actor.domid, request.type);
     if (errno === undefined) {
-      this.#server.receive(this.#connection, request);
+      this.#xen.store.receive(this.#connection, request);
       return;
     }
     if (request.type === XsType.transactionEnd) this.#connection.transactions.delete(request.transactionId);
-    this.#server.refuse(this.#connection, request, errno);
+    this.#xen.store.refuse(this.#connection, request, errno);
   }
 
   #lose(error: Error): void {
     this.#lost = error;
     const handler = this.#onClose;
-    if (handler !== undefined) this.#schedule(() => this.#lease.active && handler(error));
+    if (handler !== undefined) this.#xen.schedule(() => this.#holding.active && handler(error));
   }
 
   #deliver(message: Uint8Array): void {
-    if (this.#faults.isMuted(this.#connection.actor.domid)) return;
+    if (this.#xen.rules.isMuted(this.#connection.actor.domid)) return;
     this.#arrived.push(message);
-    if (this.#arrived.length === 1 && this.#onData !== undefined) this.#schedule(this.#flush);
+    if (this.#arrived.length === 1 && this.#onData !== undefined) this.#xen.schedule(this.#flush);
   }
 
   /** All that has come since the last time is one chunk, as one read() gives it. */
   readonly #flush = (): void => {
     const [first, ...more] = this.#arrived;
     this.#arrived = [];
-    if (first === undefined || !this.#lease.active) return;
+    if (first === undefined || !this.#holding.active) return;
     const bytes = more.length === 0 ? first : Buffer.concat([first, ...more]);
-    const size = this.#faults.chunkSize(this.#connection.actor.domid) ?? bytes.length;
+    const size = this.#xen.rules.chunkSizes.get(this.#connection.actor.domid) ?? bytes.length;
     for (let start = 0; start < bytes.length; start += size)
       this.#onData?.(bytes.subarray(start, start + size));
   };

@@ -9,7 +9,7 @@ export interface StoreNode {
   readonly children: ReadonlyMap<string, StoreNode>;
 }
 
-export const NO_VALUE = new Uint8Array(0);
+export const NO_VALUE: Uint8Array = new Uint8Array(0);
 
 /** The path of the node above; '/' is above itself. */
 export function parentPath(path: string): string {

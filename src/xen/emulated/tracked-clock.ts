@@ -34,7 +34,7 @@ export class TrackedClock implements Clock {
     };
   }
 
-  /** The process is no more: nothing of it runs again. */
+  /** @internal The process is no more: nothing of it runs again. */
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#pending) timer.cancel();

@@ -9,7 +9,7 @@ import { PAGE_SIZE } from '../hypervisor.ts';
  * arguments that are out of place throw a TypeError or RangeError.
  */
 export interface Addon {
-  readonly XenbusDevice: new (path: string) => PolledDevice;
+  readonly XenbusDevice: new (path: string) => XenbusDevice;
   readonly EventChannelDevice: new (path: string) => EventChannelDevice;
   readonly GrantAllocDevice: new (path: string) => GrantAllocDevice;
   readonly GrantMapDevice: new (path: string) => GrantMapDevice;
@@ -38,16 +38,23 @@ export interface PolledDevice {
    * next start.
    */
   start(onReadable: () => void): void;
-  /** One read(2); undefined where there is nothing, empty at the end of the file. */
-  read(): Uint8Array | undefined;
   /** One write(2). */
   write(octets: Uint8Array): void;
   /** Idempotent; everything else throws EBADF from then on. */
   close(): void;
 }
 
-/** read() gives ports (u32) that have been notified, each masked until it has been written back. */
+export interface XenbusDevice extends PolledDevice {
+  /** One read(2); undefined where there is nothing, empty at the end of the file. */
+  read(): Uint8Array | undefined;
+}
+
 export interface EventChannelDevice extends PolledDevice {
+  /**
+   * Reads ports (u32) that have been notified, each masked until it has been written back: how many octets of them, a page at
+   * most; undefined where there is none.
+   */
+  read(into: Uint8Array): number | undefined;
   /** IOCTL_EVTCHN_BIND_UNBOUND_PORT */
   bindUnbound(remoteDomid: number): number;
   /** IOCTL_EVTCHN_BIND_INTERDOMAIN */

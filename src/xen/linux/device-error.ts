@@ -20,20 +20,25 @@ const MODULES: Readonly<Record<string, string>> = {
 /** How many pages gntalloc gives in all; can be changed at any time. */
 const GNTALLOC_LIMIT = '/sys/module/xen_gntalloc/parameters/limit';
 
-/** Turns a device's errno into a VsndError with `code`; with ERR_VSND_NO_XEN where it cannot be opened. */
-export function withDevice<T>(action: () => T, code: VsndErrorCode = 'ERR_VSND_HYPERVISOR'): T {
+/** Runs `action`; a device's errno becomes a {@link deviceError}. */
+export function withDevice<T>(action: () => T, code?: VsndErrorCode): T {
   try {
     return action();
   } catch (cause) {
-    if (!isDeviceError(cause)) throw cause;
-    const { code: errno, operation, device, message } = cause;
-    const advice = adviceFor(cause);
-    throw new VsndError(
-      operation === 'open' ? 'ERR_VSND_NO_XEN' : code,
-      advice === undefined ? message : `${message}: ${advice}`,
-      { errno, path: device, cause },
-    );
+    throw deviceError(cause, code);
   }
+}
+
+/** A device's errno as a VsndError with `code`, ERR_VSND_NO_XEN where it cannot be opened; anything else as it is. */
+export function deviceError(cause: unknown, code: VsndErrorCode = 'ERR_VSND_HYPERVISOR'): unknown {
+  if (!isDeviceError(cause)) return cause;
+  const { code: errno, operation, device, message } = cause;
+  const advice = adviceFor(cause);
+  return new VsndError(
+    operation === 'open' ? 'ERR_VSND_NO_XEN' : code,
+    advice === undefined ? message : `${message}: ${advice}`,
+    { errno, path: device, cause },
+  );
 }
 
 function isDeviceError(error: unknown): error is DeviceError {

@@ -1,27 +1,32 @@
 import type { Clock, Timer } from '../../clock.ts';
 import { isVsndError, VsndError } from '../../errors.ts';
-import type { EventPort } from '../hypervisor.ts';
+import type { Holding, ReleaseStack } from '../../release-stack.ts';
+import { type EventPort, PAGE_SIZE } from '../hypervisor.ts';
 import { IdleDelay } from '../idle-delay.ts';
 import type { EventChannelDevice } from './addon.ts';
-import { withDevice } from './device-error.ts';
-import type { Holding, Holdings } from './holdings.ts';
+import { deviceError, withDevice } from './device-error.ts';
 
-/** The event channels of one open /dev/xen/evtchn. */
+/** Octets of a port's number, as the device gives and takes it. */
+const NUMBER_SIZE = 4;
+
+/** The event channels of one open /dev/xen/evtchn. A wake allocates nothing: it may come a thousand times a second. */
 export class LinuxEventChannels {
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
-  readonly #holdings: Holdings;
+  readonly #releases: ReleaseStack;
   readonly #clock: Clock;
   readonly #ports = new Map<number, LinuxEventPort>();
-  /** Whose handlers have run, and that are masked still. */
-  readonly #handled: LinuxEventPort[] = [];
+  /** What the last read has given, of which those stay that are to be unmasked. */
+  readonly #numbers = new Uint32Array(PAGE_SIZE / NUMBER_SIZE);
+  /** Its first so many numbers, as octets. */
+  readonly #firstNumbers: Uint8Array[] = [];
 
-  /** `holdings` end the ports, and after them the device. */
-  constructor(device: EventChannelDevice, holdings: Holdings, clock: Clock) {
+  /** `releases` end the ports, and after them the device. */
+  constructor(device: EventChannelDevice, releases: ReleaseStack, clock: Clock) {
     this.#device = device;
     this.#clock = clock;
-    this.#holdings = holdings;
-    this.#holding = holdings.add(() => device.close());
+    this.#releases = releases;
+    this.#holding = releases.push(() => device.close());
     withDevice(() => device.start(this.#receive));
   }
 
@@ -42,44 +47,37 @@ export class LinuxEventChannels {
   }
 
   #hold(number: number): EventPort {
-    const holding = this.#holdings.add(() => {
+    const holding = this.#releases.push(() => {
       port.unmasking?.cancel();
       this.#ports.delete(number);
       withDevice(() => this.#device.unbind(number));
     });
-    const port = new LinuxEventPort(this.#device, number, holding, this.#handled, this.#unmaskHandled);
+    const port = new LinuxEventPort(this.#device, number, holding, this.#handleAlone);
     this.#ports.set(number, port);
     return port;
   }
 
-  /** The kernel has masked each port that it tells of. */
+  /** The kernel has masked each port that it tells of; a page is the most that it gives. */
   readonly #receive = (): void => {
-    try {
-      const octets = withDevice(() => this.#device.read());
-      if (octets === undefined) return;
-      const numbers = new Uint32Array(octets.buffer, octets.byteOffset, octets.byteLength >>> 2);
-      for (const number of numbers) this.#ports.get(number)?.raise();
-      queueMicrotask(this.#unmaskHandled);
-    } catch (error) {
-      if (!isVsndError(error) || error.errno !== 'EFBIG') throw error;
-      this.#recover();
+    let ready = 0;
+    const count = this.#read();
+    for (let index = 0; index < count; index++) {
+      const number = this.#numbers[index] ?? 0;
+      const port = this.#ports.get(number);
+      if (port !== undefined && this.#call(port)) this.#numbers[ready++] = number;
     }
-  };
-
-  /** Once the handlers have run: what has come for a port since it was masked makes the kernel tell of it again. */
-  readonly #unmaskHandled = (): void => {
-    const ready = this.#handled.splice(0).filter((port) => {
-      const delay = port.idleDelay.afterHandling();
-      if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmask([port]));
-      return delay === 0;
-    });
     this.#unmask(ready);
   };
 
-  #unmask(ports: readonly LinuxEventPort[]): void {
-    const numbers = ports.filter(({ isActive }) => isActive).map(({ port }) => port);
-    if (numbers.length === 0) return;
-    withDevice(() => this.#device.write(new Uint8Array(Uint32Array.from(numbers).buffer)));
+  #read(): number {
+    try {
+      return (this.#device.read(this.#first(this.#numbers.length)) ?? 0) / NUMBER_SIZE;
+    } catch (cause) {
+      const error = deviceError(cause);
+      if (!isVsndError(error) || error.errno !== 'EFBIG') throw error;
+      this.#recover();
+      return 0;
+    }
   }
 
   /** The kernel's queue of ports has overflowed, and is lost: any port may have been notified and masked. */
@@ -88,8 +86,49 @@ export class LinuxEventChannels {
       this.#device.reset();
       this.#device.start(this.#receive);
     });
-    for (const port of this.#ports.values()) port.raise();
-    queueMicrotask(this.#unmaskHandled);
+    for (const port of this.#ports.values()) this.#handleAlone(port);
+  }
+
+  readonly #handleAlone = (port: LinuxEventPort): void => {
+    if (this.#call(port)) this.#unmaskAlone(port);
+  };
+
+  /** True where the port is to be unmasked now. A handler that throws keeps no other port's one from running. */
+  #call(port: LinuxEventPort): boolean {
+    try {
+      if (!port.handle()) return false;
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+    const delay = port.idleDelay.afterHandling();
+    if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmaskAlone(port));
+    return delay === 0;
+  }
+
+  #unmaskAlone({ port }: LinuxEventPort): void {
+    if (!this.#ports.has(port)) return;
+    this.#numbers[0] = port;
+    this.#unmask(1);
+  }
+
+  /**
+   * The first so many `#numbers`: what has come for a port since it was masked makes the kernel tell of it again. One that has
+   * been unbound meanwhile is nothing to the kernel (evtchn_write).
+   */
+  #unmask(count: number): void {
+    if (count === 0 || !this.#holding.active) return;
+    try {
+      this.#device.write(this.#first(count));
+    } catch (error) {
+      throw deviceError(error);
+    }
+  }
+
+  #first(count: number): Uint8Array {
+    this.#firstNumbers[count] ??= new Uint8Array(this.#numbers.buffer, 0, count * NUMBER_SIZE);
+    return this.#firstNumbers[count];
   }
 }
 
@@ -100,34 +139,31 @@ class LinuxEventPort implements EventPort {
   unmasking: Timer | undefined;
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
-  readonly #handled: LinuxEventPort[];
-  readonly #unmaskHandled: () => void;
+  readonly #handleLate: (port: LinuxEventPort) => void;
   #handler: (() => void) | undefined;
   /** It was notified before there was a handler, and stays masked until there is one. */
   #isPending = false;
 
-  /** Puts itself among the `handled` after each notification, and calls `unmaskHandled` where that was not in its turn. */
+  /** `handleLate` is called, in a turn of its own, where a notification has waited for its handler. */
   constructor(
     device: EventChannelDevice,
     port: number,
     holding: Holding,
-    handled: LinuxEventPort[],
-    unmaskHandled: () => void,
+    handleLate: (port: LinuxEventPort) => void,
   ) {
     this.#device = device;
     this.port = port;
     this.#holding = holding;
-    this.#handled = handled;
-    this.#unmaskHandled = unmaskHandled;
-  }
-
-  get isActive(): boolean {
-    return this.#holding.active;
+    this.#handleLate = handleLate;
   }
 
   notify(): void {
     this.#check();
-    withDevice(() => this.#device.notify(this.port));
+    try {
+      this.#device.notify(this.port);
+    } catch (error) {
+      throw deviceError(error);
+    }
   }
 
   onNotify(handler: () => void): void {
@@ -135,8 +171,7 @@ class LinuxEventPort implements EventPort {
     this.#handler = handler;
     if (!this.#isPending) return;
     this.#isPending = false;
-    this.raise();
-    queueMicrotask(this.#unmaskHandled);
+    queueMicrotask(() => this.#handleLate(this));
   }
 
   idle(): void {
@@ -147,21 +182,16 @@ class LinuxEventPort implements EventPort {
     return this.#holding.end();
   }
 
-  /** In a microtask of its own: a handler that throws does not keep the other ports' ones from running. */
-  raise(): void {
-    queueMicrotask(this.#handle);
+  /** False where the port stays masked: nobody is there to handle the notification, or not yet. */
+  handle(): boolean {
+    if (!this.#holding.active) return false;
+    this.#isPending = this.#handler === undefined;
+    this.#handler?.();
+    return !this.#isPending;
   }
 
-  readonly #handle = (): void => {
-    if (!this.isActive) return;
-    this.#isPending = this.#handler === undefined;
-    if (this.#isPending) return;
-    this.#handled.push(this);
-    this.#handler?.();
-  };
-
   #check(): void {
-    if (this.isActive) return;
+    if (this.#holding.active) return;
     throw new VsndError('ERR_VSND_INVALID_STATE', `event channel port ${this.port} has been unbound`);
   }
 }

@@ -1,5 +1,6 @@
 import { RealClock, type Timer } from '../../clock.ts';
-import { invalidArg } from '../../errors.ts';
+import { invalidArg, VsndError } from '../../errors.ts';
+import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
   DeviceClaim,
   EventChannels,
@@ -15,7 +16,6 @@ import { type Addon, type GrantAllocDevice, type GrantMapDevice, loadAddon, type
 import { assertNoKernelDriver, claimDevice } from './claim.ts';
 import { withDevice } from './device-error.ts';
 import { LinuxEventChannels } from './event-channels.ts';
-import { type Holding, Holdings } from './holdings.ts';
 import { MappedPages } from './pages.ts';
 import { LinuxStoreTransport } from './store-transport.ts';
 
@@ -53,7 +53,8 @@ class LinuxHypervisor implements Hypervisor {
   };
   readonly #addon: Addon;
   readonly #paths: Paths;
-  readonly #holdings = new Holdings();
+  readonly #releases = new ReleaseStack();
+  #open = true;
   #gntalloc: GrantAllocDevice | undefined;
   #gntdev: GrantMapDevice | undefined;
   #evtchn: LinuxEventChannels | undefined;
@@ -66,20 +67,20 @@ class LinuxHypervisor implements Hypervisor {
   }
 
   async openXenStore(): Promise<XenStoreTransport> {
-    return new LinuxStoreTransport(this.#open(this.#addon.XenbusDevice, 'xenbus'), this.#holdings);
+    return new LinuxStoreTransport(this.#openDevice(this.#addon.XenbusDevice, 'xenbus'), this.#releases);
   }
 
   async claim(device: string): Promise<DeviceClaim> {
-    this.#holdings.assertOpen();
+    this.#assertOpen();
     await assertNoKernelDriver(device, this.#paths.sys);
-    this.#holdings.assertOpen(); // close() may have been called meanwhile
+    this.#assertOpen(); // close() may have been called meanwhile
     const release = claimDevice(device, this.#addon, this.#paths.claims);
-    const holding = this.#holdings.add(release);
+    const holding = this.#releases.push(release);
     return { release: () => holding.end() };
   }
 
   ref(): void {
-    if (!this.#holdings.isOpen) return;
+    if (!this.#open) return;
     this.#holds += 1;
     this.#keepAlive ??= this.clock.after(Number.POSITIVE_INFINITY, () => {});
   }
@@ -90,8 +91,9 @@ class LinuxHypervisor implements Hypervisor {
   }
 
   async close(): Promise<void> {
+    this.#open = false;
     this.#letGo();
-    await this.#holdings.endAll();
+    await this.#releases.releaseAll();
   }
 
   async #grant(domid: number, pageCount: number, access: GrantAccess = 'read-write'): Promise<GrantedPages> {
@@ -99,7 +101,7 @@ class LinuxHypervisor implements Hypervisor {
       throw invalidArg('pageCount', pageCount, 'integers from 1');
     this.#gntalloc ??= this.#openAndHold(this.#addon.GrantAllocDevice, 'gntalloc');
     const device = this.#gntalloc;
-    this.#holdings.assertOpen();
+    this.#assertOpen();
     const { grefs, memory } = withDevice(() => device.grant(domid, pageCount, access === 'read-write'));
     return new MappedPages(memory, grefs, 'read-write', this.#holdMemory(memory));
   }
@@ -108,16 +110,16 @@ class LinuxHypervisor implements Hypervisor {
     if (grefs.length === 0) throw invalidArg('grefs', grefs, 'one or more grant references');
     this.#gntdev ??= this.#openAndHold(this.#addon.GrantMapDevice, 'gntdev');
     const device = this.#gntdev;
-    this.#holdings.assertOpen();
+    this.#assertOpen();
     const memory = withDevice(() => device.map(domid, grefs, access === 'read-write'));
     return new MappedPages(memory, grefs, access, this.#holdMemory(memory));
   }
 
   #openEventChannels(): LinuxEventChannels {
-    this.#holdings.assertOpen();
+    this.#assertOpen();
     this.#evtchn ??= new LinuxEventChannels(
-      this.#open(this.#addon.EventChannelDevice, 'evtchn'),
-      this.#holdings,
+      this.#openDevice(this.#addon.EventChannelDevice, 'evtchn'),
+      this.#releases,
       new RealClock({ ref: false }),
     );
     return this.#evtchn;
@@ -131,18 +133,22 @@ class LinuxHypervisor implements Hypervisor {
   }
 
   #holdMemory(memory: Mapping): Holding {
-    return this.#holdings.add(() => memory.release());
+    return this.#releases.push(() => memory.release());
   }
 
-  #open<T>(Device: new (path: string) => T, name: string): T {
-    this.#holdings.assertOpen();
+  #openDevice<T>(Device: new (path: string) => T, name: string): T {
+    this.#assertOpen();
     return withDevice(() => new Device(`${this.#paths.devices}/${name}`));
   }
 
   #openAndHold<T extends { close(): void }>(Device: new (path: string) => T, name: string): T {
-    const device = this.#open(Device, name);
-    this.#holdings.add(() => device.close());
+    const device = this.#openDevice(Device, name);
+    this.#releases.push(() => device.close());
     return device;
+  }
+
+  #assertOpen(): void {
+    if (!this.#open) throw new VsndError('ERR_VSND_INVALID_STATE', 'this connection to Xen has been closed');
   }
 
   #letGo(): void {

@@ -1,7 +1,7 @@
 import { invalidArg, VsndError } from '../../errors.ts';
+import type { Holding } from '../../release-stack.ts';
 import { type GrantAccess, type GrantedPages, PAGE_SIZE } from '../hypervisor.ts';
 import type { Mapping } from './addon.ts';
-import type { Holding } from './holdings.ts';
 
 /** Pages that the kernel has mapped into this process. The addon checks once more what is checked here. */
 export class MappedPages implements GrantedPages {

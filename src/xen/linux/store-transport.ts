@@ -1,9 +1,9 @@
 import { isVsndError, VsndError } from '../../errors.ts';
+import type { Holding, ReleaseStack } from '../../release-stack.ts';
 import { encodeXsMessage, encodeXsStrings, XsMessageDecoder, XsType } from '../../wire/xenstore.ts';
 import type { XenStoreTransport } from '../hypervisor.ts';
-import type { PolledDevice } from './addon.ts';
+import type { XenbusDevice } from './addon.ts';
 import { withDevice } from './device-error.ts';
-import type { Holding, Holdings } from './holdings.ts';
 
 /** Where a message has its request id, u32. */
 const REQUEST_ID_OFFSET = 4;
@@ -14,7 +14,7 @@ const REQUEST_ID_OFFSET = 4;
  * the last one would change what that one asks. So one request is under way, the others wait here.
  */
 export class LinuxStoreTransport implements XenStoreTransport {
-  readonly #device: PolledDevice;
+  readonly #device: XenbusDevice;
   readonly #holding: Holding;
   #onData: ((chunk: Uint8Array) => void) | undefined;
   #onClose: ((error: Error) => void) | undefined;
@@ -23,10 +23,10 @@ export class LinuxStoreTransport implements XenStoreTransport {
   readonly #waiting: Uint8Array[] = [];
   #underWay = false;
 
-  /** `holdings` close the device. */
-  constructor(device: PolledDevice, holdings: Holdings) {
+  /** `releases` close the device. */
+  constructor(device: XenbusDevice, releases: ReleaseStack) {
     this.#device = device;
-    this.#holding = holdings.add(() => device.close());
+    this.#holding = releases.push(() => device.close());
   }
 
   send(message: Uint8Array): void {

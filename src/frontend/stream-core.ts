@@ -3,6 +3,7 @@ import { type Deferred, deferred } from '../deferred.ts';
 import { invalidArg, isVsndError, VsndError } from '../errors.ts';
 import { HoleFinder } from '../pcm/hole-finder.ts';
 import { type BufferWishes, checkSpec, type HwParams, type PcmSpec } from '../pcm/hw-params.ts';
+import type { ReportOutcome } from '../pcm/playback-pacing.ts';
 import { type ClockReading, PositionClock } from '../pcm/position-clock.ts';
 import {
   knowsEvent,
@@ -13,12 +14,13 @@ import {
   streamState,
   substreamTransition,
 } from '../pcm/substream.ts';
-import type { SndifTriggerName } from '../wire/sndif.ts';
+import type { BufferRequest, SndifTriggerName } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { publishState } from './diagnostics.ts';
+import type { EngineUser } from './engine.ts';
 import { isLoss } from './loss.ts';
 import { type OpenSession, Session, type StreamAttachment } from './session.ts';
-import type { StreamEvents } from './stream-options.ts';
+import type { StreamEvents } from './stream-events.ts';
 import { VolumeControl } from './volume-control.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -50,38 +52,51 @@ export interface StreamSlot {
   release(): void;
 }
 
-/** The data's side of a stream: what the lifecycle tells it, and asks it. */
-export interface LifecycleOwner {
-  /** Octets played or captured in this session. */
-  readonly progress: number;
+/** What both directions have in common of their pacing. */
+export interface Pacing {
   /** Frames played or captured since the stream was created, as reported. */
   readonly position: number;
-  /** ns that the backend needs to play out what it has. */
-  readonly timeToPlay: number;
+  /** Frames beyond which the position cannot be. */
+  readonly end: number;
+  /** Bytes played or captured in this session. */
+  readonly progress: number;
+  /** Frames that the backend may have to play out. */
+  readonly unplayedFrames: number;
+  readonly isPacedByAnswers: boolean;
+  report(position: bigint, state: SubstreamState): ReportOutcome;
+  /** Says whether that moved the position. */
+  answer(length: number): boolean;
+  /** Says whether that moved the position. */
+  paceByAnswers(): boolean;
+  /** START was asked for. */
+  begin(): void;
+  /** START was answered. */
+  started(): void;
+}
+
+/** One direction's side of a stream. */
+export interface StreamOwner {
+  readonly pacing: Pacing;
+  /** What VSND_POSITION_STUCK says. */
+  readonly stuckMessage: string;
   /** OPEN was answered: the first one, or one after a loss or a drop. */
   handleOpen(open: OpenSession): void;
-  /** The stream is open, or goes on: data may flow. */
-  handleReady(): void;
-  /** START was asked for by the user. */
-  handleStart(): void;
-  /** START was answered. */
-  handleStarted(): void;
-  /** XENSND_EVT_CUR_POS: octets as the backend's counter reads them. */
-  handlePosition(position: bigint): void;
-  /** Every position that has come has been handed over. */
-  handleCaughtUp(): void;
-  /** The position stands still, although the backend lives: since START, or before the end of what is to be played out. */
-  handleStandstill(): void;
+  /** Something has changed: frames flow as far as they can, and what is due by the pacing is applied. */
+  proceed(): void;
+  /** A part of the buffer that was asked for is filled. */
+  handleRead(): void;
   handleXrun(): void;
   /** By its positions the device has left out so many frames' time: an xrun at the host, which no event tells. */
   handleHole(frames: number): void;
   handleDrainStalled(): void;
   /** What is queued has been thrown away. */
   handleDrop(): void;
-  /** The connection is gone, and the pages of `open` are about to go: what is in them can be taken out now. */
-  handleLoss(open: OpenSession): void;
+  /** The connection is gone, and the pages are about to go: what is in them can be taken out now. */
+  handleLoss(): void;
+  /** Whether somebody listens to an event. */
+  hears(event: 'position'): boolean;
   /** An event for the user. */
-  emit<E extends keyof StreamEvents>(event: E, ...args: StreamEvents[E]): void;
+  emit<E extends keyof StreamEvents & string>(event: E, ...args: StreamEvents[E]): void;
   /** The stream cannot go on. */
   fail(error: Error): void;
 }
@@ -91,15 +106,19 @@ export type StreamTrigger = SndifTriggerName;
 
 const TRIGGERS: readonly StreamTrigger[] = ['start', 'pause', 'resume', 'stop'];
 
+/** What a PAUSE or RESUME has come to: 'needless' where the backend has run dry, and so has nothing to pause. */
+type Told = 'done' | 'needless';
+
 /**
- * What playback and capture have in common: a stream's state, its sessions at the backend, one after the other, its
- * triggers, its volume and its clock.
+ * What playback and capture have in common: a stream's state, its sessions at the backend, one after the other, what
+ * the backend reports, its triggers, its volume and its clock.
  */
-export class Lifecycle {
+export class StreamCore implements EngineUser {
   readonly spec: PcmSpec;
   readonly volume: VolumeControl;
-  readonly #slot: StreamSlot;
-  readonly #owner: LifecycleOwner;
+  readonly slot: StreamSlot;
+  readonly #owner: StreamOwner;
+  readonly #pacing: Pacing;
   readonly #wishes: BufferWishes;
   readonly #clock: PositionClock;
   readonly #holes: HoleFinder;
@@ -109,6 +128,7 @@ export class Lifecycle {
   #session: Session | undefined;
   #open: OpenSession | undefined;
   #params: HwParams | undefined;
+  #positionReports = 0;
   /** ns: when sound was last known to move. */
   #movedAt = 0;
   /** ns: since when there has been no sound, because of a loss that is to be made good. */
@@ -118,8 +138,6 @@ export class Lifecycle {
   #starting: Promise<void> = Promise.resolve();
   /** The last CLOSE: rejects where the backend refused it. */
   #closing: Promise<void> = Promise.resolve();
-  /** What the last PAUSE or RESUME has come to. */
-  #telling: Promise<boolean> | undefined;
   #inquiring = false;
   /** How often in a row nothing had moved when that was looked into. */
   #standstills = 0;
@@ -130,10 +148,11 @@ export class Lifecycle {
     spec: PcmSpec,
     wishes: BufferWishes,
     softwareVolume: boolean,
-    owner: LifecycleOwner,
+    owner: StreamOwner,
   ) {
-    this.#slot = slot;
+    this.slot = slot;
     this.#owner = owner;
+    this.#pacing = owner.pacing;
     this.#wishes = wishes;
     this.spec = spec;
     this.volume = new VolumeControl(spec, softwareVolume);
@@ -154,14 +173,25 @@ export class Lifecycle {
     return streamState(this.#state);
   }
 
-  /** What is open at the backend. */
-  get open(): OpenSession | undefined {
-    return this.#open;
+  /** Frames played or captured since the stream was created. */
+  get position(): number {
+    return this.#pacing.position;
+  }
+
+  /** The session's channel. Throws ERR_VSND_INVALID_STATE where there is no session. */
+  get channel(): Session['channel'] {
+    if (this.#session === undefined) throw hasEndedError();
+    return this.#session.channel;
   }
 
   /** What was last agreed on with a backend. */
   get params(): HwParams | undefined {
     return this.#params;
+  }
+
+  /** XENSND_EVT_CUR_POS events received that meant something. */
+  get positionReports(): number {
+    return this.#positionReports;
   }
 
   /** The session that can be asked for something: now, or when the stream is open. Rejects when it is over. */
@@ -187,19 +217,21 @@ export class Lifecycle {
 
   /** Whether the state knows an event. */
   knows(event: SubstreamEvent): boolean {
-    return knowsEvent(this.#slot.type, this.#state, event);
+    return knowsEvent(this.slot.type, this.#state, event);
   }
 
-  /** Takes an event: the only way from one state to the next. */
-  apply(event: SubstreamEvent): void {
+  /** Takes an event: the only way from one state to the next. Resolves with what PAUSE or RESUME has come to, where it leads to one. */
+  apply(event: SubstreamEvent): Promise<Told> | undefined {
     const from = this.#state;
-    const { to, effects } = substreamTransition(this.#slot.type, from, event);
-    publishState(this.#slot.config.path, from, event, to);
+    const { to, effects } = substreamTransition(this.slot.type, from, event);
+    publishState(this.slot.config.path, from, event, to);
     this.#state = to;
     if (!MOVING.has(to)) this.#standStill();
     else if (!MOVING.has(from) || event === 'overrun') this.#move();
     else this.#watchdog.start(); // another time counts now
-    for (const effect of effects) this.#run(effect);
+    let told: Promise<Told> | undefined;
+    for (const effect of effects) told = this.#run(effect) ?? told;
+    return told;
   }
 
   /** Throws ERR_VSND_INVALID_ARG for what is none; rejects with ERR_VSND_INVALID_STATE after the end, and as the backend does. */
@@ -208,51 +240,19 @@ export class Lifecycle {
     return this.#carryOut(trigger);
   }
 
-  /**
-   * Sends a request of the session's, and gives its answer. What becomes of it is nobody's business once that session is
-   * over.
-   */
-  request(ask: (session: Session) => Promise<void>, then: () => void): Promise<void> {
-    const session = this.#session;
-    if (session === undefined) return Promise.resolve();
-    const answer = ask(session);
-    answer.then(
-      () => session === this.#session && then(),
-      (error: Error) => session === this.#session && this.#owner.fail(error),
-    );
-    return answer;
-  }
-
-  /** Looks for answers and positions whose notifications may have been lost. */
-  poll(): void {
-    this.#session?.channel.poll();
-  }
-
-  /**
-   * Takes note of a position that has moved just now: frames since the stream was created. `isReported`: by the backend;
-   * else it is what the backend has answered, which keeps no time.
-   */
-  report(frames: number, isReported: boolean): void {
-    const now = this.#slot.hypervisor.clock.now();
-    this.#standstills = 0;
-    if (this.#state !== 'draining') this.#watchdog.moved();
-    else this.#watchdog.start(); // less is left now
-    this.#movedAt = now;
-    this.#clock.report(frames, now);
-    const missing = isReported ? this.#holes.report(frames, now) : 0;
-    if (missing === 0) return;
-    this.#clock.start(frames, now); // another line from now on
-    this.#owner.handleHole(missing);
-  }
-
   /** ns that the position may have moved since it was last known to. */
   get sinceMoved(): number {
-    return MOVING.has(this.#state) ? this.#slot.hypervisor.clock.now() - this.#movedAt : 0;
+    return MOVING.has(this.#state) ? this.slot.hypervisor.clock.now() - this.#movedAt : 0;
   }
 
-  /** The position against the monotonic clock. `limit`: frames that there are. */
-  reading(limit: number): ClockReading {
-    return this.#clock.read(this.#slot.hypervisor.clock.now(), limit);
+  /** The position against the monotonic clock. */
+  get reading(): ClockReading {
+    return this.#clock.read(this.slot.hypervisor.clock.now(), this.#pacing.end);
+  }
+
+  /** Whether it is over, or about to be. */
+  get hasLeft(): boolean {
+    return this.#leaving.signal.aborted;
   }
 
   /** The stream waits for no backend any more. */
@@ -263,32 +263,92 @@ export class Lifecycle {
   /** Ends the stream, wherever it is, and gives everything back. Never rejects. */
   async leave(): Promise<void> {
     this.abandon();
-    if (this.knows('destroy')) this.apply('destroy');
-    this.#ready.reject(hasEnded());
+    if (this.knows('destroy')) void this.apply('destroy');
+    this.#ready.reject(hasEndedError());
     await this.#closing.catch(() => {}); // on the way out the backend's opinion changes nothing
-    this.#slot.release();
+    this.slot.release();
+  }
+
+  handlePosition(position: bigint): void {
+    const outcome = this.#pacing.report(position, this.#state);
+    if (outcome === 'ignored') return;
+    this.#positionReports++;
+    if (outcome === 'moved') this.noteMoved(true);
+    else if (outcome === 'stuck') this.#paceByAnswers();
+  }
+
+  handleAnswer(request: BufferRequest): void {
+    if (this.#pacing.answer(request.length)) this.noteMoved(false);
+    if (request.op === 'read') this.#owner.handleRead();
+  }
+
+  handleRefusal(error: Error): void {
+    this.#owner.fail(error);
+  }
+
+  handleCaughtUp(): void {
+    if (this.#open) this.#owner.proceed();
+  }
+
+  /** Before OPEN was answered, the request that fails says it. */
+  handleFailure(error: Error): void {
+    if (this.#open === undefined) return;
+    if (this.#survives(error)) {
+      this.#owner.handleLoss();
+      this.#silentSince ??= MOVING.has(this.#state) ? this.#movedAt : this.slot.hypervisor.clock.now();
+      this.#owner.emit('disconnect', { error, frames: this.#pacing.position });
+      this.#endSession();
+      void this.apply('lost');
+    } else {
+      this.#owner.fail(error);
+    }
+  }
+
+  /**
+   * Takes note of a position that has moved just now. `isReported`: by the backend; else it is what the backend has
+   * answered, which keeps no time.
+   */
+  noteMoved(isReported: boolean): void {
+    const now = this.slot.hypervisor.clock.now();
+    const { position } = this.#pacing;
+    this.#standstills = 0;
+    if (this.#state === 'draining')
+      this.#watchdog.start(); // less is left now
+    else this.#watchdog.moved(now);
+    this.#movedAt = now;
+    this.#clock.report(position, now);
+    const missing = isReported ? this.#holes.report(position, now) : 0;
+    if (missing > 0) {
+      this.#clock.start(position, now); // another line from now on
+      this.#owner.handleHole(missing);
+    }
+    if (this.#owner.hears('position')) this.#owner.emit('position', { frames: position });
+  }
+
+  #paceByAnswers(): void {
+    if (this.#pacing.isPacedByAnswers) return;
+    const hasMoved = this.#pacing.paceByAnswers();
+    this.#owner.emit('warning', { code: 'VSND_POSITION_STUCK', message: this.#owner.stuckMessage });
+    if (hasMoved) this.noteMoved(false);
+    this.#session?.channel.wakeForAnswers(true);
   }
 
   async #openOnce(): Promise<void> {
     const { signal } = this.#leaving;
-    const attachment = await this.#slot.attach(this.#slot.reconnect ? signal : undefined);
+    const attachment = await this.slot.attach(this.slot.reconnect ? signal : undefined);
     if (signal.aborted || this.#state === 'finished') return;
     const spec = checkSpec(this.spec, attachment.config); // another backend may offer less
     const session = new Session(attachment);
     this.#session = session;
     const open = await session.open(spec, this.#wishes);
     if (open === undefined) return;
-    session.channel.use({
-      handlePosition: (position) => this.#owner.handlePosition(position),
-      handleCaughtUp: () => this.#owner.handleCaughtUp(),
-      handleFailure: (error) => this.#handleFailure(error),
-    });
+    session.channel.use(this);
     await this.#restoreVolume(session);
     if (session !== this.#session) return;
     this.#announce(open);
-    this.apply('opened');
+    void this.apply('opened');
     this.#ready.resolve(session);
-    this.#owner.handleReady();
+    this.#owner.proceed();
   }
 
   #announce(open: OpenSession): void {
@@ -298,9 +358,9 @@ export class Lifecycle {
     this.#owner.handleOpen(open);
     if (isFirst) this.#owner.emit('open');
     if (this.#silentSince === undefined) return;
-    const gap = (this.#slot.hypervisor.clock.now() - this.#silentSince) / 1e6;
+    const gap = (this.slot.hypervisor.clock.now() - this.#silentSince) / 1e6;
     this.#silentSince = undefined;
-    this.#owner.emit('reconnect', { frames: this.#owner.position, gap });
+    this.#owner.emit('reconnect', { frames: this.#pacing.position, gap });
   }
 
   async #restoreVolume(session: Session): Promise<void> {
@@ -312,24 +372,9 @@ export class Lifecycle {
     }
   }
 
-  /** Before OPEN was answered, the request that fails says it. */
-  #handleFailure(error: Error): void {
-    const open = this.#open;
-    if (open === undefined) return;
-    if (this.#survives(error)) {
-      this.#owner.handleLoss(open);
-      this.#silentSince ??= MOVING.has(this.#state) ? this.#movedAt : this.#slot.hypervisor.clock.now();
-      this.#owner.emit('disconnect', { error, frames: this.#owner.position });
-      this.#endSession();
-      this.apply('lost');
-    } else {
-      this.#owner.fail(error);
-    }
-  }
-
   /** Whether this is a loss that the stream is to outlive. */
   #survives(error: unknown): boolean {
-    return this.#slot.reconnect && isLoss(error);
+    return this.slot.reconnect && isLoss(error);
   }
 
   /** Waits for an answer, unless the backend is lost that owes it, and the stream outlives that. */
@@ -342,39 +387,62 @@ export class Lifecycle {
   }
 
   #move(): void {
-    const now = this.#slot.hypervisor.clock.now();
+    const now = this.slot.hypervisor.clock.now();
     this.#watchdog.start();
     this.#movedAt = now;
-    this.#clock.start(this.#owner.position, now);
+    this.#clock.start(this.#pacing.position, now);
     this.#holes.begin(this.#params?.periodFrames ?? 0);
   }
 
   #standStill(): void {
     this.#watchdog.stop();
-    this.#clock.halt(this.#owner.position);
+    this.#clock.halt(this.#pacing.position);
   }
 
-  #run(effect: SubstreamEffect): void {
-    const effects: Record<SubstreamEffect, () => void> = {
-      triggerStart: () => {
-        this.#starting = this.request(
-          (session) => session.trigger('start'),
-          () => this.#owner.handleStarted(),
-        );
-      },
-      triggerStop: () => void this.#session?.trigger('stop').catch(() => {}), // what follows it says more
-      triggerPause: () => {
-        this.#telling = this.#tell('pause');
-      },
-      triggerResume: () => {
-        this.#telling = this.#tell('resume');
-      },
-      close: () => this.#endSession(),
-      reopen: () => this.#reopen(),
-      countXrun: () => this.#owner.handleXrun(),
-      warnStalled: () => this.#owner.handleDrainStalled(),
-    };
-    effects[effect]();
+  #run(effect: SubstreamEffect): Promise<Told> | undefined {
+    switch (effect) {
+      case 'triggerStart':
+        this.#starting = this.#start();
+        return undefined;
+      case 'triggerStop':
+        this.#session?.trigger('stop').catch(() => {}); // what follows it says more
+        return undefined;
+      case 'triggerPause':
+        return this.#tell('pause');
+      case 'triggerResume':
+        return this.#tell('resume');
+      case 'close':
+        this.#endSession();
+        return undefined;
+      case 'reopen':
+        this.#reopen();
+        return undefined;
+      case 'countXrun':
+        this.#owner.handleXrun();
+        return undefined;
+      case 'warnStalled':
+        this.#owner.handleDrainStalled();
+        return undefined;
+    }
+  }
+
+  /** What becomes of it is nobody's business once that session is over. */
+  #start(): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return Promise.resolve();
+    const answer = session.trigger('start');
+    answer.then(
+      () => session === this.#session && this.#handleStarted(session),
+      (error: Error) => session === this.#session && this.#owner.fail(error),
+    );
+    return answer;
+  }
+
+  /** Positions of before are still in the event page: they were sent before START was answered. */
+  #handleStarted(session: Session): void {
+    session.channel.poll();
+    this.#pacing.started();
+    this.#owner.proceed();
   }
 
   #endSession(): void {
@@ -384,7 +452,7 @@ export class Lifecycle {
     this.#session = undefined;
     this.#open = undefined;
     session.channel.use(undefined);
-    this.#closing = session.close({ extraTime: this.#owner.timeToPlay });
+    this.#closing = session.close({ extraTime: this.#timeToPlay });
     this.#closing.catch(() => {}); // whoever wants to know waits for `closed`
   }
 
@@ -397,10 +465,11 @@ export class Lifecycle {
   }
 
   async #carryOut(trigger: StreamTrigger): Promise<void> {
-    if (this.#state === 'finished') throw hasEnded();
+    if (this.#state === 'finished') throw hasEndedError();
     switch (trigger) {
       case 'start':
-        this.#owner.handleStart();
+        this.#pacing.begin();
+        this.#owner.proceed();
         return await this.#unlessLost(this.#starting);
       case 'pause':
         return await this.#pause();
@@ -408,7 +477,7 @@ export class Lifecycle {
         return await this.#resume();
       case 'stop':
         if (!this.knows('drop')) return;
-        this.apply('drop');
+        void this.apply('drop');
         this.#owner.handleDrop();
         return await this.closed;
     }
@@ -417,16 +486,13 @@ export class Lifecycle {
   /** PAUSE goes to the backend only where it plays: elsewhere holding the data back is enough. */
   async #pause(): Promise<void> {
     if (!this.knows('pause')) return;
-    this.#telling = undefined;
-    this.apply('pause');
-    if (this.#telling === undefined) return;
     try {
-      const hasPaused = await this.#telling;
-      if (!hasPaused && this.knows('pauseNeedless')) this.apply('pauseNeedless');
+      const told = await this.apply('pause');
+      if (told === 'needless' && this.knows('pauseNeedless')) void this.apply('pauseNeedless');
     } catch (error) {
       if (this.knows('pauseRefused')) {
-        this.apply('pauseRefused');
-        this.#owner.handleReady();
+        void this.apply('pauseRefused');
+        this.#owner.proceed();
       }
       throw error;
     }
@@ -434,21 +500,24 @@ export class Lifecycle {
 
   async #resume(): Promise<void> {
     if (!this.knows('resume')) return;
-    this.#telling = undefined;
-    this.apply('resume');
-    this.#owner.handleReady();
-    await this.#telling;
+    const told = this.apply('resume');
+    this.#owner.proceed();
+    await told;
   }
 
-  /** Sends PAUSE or RESUME. False where the backend has run dry, and so has nothing to pause. */
-  async #tell(trigger: 'pause' | 'resume'): Promise<boolean> {
+  async #tell(trigger: 'pause' | 'resume'): Promise<Told> {
     try {
       await this.#unlessLost(this.#session?.trigger(trigger));
-      return true;
+      return 'done';
     } catch (error) {
-      if (isVsndError(error, 'ERR_VSND_STATUS') && error.errno === 'EBADFD') return false;
+      if (isVsndError(error, 'ERR_VSND_STATUS') && error.errno === 'EBADFD') return 'needless';
       throw error;
     }
+  }
+
+  /** ns */
+  get #timeToPlay(): number {
+    return (this.#pacing.unplayedFrames * 1e9) / this.spec.rate;
   }
 
   /** ns */
@@ -456,7 +525,7 @@ export class Lifecycle {
     if (this.#open === undefined) return LEAST_WATCH;
     const { bufferFrames, periodFrames, rate } = this.#open.params;
     const timeOf = (frames: number) => (frames * 1e9) / rate;
-    if (this.#state === 'draining') return this.#owner.timeToPlay + timeOf(2 * periodFrames);
+    if (this.#state === 'draining') return this.#timeToPlay + timeOf(2 * periodFrames);
     return Math.max(LEAST_WATCH, timeOf(bufferFrames + 2 * periodFrames));
   }
 
@@ -464,8 +533,8 @@ export class Lifecycle {
   async #inquire(): Promise<void> {
     const session = this.#session;
     if (session === undefined || this.#inquiring) return;
-    const before = this.#owner.progress;
-    const hasMoved = () => session !== this.#session || this.#owner.progress !== before;
+    const before = this.#pacing.progress;
+    const hasMoved = () => session !== this.#session || this.#pacing.progress !== before;
     session.channel.poll();
     if (hasMoved()) return;
     this.#inquiring = true;
@@ -474,8 +543,10 @@ export class Lifecycle {
     if (hasMoved()) return;
     this.#standstills++;
     const isForGood = before === 0 || this.#standstills >= MOST_STANDSTILLS;
-    const isStuck = this.#state === 'draining' || (this.#state === 'running' && isForGood);
-    if (isStuck) this.#owner.handleStandstill();
+    if (this.#state === 'draining') void this.apply('stalled');
+    else if (this.#state === 'running' && isForGood) this.#paceByAnswers();
+    else return;
+    this.#owner.proceed();
   }
 }
 
@@ -485,6 +556,6 @@ function quietly<T>(promised: Deferred<T>): Deferred<T> {
   return promised;
 }
 
-function hasEnded(): VsndError {
+function hasEndedError(): VsndError {
   return new VsndError('ERR_VSND_INVALID_STATE', 'the stream has ended');
 }

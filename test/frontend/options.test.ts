@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest';
+import { openAudio } from '../../src/audio/open-audio.ts';
+import { startEmulatedGuest } from '../../src/emulation/guest.ts';
+import { type Card, createBridge, listCards, openCard, watchCards } from '../../src/index.ts';
+import { startTestGuest } from '../../src/testing.ts';
+import { startCard } from './setup.ts';
+
+const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+
+async function withCard(body: (card: Card) => Promise<void>): Promise<void> {
+  const { card } = await startCard({ capture: true });
+  await body(card);
+  await card.close();
+}
+
+/** As JavaScript calls it, where nobody checks. */
+const call = (method: unknown, self: unknown, ...args: unknown[]): unknown =>
+  (method as (...args: unknown[]) => unknown).call(self, ...args);
+
+const failure = async (action: () => unknown): Promise<unknown> => {
+  try {
+    await action();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+};
+
+describe('options by name', () => {
+  const functions: [string, (card: unknown, options: unknown) => unknown][] = [
+    ['openCard()', (_, options) => call(openCard, undefined, options)],
+    ['listCards()', (_, options) => call(listCards, undefined, options)],
+    ['watchCards()', (_, options) => (call(watchCards, undefined, options) as AsyncGenerator).next()],
+    ['openAudio()', (_, options) => call(openAudio, undefined, '/nowhere', options)],
+    ['createBridge()', (card, options) => call(createBridge, undefined, card, options)],
+    ['startTestGuest()', (_, options) => call(startTestGuest, undefined, options)],
+    ['startEmulatedGuest()', (_, options) => call(startEmulatedGuest, undefined, options)],
+    [
+      'createPlaybackStream()',
+      (card, options) => Reflect.get(Object(card), 'createPlaybackStream').call(card, options),
+    ],
+    [
+      'createCaptureStream()',
+      (card, options) => Reflect.get(Object(card), 'createCaptureStream').call(card, options),
+    ],
+    ['queryHwParams()', (card, options) => Reflect.get(Object(card), 'queryHwParams').call(card, options)],
+  ];
+
+  test.each(functions)('%s: one that there is not is named, with those that there are', (name, run) =>
+    withCard(async (card) => {
+      expect(await failure(() => run(card, { ...FORMAT, sampelRate: 44_100 }))).toMatchObject({
+        code: 'ERR_VSND_INVALID_ARG',
+        message: expect.stringMatching(
+          new RegExp(`^an option of ${name.replace('()', '\\(\\)')} is ".*"; allowed: .*\\w`),
+        ),
+      });
+    }),
+  );
+
+  test.each(
+    functions.flatMap(([name, run]) => [null, 'none', []].map((value) => [name, value, run] as const)),
+  )('%s: %j instead of an object', (name, value, run) =>
+    withCard(async (card) => {
+      expect(await failure(() => run(card, value))).toMatchObject({
+        code: 'ERR_VSND_INVALID_ARG',
+        message: expect.stringContaining(`the options of ${name} is `),
+      });
+    }),
+  );
+
+  test('a stream without any', () =>
+    withCard(async (card) => {
+      const error = await failure(() => call(card.createPlaybackStream, card));
+      expect(error).toMatchObject({
+        code: 'ERR_VSND_INVALID_ARG',
+        message: expect.stringMatching(
+          /^the options of createPlaybackStream\(\) is undefined; allowed: an object with some of rate, /,
+        ),
+      });
+    }));
+
+  test.each([-144.001, 24.001, Number.NaN, Number.POSITIVE_INFINITY])('a volume of %s', (volume) =>
+    withCard(async (card) => {
+      const out = card.createPlaybackStream(FORMAT);
+      const error = await failure(() => call(out.setVolume, out, volume));
+      expect(error).toMatchObject({
+        code: 'ERR_VSND_INVALID_ARG',
+        message: expect.stringContaining('-144 to 24 (dB)'),
+      });
+    }),
+  );
+});
