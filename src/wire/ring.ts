@@ -18,10 +18,10 @@ const MEANINGLESS = new Uint8Array(RING_ENTRY_SIZE).fill(0xff);
 
 const slot = (index: number): number => ENTRIES + (index % RING_SIZE) * RING_ENTRY_SIZE;
 
-/** Indexes run freely through all u32 values: only their differences mean anything. */
-const distance = (to: number, from: number): number => (to - from) >>> 0;
-
-/** True where the peer's event index lies in (old, next]: it asked to be told of one of the entries just published. */
+/**
+ * True where the peer's event index lies in (old, next]: it asked to be told of one of the entries just published. Indexes
+ * run freely through all u32 values: only their differences mean anything.
+ */
 const shouldNotify = (event: number, old: number, next: number): boolean =>
   (next - event) >>> 0 < (next - old) >>> 0;
 
@@ -44,7 +44,7 @@ export class FrontRing {
 
   /** Requests that fit now. A slot is free again once its response has been taken. */
   get free(): number {
-    return RING_SIZE - distance(this.#reqProd, this.#rspCons);
+    return RING_SIZE - ((this.#reqProd - this.#rspCons) >>> 0);
   }
 
   /** Writes one request behind the last one; {@link publish} shows it to the peer. Throws ERR_VSND_INVALID_STATE on a full ring. */
@@ -66,8 +66,8 @@ export class FrontRing {
   /** Copies the next response to `target`; false where there is none. Throws ERR_VSND_PROTOCOL for more responses than requests. */
   take(target: Uint8Array): boolean {
     const rspProd = this.#memory.load32(RSP_PROD); // orders: the index before the entries that it announces
-    const waiting = distance(rspProd, this.#rspCons);
-    const outstanding = distance(this.#published, this.#rspCons);
+    const waiting = (rspProd - this.#rspCons) >>> 0;
+    const outstanding = (this.#published - this.#rspCons) >>> 0;
     if (waiting > outstanding) {
       throw protocolError(`the backend's rsp_prod announces ${waiting} responses to ${outstanding} requests`);
     }
