@@ -23,10 +23,7 @@ export class CaptureStream extends PcmReadable {
   #overruns = 0;
   #estimatedOverruns = 0;
 
-  /**
-   * Not for users: `card.createCaptureStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED.
-   * @internal
-   */
+  /** @internal Users have `card.createCaptureStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   constructor(slot: StreamSlot, options: CaptureStreamOptions) {
     const spec = checkStreamOptions(options, slot.config);
     const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK, softwareVolume = false } = options;

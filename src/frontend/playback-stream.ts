@@ -60,10 +60,7 @@ export class PlaybackStream extends PcmWritable {
   #underruns = 0;
   #estimatedUnderruns = 0;
 
-  /**
-   * Not for users: `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED.
-   * @internal
-   */
+  /** @internal Users have `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   constructor(slot: StreamSlot, options: PlaybackStreamOptions) {
     const spec = checkStreamOptions(options, slot.config);
     checkStartThreshold(options);
