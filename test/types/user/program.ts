@@ -120,4 +120,7 @@ console.log(await capture(), await describe());
 await convert('voice.flac');
 await inTests();
 await mistakes();
+const everything = await openCard();
+listen(everything.createPlaybackStream(FORMAT), everything.createCaptureStream(FORMAT));
+await leave(everything);
 replaceSpeaker();
