@@ -1,5 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
-import { RealClock } from '../clock.ts';
+import { RealClock, wait } from '../clock.ts';
 import { ControlClient } from '../control/client.ts';
 import { findBackend } from '../control/find.ts';
 import { isVsndError } from '../errors.ts';
@@ -91,7 +90,7 @@ async function watch(
         terminal.say(lines.slice(isFirst ? 0 : 1).join('\n'));
       }
       if (once) return true;
-      await setTimeout(interval, undefined, { signal: over.signal }).catch(() => {}); // it is over
+      await wait(new RealClock(), interval * 1e6, over);
     } while (!over.signal.aborted);
   } catch (error) {
     if (!client.ownerIsGone && !signal.aborted) throw error;

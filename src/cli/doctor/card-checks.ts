@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { wait } from '../../clock.ts';
 import { DEVICE_CLASS, Field } from '../../config/fields.ts';
 import { doubtsAbout, findCards, readCard, readOtherend } from '../../frontend/discovery.ts';
 import { type CardInfo, openCard } from '../../index.ts';
@@ -143,7 +144,7 @@ async function readAtRest({ hypervisor, xenstore }: Domain, { devid }: CardInfo)
   for (let look = 1; ; look++) {
     const info = await readCard(xenstore, devid);
     if (AT_REST.includes(info.backendState) || look === LOOKS) return info;
-    await new Promise<void>((resolve) => hypervisor.clock.after(LOOK_INTERVAL, resolve));
+    await wait(hypervisor.clock, LOOK_INTERVAL);
   }
 }
 
