@@ -7,7 +7,7 @@ import {
   parseStreamType,
   type SaidLimits,
 } from './fields.ts';
-import { type ConfigWarning, ConfigWarnings } from './warnings.ts';
+import { type ConfigWarning, ConfigWarnings, quote } from './warnings.ts';
 
 /** One stream of a PCM device. */
 export interface StreamConfig extends StreamLimits {
@@ -96,9 +96,6 @@ function parseStream(
 function warnAstray({ children, astray = [] }: ConfigNode, path: string, warnings: ConfigWarnings): void {
   const [first] = astray;
   if (first === undefined) return;
-  warnings.add(
-    `${path}/${children.length}`,
-    undefined,
-    `what comes behind that gap, as ${first}, is left out`,
-  );
+  const remark = `what comes behind that gap, as ${quote(first)}, is left out`;
+  warnings.add(`${path}/${children.length}`, undefined, remark);
 }

@@ -312,11 +312,18 @@ describe('warnings', () => {
     expect(warnings.at(-1)?.message).toBe("290 more of the card's nodes are not as they should be");
   });
 
+  it('quote no more of an index behind a gap than of any value', () => {
+    const astray = ['9'.repeat(2000)];
+    expect(parseCardConfig({ fields: {}, children: [], astray }, '/c').warnings).toMatchObject([
+      { message: `/c/0 is missing: what comes behind that gap, as "${'9'.repeat(80)}", is left out` },
+    ]);
+  });
+
   it('tell of a gap in the indexes, and of a PCM device without streams', () => {
     const empty = { fields: {}, children: [], astray: ['2', '7'] };
     expect(parseCardConfig({ fields: {}, children: [empty], astray: ['2'] }, '/c').warnings).toEqual([
-      { path: '/c/1', message: '/c/1 is missing: what comes behind that gap, as 2, is left out' },
-      { path: '/c/0/0', message: '/c/0/0 is missing: what comes behind that gap, as 2, is left out' },
+      { path: '/c/1', message: '/c/1 is missing: what comes behind that gap, as "2", is left out' },
+      { path: '/c/0/0', message: '/c/0/0 is missing: what comes behind that gap, as "2", is left out' },
       { path: '/c/0/0', message: '/c/0/0 is missing: a PCM device without streams, which can do nothing' },
     ]);
   });
