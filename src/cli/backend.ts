@@ -12,14 +12,14 @@ import { guestsMethod } from '../control/guests.ts';
 import { BACKEND_SOCKET, EMULATED_BACKEND_SOCKET } from '../control/places.ts';
 import { offerControl } from '../control/server.ts';
 import { startTrialMachine } from '../emulation/trial.ts';
-import { isVsndError, VsndError } from '../errors.ts';
+import { VsndError } from '../errors.ts';
 import { type MetricsAddress, metricsUrl, parseMetricsAddress } from '../metrics/address.ts';
 import { offerMetrics } from '../metrics/offer.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { loadAddon } from '../xen/linux/addon.ts';
 import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
-import { type OptionValues, UsageError } from './arguments.ts';
+import { type OptionValues, throwUsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
 import { inLine } from './messages.ts';
@@ -192,13 +192,13 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
       json: values.json ?? false,
     };
   } catch (error) {
-    if (isVsndError(error, 'ERR_VSND_INVALID_ARG')) throw new UsageError(error.message);
-    throw error;
+    return throwUsageError(error);
   }
 }
 
 /**
- * Serves the guests of a machine, and prints what happens, until `signal` aborts; then closes every device.
+ * Serves the guests of a machine, and prints what happens, until `signal` aborts; then closes every device. Rejects with
+ * {@link UsageError} where metrics cannot be served at their place.
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
@@ -215,7 +215,7 @@ export async function serveGuests(
     const { clock } = hypervisor;
     const deviceFor = await openRouter({ routes, sink, source, clock, setPipeSize });
     // Before any guest is served: an address that cannot be had throws none of them out.
-    const offered = metrics && (await offerMetrics(metrics, clock, version()));
+    const offered = metrics && (await offerMetrics(metrics, clock, version()).catch(throwUsageError));
     if (offered) {
       releases.push(() => offered.close());
       log({ message: `metrics at ${metricsUrl(offered.address)}` });
