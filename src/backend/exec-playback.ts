@@ -105,7 +105,9 @@ class ExecVoice implements PlaybackVoice {
   async close({ drain }: { drain: boolean }): Promise<void> {
     await this.#relaunch.end({ drain });
     const player = this.#player;
-    const limit = timeout(new RealClock(), this.#closingTime() * 1e6, () => player.destroy(this.#lateness()));
+    const limit = timeout(new RealClock(), this.#closingTime() * 1e6, () =>
+      player.destroy(this.#lateError()),
+    );
     try {
       if (!drain && this.#isQueued) player.destroy();
       await this.#voice.close({ drain });
@@ -142,7 +144,7 @@ class ExecVoice implements PlaybackVoice {
     return this.#options.closeGrace ?? CLOSE_GRACE;
   }
 
-  #lateness(): VsndError {
+  #lateError(): VsndError {
     const { name } = this.#options.commandFor(this.#params);
     const message = `${name} had not ended ${this.#grace} ms after the time of its last frame`;
     return new VsndError('ERR_VSND_DEVICE', message);

@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 
@@ -46,7 +46,11 @@ export function chooseSpec(
     const spec = checkSpec({ rate, channels, format: wishes.format }, limits);
     if (takes(spec.format, channels)) return spec;
     const possible = FORMATS.filter((format) => limits.formats.includes(format) && takes(format, channels));
-    throw invalidArg('format', wishes.format, `${possible.join(', ') || 'none'} (with ${channels} channels)`);
+    throw invalidArgError(
+      'format',
+      wishes.format,
+      `${possible.join(', ') || 'none'} (with ${channels} channels)`,
+    );
   }
   const format = FORMATS.find((name) => limits.formats.includes(name) && takes(name, channels));
   if (format !== undefined) return checkSpec({ rate, channels, format }, limits);

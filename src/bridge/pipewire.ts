@@ -10,7 +10,7 @@ import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
-import { nameTaken } from './place.ts';
+import { nameTakenError } from './place.ts';
 import { explainFailure, plainEnvironment, runProgram } from './program.ts';
 import { followNodes, listNodes } from './pw-dump.ts';
 import type {
@@ -94,7 +94,7 @@ class PipeWire implements SoundServer {
 
   async assertFree(name: string): Promise<void> {
     const node = (await listNodes()).find((one) => one.name === name);
-    if (node !== undefined) throw nameTaken(name, node.fifo, 'a program');
+    if (node !== undefined) throw nameTakenError(name, node.fifo, 'a program');
   }
 
   open(options: EndpointOptions, context: PathContext): Promise<Endpoint> {

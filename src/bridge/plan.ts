@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/card.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
@@ -54,20 +54,20 @@ const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 export function checkBridgeOptions(options: BridgeOptions): void {
   const { server, name, latency, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
-    throw invalidArg('server', server, 'pulse, pipewire');
+    throw invalidArgError('server', server, 'pulse, pipewire');
   }
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];
-    if (value !== undefined && typeof value !== 'boolean') throw invalidArg(key, value, 'true, false');
+    if (value !== undefined && typeof value !== 'boolean') throw invalidArgError(key, value, 'true, false');
   }
   if (name !== undefined && !NAME.test(name)) {
-    throw invalidArg('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
+    throw invalidArgError('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
   }
   if (latency !== undefined && !(latency >= LATENCY.least && latency <= LATENCY.most)) {
-    throw invalidArg('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
+    throw invalidArgError('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
   }
   if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
-    throw invalidArg('signal', signal, 'an AbortSignal');
+    throw invalidArgError('signal', signal, 'an AbortSignal');
   }
 }
 

@@ -15,7 +15,7 @@ import {
   unloadModule,
 } from './pactl.ts';
 import type { Path, PathContext } from './path.ts';
-import { nameTaken } from './place.ts';
+import { nameTakenError } from './place.ts';
 import type {
   AdaptorTools,
   Endpoint,
@@ -81,7 +81,7 @@ class Pulse implements SoundServer {
   async assertFree(name: string): Promise<void> {
     for (const { arguments: args } of await listModules()) {
       if (args.get('sink_name') !== name && args.get('source_name') !== name) continue;
-      throw nameTaken(name, args.get('file'), 'a module');
+      throw nameTakenError(name, args.get('file'), 'a module');
     }
   }
 

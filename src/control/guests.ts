@@ -1,4 +1,4 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 import { checkParams } from './methods.ts';
 import type { BackendStatus } from './protocol.ts';
 
@@ -7,7 +7,7 @@ export function guestsMethod(
   status: () => BackendStatus,
 ): (method: unknown, params?: unknown) => Promise<BackendStatus> {
   return async (method, params = {}) => {
-    if (method !== 'guests') throw invalidArg('method', method, 'guests');
+    if (method !== 'guests') throw invalidArgError('method', method, 'guests');
     checkParams(params, {});
     return status();
   };

@@ -1,4 +1,4 @@
-import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import type { StreamTrigger } from '../frontend/lifecycle.ts';
 import type {
   CardMethod,
@@ -71,19 +71,21 @@ const HANDLERS: Handlers = {
   getVolume: {
     rules: CHOICE,
     run: (card, params) =>
-      atEach(card, params, async (stream) => ({ volume: await opened(card, stream).getVolume() })),
+      atEach(card, params, async (stream) => ({ volume: await requireOpen(card, stream).getVolume() })),
   },
   setVolume: {
     rules: { ...CHOICE, volume: VOLUME },
-    run: (card, params) => atEach(card, params, (stream) => opened(card, stream).setVolume(params.volume)),
+    run: (card, params) =>
+      atEach(card, params, (stream) => requireOpen(card, stream).setVolume(params.volume)),
   },
   mute: {
     rules: { ...CHOICE, channels: CHANNELS },
-    run: (card, params) => atEach(card, params, (stream) => opened(card, stream).mute(params.channels)),
+    run: (card, params) => atEach(card, params, (stream) => requireOpen(card, stream).mute(params.channels)),
   },
   unmute: {
     rules: { ...CHOICE, channels: CHANNELS },
-    run: (card, params) => atEach(card, params, (stream) => opened(card, stream).unmute(params.channels)),
+    run: (card, params) =>
+      atEach(card, params, (stream) => requireOpen(card, stream).unmute(params.channels)),
   },
   trigger: {
     rules: { ...CHOICE, trigger: oneOf('start', 'pause', 'resume', 'stop') },
@@ -100,7 +102,7 @@ export async function carryOut(
   method: unknown,
   params: unknown = {},
 ): Promise<unknown> {
-  if (!isMethod(method)) throw invalidArg('method', method, Object.keys(HANDLERS).join(', '));
+  if (!isMethod(method)) throw invalidArgError('method', method, Object.keys(HANDLERS).join(', '));
   const handler = HANDLERS[method];
   checkParams(params, handler.rules);
   return await handler.run(card, params as never);
@@ -119,12 +121,12 @@ function isMethod(method: unknown): method is CardMethod {
 /** Throws ERR_VSND_INVALID_ARG for parameters that there are not. */
 export function checkParams(params: unknown, rules: Readonly<Record<string, Rule>>): void {
   const names = Object.keys(rules);
-  if (typeof params !== 'object' || params === null) throw invalidArg('params', params, 'an object');
+  if (typeof params !== 'object' || params === null) throw invalidArgError('params', params, 'an object');
   const unknown = Object.keys(params).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw invalidArg('a parameter', unknown, names.join(', ') || 'none');
+  if (unknown !== undefined) throw invalidArgError('a parameter', unknown, names.join(', ') || 'none');
   for (const [name, { isAllowed, allowed }] of Object.entries(rules)) {
     const value = (params as Record<string, unknown>)[name];
-    if (!isAllowed(value)) throw invalidArg(name, value, allowed);
+    if (!isAllowed(value)) throw invalidArgError(name, value, allowed);
   }
 }
 
@@ -173,7 +175,7 @@ function chosen({ streams }: ControlledCard, { type, device, stream }: StreamCho
 }
 
 /** A stream that is not open would let the request wait for as long as it likes. */
-function opened({ connected }: ControlledCard, stream: ControlledStream): ControlledStream {
+function requireOpen({ connected }: ControlledCard, stream: ControlledStream): ControlledStream {
   if (connected && stream.bufferFrames > 0) return stream;
   throw new VsndError('ERR_VSND_INVALID_STATE', 'the stream is not open at the backend now');
 }

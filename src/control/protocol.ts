@@ -174,13 +174,13 @@ export function parseResult<M extends Method>(
   const answer = parseObject(line);
   if (answer === undefined) throw protocolError(`a control socket's answer is no JSON object`);
   const { error, result } = answer;
-  if (hasShape(error, REPORT)) throw errorOf(error as ErrorReport);
+  if (hasShape(error, REPORT)) throw reportedError(error as ErrorReport);
   if (answer['id'] === id && hasShape(result, SHAPES[method])) return result as Result<M>;
   throw protocolError(`what a control socket has answered to ${method} is no answer to that`);
 }
 
 /** The error that another process has reported. */
-export function errorOf({ code, message }: ErrorReport): VsndError {
+export function reportedError({ code, message }: ErrorReport): VsndError {
   return new VsndError(code as VsndErrorCode, message);
 }
 

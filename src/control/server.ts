@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { debuglog } from 'node:util';
 import { nextTurn } from '../clock.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { readLines } from './lines.ts';
 import { type ControlledCard, carryOut, reportOf } from './methods.ts';
 import { OwnDirectory } from './own-directory.ts';
@@ -94,10 +94,11 @@ async function answerTo(controlled: Controlled | undefined, line: string | undef
   const request = parseObject(line);
   const id = idOf(request);
   try {
-    if (line === undefined) throw invalidArg('a request', 'too long', `${LONGEST_REQUEST} octets`);
-    if (request === undefined) throw invalidArg('a request', line, 'a JSON object { id, method, params }');
-    if (id === null) throw invalidArg('id', request['id'], 'a number or a string');
-    if (controlled === undefined) throw tooManyClients();
+    if (line === undefined) throw invalidArgError('a request', 'too long', `${LONGEST_REQUEST} octets`);
+    if (request === undefined)
+      throw invalidArgError('a request', line, 'a JSON object { id, method, params }');
+    if (id === null) throw invalidArgError('id', request['id'], 'a number or a string');
+    if (controlled === undefined) throw tooManyClientsError();
     const { method, params } = request;
     const isCard = typeof controlled === 'object';
     return { id, result: await (isCard ? carryOut(controlled, method, params) : controlled(method, params)) };
@@ -111,7 +112,7 @@ function idOf(request: Readonly<Record<string, unknown>> | undefined): Request['
   return typeof id === 'number' || typeof id === 'string' ? id : null;
 }
 
-function tooManyClients(): VsndError {
+function tooManyClientsError(): VsndError {
   const message = `this process has ${MAX_CLIENTS} clients already; it takes the next when one has left`;
   return new VsndError('ERR_VSND_INVALID_STATE', message);
 }

@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EmulatedMachine } from '../xen/emulated/machine.ts';
 import { serveDomain } from '../xen/emulated/remote.ts';
@@ -56,7 +56,7 @@ const BUFFER_SIZE = 2 << 20;
 /** Starts it. Rejects as sink and source do: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */
 export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Promise<EmulatedGuest> {
   if (!(Math.abs(options.deviation ?? 0) <= LARGEST_DEVIATION)) {
-    throw invalidArg(
+    throw invalidArgError(
       'deviation',
       options.deviation,
       `-${LARGEST_DEVIATION} to ${LARGEST_DEVIATION} (parts per million)`,

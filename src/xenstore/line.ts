@@ -159,7 +159,7 @@ export class XenStoreLine {
     if (clock.now() - this.#stoodAt >= STEADY) this.#lostAt = clock.now();
     let cause = loss;
     const giveUp = () => {
-      const error = outOfPatience(patience, cause);
+      const error = outOfPatienceError(patience, cause);
       this.#fail(error);
       this.#follower('failed', error);
     };
@@ -219,7 +219,7 @@ async function retire(connection: XenStoreConnection): Promise<void> {
   await connection.close().catch(() => {});
 }
 
-function outOfPatience(patience: number, cause: VsndError): VsndError {
+function outOfPatienceError(patience: number, cause: VsndError): VsndError {
   const message = `XenStore cannot be reached any more, for ${patience / 1e9} s by now: ${cause.message}`;
   return new VsndError('ERR_VSND_XENSTORE', message, { errno: cause.errno ?? 'EIO', cause });
 }

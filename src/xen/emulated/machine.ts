@@ -14,7 +14,7 @@
  */
 
 import { type Clock, ManualClock, RealClock } from '../../clock.ts';
-import { invalidArg, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import { type DomainState, EmulatedDomain } from './domain.ts';
 import { PortTable } from './event-channels.ts';
 import { Faults } from './faults.ts';
@@ -62,7 +62,7 @@ export class EmulatedMachine {
   /** A new domain, its XenStore home as xl makes it, and a first process in it. */
   createDomain(options: DomainOptions = {}): EmulatedDomain {
     const { domid = this.#freeDomid(), privileged = false, grantLimit = 1024 } = options;
-    if (this.#domains.has(domid)) throw invalidArg('domid', domid, 'one that is not in use');
+    if (this.#domains.has(domid)) throw invalidArgError('domid', domid, 'one that is not in use');
     const [grants, ports] = [new GrantTable(grantLimit), this.#newPorts(domid)];
     this.#domains.set(domid, { domid, privileged, grants, ports, claims: new Set(), processes: new Set() });
     this.store.introduce(domid, privileged);
@@ -98,7 +98,7 @@ export class EmulatedMachine {
    */
   restoreDomain(domid: number, makeDevices: (domid: number) => void): number {
     const state = this.#domains.get(domid);
-    if (state === undefined || domid === 0) throw invalidArg('domid', domid, 'those of guests');
+    if (state === undefined || domid === 0) throw invalidArgError('domid', domid, 'those of guests');
     const restored = Math.max(...this.#domains.keys()) + 1;
     this.#domains.delete(domid);
     this.#domains.set(restored, state);
