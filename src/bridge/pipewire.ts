@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { unlink } from 'node:fs/promises';
 import { type Clock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
@@ -11,7 +10,7 @@ import { DrivenPlayback } from './driven-playback.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
 import { nameTakenError } from './place.ts';
-import { explainFailure, plainEnvironment, runProgram } from './program.ts';
+import { runProgram, startProgram } from './program.ts';
 import { followNodes, listNodes } from './pw-dump.ts';
 import type {
   AdaptorTools,
@@ -200,22 +199,14 @@ async function loadTunnel(
   options: EndpointOptions,
   { clock, events }: PathContext,
 ): Promise<() => Promise<void>> {
-  // The kernel ends it with this process, however that ends; and with it goes all that it has made in the server.
-  const args = ['--pdeathsig', 'TERM', 'pw-cli', '-m', 'load-module', MODULE, moduleArguments(options)];
-  const program = spawn('setpriv', args, { env: plainEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] });
+  // With it goes all that it has made in the server.
+  const args = ['-m', 'load-module', MODULE, moduleArguments(options)];
+  const program = await startProgram('pw-cli', args, { isTied: true });
   let isWanted = true;
-  const ended = new Promise<string>((resolve) => {
-    let words = '';
-    program.stderr.setEncoding('utf8').on('data', (text: string) => {
-      words = (words + text).slice(-1000);
-    });
-    program.on('error', (error) => resolve(explainFailure('setpriv', args, error, words).message));
-    program.on('close', () => resolve(words.trim().split('\n')[0] || 'pw-cli has ended'));
-  });
+  const ended = program.ended.then(() => program.lastLine || 'pw-cli has ended');
   const unload = async () => {
     isWanted = false;
-    program.kill();
-    await ended;
+    await program.end();
   };
   try {
     await nodeOf(options.path, ended, clock);
