@@ -1,7 +1,8 @@
 import { RealClock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import type { DeviceParams, PlaybackDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
-import { Player, type SetPipeSize } from './player.ts';
+import type { SetPipeSize } from './piped-program.ts';
+import { Player } from './player.ts';
 import type { SoundProgram } from './programs.ts';
 import { type Admit, Relaunch } from './relaunch.ts';
 import { WritableVoice } from './writable-voice.ts';

@@ -7,6 +7,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ChildProgram, type ProgramCommand } from '../child-program.ts';
 import { VsndError } from '../errors.ts';
+import { type Addon, loadAddon } from '../xen/linux/addon.ts';
+
+/** fcntl(F_SETPIPE_SZ): gives a pipe room for at least `octets`. */
+export type SetPipeSize = (fd: number, octets: number) => void;
+
+/** That of native/. Throws as loadAddon() does. */
+export function loadSetPipeSize(): SetPipeSize {
+  return (loadAddon() as Addon & { setPipeSize: SetPipeSize }).setPipeSize;
+}
 
 /** A program, and this process's end of a pipe to it or from it. */
 export interface PipedProgram {

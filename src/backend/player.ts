@@ -3,10 +3,7 @@ import { GRACE, type ProgramCommand } from '../child-program.ts';
 import { RealClock, timeout } from '../clock.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
-import { type PipedProgram, programError, startPiped } from './piped-program.ts';
-
-/** Gives a pipe room for about that many octets (F_SETPIPE_SZ). */
-export type SetPipeSize = (fd: number, octets: number) => void;
+import { type PipedProgram, programError, type SetPipeSize, startPiped } from './piped-program.ts';
 
 export interface PlayerOptions {
   readonly command: ProgramCommand;

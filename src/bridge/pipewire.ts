@@ -3,10 +3,10 @@ import { type Clock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { Addon, Fifo } from '../xen/linux/addon.ts';
 import { DriftCorrector } from './drift-corrector.ts';
 import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
+import type { Fifo, FifoTools } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
 import { nameTakenError } from './place.ts';
@@ -64,26 +64,26 @@ const MODULE = 'libpipewire-module-pipe-tunnel';
 export const pipewireAdaptor: SoundServerAdaptor = {
   kind: 'pipewire',
   takes: (_direction, format, channels) => FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
-  connect: async ({ addon }: AdaptorTools) => {
+  connect: async ({ fifos }: AdaptorTools) => {
     const [info, version] = await Promise.all([
       runProgram('pw-cli', ['info', '0']),
       runProgram('pw-cli', ['--version']),
     ]);
     const [, server = ''] = /version: "([^"]*)"/.exec(info) ?? [];
     const [, linked = server] = /Linked with libpipewire (\S+)/.exec(version) ?? [];
-    return new PipeWire(addon, server, linked);
+    return new PipeWire(fifos, server, linked);
   },
 };
 
 class PipeWire implements SoundServer {
   readonly kind = 'pipewire';
   readonly description: string;
-  readonly #addon: Addon;
+  readonly #fifos: FifoTools;
   /** The module runs in pw-cli, and is as old as that. */
   readonly #moduleVersion: string;
 
-  constructor(addon: Addon, version: string, moduleVersion: string) {
-    this.#addon = addon;
+  constructor(fifos: FifoTools, version: string, moduleVersion: string) {
+    this.#fifos = fifos;
     this.description = `PipeWire ${version}`;
     this.#moduleVersion = moduleVersion;
   }
@@ -122,9 +122,9 @@ class PipeWire implements SoundServer {
     const { path, spec } = options;
     const releases = new ReleaseStack();
     try {
-      this.#addon.makeFifo(path);
+      this.#fifos.makeFifo(path);
       releases.push(() => remove(path));
-      const fifo = new this.#addon.Fifo(path, false);
+      const fifo = new this.#fifos.Fifo(path, false);
       releases.push(() => fifo.close());
       releases.push(await loadTunnel(options, context));
       const quanta = quantaFor(options);
@@ -150,7 +150,7 @@ class PipeWire implements SoundServer {
     releases.push(() => remove(path));
     try {
       releases.push(await loadTunnel(options, context));
-      const fifo = new this.#addon.Fifo(path, true);
+      const fifo = new this.#fifos.Fifo(path, true);
       releases.push(() => fifo.close());
       const carrier = await this.#carryCapture(fifo, options, context);
       releases.push(() => carrier.close());
@@ -163,7 +163,7 @@ class PipeWire implements SoundServer {
 
   async #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Promise<Path> {
     const { path, latency, spec } = options;
-    const openReader = () => new this.#addon.Fifo(path, false);
+    const openReader = () => new this.#fifos.Fifo(path, false);
     if (isAtLeast(this.#moduleVersion, ADAPTIVE_SOURCE)) {
       return new PacedCapture(fifo, openReader, latency, context);
     }

@@ -2,7 +2,7 @@ import { unlink } from 'node:fs/promises';
 import { isVsndError } from '../errors.ts';
 import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
-import type { Addon, Fifo } from '../xen/linux/addon.ts';
+import type { Fifo, FifoTools } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { PacedPlayback } from './paced-playback.ts';
 import {
@@ -59,16 +59,16 @@ export const pulseAdaptor: SoundServerAdaptor = {
     const isPowerOfTwo = (frameBytes & (frameBytes - 1)) === 0;
     return direction === 'sink' || (isPowerOfTwo && frameBytes <= LARGEST_SOURCE_FRAME);
   },
-  connect: async ({ addon }: AdaptorTools) => new Pulse(addon, await serverInfo()),
+  connect: async ({ fifos }: AdaptorTools) => new Pulse(fifos, await serverInfo()),
 };
 
 class Pulse implements SoundServer {
   readonly kind = 'pulse';
   readonly description: string;
-  readonly #addon: Addon;
+  readonly #fifos: FifoTools;
 
-  constructor(addon: Addon, { name, version }: PulseInfo) {
-    this.#addon = addon;
+  constructor(fifos: FifoTools, { name, version }: PulseInfo) {
+    this.#fifos = fifos;
     this.description = name === 'pulseaudio' ? `PulseAudio ${version}` : name;
   }
 
@@ -107,8 +107,8 @@ class Pulse implements SoundServer {
   /** The FIFO is there before the module, so that its size is known to it, and nothing that it writes is missed. */
   async #openSink(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
     const { path, spec, latency } = options;
-    this.#addon.makeFifo(path);
-    const fifo = new this.#addon.Fifo(path, false);
+    this.#fifos.makeFifo(path);
+    const fifo = new this.#fifos.Fifo(path, false);
     try {
       const octets = (spec.rate * spec.frameBytes * latency) / 1000;
       const pipeBytes = fifo.setSize(pipeSizeFor(octets));
@@ -129,9 +129,9 @@ class Pulse implements SoundServer {
     const index = await loadModule('module-pipe-source', moduleArguments(options));
     let fifo: Fifo | undefined;
     try {
-      fifo = new this.#addon.Fifo(path, true);
+      fifo = new this.#fifos.Fifo(path, true);
       fifo.setSize(SOURCE_PIPE);
-      const openReader = () => new this.#addon.Fifo(path, false);
+      const openReader = () => new this.#fifos.Fifo(path, false);
       return new PulseEndpoint(index, path, new PacedCapture(fifo, openReader, latency, context));
     } catch (error) {
       fifo?.close();

@@ -4,7 +4,7 @@ import { Backend } from '../backend/backend.ts';
 import { parseSink, parseSource, type SinkName, type SourceName } from '../backend/device-names.ts';
 import { formatAmount, LIMITS, type LimitSetting, parseLimit } from '../backend/limits.ts';
 import { type BackendLogEntry, formatLogEntry } from '../backend/log.ts';
-import type { SetPipeSize } from '../backend/player.ts';
+import { loadSetPipeSize, type SetPipeSize } from '../backend/piped-program.ts';
 import { openRouter } from '../backend/router.ts';
 import { parseRoute, type Route } from '../backend/routes.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
@@ -17,7 +17,6 @@ import { type MetricsAddress, metricsUrl, parseMetricsAddress } from '../metrics
 import { offerMetrics } from '../metrics/offer.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import { loadAddon } from '../xen/linux/addon.ts';
 import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
 import { type OptionValues, throwUsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
@@ -148,7 +147,7 @@ async function serveThisDomain(
   }
   const hypervisor = await openLinuxHypervisor();
   try {
-    const { setPipeSize } = loadAddon();
+    const setPipeSize = loadSetPipeSize();
     await serveGuests(hypervisor, { ...options, control: BACKEND_SOCKET, setPipeSize }, terminal, signal);
   } finally {
     await hypervisor.close();
