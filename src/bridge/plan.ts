@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config/card.ts';
+import { type StreamPlace, streamsOf } from '../config/card.ts';
 import { invalidArgError, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
@@ -101,14 +101,11 @@ function findPlace(
   { info }: Pick<Card, 'info'>,
   direction: Direction,
   options: BridgeOptions,
-): { device: number; config: StreamConfig } | undefined {
+): StreamPlace | undefined {
   if (options[direction] === false) return undefined;
   const type = STREAM_TYPES[direction];
-  for (const { index, streams } of info.pcmDevices) {
-    const config = streams.find((stream) => stream.type === type);
-    if (config && (options.device ?? index) === index) return { device: index, config };
-  }
-  if (options[direction] === undefined) return undefined;
+  const [place] = streamsOf(info, { type, device: options.device });
+  if (place || options[direction] === undefined) return place;
   const where = options.device === undefined ? '' : `, device ${options.device}`;
   throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid}${where} has no ${type} stream`);
 }

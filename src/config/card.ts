@@ -34,6 +34,24 @@ export interface CardConfig {
   readonly warnings: readonly ConfigWarning[];
 }
 
+/** Where a stream is on its card. */
+export interface StreamPlace {
+  /** The PCM device's index. */
+  readonly device: number;
+  readonly config: StreamConfig;
+}
+
+/** A card's streams, in the order of their indexes: all, or those of a `type` and of a PCM `device`. */
+export function streamsOf(
+  { pcmDevices }: Pick<CardConfig, 'pcmDevices'>,
+  { type, device }: { type?: StreamConfig['type']; device?: number | undefined } = {},
+): StreamPlace[] {
+  return pcmDevices
+    .filter(({ index }) => index === (device ?? index))
+    .flatMap(({ index, streams }) => streams.map((config) => ({ device: index, config })))
+    .filter(({ config }) => config.type === (type ?? config.type));
+}
+
 /** A node of XenStore with its values and the nodes below it. */
 export interface ConfigNode {
   readonly fields: Fields;
