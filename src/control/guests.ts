@@ -1,6 +1,6 @@
 import { invalidArgError } from '../errors.ts';
-import { checkParams } from './methods.ts';
-import type { BackendStatus } from './protocol.ts';
+import { BACKEND_METHODS, type BackendStatus } from './protocol.ts';
+import { checkFields } from './schema.ts';
 
 /** What answers at a backend's control socket: it has one method, `guests`. */
 export function guestsMethod(
@@ -8,7 +8,7 @@ export function guestsMethod(
 ): (method: unknown, params?: unknown) => Promise<BackendStatus> {
   return async (method, params = {}) => {
     if (method !== 'guests') throw invalidArgError('method', method, 'guests');
-    checkParams(params, {});
+    checkFields('params', params, BACKEND_METHODS.guests.params);
     return status();
   };
 }

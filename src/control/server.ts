@@ -9,7 +9,7 @@ import { readLines } from './lines.ts';
 import { type ControlledCard, carryOut, reportOf } from './methods.ts';
 import { OwnDirectory } from './own-directory.ts';
 import { checkSocketPath, placeSocket } from './places.ts';
-import { type Answer, encodeLine, LONGEST_REQUEST, parseObject, type Request } from './protocol.ts';
+import { type Answer, encodeLine, ID, LONGEST_REQUEST, parseObject } from './protocol.ts';
 
 const debug = debuglog('vsnd');
 
@@ -92,12 +92,13 @@ async function serveClient(
 /** Without `controlled`: to one client too many. Rejects where something fails that is no VsndError: that ends the connection. */
 async function answerTo(controlled: Controlled | undefined, line: string | undefined): Promise<Answer> {
   const request = parseObject(line);
-  const id = idOf(request);
+  const given = request?.['id'];
+  const id = ID.fits(given) ? given : null;
   try {
     if (line === undefined) throw invalidArgError('a request', 'too long', `${LONGEST_REQUEST} octets`);
     if (request === undefined)
       throw invalidArgError('a request', line, 'a JSON object { id, method, params }');
-    if (id === null) throw invalidArgError('id', request['id'], 'a number or a string');
+    if (id === null) throw invalidArgError('id', given, ID.allowed);
     if (controlled === undefined) throw tooManyClientsError();
     const { method, params } = request;
     const isCard = typeof controlled === 'object';
@@ -105,11 +106,6 @@ async function answerTo(controlled: Controlled | undefined, line: string | undef
   } catch (error) {
     return { id, error: reportOf(error) };
   }
-}
-
-function idOf(request: Readonly<Record<string, unknown>> | undefined): Request['id'] | null {
-  const id = request?.['id'];
-  return typeof id === 'number' || typeof id === 'string' ? id : null;
 }
 
 function tooManyClientsError(): VsndError {

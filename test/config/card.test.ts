@@ -5,6 +5,7 @@ import {
   type ConfigNode,
   parseCardConfig,
   type StreamConfig,
+  streamsOf,
 } from '../../src/config/card.ts';
 import {
   completeLimits,
@@ -300,6 +301,25 @@ describe('a list', () => {
     expect(warningsOf({ 'sample-rates': 'x'.repeat(100_000) })).toEqual([
       `/c/sample-rates is ${text}: ${text} is no rate in Hz; taken as if it were not there`,
     ]);
+  });
+});
+
+describe('the streams of a card', () => {
+  const stream = (type: 'p' | 'c') => ({ fields: { type }, children: [] });
+  const devices = [[stream('p')], [stream('c'), stream('p')], []];
+  const card = parseCardConfig(
+    { fields: {}, children: devices.map((children) => ({ fields: {}, children })) },
+    '/c',
+  );
+  const found = (...choice: [Parameters<typeof streamsOf>[1]?]) =>
+    streamsOf(card, ...choice).map(({ device, config }) => `${device}/${config.index}`);
+
+  it('are found in their order, all or those of a kind and of a PCM device', () => {
+    expect(found()).toEqual(['0/0', '1/0', '1/1']);
+    expect(found({ type: 'playback' })).toEqual(['0/0', '1/1']);
+    expect(found({ type: 'playback', device: 1 })).toEqual(['1/1']);
+    expect(found({ type: 'capture', device: 0 })).toEqual([]);
+    expect(found({ device: 2 })).toEqual([]);
   });
 });
 
