@@ -1,3 +1,4 @@
+import { unlink } from 'node:fs/promises';
 import { type Addon, loadAddon } from '../xen/linux/addon.ts';
 
 /** What native/ offers for FIFOs. Operations throw an Error with `code`, an errno's name. */
@@ -35,4 +36,9 @@ export interface Fifo {
 /** Throws as loadAddon() does. */
 export function loadFifoTools(): FifoTools {
   return loadAddon() as Addon & FifoTools;
+}
+
+/** Also where it has gone already. Never rejects. */
+export async function removeFifo(path: string): Promise<void> {
+  await unlink(path).catch(() => {});
 }

@@ -1,4 +1,3 @@
-import { unlink } from 'node:fs/promises';
 import { type Clock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
@@ -6,7 +5,7 @@ import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { DriftCorrector } from './drift-corrector.ts';
 import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
-import type { Fifo, FifoTools } from './fifo.ts';
+import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
 import { nameTakenError } from './place.ts';
@@ -123,7 +122,7 @@ class PipeWire implements SoundServer {
     const releases = new ReleaseStack();
     try {
       this.#fifos.makeFifo(path);
-      releases.push(() => remove(path));
+      releases.push(() => removeFifo(path));
       const fifo = new this.#fifos.Fifo(path, false);
       releases.push(() => fifo.close());
       releases.push(await loadTunnel(options, context));
@@ -147,7 +146,7 @@ class PipeWire implements SoundServer {
   async #openSource(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
     const { path } = options;
     const releases = new ReleaseStack();
-    releases.push(() => remove(path));
+    releases.push(() => removeFifo(path));
     try {
       releases.push(await loadTunnel(options, context));
       const fifo = new this.#fifos.Fifo(path, true);
@@ -267,8 +266,4 @@ function isAtLeast(version: string, least: readonly number[]): boolean {
   const numbers = version.split('.').map(Number);
   const index = least.findIndex((number, i) => number !== (numbers[i] ?? 0));
   return index === -1 || (numbers[index] ?? 0) > (least[index] ?? 0);
-}
-
-async function remove(path: string): Promise<void> {
-  await unlink(path).catch(() => {});
 }

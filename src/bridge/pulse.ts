@@ -1,8 +1,7 @@
-import { unlink } from 'node:fs/promises';
 import { isVsndError } from '../errors.ts';
 import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
-import type { Fifo, FifoTools } from './fifo.ts';
+import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { PacedPlayback } from './paced-playback.ts';
 import {
@@ -118,7 +117,7 @@ class Pulse implements SoundServer {
       return new PulseEndpoint(index, path, new PacedPlayback(fifo, bufferFrames, context));
     } catch (error) {
       fifo.close();
-      await remove(path);
+      await removeFifo(path);
       throw error;
     }
   }
@@ -136,7 +135,7 @@ class Pulse implements SoundServer {
     } catch (error) {
       fifo?.close();
       await unloadModule(index).catch(() => {});
-      await remove(path);
+      await removeFifo(path);
       throw error;
     }
   }
@@ -162,7 +161,7 @@ class PulseEndpoint implements Endpoint {
   async #close(): Promise<void> {
     await this.#unload();
     await this.path.close();
-    await remove(this.#file);
+    await removeFifo(this.#file);
   }
 
   /** Only what is ours: another server, started since, counts its modules anew. */
@@ -253,8 +252,4 @@ function moduleArguments({
 function pipeSizeFor(octets: number): number {
   const half = 2 ** Math.floor(Math.log2(octets / 2));
   return Math.min(Math.max(half, LEAST_PIPE), LARGEST_PIPE);
-}
-
-async function remove(path: string): Promise<void> {
-  await unlink(path).catch(() => {});
 }
