@@ -1,4 +1,4 @@
-import { PREFERRED_FORMATS, preferredFormat } from '../audio/usual-format.ts';
+import { chooseUsual } from '../audio/target-format.ts';
 import { invalidArgError, VsndError } from '../errors.ts';
 import { checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
@@ -20,18 +20,18 @@ export function chooseSpec(
   wishes: SpecWishes,
   takes: (format: PcmFormatName, channels: number) => boolean,
 ): PcmSpec {
-  const { rate, channels, format } = preferredFormat(limits, { ...wishes, format: undefined }, takes);
+  const { rate, channels, format } = chooseUsual(limits, { ...wishes, format: undefined }, takes);
+  const possible = limits.formats.filter((one) => takes(one, channels));
   if (wishes.format !== undefined) {
     const spec = checkSpec({ rate, channels, format: wishes.format }, limits);
-    if (takes(spec.format, channels)) return spec;
-    const possible = PREFERRED_FORMATS.filter((one) => limits.formats.includes(one) && takes(one, channels));
+    if (possible.includes(spec.format)) return spec;
     throw invalidArgError(
       'format',
       wishes.format,
       `${possible.join(', ') || 'none'} (with ${channels} channels)`,
     );
   }
-  if (format !== undefined) return checkSpec({ rate, channels, format }, limits);
+  if (possible.includes(format)) return checkSpec({ rate, channels, format }, limits);
   const offered = limits.formats.join(', ') || 'no format';
   throw new VsndError(
     'ERR_VSND_NOT_SUPPORTED',

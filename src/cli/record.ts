@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { PREFERRED_FORMATS, preferredFormat, USUAL_FORMAT } from '../audio/usual-format.ts';
+import { chooseUsual } from '../audio/target-format.ts';
 import { sourceOf } from '../backend/device-names.ts';
 import { streamsOf } from '../config/card.ts';
 import type { EmulatedGuest, EmulatedGuestOptions } from '../emulation/guest.ts';
@@ -71,8 +71,8 @@ const OPTIONS = {
   format: {
     short: 'f',
     argument: 'FORMAT',
-    help: 'how a sample is written; without it, the first of these that the card has',
-    oneOf: PREFERRED_FORMATS.filter((format) => WAV_FORMATS.includes(format)),
+    help: 'how a sample is written; without it, s16_le, else the one of these that the card has and that loses least',
+    oneOf: WAV_FORMATS,
   },
   volume: { argument: 'DB', help: "set the volume, the backend's unless there is --software-volume" },
   'software-volume': SOFTWARE_VOLUME,
@@ -170,8 +170,7 @@ async function openStream(
 ): Promise<CaptureStream> {
   const { device, volume, softwareVolume } = options;
   const [place] = streamsOf(card.info, { type: 'capture', device });
-  const wished = preferredFormat(place?.config, options, (format) => WAV_FORMATS.includes(format));
-  const format = { ...wished, format: wished.format ?? USUAL_FORMAT.format };
+  const format = chooseUsual(place?.config, options, (name) => WAV_FORMATS.includes(name));
   const sizes = chooseSizes(format, place?.config.bufferBytes ?? 0);
   const stream = card.createCaptureStream({ ...format, ...sizes, device, softwareVolume });
   stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));

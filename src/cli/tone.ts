@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FrameFormat } from '../audio/audio-source.ts';
-import { preferredFormat, USUAL_FORMAT } from '../audio/usual-format.ts';
+import { chooseUsual } from '../audio/target-format.ts';
 import { streamsOf } from '../config/card.ts';
 import type { EmulatedGuest } from '../emulation/guest.ts';
 import type { Card, PcmFormatName, PlaybackStream, StreamWarning } from '../index.ts';
@@ -143,8 +143,7 @@ function parseFormat(values: Values): Partial<FrameFormat> {
 /** Set to what the user said, and else to what the card has. */
 function openStream(card: Card, { device, wish }: ToneOptions): PlaybackStream {
   const [place] = streamsOf(card.info, { type: 'playback', device });
-  const { format = USUAL_FORMAT.format, ...rest } = preferredFormat(place?.config, wish);
-  return card.createPlaybackStream({ format, ...rest, device });
+  return card.createPlaybackStream({ ...chooseUsual(place?.config, wish), device });
 }
 
 /** Returns when the last frame has been played. */
