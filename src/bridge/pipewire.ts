@@ -208,7 +208,7 @@ async function loadTunnel(
     await program.end();
   };
   try {
-    await nodeOf(options.path, ended, clock);
+    await awaitNode(options.path, ended, clock);
   } catch (error) {
     await unload();
     throw error;
@@ -220,7 +220,7 @@ async function loadTunnel(
 }
 
 /** Waits until the server has the node of that FIFO, and its session manager knows it: programs can use it then. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
-function nodeOf(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
+function awaitNode(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = timeout(clock, DEADLINE, () =>
       fail(`its node has no ports after ${DEADLINE / 1e9} s; does a session manager run?`),
