@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { cardSocket, emulatedSocket } from './control/places.ts';
 import { offerControl } from './control/server.ts';
 import { isEmulationRequested, joinProcessGuest } from './emulation/process-guest.ts';
-import { invalidArg, VsndError } from './errors.ts';
+import { invalidArgError, VsndError } from './errors.ts';
 import { Card, type CardOptions, listCards as listCardsOf } from './frontend/card.ts';
 import { type CardChange, watchCards as watchCardsOf } from './frontend/card-watch.ts';
 import { leaveAtProcessEnd } from './frontend/departure.ts';
@@ -42,7 +42,7 @@ export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
   checkOptionNames('openCard()', options, OPEN_CARD_OPTIONS);
   const { hypervisor, control = hypervisor === undefined, ...cardOptions } = options;
   if (typeof control !== 'boolean' && (typeof control !== 'string' || control === '')) {
-    throw invalidArg('control', control, "true, false, or a socket's path");
+    throw invalidArgError('control', control, "true, false, or a socket's path");
   }
   const releases = new ReleaseStack();
   const card = hypervisor

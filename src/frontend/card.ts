@@ -1,5 +1,5 @@
 import { DEVICE_CLASS } from '../config/fields.ts';
-import { abortError, invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { abortError, invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { HwParamRanges } from '../wire/sndif.ts';
@@ -130,9 +130,9 @@ export class Card {
     checkOptionNames('queryHwParams()', query, HW_PARAMS_QUERY);
     this.#assertOpen();
     const { type = 'playback' } = query;
-    if (type !== 'playback' && type !== 'capture') throw invalidArg('type', type, 'playback, capture');
+    if (type !== 'playback' && type !== 'capture') throw invalidArgError('type', type, 'playback, capture');
     const [place] = this.#freePlaces(type, query);
-    if (place === undefined) throw allInUse(type);
+    if (place === undefined) throw allInUseError(type);
     return this.#query(place, rangesOfQuery(query, place.config));
   }
 
@@ -187,7 +187,7 @@ export class Card {
     this.#assertOpen();
     if (this.#link.failure && !reconnect) throw this.#link.failure;
     const free = this.#freePlaces(type, options);
-    if (free.length === 0) throw allInUse(type);
+    if (free.length === 0) throw allInUseError(type);
     const objections: unknown[] = [];
     for (const place of free) {
       try {
@@ -241,11 +241,11 @@ export class Card {
     if (all.length === 0) throw new VsndError('ERR_VSND_NO_STREAM', `card ${devid} has no ${type} stream`);
     const there = device === undefined ? all : all.filter((place) => place.device === device);
     if (there.length === 0) {
-      throw invalidArg('device', device, [...new Set(all.map((place) => place.device))].join(', '));
+      throw invalidArgError('device', device, [...new Set(all.map((place) => place.device))].join(', '));
     }
     const chosen = stream === undefined ? there : there.filter(({ config }) => config.index === stream);
     if (chosen.length > 0) return chosen;
-    throw invalidArg('stream', stream, there.map(({ config }) => config.index).join(', '));
+    throw invalidArgError('stream', stream, there.map(({ config }) => config.index).join(', '));
   }
 }
 
@@ -253,7 +253,7 @@ function keyOf({ device, config }: Place): string {
   return `${device}/${config.index}`;
 }
 
-function allInUse(type: StreamType): VsndError {
+function allInUseError(type: StreamType): VsndError {
   return new VsndError('ERR_VSND_NO_STREAM', `every ${type} stream of the card that fits is in use`);
 }
 
@@ -301,7 +301,7 @@ async function claimCard(hypervisor: Hypervisor, wanted: number | undefined, rel
 function checkOptions({ card, timeout, reconnect }: CardOptions): void {
   checkBoolean('reconnect', reconnect);
   if (card !== undefined && (!Number.isInteger(card) || card < 0)) {
-    throw invalidArg('card', card, 'a devid: a whole number from 0');
+    throw invalidArgError('card', card, 'a devid: a whole number from 0');
   }
-  if (timeout !== undefined && !(timeout > 0)) throw invalidArg('timeout', timeout, 'more than 0 ms');
+  if (timeout !== undefined && !(timeout > 0)) throw invalidArgError('timeout', timeout, 'more than 0 ms');
 }

@@ -114,7 +114,7 @@ export class Connection {
     const { backendPath } = this.#target;
     const { clock } = this.#hypervisor;
     this.#isPatient = limit === undefined;
-    const giveUp = () => this.giveUp(this.#describeSilence(limit ?? 0));
+    const giveUp = () => this.giveUp(this.#silenceError(limit ?? 0));
     const timer = limit === undefined ? undefined : timeout(clock, limit, giveUp);
     try {
       await this.#writeState('Initialising');
@@ -196,7 +196,7 @@ export class Connection {
         this.#opened.resolve();
         return undefined;
       case 'announceLost':
-        this.#failure ??= this.#describeLoss();
+        this.#failure ??= this.#lossError();
         this.#isPatient = false;
         return this.#announceEnd(this.#failure);
       case 'announceClosed':
@@ -274,7 +274,7 @@ export class Connection {
     }
   }
 
-  #describeLoss(): VsndError {
+  #lossError(): VsndError {
     const { path: ours, backendPath: path, backendDomid } = this.#target;
     const what =
       this.#otherend === 'Gone'
@@ -283,7 +283,7 @@ export class Connection {
     return new VsndError('ERR_VSND_BACKEND_GONE', what, { path });
   }
 
-  #describeSilence(limit: number): VsndError {
+  #silenceError(limit: number): VsndError {
     const { backendPath: path, backendDomid } = this.#target;
     const state = describeStateNode(this.#otherendNode);
     return new VsndError(

@@ -1,8 +1,9 @@
 import { debuglog } from 'node:util';
+import { wait } from '../clock.ts';
 import type { StreamConfig } from '../config/card.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortable, deferred } from '../deferred.ts';
-import { isVsndError, VsndError } from '../errors.ts';
+import { abortError, isVsndError, VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { Watch, XenStoreClient } from '../xenstore/client.ts';
@@ -38,8 +39,8 @@ export class CardLink {
   #turn = deferred();
   /** ns: when connecting again was tried last. */
   #triedAt = Number.NEGATIVE_INFINITY;
-  /** Something about the device has changed: to be tried again. */
-  #changed = deferred();
+  /** Aborts when something about the device has changed: to be tried again. */
+  #changed = new AbortController();
   #isClosed = false;
   #keeping: Promise<void> = Promise.resolve();
 
@@ -81,7 +82,7 @@ export class CardLink {
     this.#connection = this.#connectionTo(info);
     xenstore.follow((change, error) => {
       if (change === 'failed' && error) this.#connection.giveUp(error);
-      else this.#changed.resolve();
+      else this.#changed.abort();
     });
   }
 
@@ -129,7 +130,7 @@ export class CardLink {
   /** Leaves the backend. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#changed.resolve();
+    this.#changed.abort();
     await this.#connection.close();
     await this.#keeping;
     await this.#watch?.close();
@@ -165,7 +166,7 @@ export class CardLink {
     for (let failures = 0; ; ) {
       await this.#pause();
       if (this.#isClosed) break;
-      this.#changed = deferred();
+      this.#changed = new AbortController();
       this.#triedAt = this.#hypervisor.clock.now();
       try {
         this.#info = await readCard(this.#xenstore, this.#devid);
@@ -189,17 +190,12 @@ export class CardLink {
   /** Until a second after the last try, or until something about the device changes. Does not hold the process. */
   async #pause(): Promise<void> {
     const { clock } = this.#hypervisor;
-    const rest = this.#triedAt + PAUSE - clock.now();
-    if (rest <= 0) return;
-    const timer = clock.after(rest, () => this.#changed.resolve());
-    timer.unref();
-    await this.#changed.promise;
-    timer.cancel();
+    await wait(clock, this.#triedAt + PAUSE - clock.now(), { signal: this.#changed.signal, ref: false });
   }
 
   /** The backend's place in our own directory is made anew when the guest is restored, and with another card. */
   async #verify(): Promise<void> {
-    this.#changed.resolve();
+    this.#changed.abort();
     if (this.#isClosed) return;
     try {
       const home = await this.#xenstore.read('domid');
@@ -228,11 +224,6 @@ async function letPredecessorPlayOut(
       return (bufferBytes * 1e9) / (Math.min(...rates) * channels.min * sampleBytes);
     }),
   );
-  const { promise, resolve } = deferred();
-  const timer = clock.after(Math.min(Math.max(0, ...times), LONGEST_PLAY_OUT), resolve);
-  try {
-    await abortable(promise, signal);
-  } finally {
-    timer.cancel();
-  }
+  await wait(clock, Math.min(Math.max(0, ...times), LONGEST_PLAY_OUT), { signal });
+  if (signal?.aborted) throw abortError(signal);
 }

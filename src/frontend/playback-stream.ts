@@ -1,5 +1,5 @@
 import { addAbortSignal } from 'node:stream';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPacing } from '../pcm/playback-pacing.ts';
@@ -283,6 +283,6 @@ function remainderOf({ pieces, piece, start }: PendingWrite): Uint8Array[] {
 
 function checkStartThreshold({ startThresholdFrames: value }: PlaybackStreamOptions): void {
   if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
-    throw invalidArg('startThresholdFrames', value, 'a whole number of frames, at least 1');
+    throw invalidArgError('startThresholdFrames', value, 'a whole number of frames, at least 1');
   }
 }

@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../config/card.ts';
 import { type Deferred, deferred } from '../deferred.ts';
-import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import { HoleFinder } from '../pcm/hole-finder.ts';
 import { type BufferWishes, checkSpec, type HwParams, type PcmSpec } from '../pcm/hw-params.ts';
 import type { ReportOutcome } from '../pcm/playback-pacing.ts';
@@ -236,7 +236,7 @@ export class StreamCore implements EngineUser {
 
   /** Throws ERR_VSND_INVALID_ARG for what is none; rejects with ERR_VSND_INVALID_STATE after the end, and as the backend does. */
   trigger(trigger: StreamTrigger): Promise<void> {
-    if (!TRIGGERS.includes(trigger)) throw invalidArg('trigger', trigger, TRIGGERS.join(', '));
+    if (!TRIGGERS.includes(trigger)) throw invalidArgError('trigger', trigger, TRIGGERS.join(', '));
     return this.#carryOut(trigger);
   }
 

@@ -50,7 +50,7 @@ export function claimDevice(device: string, addon: Addon, node = CLAIMS_NODE): (
       const owner = addon.lockRegion(fd, regionOf(device), process.pid);
       if (owner === undefined) return () => closeSync(fd);
       if (owner === -1 && attempt < ATTEMPTS) continue;
-      throw inUse(device, owner === -1 ? undefined : owner);
+      throw inUseError(device, owner === -1 ? undefined : owner);
     }
   } catch (error) {
     closeSync(fd);
@@ -77,7 +77,7 @@ function inodeText({ dev, ino }: { dev: number; ino: number }): string {
 }
 
 /** The error for a device that a process has. */
-export function inUse(device: string, owner: number | undefined): VsndError {
+export function inUseError(device: string, owner: number | undefined): VsndError {
   const who = owner === undefined ? 'another process' : `process ${owner}`;
   const details = owner === undefined ? {} : { pid: owner };
   return new VsndError('ERR_VSND_CARD_BUSY', `${device} is in use by ${who}`, { ...details, path: device });
