@@ -36,6 +36,7 @@ const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, F
 export async function openDomain(openHypervisor: System['openHypervisor'], releases: ReleaseStack) {
   const { hypervisor, release } = await openHypervisor();
   releases.push(release);
+  releases.push(async () => void (await Promise.all(hypervisor.leaving.values())));
   const xenstore = await XenStoreClient.open(hypervisor);
   releases.push(() => xenstore.close());
   const domid = (await xenstore.read('domid')).trim();

@@ -43,6 +43,7 @@ export class EmulatedDomain implements Hypervisor {
     bindInterdomain: (domid: number, port: number) => this.#bindInterdomain(domid, port),
     forgetIfRestored: () => this.#forgetIfRestored(),
   } satisfies EventChannels;
+  readonly leaving = new Map<string, Promise<void>>();
   readonly machine: EmulatedMachine;
   readonly #state: DomainState;
   readonly #leases = new Map<Lease, () => string[]>();

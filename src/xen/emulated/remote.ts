@@ -360,6 +360,7 @@ class RemoteDomain implements Hypervisor {
     bindInterdomain: (domid, port) => this.#bind({ call: 'bindInterdomain', domid, port }),
     forgetIfRestored: () => this.#forgetIfRestored(),
   };
+  readonly leaving = new Map<string, Promise<void>>();
   readonly #link: Link;
 
   constructor(link: Link, description: string, clock: Clock) {
