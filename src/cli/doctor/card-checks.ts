@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { DEVICE_CLASS, Field } from '../../config/fields.ts';
 import { doubtsAbout, findCards, readCard, readOtherend } from '../../frontend/discovery.ts';
 import { type CardInfo, openCard } from '../../index.ts';
+import { type StreamLimits, usualBufferBytes } from '../../pcm/hw-params.ts';
 import type { ReleaseStack } from '../../release-stack.ts';
 import { directoryPageCount } from '../../wire/sndif.ts';
 import { type Hypervisor, PAGE_SIZE } from '../../xen/hypervisor.ts';
@@ -105,8 +106,12 @@ export async function checkQuota({ xenstore }: Domain, info: CardInfo) {
 export async function checkPages(sys: string, info: CardInfo) {
   const file = `${sys}/module/xen_gntalloc/parameters/limit`;
   const limit = Number(await readFile(file, 'utf8'));
-  const needed = streamsOf(info).reduce((sum, { bufferBytes }) => sum + pagesOf(bufferBytes), 0);
-  const both = `the card takes up to ${needed} pages; gntalloc gives ${limit} to all processes together`;
+  const pagesFor = (bytesOf: (limits: StreamLimits) => number) =>
+    streamsOf(info).reduce((sum, limits) => sum + pagesOf(bytesOf(limits)), 0);
+  const most = pagesFor(({ bufferBytes }) => bufferBytes);
+  const needed = limit >= most ? most : pagesFor(usualBufferBytes);
+  const longest = needed < most ? `, ${most} with the longest buffers that it can have` : '';
+  const both = `the card takes up to ${needed} pages${longest}; gntalloc gives ${limit} to all processes together`;
   if (limit >= needed) return { message: both };
   throw new Problem(both, `echo ${2 * needed} > ${file}, as root; at least ${needed}, and what others use`);
 }
