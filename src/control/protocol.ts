@@ -38,6 +38,8 @@ export interface StreamStatus extends StreamName {
   readonly periodFrames: number;
   /** Underruns or overruns, so far. */
   readonly xruns: number;
+  /** As many more at the host, between two positions, as their times show. An owner that is older does not tell. */
+  readonly estimatedXruns?: number | undefined;
   /** The position against the monotonic clock. */
   readonly clock: ClockReading;
   /** One a channel. */
@@ -206,7 +208,7 @@ const SHAPES: Readonly<Record<Method, Shape>> = {
         ...NAME,
         ...{ rate: 'number', channels: 'number', format: 'string', state: 'string' },
         ...{ position: 'number', latency: 'number', bufferFrames: 'number', periodFrames: 'number' },
-        xruns: 'number',
+        ...{ xruns: 'number', 'estimatedXruns?': 'number' },
         clock: {
           frames: 'number',
           errorFrames: 'number',

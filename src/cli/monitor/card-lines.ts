@@ -22,7 +22,11 @@ function streamLine(stream: StreamView, style: TerminalStyle, width: number): st
   const progress = {
     fill: latency / (bufferFrames || 1), // 0 before the backend has opened the stream
     latency: (latency / rate) * 1000,
-    xruns: { name: stream.type === 'playback' ? 'underruns' : 'overruns', count: stream.xruns },
+    xruns: {
+      name: stream.type === 'playback' ? 'underruns' : 'overruns',
+      count: stream.xruns,
+      estimated: stream.estimatedXruns,
+    },
   } as const;
   const { deviation } = clock;
   const parts = [
