@@ -36,7 +36,8 @@ const XENBUS = '/dev/xen/xenbus';
 
 /**
  * Opens a sound card of this guest and connects to its backend. Rejects with ERR_VSND_NO_XEN, ERR_VSND_CARD_BUSY (and
- * the owner's `pid`), ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError.
+ * the owner's `pid`), ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError. A
+ * backend that may have bound what was published has up to 3 s more to let go of it: opening the card again waits for that.
  */
 export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
   checkOptionNames('openCard()', options, OPEN_CARD_OPTIONS);

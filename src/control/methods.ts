@@ -15,9 +15,11 @@ import {
 import { checkFields } from './schema.ts';
 
 /** What of a playback or capture stream can be seen and controlled. */
-export interface ControlledStream extends Omit<StreamStatus, 'xruns'> {
+export interface ControlledStream extends Omit<StreamStatus, 'xruns' | 'estimatedXruns'> {
   readonly underruns?: number;
   readonly overruns?: number;
+  readonly estimatedUnderruns?: number;
+  readonly estimatedOverruns?: number;
   getVolume(): Promise<number[]>;
   setVolume(volume: number | readonly number[]): Promise<void>;
   mute(channels?: readonly number[]): Promise<void>;
@@ -85,8 +87,10 @@ function statusOf({ info, connected, streams }: ControlledCard): CardStatus {
 function streamStatus(stream: ControlledStream): StreamStatus {
   const { rate, channels, format, state, position, latency, bufferFrames, periodFrames } = stream;
   const { clock, muted, underruns = 0, overruns = 0 } = stream;
+  const { estimatedUnderruns = 0, estimatedOverruns = 0 } = stream;
+  const xruns = { xruns: underruns + overruns, estimatedXruns: estimatedUnderruns + estimatedOverruns };
   const numbers = { rate, channels, format, state, position, latency, bufferFrames, periodFrames };
-  return { ...nameOf(stream), ...numbers, xruns: underruns + overruns, clock, muted };
+  return { ...nameOf(stream), ...numbers, ...xruns, clock, muted };
 }
 
 /** What becomes of it at each stream that is meant: one that fails does not keep the others from it. */

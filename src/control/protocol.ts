@@ -70,6 +70,8 @@ const STREAM_STATUS = object({
   }),
   /** One a channel. */
   muted: listOf(BOOLEAN),
+  /** As many xruns more at the host, between two positions, as their times show. An owner that is older does not tell. */
+  estimatedXruns: optional(NUMBER),
 });
 
 const CARD_STATUS = object({

@@ -1,4 +1,6 @@
+import { debuglog } from 'node:util';
 import { DEVICE_CLASS } from '../config/fields.ts';
+import { abortable } from '../deferred.ts';
 import { abortError, invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
@@ -18,6 +20,8 @@ import {
 } from './query-hw-params.ts';
 import type { StreamSlot } from './stream-core.ts';
 import { checkBoolean, STREAM_OPTIONS } from './stream-options.ts';
+
+const debug = debuglog('vsnd');
 
 /** How long a backend may take to connect, unless the caller says otherwise, ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -58,7 +62,8 @@ export class Card {
   /**
    * Takes the card, reads its configuration and connects to its backend. Rejects with ERR_VSND_CARD_BUSY (and `pid`),
    * ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_NOT_SUPPORTED, ERR_VSND_INVALID_ARG or an
-   * AbortError; nothing is left then. `releases`: what is to be undone after the card has been closed.
+   * AbortError, at once: opening the card again waits until the backend has let go of it, for 3 s at most. `releases`: what
+   * is to be undone after the card has been closed.
    */
   static async open(
     hypervisor: Hypervisor,
@@ -69,16 +74,20 @@ export class Card {
     const { signal, reconnect = false, timeout = DEFAULT_TIMEOUT_MS } = options;
     hypervisor.ref();
     releases.push(() => hypervisor.unref());
+    let claimed: string | undefined;
     try {
       signal?.throwIfAborted();
-      const { xenstore, devid } = await claimCard(hypervisor, options.card, releases);
-      const link = await CardLink.open(hypervisor, xenstore, devid, { timeout: timeout * 1e6, signal });
-      releases.push(() => link.close());
+      const { xenstore, devid } = await claimCard(hypervisor, options, releases);
+      claimed = deviceOf(devid);
+      const limits = { timeout: timeout * 1e6, signal };
+      const link = await CardLink.open(hypervisor, xenstore, devid, limits, releases);
       hypervisor.unref(); // an idle card does not hold the process
       releases.push(() => hypervisor.ref());
       return new Card(hypervisor, link, reconnect, releases);
     } catch (error) {
-      await releases.releaseAll();
+      const left = releases.releaseAll();
+      if (claimed) letOthersWait(hypervisor, claimed, left);
+      else await left;
       throw signal?.aborted ? abortError(signal) : error;
     }
   }
@@ -152,6 +161,7 @@ export class Card {
   }
 
   async #close(): Promise<void> {
+    this.#link.beginToLeave();
     const closing = this.streams.map(async (stream) => {
       if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve).destroy());
     });
@@ -280,12 +290,34 @@ export async function listCards(
   }
 }
 
+/** The card's name among all devices. */
+function deviceOf(devid: number): string {
+  return `${DEVICE_CLASS}/${devid}`;
+}
+
+/** Who opens the device again in this process waits until it has been left. */
+function letOthersWait({ leaving }: Hypervisor, device: string, left: Promise<void>): void {
+  const failed = (error: Error) => debug('%s: %s', device, error.message);
+  leaving.set(
+    device,
+    left.catch(failed).finally(() => leaving.delete(device)),
+  );
+}
+
 /**
  * Claims the card before XenStore is touched: a second frontend's first write would end the first one's connection.
  * Which card is the first one only XenStore knows; it is 0, save where the toolstack removed that one.
  */
-async function claimCard(hypervisor: Hypervisor, wanted: number | undefined, releases: ReleaseStack) {
-  const claim = (devid: number) => hypervisor.claim(`${DEVICE_CLASS}/${devid}`);
+async function claimCard(
+  hypervisor: Hypervisor,
+  { card: wanted, signal }: CardOptions,
+  releases: ReleaseStack,
+) {
+  const claim = async (devid: number) => {
+    const device = deviceOf(devid);
+    await abortable(Promise.resolve(hypervisor.leaving.get(device)), signal);
+    return await hypervisor.claim(device);
+  };
   let claimed = await claim(wanted ?? 0);
   releases.push(() => claimed.release());
   const xenstore = await XenStoreClient.open(hypervisor, { patience: OWNERS_PATIENCE });

@@ -4,6 +4,7 @@ import type { StreamConfig } from '../config/card.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortable, deferred } from '../deferred.ts';
 import { abortError, isVsndError, VsndError } from '../errors.ts';
+import type { ReleaseStack } from '../release-stack.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { Watch, XenStoreClient } from '../xenstore/client.ts';
@@ -42,14 +43,20 @@ export class CardLink {
   /** Aborts when something about the device has changed: to be tried again. */
   #changed = new AbortController();
   #isClosed = false;
+  /** ns: when the user began to leave. */
+  #leavingSince: number | undefined;
   #keeping: Promise<void> = Promise.resolve();
 
-  /** Connects for the first time. Rejects as {@link Connection.open}, and with the signal's AbortError. */
+  /**
+   * Connects for the first time. Rejects as {@link Connection.open}, and with the signal's AbortError, at once: what is still
+   * to be waited for is among `releases`.
+   */
   static async open(
     hypervisor: Hypervisor,
     xenstore: XenStoreClient,
     devid: number,
     { timeout, signal }: { timeout: number; signal?: AbortSignal | undefined },
+    releases: ReleaseStack,
   ): Promise<CardLink> {
     const info = await readCard(xenstore, devid);
     for (const warning of info.warnings) {
@@ -57,18 +64,15 @@ export class CardLink {
       publishConfigWarning(warning);
     }
     await letPredecessorPlayOut(hypervisor, info, signal);
+    signal?.throwIfAborted();
     const link = new CardLink(hypervisor, xenstore, info);
-    const giveUp = () => void link.#connection.close();
-    signal?.addEventListener('abort', giveUp, { once: true });
+    releases.push(() => link.close());
     try {
-      signal?.throwIfAborted();
-      await link.#connection.open({ timeout });
+      await abortable(link.#connection.open({ timeout }), signal);
       link.#watch = await xenstore.watch(`device/${DEVICE_CLASS}/${devid}/backend`, () => link.#verify());
+      signal?.throwIfAborted();
     } catch (error) {
-      await link.#connection.close();
       throw withDoubts(error, info);
-    } finally {
-      signal?.removeEventListener('abort', giveUp);
     }
     link.#keeping = link.#keepConnected();
     return link;
@@ -127,11 +131,16 @@ export class CardLink {
     if (this.failure === undefined && !this.#isClosed) this.#connection.leaveNow();
   }
 
+  /** What is waited for from now on until {@link close} counts as waited for there. */
+  beginToLeave(): void {
+    this.#leavingSince ??= this.#hypervisor.clock.now();
+  }
+
   /** Leaves the backend. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#changed.abort();
-    await this.#connection.close();
+    await this.#connection.close(this.#leavingSince);
     await this.#keeping;
     await this.#watch?.close();
   }
@@ -175,6 +184,7 @@ export class CardLink {
         return await this.#connection.open();
       } catch (error) {
         debug('%s: cannot connect again: %s', this.#info.path, (error as Error).message);
+        await this.#connection.ended;
         if (
           this.#xenstore.isOpen &&
           !isVsndError(error, 'ERR_VSND_BACKEND_GONE') &&

@@ -90,6 +90,14 @@ export function maxBufferFrames(spec: PcmSpec, bufferBytes: number): number {
   return Math.max(0, periods * period);
 }
 
+/** Bytes of the shared buffer, at most, where nobody says how long it is to be: at the highest rate, of the largest frames. */
+export function usualBufferBytes({ rates, formats, channels, bufferBytes }: StreamLimits): number {
+  const sizes = formats.map((name) => pcmFormat(name).sampleBytes ?? 0);
+  const periodFrames = Math.ceil((Math.max(...rates) * DEFAULT_BUFFER_MS) / 1000 / DEFAULT_PERIODS);
+  const frames = (DEFAULT_PERIODS + 1) * periodFrames;
+  return Math.min(bufferBytes, frames * Math.max(...sizes) * channels.max);
+}
+
 /** Checks rate, channels and format against the stream's limits. Throws ERR_VSND_INVALID_ARG with what is allowed. */
 export function checkSpec(
   wanted: { rate: number; channels: number; format: string },

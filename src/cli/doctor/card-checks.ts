@@ -4,6 +4,7 @@ import { streamsOf } from '../../config/card.ts';
 import { DEVICE_CLASS, Field } from '../../config/fields.ts';
 import { doubtsAbout, findCards, readCard, readOtherend } from '../../frontend/discovery.ts';
 import { type CardInfo, openCard } from '../../index.ts';
+import { type StreamLimits, usualBufferBytes } from '../../pcm/hw-params.ts';
 import type { ReleaseStack } from '../../release-stack.ts';
 import { directoryPageCount } from '../../wire/sndif.ts';
 import { type Hypervisor, PAGE_SIZE } from '../../xen/hypervisor.ts';
@@ -38,6 +39,7 @@ const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, F
 export async function openDomain(openHypervisor: System['openHypervisor'], releases: ReleaseStack) {
   const { hypervisor, release } = await openHypervisor();
   releases.push(release);
+  releases.push(async () => void (await Promise.all(hypervisor.leaving.values())));
   const xenstore = await XenStoreClient.open(hypervisor);
   releases.push(() => xenstore.close());
   const domid = (await xenstore.read('domid')).trim();
@@ -109,8 +111,12 @@ export async function checkQuota({ xenstore }: Domain, info: CardInfo) {
 export async function checkPages(sys: string, info: CardInfo) {
   const file = `${sys}/module/xen_gntalloc/parameters/limit`;
   const limit = Number(await readFile(file, 'utf8'));
-  const needed = streamsOf(info).reduce((sum, { config }) => sum + pagesOf(config.bufferBytes), 0);
-  const both = `the card takes up to ${needed} pages; gntalloc gives ${limit} to all processes together`;
+  const pagesFor = (bytesOf: (limits: StreamLimits) => number) =>
+    streamsOf(info).reduce((sum, { config }) => sum + pagesOf(bytesOf(config)), 0);
+  const most = pagesFor(({ bufferBytes }) => bufferBytes);
+  const needed = limit >= most ? most : pagesFor(usualBufferBytes);
+  const longest = needed < most ? `, ${most} with the longest buffers that it can have` : '';
+  const both = `the card takes up to ${needed} pages${longest}; gntalloc gives ${limit} to all processes together`;
   if (limit >= needed) return { message: both };
   throw new Problem(both, `echo ${2 * needed} > ${file}, as root; at least ${needed}, and what others use`);
 }

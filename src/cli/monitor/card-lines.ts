@@ -1,4 +1,4 @@
-import type { GuestStream, StreamName } from '../../control/protocol.ts';
+import type { GuestStream, StreamName, StreamStatus } from '../../control/protocol.ts';
 import { clockTime, oneLine, withoutControls } from '../messages.ts';
 import { type CardView, type StreamView, streamText } from '../owner.ts';
 import { counters, fitParts, type Part, plainPart, type TerminalStyle, volumeText } from '../status-line.ts';
@@ -33,13 +33,17 @@ function streamLine(stream: StreamView, style: TerminalStyle, width: number): st
 /** What a stream does: its state, its position, and how full its buffer is. */
 export function progressParts(
   { type }: StreamName,
-  { state, position, rate, latency, bufferFrames, xruns }: Progress,
+  { state, position, rate, latency, bufferFrames, xruns, estimatedXruns }: Progress,
   style: TerminalStyle,
 ): Part[] {
   const progress = {
     fill: latency / (bufferFrames || 1), // 0 before the backend has opened the stream
     latency: (latency / rate) * 1000,
-    xruns: { name: type === 'playback' ? 'underruns' : 'overruns', count: xruns },
+    xruns: {
+      name: type === 'playback' ? 'underruns' : 'overruns',
+      count: xruns,
+      estimated: estimatedXruns,
+    },
   } as const;
   return [
     plainPart(withoutControls(state).padEnd(8)),
@@ -48,4 +52,5 @@ export function progressParts(
   ];
 }
 
-type Progress = NonNullable<GuestStream['open']>;
+/** A backend does not estimate. */
+type Progress = NonNullable<GuestStream['open']> & Pick<Partial<StreamStatus>, 'estimatedXruns'>;

@@ -32,6 +32,7 @@ export class EmulatedDomain implements Hypervisor {
     bindInterdomain: (domid: number, port: number) => this.#bindInterdomain(domid, port),
     forgetIfRestored: () => this.#forgetIfRestored(),
   } satisfies EventChannels;
+  readonly leaving = new Map<string, Promise<void>>();
   /** @internal */
   readonly xen: EmulatedXen;
   readonly #state: DomainState;

@@ -12,6 +12,9 @@ import { kernelDriverOf } from './kernel-driver.ts';
  */
 export const CLAIMS_NODE = '/dev/xen/xenbus';
 
+/** Known to every copy of this package in the process: each opens its cards through a hypervisor of its own. */
+const LEAVING = Symbol.for('vsnd.leaving');
+
 /** How often a device is tried that is taken, but by nobody any more: its owner has just gone. */
 const ATTEMPTS = 5;
 
@@ -56,6 +59,13 @@ export function claimDevice(device: string, addon: Addon, node = CLAIMS_NODE): (
     closeSync(fd);
     throw error;
   }
+}
+
+/** The devices that this process is letting go of, each until it has. */
+export function devicesBeingLeft(): Map<string, Promise<void>> {
+  const shared = globalThis as { [LEAVING]?: Map<string, Promise<void>> };
+  shared[LEAVING] ??= new Map();
+  return shared[LEAVING];
 }
 
 /** The pid of the process that has claimed a device; undefined where none has. Whoever asks need not be able to claim it. */

@@ -13,7 +13,7 @@ import type {
   XenStoreTransport,
 } from '../hypervisor.ts';
 import { type Addon, type GrantAllocDevice, type GrantMapDevice, loadAddon, type Mapping } from './addon.ts';
-import { assertNoKernelDriver, claimDevice } from './claim.ts';
+import { assertNoKernelDriver, claimDevice, devicesBeingLeft } from './claim.ts';
 import { withDevice } from './device-error.ts';
 import { LinuxEventChannels } from './event-channels.ts';
 import { MappedPages } from './pages.ts';
@@ -44,6 +44,7 @@ type Paths = Required<Omit<LinuxHypervisorOptions, 'addon'>>;
 class LinuxHypervisor implements Hypervisor {
   readonly description = 'Xen';
   readonly clock = new RealClock();
+  readonly leaving = devicesBeingLeft();
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
   readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
   readonly eventChannels: EventChannels = {
