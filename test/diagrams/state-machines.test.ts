@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { CAPTURE_PHASES } from '../../src/pcm/capture-pacing.ts';
 import { SUBSTREAM_TABLES } from '../../src/pcm/substream.ts';
 import { BACKEND_TABLE } from '../../src/xenbus/backend-table.ts';
 import { FRONTEND_TABLE } from '../../src/xenbus/frontend-table.ts';
@@ -37,7 +38,24 @@ XenStore has them.`,
     initial: 'closed',
     table: SUBSTREAM_TABLES.capture,
   },
+  {
+    title: 'The phases of capture',
+    about: `How far a capture has come, beside its substream's state, in \`src/pcm/capture-pacing.ts\`.`,
+    initial: 'idle',
+    table: phases(),
+  },
 ];
+
+/** A phase leads to nothing but the next one. */
+function phases(): Machine['table'] {
+  const way = ([event, to]: [string, string]) => [event, { to, effects: [] }];
+  return Object.fromEntries(
+    Object.entries(CAPTURE_PHASES).map(([from, row]) => [
+      from,
+      Object.fromEntries(Object.entries(row).map(way)),
+    ]),
+  );
+}
 
 const INTRODUCTION = `# State machines
 
