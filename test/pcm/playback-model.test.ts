@@ -502,7 +502,7 @@ const step = fc.oneof(
   { weight: 12, arbitrary: fc.record({ kind: fc.constantFrom('serve', 'answer', 'deliver'), count }) },
   { weight: 8, arbitrary: simply('report', 'sample', 'repeat', 'reportOld') },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('lie' as const), position: lies() }) },
-  { weight: 4, arbitrary: simply('pause', 'pauseRefused', 'resume', 'resume') },
+  { weight: 4, arbitrary: simply('pause', 'pauseRefused', 'resume', 'resume', 'resume') },
   { weight: 4, arbitrary: simply('open', 'start') },
   { weight: 2, arbitrary: simply('drop', 'lose', 'lose') },
   { weight: 1, arbitrary: simply('end') },
