@@ -105,6 +105,7 @@ class Playback {
   /** Where the stream had last run dry. */
   #stoodAt = -1;
   #refusesPause = false;
+  #inquiries = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -442,6 +443,7 @@ class Playback {
 
   /** Nothing has moved for long. */
   #inquire(): void {
+    must(++this.#inquiries < 100, `stands still, again and again, ${this.#state}`);
     must(
       this.#scenario.counting !== 'plain',
       `stands still, ${this.#state}, although the counter says it all`,
