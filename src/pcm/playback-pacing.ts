@@ -226,9 +226,9 @@ export class PlaybackPacing {
     return this.#advanceTo(this.#applPtr);
   }
 
-  /** Fewer than before move nothing; more than were queued count as all of them. */
+  /** Fewer than before move nothing. */
   #advanceTo(played: number): boolean {
-    const hwPtr = Math.max(this.#hwPtr, Math.min(played, this.#queued));
+    const hwPtr = Math.max(this.#hwPtr, played);
     this.#stands = hwPtr === this.#hwPtr;
     this.#hwPtr = hwPtr;
     return !this.#stands;

@@ -2,13 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CapturePacing } from '../../src/pcm/capture-pacing.ts';
 import type { Span } from '../../src/pcm/spans.ts';
-import {
-  knowsEvent,
-  type SubstreamEffect,
-  type SubstreamEvent,
-  type SubstreamState,
-  substreamTransition,
-} from '../../src/pcm/substream.ts';
+import type { SubstreamEffect, SubstreamEvent } from '../../src/pcm/substream.ts';
+import { ALL, bytesOf, type CommonStep, ModelledStream, must } from './modelled-stream.ts';
 
 /** How a backend counts. */
 type Counting =
@@ -36,30 +31,12 @@ interface Scenario {
   readonly steps: readonly Step[];
 }
 
-type Step =
+type OwnStep =
   /** `share` of a buffer's time passes; 'goOn': and everybody does what is theirs. */
   | { readonly kind: 'pass' | 'goOn'; readonly share: number }
-  | { readonly kind: 'answer' | 'deliver'; readonly count: number }
-  | {
-      readonly kind:
-        | 'want'
-        | 'begin'
-        | 'started'
-        | 'sample'
-        | 'report'
-        | 'repeat'
-        | 'reportOld'
-        | 'stick'
-        | 'pause'
-        | 'pauseRefused'
-        | 'resume'
-        | 'drop'
-        | 'lose'
-        | 'open'
-        | 'finish';
-    };
+  | { readonly kind: 'want' | 'begin' | 'started' | 'stick' | 'finish' };
 
-const ALL = Number.POSITIVE_INFINITY;
+type Step = CommonStep | OwnStep;
 
 /** A position, and when it was true. */
 interface Reading {
@@ -112,12 +89,11 @@ class Session {
   }
 }
 
-/** A stream and its backend, as simple as can be: it captures byte by byte, and READs fill the buffer with the oldest. */
-class Capture {
+/** It is captured byte by byte, and READs fill the buffer with the oldest. */
+class Capture extends ModelledStream<OwnStep> {
   readonly pacing: CapturePacing;
   readonly #scenario: Scenario;
   readonly #frameBytes: number;
-  #state: SubstreamState = 'closed';
   #session: Session | undefined;
   #sessions = 0;
   /** Bytes' time in which something was to be captured. */
@@ -127,14 +103,13 @@ class Capture {
   #finishedAt = ALL;
   #captured = 0;
   #lastDelivered = -1;
-  #position = 0;
-  #refusesPause = false;
   /** Where each frame is that the position counts. */
   #delivered = 0;
   #told = 0;
   #thrownAway = 0;
 
   constructor(scenario: Scenario) {
+    super('capture');
     this.#scenario = scenario;
     this.#frameBytes = scenario.frameBytes;
     this.pacing = new CapturePacing(scenario.frameBytes, 1000);
@@ -144,7 +119,7 @@ class Capture {
     return this.#clock - this.#movedAt;
   }
 
-  carryOut(step: Step): void {
+  protected act(step: OwnStep): void {
     const session = this.#session;
     switch (step.kind) {
       case 'pass':
@@ -153,95 +128,46 @@ class Capture {
       case 'goOn':
         this.#started();
         this.#pass(Math.ceil(step.share * (session?.size ?? 0)));
-        this.#sample();
-        this.#deliver(ALL);
-        this.#answer(ALL);
-        break;
-      case 'answer':
-        this.#answer(step.count);
-        break;
-      case 'deliver':
-        this.#deliver(step.count);
+        this.sample();
+        this.deliver(ALL);
+        this.answer(ALL);
         break;
       case 'want':
         this.pacing.want();
-        this.#proceed();
+        this.proceed();
         break;
       case 'begin':
         this.pacing.begin();
-        this.#proceed();
+        this.proceed();
         break;
       case 'started':
         this.#started();
         break;
-      case 'sample':
-        this.#sample();
-        break;
-      case 'report':
-      case 'repeat':
-        this.#sample();
-        if (step.kind === 'repeat') this.#sample();
-        this.#deliver(ALL);
-        break;
-      case 'reportOld':
-        this.#reportOld();
-        break;
       case 'stick':
-        if (this.#scenario.counting !== 'frozen' || this.#state !== 'running') break;
+        if (this.#scenario.counting !== 'frozen' || this.state !== 'running') break;
         this.pacing.paceByAnswers();
-        this.#proceed();
-        break;
-      case 'pause':
-      case 'pauseRefused':
-        this.#refusesPause = step.kind === 'pauseRefused';
-        if (this.#knows('pause')) this.#apply('pause');
-        break;
-      case 'resume':
-        if (!this.#knows('resume')) break;
-        this.#apply('resume');
-        this.#proceed();
-        break;
-      case 'drop':
-        this.#drop();
-        break;
-      case 'lose':
-        this.#lose();
-        break;
-      case 'open':
-        this.#open();
+        this.proceed();
         break;
       case 'finish':
         this.#finishedAt = Math.min(this.#finishedAt, this.#clock);
         this.#told += this.pacing.finish(this.#elapsed);
-        this.#proceed();
+        this.proceed();
         break;
     }
-    this.#check();
   }
 
   /** It is finished, and what is left comes, until it is over. */
   windUp(): void {
     this.carryOut({ kind: 'finish' });
-    for (let rounds = 0; this.#state !== 'finished'; rounds++) {
-      must(rounds < 100, `there is no end in ${this.#state}`);
+    for (let rounds = 0; this.state !== 'finished'; rounds++) {
+      must(rounds < 100, `there is no end in ${this.state}`);
       this.carryOut({ kind: 'resume' });
       this.carryOut({ kind: 'goOn', share: 0.1 });
     }
     expect(this.pacing.due('finished')).toBeUndefined();
   }
 
-  #knows(event: SubstreamEvent): boolean {
-    return knowsEvent('capture', this.#state, event);
-  }
-
-  #apply(event: SubstreamEvent): void {
-    must(this.#knows(event), `${event} in ${this.#state}`);
-    const { to, effects } = substreamTransition('capture', this.#state, event);
-    this.#state = to;
-    for (const effect of effects) this.#run(effect);
-  }
-
-  #run(effect: SubstreamEffect): void {
+  protected run(effect: SubstreamEffect): void {
     const session = this.#session;
     if (session === undefined) return;
     switch (effect) {
@@ -268,31 +194,29 @@ class Capture {
   }
 
   #pauseBackend(session: Session): void {
-    session.isPaused = !this.#refusesPause;
+    session.isPaused = !this.refusesPause;
     if (session.isPaused) return;
-    this.#apply('pauseRefused');
-    this.#proceed();
+    this.apply('pauseRefused');
+    this.proceed();
   }
 
   #started(): void {
     const take = this.#session?.take;
     if (take === undefined || take.isAnswered) return;
-    this.#deliver(ALL); // they were sent before
+    this.deliver(ALL); // they were sent before
     take.isAnswered = true;
     this.pacing.started();
-    this.#proceed();
+    this.proceed();
   }
 
-  #proceed(): void {
+  protected proceed(): void {
     this.#ask();
-    for (let times = 0; ; times++) {
-      const due = this.pacing.due(this.#state);
-      if (due === undefined) return;
-      must(times < 5, `${due} in ${this.#state}, and no end`);
-      if (due !== 'end') this.pacing.start();
-      else must(this.#isAllRead, `${this.pacing.latency} frames are lost, and nobody is told`);
-      this.#apply(due);
-    }
+    this.applyDue();
+  }
+
+  protected prepareFor(due: SubstreamEvent): void {
+    if (due !== 'end') this.pacing.start();
+    else must(this.#isAllRead, `${this.pacing.latency} frames are lost, and nobody is told`);
   }
 
   /** At the end; a buffer may run over while the last of it is read. */
@@ -301,13 +225,13 @@ class Capture {
   }
 
   #ask(): void {
-    const length = this.pacing.readable(this.#scenario.most, this.#elapsed, this.#state);
+    const length = this.pacing.readable(this.#scenario.most, this.#elapsed, this.state);
     must(length % this.#frameBytes === 0 && length >= 0, `READ of ${length} bytes`);
     must(length <= Math.max(this.#scenario.most, this.#frameBytes), `READ of ${length} bytes`);
     if (length === 0) return;
     const session = this.#session;
     const take = session?.take;
-    if (session === undefined || take === undefined) throw new Error(`READ in ${this.#state}`);
+    if (session === undefined || take === undefined) throw new Error(`READ in ${this.state}`);
     must(session.asked === undefined, 'READ before another was answered');
     const where = this.pacing.ask(length);
     must(lengthOf(where) === length && length <= session.size, `READ of ${length}: ${JSON.stringify(where)}`);
@@ -320,7 +244,7 @@ class Capture {
   }
 
   /** READs are answered as soon as what they are for has been captured. */
-  #answer(count: number): void {
+  protected answer(count: number): void {
     const session = this.#session;
     const asked = session?.asked;
     if (session === undefined || asked === undefined || asked.take.captured < asked.take.asked) return;
@@ -330,7 +254,7 @@ class Capture {
     asked.unanswered -= done.length;
     if (asked.unanswered > 0) return;
     let byte = asked.take.first + asked.take.asked - asked.length;
-    for (const place of asked.where.flatMap(bytesOf)) session.buffer[place] = byte++;
+    for (const place of bytesOf(asked.where)) session.buffer[place] = byte++;
     this.#handOver(session, asked);
   }
 
@@ -341,7 +265,7 @@ class Capture {
       this.pacing.deliver() === (wasBehind && this.pacing.progress === take.asked),
       'what moved, and what did not',
     );
-    const bytes = where.flatMap(bytesOf).map((place) => session.buffer[place] ?? -1);
+    const bytes = bytesOf(where).map((place) => session.buffer[place] ?? -1);
     const first = take.first + take.asked - length;
     must(first > this.#lastDelivered, `byte ${first} is delivered after ${this.#lastDelivered}`);
     must(
@@ -350,7 +274,7 @@ class Capture {
     );
     this.#lastDelivered = first + length - 1;
     this.#delivered += length / this.#frameBytes;
-    this.#proceed();
+    this.proceed();
   }
 
   /** Not so long that nobody could tell what the first position means. */
@@ -369,7 +293,7 @@ class Capture {
     take.isOverrun ||= whole - take.asked > size && !this.pacing.isPacedByAnswers;
   }
 
-  #sample(): void {
+  protected sample(): void {
     const session = this.#session;
     const take = session?.take;
     if (session === undefined || take === undefined) return;
@@ -389,16 +313,16 @@ class Capture {
     return take.captured < periodBytes ? undefined : 2n ** 40n + BigInt(take.captured);
   }
 
-  #deliver(count: number): void {
+  protected deliver(count: number): void {
     const session = this.#session;
     if (session === undefined) return;
     for (const reading of session.readings.splice(0, count)) this.#report(reading);
-    this.#proceed();
+    this.proceed();
   }
 
   #report({ position, at }: Reading): void {
     const before = this.pacing.progress;
-    const outcome = this.pacing.report(position, this.#state);
+    const outcome = this.pacing.report(position, this.state);
     must((outcome === 'moved') === this.pacing.progress > before, outcome);
     if (outcome === 'moved') this.#movedAt = at;
     if (outcome === 'moved' && this.#session?.take) this.#session.take.isHeardOf = true;
@@ -406,64 +330,51 @@ class Capture {
   }
 
   /** One that has been overtaken, and then what is true. */
-  #reportOld(): void {
+  protected reportOld(): void {
     const session = this.#session;
     const [old] = session?.take?.reported ?? [];
     if (session === undefined || old === undefined || session.readings.length > 0) return;
-    this.#sample();
+    this.sample();
     session.readings.unshift(old);
-    this.#deliver(ALL);
+    this.deliver(ALL);
   }
 
-  #open(): void {
-    if (!this.#knows('opened')) return;
+  protected open(): void {
     const sizes = this.#scenario.sizes[this.#sessions++ % this.#scenario.sizes.length] as Sizes;
     this.pacing.open(sizes);
     this.#session = new Session(sizes, this.#frameBytes);
-    this.#apply('opened');
-    this.#proceed();
+    this.apply('opened');
+    this.proceed();
   }
 
-  #lose(): void {
+  protected lose(): void {
     if (this.#session === undefined) return;
     this.#throwAway();
     this.pacing.leave();
     this.#session = undefined;
-    this.#apply('lost');
-    this.#proceed();
+    this.apply('lost');
+    this.proceed();
   }
 
-  #drop(): void {
-    if (!this.#knows('drop')) return;
+  protected drop(): void {
     this.#throwAway();
     const hadSession = this.#session !== undefined;
-    this.#apply('drop');
-    if (hadSession && this.#state !== 'prepared' && this.#state !== 'preparedHeld') this.#session = undefined;
+    this.apply('drop');
+    if (hadSession && this.state !== 'prepared' && this.state !== 'preparedHeld') this.#session = undefined;
     this.pacing.drop();
-    this.#proceed();
+    this.proceed();
   }
 
   #throwAway(): void {
     this.#thrownAway += (this.#session?.asked?.counted ?? 0) + this.pacing.latency;
   }
 
-  #check(): void {
+  protected check(): void {
     const { position, latency } = this.pacing;
-    must(position >= this.#position, `the position fell from ${this.#position} to ${position}`);
-    this.#position = position;
     const all =
       this.#delivered + this.#told + this.#thrownAway + (this.#session?.asked?.counted ?? 0) + latency;
     must(position === all, `of ${position} frames ${all} are accounted for`);
   }
-}
-
-/** As expect(), of which there would be very many. */
-function must(isTrue: boolean, otherwise: string): void {
-  if (!isTrue) expect.unreachable(otherwise);
-}
-
-function bytesOf({ offset, length }: Span): number[] {
-  return Array.from({ length }, (_, index) => offset + index);
 }
 
 function lengthOf(where: readonly Span[]): number {

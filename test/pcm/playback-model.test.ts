@@ -2,14 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PlaybackPacing, type PlaybackSizes } from '../../src/pcm/playback-pacing.ts';
 import type { Span } from '../../src/pcm/spans.ts';
-import {
-  knowsEvent,
-  type SubstreamEffect,
-  type SubstreamEvent,
-  type SubstreamState,
-  substreamTransition,
-} from '../../src/pcm/substream.ts';
+import type { SubstreamEffect, SubstreamEvent } from '../../src/pcm/substream.ts';
 import { u64 } from '../wire/support.ts';
+import { ALL, bytesOf, type CommonStep, ModelledStream, must, range } from './modelled-stream.ts';
 
 /** How a backend gets at the bytes: it copies them when it is told of a WRITE, or plays them where they lie. */
 type Access = 'copies' | 'inPlace';
@@ -38,27 +33,16 @@ interface Scenario {
   readonly steps: readonly Step[];
 }
 
-type Step =
+type OwnStep =
   | { readonly kind: 'write'; readonly frames: number }
-  | { readonly kind: 'serve' | 'answer' | 'deliver'; readonly count: number }
+  /** The backend takes so many WRITEs. */
+  | { readonly kind: 'serve'; readonly count: number }
   /** `share` of a buffer; 'goOn': and everybody knows of it. */
   | { readonly kind: 'play' | 'goOn'; readonly share: number }
   | { readonly kind: 'lie'; readonly position: bigint }
-  | {
-      readonly kind:
-        | 'sample'
-        | 'report'
-        | 'repeat'
-        | 'reportOld'
-        | 'start'
-        | 'pause'
-        | 'pauseRefused'
-        | 'resume'
-        | 'drop'
-        | 'lose'
-        | 'open'
-        | 'end';
-    };
+  | { readonly kind: 'start' | 'end' };
+
+type Step = CommonStep | OwnStep;
 
 const SILENCE = -1;
 
@@ -88,12 +72,11 @@ class Session {
   }
 }
 
-/** A stream and its backend, as simple as can be: what is heard is played byte by byte out of what is in the buffer. */
-class Playback {
+/** What is heard is played byte by byte out of what is in the buffer. */
+class Playback extends ModelledStream<OwnStep> {
   readonly pacing: PlaybackPacing;
   readonly #scenario: Scenario;
   readonly #frameBytes: number;
-  #state: SubstreamState = 'closed';
   #session: Session | undefined;
   #sessions = 0;
   #written = 0;
@@ -101,13 +84,12 @@ class Playback {
   #next = 0;
   #hasEnded = false;
   #isDropped = false;
-  #position = 0;
   /** Where the stream had last run dry. */
   #stoodAt = -1;
-  #refusesPause = false;
   #inquiries = 0;
 
   constructor(scenario: Scenario) {
+    super('playback');
     this.#scenario = scenario;
     this.#frameBytes = scenario.frameBytes;
     this.pacing = new PlaybackPacing(scenario.frameBytes, 8);
@@ -118,7 +100,7 @@ class Playback {
     const { position, progress, isPacedByAnswers } = this.pacing;
     const { heard, requests, answers } = this.#session ?? new Session(0, 0);
     const counts = [this.#sessions, this.#next, position, progress, heard, requests.length, answers.length];
-    return [this.#state, isPacedByAnswers, ...counts].join();
+    return [this.state, isPacedByAnswers, ...counts].join();
   }
 
   get #pending(): number {
@@ -130,7 +112,7 @@ class Playback {
     return counting !== 'lying' && counting !== 'frozen' && !this.pacing.isPacedByAnswers;
   }
 
-  carryOut(step: Step): void {
+  protected act(step: OwnStep): void {
     const session = this.#session;
     switch (step.kind) {
       case 'write':
@@ -139,72 +121,34 @@ class Playback {
       case 'serve':
         this.#serve(step.count);
         break;
-      case 'answer':
-        this.#answer(step.count);
-        break;
       case 'play':
         this.#play(Math.ceil(step.share * (session?.size ?? 0)));
         break;
       case 'goOn':
-        this.#serve(Number.POSITIVE_INFINITY);
-        this.#answer(Number.POSITIVE_INFINITY);
+        this.#serve(ALL);
+        this.answer(ALL);
         this.#play(Math.ceil(step.share * (session?.size ?? 0)));
-        this.#sample();
-        this.#deliver(Number.POSITIVE_INFINITY);
-        break;
-      case 'sample':
-        this.#sample();
-        break;
-      case 'deliver':
-        this.#deliver(step.count);
-        break;
-      case 'report':
-      case 'repeat':
-        this.#sample();
-        if (step.kind === 'repeat') this.#sample();
-        this.#deliver(Number.POSITIVE_INFINITY);
-        break;
-      case 'reportOld':
-        this.#reportOld();
+        this.sample();
+        this.deliver(ALL);
         break;
       case 'lie':
         if (this.#scenario.counting === 'lying') session?.events.push(step.position);
         break;
       case 'start':
         this.pacing.begin();
-        this.#proceed();
-        break;
-      case 'pause':
-      case 'pauseRefused':
-        this.#refusesPause = step.kind === 'pauseRefused';
-        if (this.#knows('pause')) this.#apply('pause');
-        break;
-      case 'resume':
-        if (!this.#knows('resume')) break;
-        this.#apply('resume');
-        this.#proceed();
-        break;
-      case 'drop':
-        this.#drop();
-        break;
-      case 'lose':
-        this.#lose();
-        break;
-      case 'open':
-        this.#open();
+        this.proceed();
         break;
       case 'end':
         this.#hasEnded = true;
-        this.#proceed();
+        this.proceed();
         break;
     }
-    this.#check();
   }
 
   /** Everybody does what is theirs, until it is over. */
   windUp(): void {
     this.carryOut({ kind: 'end' });
-    for (let standstills = 0; this.#state !== 'finished'; ) {
+    for (let standstills = 0; this.state !== 'finished'; ) {
       const before = this.#summary;
       this.carryOut({ kind: 'open' });
       this.carryOut({ kind: 'resume' });
@@ -216,31 +160,19 @@ class Playback {
     expect(this.pacing.due('finished')).toBeUndefined();
   }
 
-  #knows(event: SubstreamEvent): boolean {
-    return knowsEvent('playback', this.#state, event);
-  }
-
-  #apply(event: SubstreamEvent): void {
-    must(this.#knows(event), `${event} in ${this.#state}`);
-    const { to, effects } = substreamTransition('playback', this.#state, event);
-    if (event === 'dry') this.#stoodAt = this.pacing.progress;
-    this.#state = to;
-    for (const effect of effects) this.#run(effect);
-  }
-
-  #run(effect: SubstreamEffect): void {
+  protected run(effect: SubstreamEffect): void {
     const session = this.#session;
     if (session === undefined) return;
     if (effect === 'triggerStart' || effect === 'triggerResume') session.isRunning = true;
     else if (effect === 'triggerPause') this.#pauseBackend(session);
     else if (effect === 'triggerStop') this.#session = undefined;
     else if (effect === 'close') {
-      this.#serve(Number.POSITIVE_INFINITY);
+      this.#serve(ALL);
       session.isRunning = true;
-      this.#play(Number.POSITIVE_INFINITY); // CLOSE alone plays out
+      this.#play(ALL); // CLOSE alone plays out
       this.#session = undefined;
     }
-    if (this.#state === 'finished') this.#checkHeard(session);
+    if (this.state === 'finished') this.#checkHeard(session);
   }
 
   #checkHeard(session: Session): void {
@@ -249,40 +181,35 @@ class Playback {
   }
 
   #pauseBackend(session: Session): void {
-    if (this.#refusesPause) this.#apply('pauseRefused');
-    else if (session.heard === session.taken.length) this.#apply('pauseNeedless');
+    if (this.refusesPause) this.apply('pauseRefused');
+    else if (session.heard === session.taken.length) this.apply('pauseNeedless');
     else session.isRunning = false;
-    if (this.#refusesPause) this.#proceed();
+    if (this.refusesPause) this.proceed();
   }
 
   #write(length: number): void {
-    if (this.#hasEnded || this.#state === 'finished') return;
+    if (this.#hasEnded || this.state === 'finished') return;
     this.#written += length;
-    this.#proceed();
+    this.proceed();
   }
 
-  #proceed(): void {
-    this.#applyDue();
+  protected proceed(): void {
+    this.applyDue();
     this.#fill();
     if (this.#hasEnded && this.#pending === 0) this.pacing.finish();
-    this.#applyDue();
+    this.applyDue();
   }
 
-  #applyDue(): void {
-    for (let times = 0; ; times++) {
-      const due = this.pacing.due(this.#state);
-      if (due === undefined) return;
-      must(times < 5, `${due} in ${this.#state}, and no end`);
-      if (due === 'end') this.#silence(this.pacing.restOfPeriod);
-      this.#apply(due);
-    }
+  protected prepareFor(due: SubstreamEvent): void {
+    if (due === 'end') this.#silence(this.pacing.restOfPeriod);
+    if (due === 'dry') this.#stoodAt = this.pacing.progress;
   }
 
   #silence(where: readonly Span[]): void {
     const session = this.#session;
     if (session === undefined) return;
     let position = session.queued;
-    for (const byte of where.flatMap(bytesOf)) {
+    for (const byte of bytesOf(where)) {
       must(byte === position % session.size, `silence at ${byte}`);
       this.#expectFree(session, position++);
       session.buffer[byte] = SILENCE;
@@ -297,15 +224,15 @@ class Playback {
 
   #fill(): void {
     const session = this.#session;
-    const room = this.pacing.room(this.#pending, this.#state);
+    const room = this.pacing.room(this.#pending, this.state);
     must(room % this.#frameBytes === 0 && room >= 0 && room <= this.#pending, `the room is ${room}`);
     if (room === 0) return;
-    if (session === undefined) throw new Error(`room in ${this.#state}`);
+    if (session === undefined) throw new Error(`room in ${this.state}`);
     const first = Math.min(room, this.pacing.untilWrap);
     for (const length of [first, room - first]) {
       if (length === 0) continue;
       const { offset } = this.pacing;
-      for (const byte of bytesOf({ offset, length })) {
+      for (const byte of bytesOf([{ offset, length }])) {
         this.#expectFree(session, session.queued++);
         session.buffer[byte] = this.#next++;
       }
@@ -319,14 +246,14 @@ class Playback {
     const session = this.#session;
     if (session === undefined) return;
     for (const request of session.requests.splice(0, count)) {
-      for (const byte of bytesOf(request)) session.taken.push(session.buffer[byte] ?? SILENCE);
+      for (const byte of bytesOf([request])) session.taken.push(session.buffer[byte] ?? SILENCE);
       session.answers.push(request.length);
     }
   }
 
-  #answer(count: number): void {
+  protected answer(count: number): void {
     for (const length of this.#session?.answers.splice(0, count) ?? []) this.pacing.answer(length);
-    if (this.#session) this.#proceed();
+    if (this.#session) this.proceed();
   }
 
   #play(length: number): void {
@@ -345,7 +272,7 @@ class Playback {
   }
 
   /** The backend notes its position; undefined where it has nothing to say. */
-  #sample(): void {
+  protected sample(): void {
     const session = this.#session;
     if (session === undefined) return;
     const position = this.#positionOf(session);
@@ -381,104 +308,87 @@ class Playback {
     return this.#sizes.periodFrames * this.#frameBytes;
   }
 
-  #deliver(count: number): void {
+  protected deliver(count: number): void {
     const session = this.#session;
     if (session === undefined) return;
     for (const position of session.events.splice(0, count)) this.#report(position);
-    this.#proceed();
+    this.proceed();
   }
 
   #report(position: bigint): void {
     const before = this.pacing.progress;
-    const outcome = this.pacing.report(position, this.#state);
+    const outcome = this.pacing.report(position, this.state);
     must((outcome === 'moved') === this.pacing.progress > before, outcome);
     if (outcome === 'stuck') this.pacing.paceByAnswers();
   }
 
   /** One that has been overtaken; nobody could tell it from a counter that has begun again where it had run dry. */
-  #reportOld(): void {
+  protected reportOld(): void {
     const session = this.#session;
     const { counting } = this.#scenario;
     const [old] = session?.reported ?? [];
     if (session === undefined || old === undefined || session.events.length > 0) return;
     if (counting === 'restarting' || this.pacing.progress <= this.#stoodAt) return;
     this.#report(old);
-    this.#sample();
-    this.#deliver(1);
+    this.sample();
+    this.deliver(1);
   }
 
-  #open(): void {
-    if (!this.#knows('opened')) return;
+  protected open(): void {
     const sizes = this.#scenario.sizes[this.#sessions++ % this.#scenario.sizes.length] as PlaybackSizes;
     this.pacing.open(sizes);
     this.#session = new Session(sizes.bufferFrames * this.#frameBytes, this.#next);
     this.#stoodAt = -1;
-    this.#apply('opened');
-    this.#proceed();
+    this.apply('opened');
+    this.proceed();
   }
 
-  #lose(): void {
+  protected lose(): void {
     const session = this.#session;
     if (session === undefined) return;
-    const unplayed = this.pacing.unplayed.flatMap(bytesOf).map((byte) => session.buffer[byte]);
+    const unplayed = bytesOf(this.pacing.unplayed).map((byte) => session.buffer[byte]);
     const { progress } = this.pacing;
     const first = session.first + progress - (progress % this.#frameBytes);
     expect(unplayed, 'what is taken out').toEqual(range(first, this.#next));
     this.pacing.leave();
     this.#next = first;
     this.#session = undefined;
-    this.#apply('lost');
+    this.apply('lost');
   }
 
-  #drop(): void {
-    if (!this.#knows('drop')) return;
+  protected drop(): void {
     this.#isDropped = true;
-    this.#apply('drop');
+    this.apply('drop');
     this.#session = undefined;
     this.#next = this.#written;
     this.pacing.drop();
-    this.#proceed();
+    this.proceed();
     this.#isDropped = false;
   }
 
   /** Nothing has moved for long. */
   #inquire(): void {
-    must(++this.#inquiries < 100, `stands still, again and again, ${this.#state}`);
+    must(++this.#inquiries < 100, `stands still, again and again, ${this.state}`);
     must(
       this.#scenario.counting !== 'plain',
-      `stands still, ${this.#state}, although the counter says it all`,
+      `stands still, ${this.state}, although the counter says it all`,
     );
-    if (this.#state === 'draining') this.#apply('stalled');
-    else if (this.#scenario.access === 'inPlace') this.#lose();
-    else if (this.#state === 'running') this.pacing.paceByAnswers();
+    if (this.state === 'draining') this.apply('stalled');
+    else if (this.#scenario.access === 'inPlace') this.lose();
+    else if (this.state === 'running') this.pacing.paceByAnswers();
     else return;
-    this.#proceed();
+    this.proceed();
   }
 
-  #check(): void {
+  protected check(): void {
     const { position, end, progress, latency } = this.pacing;
-    must(position >= this.#position, `the position fell from ${this.#position} to ${position}`);
     must(position <= end, `the position is ${position}, beyond ${end}`);
     must(latency === end - position, `${latency} frames are between ${position} and ${end}`);
-    this.#position = position;
     if (this.#session === undefined) return;
     const { queued, heard } = this.#session;
     must(progress <= queued, `${progress} of ${queued} bytes have been played`);
     must(!this.#isTrue || progress <= heard, `${progress} bytes have been played, ${heard} been heard`);
   }
-}
-
-/** As expect(), of which there would be very many. */
-function must(isTrue: boolean, otherwise: string): void {
-  if (!isTrue) expect.unreachable(otherwise);
-}
-
-function bytesOf({ offset, length }: Span): number[] {
-  return range(offset, offset + length);
-}
-
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, index) => from + index);
 }
 
 const sizes: fc.Arbitrary<PlaybackSizes> = fc

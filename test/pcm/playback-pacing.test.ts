@@ -275,6 +275,24 @@ describe('a report of the position', () => {
     expect(pacing.progress).toBe(3 * PERIOD);
   });
 
+  it('of a counter that began again is known as such, too, where it was said once more that it stood', () => {
+    const pacing = running(2 * PERIOD, 2 * PERIOD);
+    pacing.due('running');
+    put(pacing, BUFFER);
+    expect([report(pacing, 2 * PERIOD), report(pacing, PERIOD)]).toEqual(['still', 'moved']);
+    expect(pacing.progress).toBe(3 * PERIOD);
+  });
+
+  it('that is low is not believed at once after one that was far too high', () => {
+    const pacing = running(2 * PERIOD, 2 * PERIOD);
+    pacing.due('running');
+    put(pacing, PERIOD);
+    expect(report(pacing, 2n ** 40n, 'paused')).toBe('moved');
+    put(pacing, 2 * PERIOD);
+    expect(report(pacing, PERIOD + FRAME)).toBe('still');
+    expect(pacing.progress).toBe(3 * PERIOD);
+  });
+
   it('that is low where nothing had run dry is one that is late', () => {
     const pacing = running(2 * PERIOD, 2 * PERIOD);
     put(pacing, BUFFER);
@@ -326,6 +344,14 @@ describe('a report of the position', () => {
     expect(pacing.progress).toBe(PERIOD);
     expect(pacing.answer(PERIOD)).toBe(true);
     expect(pacing.progress).toBe(2 * PERIOD);
+  });
+
+  it('is not taken back where answers set the pace from now on, and less has been answered', () => {
+    const pacing = opened(PERIOD);
+    putUntaken(pacing, PERIOD);
+    report(pacing, PERIOD + FRAME);
+    expect([pacing.paceByAnswers(), pacing.progress]).toEqual([false, PERIOD + FRAME]);
+    expect([pacing.answer(PERIOD), pacing.progress]).toEqual([true, 2 * PERIOD]);
   });
 
   it('moves what an answer does not, where positions set the pace', () => {
@@ -536,6 +562,14 @@ describe('one session after another', () => {
     expect(report(pacing, 0)).toBe('still');
     expect(report(pacing, PERIOD)).toBe('moved');
     expect(pacing.progress).toBe(PERIOD);
+  });
+
+  it('has taken nothing yet', () => {
+    const pacing = opened(BUFFER);
+    pacing.leave();
+    pacing.open(SIZES);
+    putUntaken(pacing, PERIOD);
+    expect([pacing.paceByAnswers(), pacing.progress]).toEqual([false, 0]);
   });
 
   it('begins with a counter of its own, which is not one that began again', () => {
