@@ -157,7 +157,7 @@ class Playback extends ModelledStream<OwnStep> {
       else if (++standstills > 8) expect.unreachable(`stands still: ${before}`);
       else if (standstills > 4) this.#inquire();
     }
-    expect(this.pacing.due('finished')).toBeUndefined();
+    expect([this.#pending, this.pacing.due('finished')]).toEqual([0, undefined]);
   }
 
   protected run(effect: SubstreamEffect): void {
