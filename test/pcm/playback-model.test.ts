@@ -359,7 +359,6 @@ class Playback extends ModelledStream<OwnStep> {
   protected drop(): void {
     this.#isDropped = true;
     this.apply('drop');
-    this.#session = undefined;
     this.#next = this.#written;
     this.pacing.drop();
     this.proceed();
