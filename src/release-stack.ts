@@ -3,18 +3,14 @@ export class Holding {
   /** What it is, a line each, for whoever looks for what was left behind. */
   readonly describe: () => string[];
   readonly #giveBack: () => void | Promise<void>;
-  #active = true;
+  /** False from the moment in which it is given back. A field: each access to memory asks. */
+  readonly active: boolean = true;
   #ended: Promise<void> | undefined;
 
   /** `giveBack` is called once. */
   constructor(giveBack: () => void | Promise<void>, describe: () => string[] = () => []) {
     this.#giveBack = giveBack;
     this.describe = describe;
-  }
-
-  /** False from the moment in which it is given back. */
-  get active(): boolean {
-    return this.#active;
   }
 
   /** Gives it back. Idempotent. */
@@ -24,8 +20,8 @@ export class Holding {
 
   /** As {@link end}; a promise only where giving back takes time. */
   release(): Promise<void> | undefined {
-    if (this.#active) {
-      this.#active = false;
+    if (this.active) {
+      (this as { active: boolean }).active = false;
       this.#ended = this.#giveBack() ?? undefined;
     }
     return this.#ended;

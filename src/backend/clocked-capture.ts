@@ -20,6 +20,8 @@ export class ClockedCapture implements CaptureVoice {
   /** Since it began to capture, or to capture again. */
   readonly #run: FrameClock;
   readonly #periodFrames: number;
+  /** Where they are captured to, as large as it has had to be. */
+  #frames = new Uint8Array(0);
   /** Frames captured since it was opened or stopped. */
   #captured = 0;
   #timer: Timer | undefined;
@@ -34,6 +36,7 @@ export class ClockedCapture implements CaptureVoice {
   }
 
   start(): void {
+    this.#timer?.cancel();
     this.#run.restart();
     this.#arm();
   }
@@ -64,16 +67,15 @@ export class ClockedCapture implements CaptureVoice {
   }
 
   #arm(): void {
-    this.#timer?.cancel();
     const toPeriod = this.#periodFrames - (this.#captured % this.#periodFrames);
     const frames = Math.min(toPeriod, longestPiece(this.#params));
-    this.#timer = this.#clock.after(this.#run.timeUntil(frames), () => this.#wake());
+    this.#timer = this.#clock.after(this.#run.timeUntil(frames), this.#wake);
   }
 
-  #wake(): void {
+  readonly #wake = (): void => {
     this.#captureOrFail();
     if (this.#timer !== undefined) this.#arm(); // else it failed, or was closed by who heard of the position
-  }
+  };
 
   #captureOrFail(): void {
     try {
@@ -89,7 +91,9 @@ export class ClockedCapture implements CaptureVoice {
     const { rate, frameBytes } = this.#params;
     const { due } = this.#run;
     this.#run.count(due);
-    const frames = new Uint8Array(Math.min(due, rate) * frameBytes);
+    const length = Math.min(due, rate) * frameBytes;
+    if (this.#frames.length < length) this.#frames = new Uint8Array(length);
+    const frames = this.#frames.subarray(0, length);
     this.#source.fill(frames);
     this.#captured += frames.length / frameBytes;
     this.#feed.captured(frames);

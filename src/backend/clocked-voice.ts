@@ -12,7 +12,9 @@ export interface FrameSink {
 
 /** A device that is nothing but a clock: plays at its rate, wakes at each period and where its data ends. */
 export class ClockedVoice implements PlaybackVoice {
-  readonly #params: DeviceParams;
+  readonly #frameBytes: number;
+  readonly #periodFrames: number;
+  readonly #longestPiece: number;
   readonly #feed: PlaybackFeed;
   readonly #clock: Clock;
   readonly #sink: FrameSink;
@@ -22,10 +24,16 @@ export class ClockedVoice implements PlaybackVoice {
   /** Frames played since the device was opened. */
   #played = 0;
   #timer: Timer | undefined;
+  /** The timer is for the end of the data. */
+  #isForDataEnd = false;
+  /** More data has come since. */
+  #isRefilled = false;
   #drained: (() => void) | undefined;
 
   constructor(params: DeviceParams, feed: PlaybackFeed, clock: Clock, sink: FrameSink) {
-    this.#params = params;
+    this.#frameBytes = params.frameBytes;
+    this.#periodFrames = Math.floor(params.periodBytes / params.frameBytes) || params.rate;
+    this.#longestPiece = longestPiece(params);
     this.#feed = feed;
     this.#clock = clock;
     this.#sink = sink;
@@ -38,7 +46,7 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   pause(): void {
-    this.#playOrFail();
+    this.#playDue();
     this.#halt();
     // Its timer was late: the run that begins at RESUME would never say that there is nothing left.
     if (this.#feed.available === 0) this.#feed.dry();
@@ -49,15 +57,16 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   stop(): void {
-    if (this.#timer !== undefined) this.#playOrFail();
+    if (this.#timer !== undefined) this.#playDue();
     this.#halt();
     this.#played = 0;
   }
 
+  /** The timer that there is comes early enough: there is more now than when it was set. */
   refilled(): void {
     if (!this.#running) return;
     if (this.#timer === undefined) this.#beginRun();
-    else this.#arm();
+    else this.#isRefilled = this.#isForDataEnd;
   }
 
   async close({ drain }: { drain: boolean }): Promise<void> {
@@ -71,12 +80,14 @@ export class ClockedVoice implements PlaybackVoice {
   }
 
   #beginRun(): void {
+    this.#timer?.cancel();
     this.#run.restart();
     this.#arm();
   }
 
   #halt(): void {
     this.#running = false;
+    this.#isRefilled = false;
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#drained?.();
@@ -84,46 +95,41 @@ export class ClockedVoice implements PlaybackVoice {
 
   /** Sets the one timer: for the next period's end, the end of the data, or of a piece, whichever comes first. */
   #arm(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    const available = Math.floor(this.#feed.available / this.#params.frameBytes);
-    if (available === 0) return;
-    const frames = Math.min(this.#framesToPeriod(), longestPiece(this.#params), available);
-    this.#timer = this.#clock.after(this.#run.timeUntil(frames), () => this.#wake());
+    const available = Math.floor(this.#feed.available / this.#frameBytes);
+    const toPeriod = this.#periodFrames - (this.#played % this.#periodFrames);
+    const most = Math.min(toPeriod, this.#longestPiece);
+    const frames = Math.min(most, available);
+    this.#isForDataEnd = available < most;
+    this.#timer = frames > 0 ? this.#clock.after(this.#run.timeUntil(frames), this.#wake) : undefined;
   }
 
-  #wake(): void {
-    this.#playOrFail();
+  readonly #wake = (): void => {
+    if (this.#isRefilled) {
+      this.#isRefilled = false;
+      this.#arm(); // nothing ends here any more
+      return;
+    }
+    this.#playDue();
     if (!this.#running) return; // it failed, or was closed by who heard of the position
     this.#arm();
     if (this.#timer !== undefined) return;
     this.#feed.dry();
     this.#drained?.();
-  }
+  };
 
-  #playOrFail(): void {
+  /** Plays what is due, or fails. */
+  #playDue(): void {
     try {
-      this.#playDue();
+      const octets = this.#feed.take(this.#run.due * this.#frameBytes);
+      if (octets.length === 0) return;
+      this.#sink.write(octets);
+      const frames = octets.length / this.#frameBytes;
+      this.#run.count(frames);
+      this.#played += frames;
+      this.#feed.played(octets.length);
     } catch (error) {
       this.#halt();
       this.#feed.failed(error as Error);
     }
-  }
-
-  /** Plays what is due. */
-  #playDue(): void {
-    const { frameBytes } = this.#params;
-    const octets = this.#feed.take(this.#run.due * frameBytes);
-    if (octets.length === 0) return;
-    this.#sink.write(octets);
-    const frames = octets.length / frameBytes;
-    this.#run.count(frames);
-    this.#played += frames;
-    this.#feed.played(octets.length);
-  }
-
-  #framesToPeriod(): number {
-    const period = Math.floor(this.#params.periodBytes / this.#params.frameBytes);
-    return period === 0 ? this.#params.rate : period - (this.#played % period);
   }
 }

@@ -65,12 +65,12 @@ export class CommandHandler {
   /** The answer to one request: at once, or where something has to be waited for, later. Neither throws nor rejects. */
   handle(received: ReceivedRequest): SndifResponse | Promise<SndifResponse> {
     const { id, operation, request } = received;
-    const answer = (ranges?: HwParamRanges) => ({ id, operation, status: 0, ...(ranges && { ranges }) });
     try {
       const result = this.#carryOut(request);
-      if (!(result instanceof Promise)) return answer(result);
+      if (result === undefined) return { id, operation, status: 0 };
+      if (!(result instanceof Promise)) return { id, operation, status: 0, ranges: result };
       return result.then(
-        () => answer(),
+        () => ({ id, operation, status: 0 }),
         (error) => this.#refuse(received, error),
       );
     } catch (error) {
@@ -116,8 +116,9 @@ export class CommandHandler {
         return this.#query(request.ranges);
       case 'write':
       case 'read':
-        this.#requireDirection(request.op);
-        return this.#requireOpen().transfer(request.offset, request.length);
+        if ((request.op === 'write') !== (this.#options.config.type === 'playback'))
+          throw wrongDirection(request.op);
+        return (this.#stream ?? this.#requireOpen()).transfer(request.offset, request.length);
       default:
         this.#requireOpen().volume.carryOut(request.op, request.offset, request.length);
         return undefined;
@@ -240,17 +241,17 @@ export class CommandHandler {
     };
   }
 
-  #requireDirection(op: 'read' | 'write'): void {
-    const { type } = this.#options.config;
-    if (type === 'playback' && op === 'read') throw new Refusal('EINVAL', 'a playback stream cannot be read');
-    if (type === 'capture' && op === 'write')
-      throw new Refusal('EINVAL', 'a capture stream cannot be written');
-  }
-
   #requireOpen(): OpenStream {
     if (!this.#stream) throw new Refusal('EBADFD', 'the stream is not open');
     return this.#stream;
   }
+}
+
+function wrongDirection(op: 'read' | 'write'): Refusal {
+  return new Refusal(
+    'EINVAL',
+    op === 'read' ? 'a playback stream cannot be read' : 'a capture stream cannot be written',
+  );
 }
 
 /** What a list allows, for people. */

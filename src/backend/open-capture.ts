@@ -1,6 +1,6 @@
 import { type Deferred, deferred } from '../deferred.ts';
 import type { SndifTriggerName } from '../wire/sndif.ts';
-import { OctetRing } from './octet-ring.ts';
+import { ByteRing } from './byte-ring.ts';
 import { checkRange, type OpenStream, type OpenStreamOptions, statusOf } from './open-stream.ts';
 import { awaitClosing, awaitOpening, durationOf, inTime } from './patience.ts';
 import type { CaptureFeed, CaptureVoice, PcmDevice } from './pcm-device.ts';
@@ -26,7 +26,7 @@ interface WaitingRead {
 /** A capture stream: the device that captures, what the frontend has not read yet, and how far it is. */
 export class OpenCapture implements OpenStream, CaptureFeed {
   readonly #options: OpenStreamOptions;
-  readonly #ring: OctetRing;
+  readonly #ring: ByteRing;
   readonly #positions: PositionReports;
   #voice: CaptureVoice | undefined;
   #state: RunningState = 'stopped';
@@ -51,7 +51,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
   private constructor(options: OpenStreamOptions) {
     const { bufferBytes, params, clock } = options;
     this.#options = options;
-    this.#ring = new OctetRing(bufferBytes - (bufferBytes % params.frameBytes));
+    this.#ring = new ByteRing(bufferBytes - (bufferBytes % params.frameBytes));
     this.#positions = new PositionReports(params.periodBytes, options.sendPosition);
     this.#nextWarning = clock.now();
   }
@@ -107,9 +107,9 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     if (this.#isClosed) return;
     const frames = this.volume.apply(octets);
     const room = Math.min(frames.length, this.#ring.room);
-    this.#keep(frames.subarray(0, room));
+    this.#keep(room === frames.length ? frames : frames.subarray(0, room));
     this.#serveWaiting();
-    this.#keep(frames.subarray(room));
+    if (room < frames.length) this.#keep(frames.subarray(room));
     this.#positions.advance(frames.length);
   }
 
@@ -157,22 +157,16 @@ export class OpenCapture implements OpenStream, CaptureFeed {
   }
 
   #copyOut(offset: number, length: number): void {
-    const { pages } = this.#options;
     this.#isOverrun = false;
-    const [first, second] = this.#ring.take(length);
-    pages.copyIn(offset, first);
-    pages.copyIn(offset + first.length, second);
+    this.#ring.takeInto(this.#options.pages, offset, length);
   }
 
   /** Puts frames into the ring; where there is no room, the oldest ones make way. */
   #keep(frames: Uint8Array): void {
     const excess = Math.max(0, frames.length - this.#ring.room);
     const overwritten = Math.min(excess, this.#ring.available);
-    this.#ring.take(overwritten);
-    const kept = frames.subarray(excess - overwritten);
-    const [first, second] = this.#ring.put(kept.length);
-    first.set(kept.subarray(0, first.length));
-    second.set(kept.subarray(first.length));
+    this.#ring.drop(overwritten);
+    this.#ring.put(excess > overwritten ? frames.subarray(excess - overwritten) : frames);
     if (excess > 0) this.#lose(excess);
   }
 

@@ -101,8 +101,8 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
   }
 
   take(most: number): Uint8Array {
-    const { frameBytes } = this.#options.params;
-    return this.volume.apply(this.#queue.take(most - (most % frameBytes)));
+    const { params, volume } = this.#options;
+    return volume.apply(this.#queue.take(most - (most % params.frameBytes)));
   }
 
   played(octets: number): void {

@@ -1,5 +1,5 @@
 import type { SharedMemory } from '../wire/memory.ts';
-import { OctetRing } from './octet-ring.ts';
+import { ByteRing } from './byte-ring.ts';
 import { Refusal } from './refusal.ts';
 
 /** What a frontend has written and the device has not played, within one shared buffer. */
@@ -21,35 +21,17 @@ export type QueueMode =
   | 'direct';
 
 /** Copies at WRITE: the frontend may overwrite its buffer at once, and need not be trusted afterwards. */
-export class CopyingQueue implements PlaybackQueue {
+export class CopyingQueue extends ByteRing implements PlaybackQueue {
   readonly #shared: SharedMemory;
-  readonly #ring: OctetRing;
 
   /** `bufferBytes`: the size of the shared buffer, and the bound of this one. */
   constructor(shared: SharedMemory, bufferBytes: number) {
+    super(bufferBytes);
     this.#shared = shared;
-    this.#ring = new OctetRing(bufferBytes);
-  }
-
-  get available(): number {
-    return this.#ring.available;
   }
 
   write(offset: number, length: number): boolean {
-    if (length > this.#ring.room) return false;
-    const [first, second] = this.#ring.put(length);
-    this.#shared.copyOut(offset, first);
-    this.#shared.copyOut(offset + first.length, second);
-    return true;
-  }
-
-  take(most: number): Uint8Array {
-    const [first, second] = this.#ring.take(Math.min(most, this.available));
-    return second.length === 0 ? first : Buffer.concat([first, second]);
-  }
-
-  clear(): void {
-    this.#ring.clear();
+    return this.putFrom(this.#shared, offset, length);
   }
 }
 

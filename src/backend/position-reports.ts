@@ -27,7 +27,8 @@ export class PositionReports {
   advance(octets: number): void {
     this.#position += octets;
     this.#total += octets;
-    if (this.#periodsIn(this.#position) > this.#periodsIn(this.#reported)) this.#report();
+    const periodBytes = this.#periodBytes;
+    if (Math.floor(this.#position / periodBytes) > Math.floor(this.#reported / periodBytes)) this.#report();
   }
 
   /** Sends what has not been sent yet, wherever in a period that is. */
@@ -46,10 +47,6 @@ export class PositionReports {
   /** Nothing is sent any more. */
   end(): void {
     this.#hasEnded = true;
-  }
-
-  #periodsIn(octets: number): number {
-    return Math.floor(octets / this.#periodBytes);
   }
 
   #report(): void {

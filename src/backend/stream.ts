@@ -1,8 +1,8 @@
 import { Field, type Fields, requireNumber } from '../config/fields.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EventProducer } from '../wire/event-page.ts';
-import { BackRing, RING_ENTRY_SIZE } from '../wire/ring.ts';
-import { decodeRequest, encodeCurPos, encodeResponse, type SndifResponse } from '../wire/sndif.ts';
+import { BackRing } from '../wire/ring.ts';
+import { decodeRequest, encodeCurPos, encodeResponse, newEntry, type SndifResponse } from '../wire/sndif.ts';
 import type { EventPort, Hypervisor } from '../xen/hypervisor.ts';
 import { CommandHandler, type CommandHandlerOptions } from './command-handler.ts';
 import type { BackendStreamStatus } from './status.ts';
@@ -29,7 +29,8 @@ export class BackendStream implements TurnTaker {
   readonly #identity: Omit<BackendStreamStatus, 'device' | 'open' | 'totals'>;
   readonly #releases: ReleaseStack;
   readonly #warn: (message: string) => void;
-  readonly #entry = new Uint8Array(RING_ENTRY_SIZE);
+  /** What is being taken in, or sent: every request, response and event in its turn. */
+  readonly #entry = newEntry();
   readonly #counts = { requests: 0, notifications: 0, idleNotifications: 0 };
   #nextEventId = 0;
   /** From the notification of a request until none is left: it waits for a turn, or for an answer that takes its time. */
@@ -65,7 +66,7 @@ export class BackendStream implements TurnTaker {
       const ringPort = await bind(Field.eventChannel);
       const eventPort = await bind(Field.evtEventChannel);
       const stream = new BackendStream(ring, events, ringPort, eventPort, releases, options);
-      ringPort.onNotify(() => stream.#handleNotification());
+      ringPort.onNotify(stream.#handleNotification);
       return stream;
     } catch (error) {
       await releases.releaseAll();
@@ -95,7 +96,7 @@ export class BackendStream implements TurnTaker {
       ...options,
       mapper: options.hypervisor.mapper,
       clock: options.hypervisor.clock,
-      sendPosition: (octets) => this.#sendPosition(octets),
+      sendPosition: this.#sendPosition,
     });
   }
 
@@ -120,8 +121,8 @@ export class BackendStream implements TurnTaker {
     try {
       for (let left = this.#ring.announced, isTime = true; left > 0 && !this.#ended; left--) {
         if (!isTime) return true;
-        if (!this.#ring.take(this.#entry)) break;
-        const response = this.#handler.handle(decodeRequest(this.#entry));
+        if (!this.#ring.take(this.#entry.bytes)) break;
+        const response = this.#handler.handle(decodeRequest(this.#entry.bytes, this.#entry.view));
         isTime = this.#turns.spend();
         if (response instanceof Promise) {
           this.#answering = response.then((late) => this.#answerLate(late));
@@ -137,7 +138,7 @@ export class BackendStream implements TurnTaker {
     return false;
   }
 
-  #handleNotification(): void {
+  readonly #handleNotification = (): void => {
     this.#counts.notifications += 1;
     if (this.#isServing || !this.#hasRequests()) {
       this.#counts.idleNotifications += 1;
@@ -146,7 +147,7 @@ export class BackendStream implements TurnTaker {
     }
     this.#isServing = true;
     this.#turns.ask(this.#domid, this);
-  }
+  };
 
   #hasRequests(): boolean {
     if (this.#ended) return false;
@@ -159,7 +160,7 @@ export class BackendStream implements TurnTaker {
   }
 
   #answer(response: SndifResponse): void {
-    this.#ring.put(encodeResponse(response));
+    this.#ring.put(encodeResponse(response, this.#entry));
     this.#counts.requests += 1;
     if (this.#ring.publish()) this.#ringPort.notify();
   }
@@ -174,9 +175,9 @@ export class BackendStream implements TurnTaker {
     if (!this.#ended) this.#turns.ask(this.#domid, this);
   }
 
-  #sendPosition(octets: number): void {
+  readonly #sendPosition = (octets: number): void => {
     if (this.#ended) return;
-    const event = encodeCurPos({ id: this.#nextEventId, position: BigInt(octets) });
+    const event = encodeCurPos({ id: this.#nextEventId, position: octets }, this.#entry);
     try {
       // One that the full ring drops uses up no id: snd_xen_front ignores all that is behind a gap, for good.
       if (this.#events.put(event)) this.#nextEventId = (this.#nextEventId + 1) & 0xffff;
@@ -185,7 +186,7 @@ export class BackendStream implements TurnTaker {
     } catch (error) {
       this.#end(error as Error);
     }
-  }
+  };
 
   /** A corrupt index: this channel is dead until the frontend connects anew; the card's others go on. */
   #end(error: Error): void {

@@ -14,10 +14,11 @@ export interface TurnTaker {
 }
 
 interface Guest {
+  domid: number;
   /** ns that its requests have taken, or would have, had it always waited. */
   used: number;
   /** Which of its streams wait, in the order of their turns. */
-  readonly takers: Set<TurnTaker>;
+  readonly takers: TurnTaker[];
 }
 
 /**
@@ -27,7 +28,11 @@ interface Guest {
  */
 export class Turns {
   readonly #clock: Clock;
-  readonly #guests = new Map<number, Guest>();
+  readonly #guests: Guest[] = [];
+  /** One that is not among them any more, for the next that is new: most often one guest asks, again and again. */
+  #spare: Guest | undefined;
+  /** Streams that wait. */
+  #waiting = 0;
   #current: Guest | undefined;
   /** What the guest whose turn came last had used, ns: nobody who waits has used less. */
   #floor = 0;
@@ -42,20 +47,34 @@ export class Turns {
 
   /** Gives `taker` a turn: at once where nobody waits. */
   ask(domid: number, taker: TurnTaker): void {
-    let guest = this.#guests.get(domid);
+    const isBusy = this.#current !== undefined || this.#isResting;
+    let guest = this.#find(domid);
     if (guest === undefined) {
-      guest = { used: 0, takers: new Set() };
-      this.#guests.set(domid, guest);
+      guest = this.#spare ?? { domid, used: 0, takers: [] };
+      this.#spare = undefined;
+      guest.domid = domid;
+      guest.used = 0;
+      this.#guests.push(guest);
     }
     // Who has left a turn out goes before those that have not, but saves up no more than that.
-    if (guest.takers.size === 0) guest.used = Math.max(guest.used, this.#floor - TURN_TIME);
-    guest.takers.add(taker);
-    if (this.#current === undefined && !this.#isResting) this.#work();
+    if (guest.takers.length === 0) guest.used = Math.max(guest.used, this.#floor - TURN_TIME);
+    if (isBusy || this.#left <= 0) {
+      this.#await(guest, taker);
+    } else {
+      this.#last = this.#clock.now();
+      this.#floor = guest.used;
+      this.#serve(guest, taker);
+    }
+    if (!isBusy) this.#work();
   }
 
   /** `taker` does not wait any more. */
   leave(domid: number, taker: TurnTaker): void {
-    this.#guests.get(domid)?.takers.delete(taker);
+    const takers = this.#find(domid)?.takers ?? [];
+    const index = takers.indexOf(taker);
+    if (index === -1) return;
+    takers.splice(index, 1);
+    this.#waiting -= 1;
   }
 
   /** Takes note that a request has been dealt with; says whether there is time for another one. */
@@ -77,51 +96,67 @@ export class Turns {
     const spent = now - this.#last;
     this.#last = now;
     this.#left -= spent;
-    const guest = this.#guests.get(domid);
+    const guest = this.#find(domid);
     if (guest) guest.used += Math.min(spent, TURN_TIME);
   }
 
+  /** Serves those that wait, while there is time. */
   #work(): void {
-    this.#last = this.#clock.now();
-    for (let next = this.#next(); next !== undefined && this.#left > 0; next = this.#next())
-      this.#serve(next);
+    for (let next = this.#next(); next !== undefined && this.#left > 0; next = this.#next()) {
+      const taker = next.takers.shift();
+      if (taker === undefined) break;
+      this.#waiting -= 1;
+      this.#serve(next, taker);
+    }
     if (this.#left > 0) return;
     this.#isResting = true;
     setImmediate(() => {
       this.#isResting = false;
       this.#left = TURN_TIME;
+      this.#last = this.#clock.now();
       this.#work();
     });
   }
 
-  #serve(guest: Guest): void {
-    const [taker] = guest.takers;
-    if (taker === undefined) return;
-    guest.takers.delete(taker);
+  #serve(guest: Guest, taker: TurnTaker): void {
     this.#current = guest;
     try {
-      if (taker.takeTurn()) guest.takers.add(taker);
+      if (taker.takeTurn()) this.#await(guest, taker);
     } finally {
       this.#current = undefined;
     }
   }
 
+  #await(guest: Guest, taker: TurnTaker): void {
+    if (guest.takers.includes(taker)) return;
+    guest.takers.push(taker);
+    this.#waiting += 1;
+  }
+
   /** Who has used the least of those that wait; forgets those that would not gain by waiting. */
   #next(): Guest | undefined {
+    if (this.#waiting === 0) {
+      this.#spare = this.#guests.pop() ?? this.#spare;
+      if (this.#guests.length > 0) this.#guests.length = 0;
+      this.#floor = 0;
+      return undefined;
+    }
     let next: Guest | undefined;
-    for (const [domid, guest] of this.#guests) {
-      if (guest.takers.size === 0) {
-        if (guest.used <= this.#floor - TURN_TIME) this.#guests.delete(domid);
-      } else if (next === undefined || guest.used < next.used) {
+    for (let index = this.#guests.length - 1; index >= 0; index--) {
+      const guest = this.#guests[index];
+      if (guest === undefined) continue;
+      if (guest.takers.length === 0) {
+        if (guest.used <= this.#floor - TURN_TIME) this.#guests.splice(index, 1);
+      } else if (next === undefined || guest.used <= next.used) {
         next = guest;
       }
     }
-    if (next !== undefined) {
-      this.#floor = next.used;
-    } else {
-      this.#guests.clear();
-      this.#floor = 0;
-    }
+    this.#floor = next?.used ?? 0;
     return next;
+  }
+
+  #find(domid: number): Guest | undefined {
+    for (const guest of this.#guests) if (guest.domid === domid) return guest;
+    return undefined;
   }
 }

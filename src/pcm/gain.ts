@@ -26,6 +26,8 @@ export class Gain {
   #volumes: readonly number[];
   #muted: readonly boolean[];
   #hasBegun = false;
+  /** All channels are at 0 dB, and no ramp is under way. */
+  #isPlain = true;
 
   /** At 0 dB, unmuted. Throws ERR_VSND_NOT_SUPPORTED for a format without samples. */
   constructor({ format, channels, rate }: Pick<HwParams, 'format' | 'channels' | 'rate'>) {
@@ -78,12 +80,13 @@ export class Gain {
       );
     }
     if (frames.length > 0) this.#hasBegun = true;
-    if (this.#ramps.every((ramp) => ramp.isOver && ramp.target === 1)) return frames;
+    if (this.#isPlain) return frames;
     const scaled = new Uint8Array(frames);
     const view = new DataView(scaled.buffer);
     this.#ramps.forEach((ramp, channel) => {
       this.#scale(view, channel * this.#codec.sampleBytes, ramp);
     });
+    this.#findOutIfPlain();
     return scaled;
   }
 
@@ -105,6 +108,11 @@ export class Gain {
     this.#ramps.forEach((ramp, channel) => {
       ramp.moveTo(this.#muted[channel] ? 0 : 10 ** ((this.#volumes[channel] ?? 0) / 20), frames);
     });
+    this.#findOutIfPlain();
+  }
+
+  #findOutIfPlain(): void {
+    this.#isPlain = this.#ramps.every((ramp) => ramp.isOver && ramp.target === 1);
   }
 
   #check<T>(option: string, values: readonly T[], isAllowed: (value: T) => boolean, allowed: string): void {

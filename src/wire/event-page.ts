@@ -27,8 +27,6 @@ const SHARED_AT_WRAP = 2 ** 32 % EVENT_RING_SIZE;
 /** Events that may wait when `index` is written: with one more, its slot would still hold an unread one. */
 const capacity = (index: number): number => (index < SHARED_AT_WRAP ? SHARED_AT_WRAP : EVENT_RING_SIZE);
 
-const distance = (to: number, from: number): number => (to - from) >>> 0;
-
 /** The backend's role. */
 export class EventProducer {
   readonly #memory: SharedMemory;
@@ -45,7 +43,7 @@ export class EventProducer {
    * Throws ERR_VSND_PROTOCOL where in_cons lies outside of what was produced.
    */
   put(event: Uint8Array): boolean {
-    const waiting = distance(this.#inProd, this.#memory.load32(IN_CONS));
+    const waiting = (this.#inProd - this.#memory.load32(IN_CONS)) >>> 0;
     if (waiting > EVENT_RING_SIZE) {
       throw protocolError(`the frontend's in_cons leaves ${waiting} events in a ring of ${EVENT_RING_SIZE}`);
     }
@@ -79,7 +77,7 @@ export class EventConsumer {
   /** Events that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
   get announced(): number {
     const inProd = this.#memory.load32(IN_PROD); // orders: the index before the entries that it announces
-    const waiting = distance(inProd, this.#inCons);
+    const waiting = (inProd - this.#inCons) >>> 0;
     if (waiting > EVENT_RING_SIZE) {
       throw protocolError(
         `the backend's in_prod announces ${waiting} events in a ring of ${EVENT_RING_SIZE}`,
@@ -111,7 +109,7 @@ export class EventConsumer {
 
   /** What lands in a slot that was skipped is no event any more: a lap later it would be taken for the next one. */
   #forgetLanded(inProd: number): void {
-    const isOver = (index: number) => distance(inProd, index) > LANDED_AFTER || inProd < index; // at the wrap: see SHARED_AT_WRAP
+    const isOver = (index: number) => (inProd - index) >>> 0 > LANDED_AFTER || inProd < index; // at the wrap: see SHARED_AT_WRAP
     while (this.#skipped[0] !== undefined && isOver(this.#skipped[0])) this.#skipped.shift();
     for (const index of this.#skipped) this.#markEmpty(slot(index));
   }

@@ -18,12 +18,12 @@ const MEANINGLESS = new Uint8Array(RING_ENTRY_SIZE).fill(0xff);
 
 const slot = (index: number): number => ENTRIES + (index % RING_SIZE) * RING_ENTRY_SIZE;
 
-/** Indexes run freely through all u32 values: only their differences mean anything. */
-const distance = (to: number, from: number): number => (to - from) >>> 0;
-
-/** True where the peer's event index lies in (old, next]: it asked to be told of one of the entries just published. */
+/**
+ * True where the peer's event index lies in (old, next]: it asked to be told of one of the entries just published. Indexes
+ * run freely through all u32 values: only their differences mean anything.
+ */
 const shouldNotify = (event: number, old: number, next: number): boolean =>
-  distance(next, event) < distance(next, old);
+  (next - event) >>> 0 < (next - old) >>> 0;
 
 /** The frontend's role: produces requests, consumes responses (ring.h, FRONT_RING). */
 export class FrontRing {
@@ -44,7 +44,7 @@ export class FrontRing {
 
   /** Requests that fit now. A slot is free again once its response has been taken. */
   get free(): number {
-    return RING_SIZE - distance(this.#reqProd, this.#rspCons);
+    return RING_SIZE - ((this.#reqProd - this.#rspCons) >>> 0);
   }
 
   /** Writes one request behind the last one; {@link publish} shows it to the peer. Throws ERR_VSND_INVALID_STATE on a full ring. */
@@ -66,8 +66,8 @@ export class FrontRing {
   /** Copies the next response to `target`; false where there is none. Throws ERR_VSND_PROTOCOL for more responses than requests. */
   take(target: Uint8Array): boolean {
     const rspProd = this.#memory.load32(RSP_PROD); // orders: the index before the entries that it announces
-    const waiting = distance(rspProd, this.#rspCons);
-    const outstanding = distance(this.#published, this.#rspCons);
+    const waiting = (rspProd - this.#rspCons) >>> 0;
+    const outstanding = (this.#published - this.#rspCons) >>> 0;
     if (waiting > outstanding) {
       throw protocolError(`the backend's rsp_prod announces ${waiting} responses to ${outstanding} requests`);
     }
@@ -113,13 +113,13 @@ export class BackRing {
   /** Requests that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
   get announced(): number {
     const reqProd = this.#memory.load32(REQ_PROD); // orders: the index before the entries that it announces
-    const unanswered = distance(reqProd, this.#rspProd);
+    const unanswered = (reqProd - this.#rspProd) >>> 0;
     if (unanswered > RING_SIZE) {
       throw protocolError(
         `the frontend's req_prod announces ${unanswered} requests in a ring of ${RING_SIZE}`,
       );
     }
-    const announced = distance(reqProd, this.#reqCons);
+    const announced = (reqProd - this.#reqCons) >>> 0;
     if (announced > RING_SIZE) {
       throw protocolError(
         `the frontend's req_prod ${reqProd} fell behind the ${this.#reqCons} requests taken`,

@@ -1,5 +1,4 @@
 import { protocolError } from '../errors.ts';
-import { EVENT_SIZE } from './event-page.ts';
 import { RING_ENTRY_SIZE } from './ring.ts';
 
 /** Request codes. */
@@ -150,9 +149,8 @@ export function encodeRequest(id: number, request: SndifRequest, entry = newEntr
   return bytes;
 }
 
-/** The inverse of {@link encodeRequest}; takes any 64 octets. */
-export function decodeRequest(bytes: Uint8Array): ReceivedRequest {
-  const view = viewOf(bytes);
+/** The inverse of {@link encodeRequest}; takes any 64 bytes. */
+export function decodeRequest(bytes: Uint8Array, view = viewOf(bytes)): ReceivedRequest {
   const operation = view.getUint8(2);
   return { id: view.getUint16(0, true), operation, request: decodeOperation(operation, view) };
 }
@@ -185,10 +183,10 @@ function decodeOperation(operation: number, view: DataView): SndifRequest | unde
   }
 }
 
-/** One response of 64 octets. */
-export function encodeResponse(response: SndifResponse): Uint8Array {
-  const bytes = new Uint8Array(RING_ENTRY_SIZE);
-  const view = new DataView(bytes.buffer);
+/** One response of 64 bytes, in `entry`. */
+export function encodeResponse(response: SndifResponse, entry = newEntry()): Uint8Array {
+  const { bytes, view } = entry;
+  bytes.fill(0);
   view.setUint16(0, response.id, true);
   view.setUint8(2, response.operation);
   view.setInt32(4, response.status, true);
@@ -207,13 +205,20 @@ export function decodeResponse(bytes: Uint8Array, view: DataView = viewOf(bytes)
   return hasRanges ? { ...response, ranges: getRanges(view) } : response;
 }
 
-/** One event of 64 octets. */
-export function encodeCurPos({ id, position }: CurPosEvent): Uint8Array {
-  const bytes = new Uint8Array(EVENT_SIZE);
-  const view = new DataView(bytes.buffer);
+/** One event of 64 bytes, in `entry`. A `position` that is a number is written much faster. */
+export function encodeCurPos(
+  { id, position }: { id: number; position: bigint | number },
+  entry = newEntry(),
+): Uint8Array {
+  const { bytes, view } = entry;
+  bytes.fill(0);
   view.setUint16(0, id, true);
   view.setUint8(2, EVT_CUR_POS);
-  view.setBigUint64(8, position, true);
+  if (typeof position === 'bigint') view.setBigUint64(8, position, true);
+  else {
+    view.setUint32(8, position >>> 0, true);
+    view.setUint32(12, position / 2 ** 32, true);
+  }
   return bytes;
 }
 

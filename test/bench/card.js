@@ -50,7 +50,7 @@ async function cpuSeconds(stream, octets, piece) {
 }
 
 /** One row: the same octets through the card and through the floor, in turn. */
-async function compare({ rounds, share }, name, seconds, piece, options) {
+async function compare({ rounds, share }, name, seconds, piece, { aim = '', ...options }) {
   const played = seconds * share;
   const octets = played * FORMAT.rate * 4;
   const card = [];
@@ -64,21 +64,28 @@ async function compare({ rounds, share }, name, seconds, piece, options) {
     card.push((ours * 60) / played);
     node.push((theirs * 60) / played);
   }
-  printRow(name, [median(card) * 1000, median(node) * 1000, median(card.map((value, n) => value / node[n]))]);
+  const throughput = median(node.map((value, n) => value / card[n]));
+  printRow(name, [median(card) * 1000, median(node) * 1000, throughput, aim]);
 }
 
 export async function run(effort) {
   printHead(
     [
       'CPU ms a minute of 48 kHz s16 stereo, frontend and backend together, in one thread of an emulated machine',
-      'floor: a Writable that copies each chunk and calls back from setImmediate',
+      "floor: a Writable that copies each chunk and calls back from setImmediate; ratio: vsnd's throughput, times the floor's",
     ],
-    ['vsnd', 'floor', 'ratio'],
+    ['vsnd', 'floor', 'ratio', 'aim'],
   );
   const row = (...args) => compare(effort, ...args);
+  const large = { bufferFrames: 65_536, periodFrames: 16_384 };
   await row('default buffer, pieces of 64 KiB', 600, 65_536, {});
+  await row('period 16384, buffer 65536 frames, 64 KiB', 600, 65_536, { ...large, aim: '>= 0.25' });
+  await row('period 16384, buffer 65536 frames, 4 KiB', 300, 4096, { ...large, aim: '>= 0.4' });
   await row('default buffer, pieces of 4 KiB', 300, 4096, {});
-  await row('period 1024, buffer 4096 frames, 4 KiB', 300, 4096, { periodFrames: 1024, bufferFrames: 4096 });
+  await row('period 1024, buffer 4096 frames, 4 KiB', 300, 4096, {
+    periodFrames: 1024,
+    bufferFrames: 4096,
+  });
   await row('period 256, buffer 1024 frames, 1 KiB', 60, 1024, { periodFrames: 256, bufferFrames: 1024 });
   await row('period 128, buffer 512 frames, 512 octets', 60, 512, { periodFrames: 128, bufferFrames: 512 });
 }

@@ -1,15 +1,12 @@
 // What whole programs cost that play a file, each in a process of its own, against npm `speaker`.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { WavWriter } from '../../dist/wav/writer.js';
 import { median, printHead, printRow } from './figures.js';
-import { cpuOf } from './process-cpu.js';
-
-const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+import { alsaWith, HOW_TO_INSTALL_SPEAKER, isSpeakerInstalled, NULL_CARD } from './peers.js';
+import { cpuOf, pathOf } from './process-cpu.js';
 
 /** s16 stereo, 44100 Hz: the recording that comes with vsnd, behind a header of 44 octets. */
 const HELLO = readFileSync(pathOf('../../examples/hello.wav')).subarray(44);
@@ -37,15 +34,6 @@ function compress(wav) {
   return status === 0 ? path : undefined;
 }
 
-function isSpeakerInstalled() {
-  try {
-    createRequire(import.meta.url).resolve('speaker');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A long recording and a short one, in each kind of file. */
 function makeFiles(directory, minutes) {
   const long = writeWav(join(directory, 'long.wav'), OCTETS_A_MINUTE * minutes);
@@ -59,21 +47,19 @@ export async function run({ rounds, share }) {
       'CPU ms a minute of 44.1 kHz s16 stereo, whole process, played as fast as it goes; start-up is not counted',
       'vsnd: with its emulated Xen and backend, into a clock; speaker: npm speaker 0.5.5, into the null device of ALSA',
     ],
-    ['vsnd', 'speaker', 'ratio'],
+    ['vsnd', 'speaker', 'ratio', 'aim'],
   );
   const directory = mkdtempSync(join(tmpdir(), 'vsnd-bench-'));
   try {
-    const alsa = join(directory, 'alsa.conf');
-    writeFileSync(alsa, 'pcm.!default { type null }\n'); // whatever sound cards there are
+    const env = alsaWith(NULL_CARD, directory);
     const minutes = MINUTES * share;
     const { wav, flac } = makeFiles(directory, minutes);
     const perMinute = async (program, { long, short }) => {
-      const env = { ALSA_CONFIG_PATH: alsa };
       return ((await cpuOf([...program, long], env)) - (await cpuOf([...program, short], env))) / minutes;
     };
     const hasSpeaker = isSpeakerInstalled();
     const rows = [
-      { name: 'vsnd play FILE.wav', program: PLAY, files: wav, figures: [] },
+      { name: 'vsnd play FILE.wav', program: PLAY, files: wav, figures: [], aim: '<= 1' },
       { name: 'vsnd play FILE.flac', program: PLAY, files: flac, figures: [] },
       { name: "import Speaker from 'vsnd/speaker'", program: DROP_IN, files: wav, figures: [] },
     ];
@@ -83,16 +69,13 @@ export async function run({ rounds, share }) {
       for (const { program, files, figures } of playable) figures.push(await perMinute(program, files));
       if (hasSpeaker) peer.push(await perMinute(SPEAKER, wav));
     }
-    for (const { name, figures } of playable) {
+    for (const { name, figures, aim = '' } of playable) {
       const ratio = () => median(figures.map((value, n) => value / peer[n]));
-      printRow(name, [median(figures), ...(hasSpeaker ? [median(peer), ratio()] : ['not installed', ''])]);
+      const against = hasSpeaker ? [median(peer), ratio()] : ['not installed', ''];
+      printRow(name, [median(figures), ...against, aim]);
     }
     if (playable.length < rows.length) console.log('FLAC: the command flac is not installed (Debian: flac)');
-    if (!hasSpeaker) {
-      console.log(
-        'speaker: npm install --no-save speaker@0.5.5 (on Debian: g++ make python3 libasound2-dev)',
-      );
-    }
+    if (!hasSpeaker) console.log(HOW_TO_INSTALL_SPEAKER);
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -1,10 +1,10 @@
-// npm run bench -- [--quick] [GROUP...]: ratios inside one run, against what a row names.
+// npm run bench -- [--quick] [--rounds N] [GROUP...]: ratios inside one run, against what a row names.
 import { parseArgs } from 'node:util';
 
-const GROUPS = ['imports', 'card', 'fairness', 'programs', 'bridge'];
+const GROUPS = ['imports', 'card', 'paced', 'period', 'walk', 'latency', 'fairness', 'programs', 'bridge'];
 
 const { values, positionals } = parseArgs({
-  options: { quick: { type: 'boolean' } },
+  options: { quick: { type: 'boolean' }, rounds: { type: 'string' } },
   allowPositionals: true,
 });
 const unknown = positionals.find((name) => !GROUPS.includes(name));
@@ -14,7 +14,7 @@ if (unknown !== undefined) {
 }
 
 /** How often a row is measured, beside warming up, and which part of its sound is played. */
-const effort = values.quick ? { rounds: 1, share: 0.1 } : { rounds: 5, share: 1 };
+const effort = values.quick ? { rounds: 1, share: 0.1 } : { rounds: Number(values.rounds ?? 5), share: 1 };
 
 for (const name of positionals.length > 0 ? positionals : GROUPS) {
   const { run } = await import(`./${name}.js`);

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import {
   DIRECTORY_GREFS,
   decodeDirectoryPage,
@@ -14,6 +14,7 @@ import {
   encodeResponse,
   type HwParamRanges,
   type Interval,
+  newEntry,
   SndifOp,
   type SndifRequest,
   type SndifResponse,
@@ -403,4 +404,22 @@ describe('the page directory', () => {
       }),
     );
   });
+});
+
+test('an entry that is used again holds nothing of what was in it', () => {
+  const entry = newEntry();
+  entry.bytes.fill(0xff);
+  const response = { id: 1, operation: SndifOp.write, status: 0 };
+  expect(encodeResponse(response, entry)).toEqual(encodeResponse(response));
+  entry.bytes.fill(0xff);
+  const event = { id: 2, position: 3n };
+  expect(encodeCurPos(event, entry)).toEqual(encodeCurPos(event));
+});
+
+test('a position is the same as a number and as a bigint', () => {
+  fc.assert(
+    fc.property(fc.maxSafeNat(), (position) => {
+      expect(encodeCurPos({ id: 1, position })).toEqual(encodeCurPos({ id: 1, position: BigInt(position) }));
+    }),
+  );
 });

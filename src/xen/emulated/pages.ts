@@ -29,6 +29,8 @@ export class EmulatedPages implements Pages {
   #frames: readonly PageFrame[] = [];
   #runBytes = 0;
   #runs: readonly Run[] = [];
+  /** The one run, where there is one only, as there nearly always is: what lies in it needs no more checks. */
+  #only: Run | undefined;
 
   constructor(frames: readonly PageFrame[], access: GrantAccess, holding: Holding) {
     this.byteLength = frames.length * PAGE_SIZE;
@@ -42,15 +44,27 @@ export class EmulatedPages implements Pages {
   }
 
   load32(offset: number): number {
+    const words = this.#holding.active ? this.#only?.words : undefined;
+    if (words?.[offset / 4] !== undefined) return Atomics.load(words, offset / 4);
     return Atomics.load(this.#run(offset, 4, 4).words, (offset % this.#runBytes) / 4);
   }
 
   store32(offset: number, value: number): void {
+    const words = this.#writable && this.#holding.active ? this.#only?.words : undefined;
+    if (words?.[offset / 4] !== undefined) {
+      Atomics.store(words, offset / 4, value);
+      return;
+    }
     this.#checkWritable();
     Atomics.store(this.#run(offset, 4, 4).words, (offset % this.#runBytes) / 4, value);
   }
 
   copyIn(offset: number, source: Uint8Array): void {
+    const bytes = this.#writable && this.#holding.active ? this.#only?.bytes : undefined;
+    if (bytes?.[offset] !== undefined && offset + source.length <= this.byteLength) {
+      bytes.set(source, offset);
+      return;
+    }
     this.#checkWritable();
     const run = this.#run(offset, source.length, 1);
     const start = offset % this.#runBytes;
@@ -59,6 +73,11 @@ export class EmulatedPages implements Pages {
   }
 
   copyOut(offset: number, target: Uint8Array): void {
+    const only = this.#holding.active ? this.#only : undefined;
+    if (only?.bytes[offset] !== undefined && offset + target.length <= this.byteLength) {
+      target.set(partOf(only, offset, target.length));
+      return;
+    }
     const run = this.#run(offset, target.length, 1);
     const start = offset % this.#runBytes;
     if (start + target.length <= this.#runBytes) target.set(partOf(run, start, target.length));
@@ -84,6 +103,7 @@ export class EmulatedPages implements Pages {
       bytes: new Uint8Array(buffer, offset, this.#runBytes),
       parts: new Map(),
     }));
+    this.#only = this.#runs.length === 1 ? this.#runs[0] : undefined;
   }
 
   /** Takes `bytes` apart at the runs' borders. */
