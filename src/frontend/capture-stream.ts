@@ -94,6 +94,7 @@ export class CaptureStream extends PcmReadable {
     this.#ask();
     for (let due = this.#pacing.due(this.#core.state); due; due = this.#pacing.due(this.#core.state)) {
       if (due !== 'end') this.#pacing.start();
+      else if (this.#pacing.latency > 0) this.#handleOverrun(this.#pacing.restart()); // run over meanwhile
       void this.#core.apply(due);
       if (due === 'end') this.#pushEnd();
     }

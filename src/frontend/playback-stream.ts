@@ -212,6 +212,7 @@ export class PlaybackStream extends PcmWritable {
       write.piece++;
     }
     engine.flush();
+    if (write.left > 0 && this.#pacing.isHeldByAnswers) engine.wakeForAnswers();
     if (write.left > 0 || this.#write !== write) return;
     this.#write = undefined;
     write.callback();

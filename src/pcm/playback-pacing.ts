@@ -167,6 +167,11 @@ export class PlaybackPacing {
     return free - (free % this.frameBytes);
   }
 
+  /** There would be room, had the backend answered WRITEs of what it has played. */
+  get isHeldByAnswers(): boolean {
+    return this.#applPtr < this.#hwPtr && this.#free === 0;
+  }
+
   /** Where the next bytes go, from the buffer's beginning. */
   get offset(): number {
     return this.#queued % this.#bufferBytes;
