@@ -58,10 +58,11 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
 
   test('ahead of all answers: the rest goes in as soon as these come', () =>
     withRawCard('p', async (setup) => {
-      const out = setup.card.createPlaybackStream(FORMAT);
+      const out = setup.card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1 });
+      out.write(pattern(10 * FRAME));
       await setup.machine.settle();
       const letGo = setup.backend.holdRequests();
-      out.write(pattern(1500 * FRAME));
+      out.write(pattern(1490 * FRAME));
       await setup.machine.settle();
       setup.backend.sendPosition(1000 * FRAME);
       await setup.machine.settle();
