@@ -167,9 +167,9 @@ export class PlaybackPacing {
     return free - (free % this.frameBytes);
   }
 
-  /** There would be room, had the backend answered WRITEs of what it has played. */
+  /** There would be more room, had the backend answered WRITEs of what it has played. */
   get isHeldByAnswers(): boolean {
-    return this.#applPtr < this.#hwPtr && this.#free === 0;
+    return this.#applPtr < this.#hwPtr;
   }
 
   /** Where the next bytes go, from the buffer's beginning. */
