@@ -55,13 +55,13 @@ const TELLING = 100e-6;
 /** A second's change of the deviation, at most, as the crystal warms and cools. */
 const WANDER = 0.1e-6;
 
-/** Reports that are kept until somebody reads: a {@link WINDOW} of those of periods from 15 ms on. */
+/** Reports that are kept until somebody reads, the newest: a {@link WINDOW} of those of periods from 15 ms on. */
 const MOST_UNREAD = 4096;
 
 /** Cells after which the rate is taken anew, where nobody has waited for it meanwhile. */
 const MOST_UNMEASURED = 16;
 
-/** So many of the oldest make room, where there are more: forgotten where they are too old, taken in where not. */
+/** So many of the oldest are forgotten at once. */
 const UNREAD_PART = 256;
 
 /** After a silence of so many times the usual distance between reports the device may have stopped. */
@@ -134,8 +134,8 @@ export class PositionClock {
   #reports = 1;
   /** Frames, as in {@link Fit}. */
   #wobble = 0;
-  /** Frames and times of reports that have not been looked at, in turn; with room for as many as there have been at once. */
-  #unread = new Float64Array(2 * UNREAD_PART);
+  /** Frames and times of reports that have not been looked at, in turn. */
+  readonly #unread = new Float64Array(2 * MOST_UNREAD);
   #unreadCount = 0;
   #measured: Rate & { readonly time: number } = { deviation: 0, error: MOST_DEVIATION, time: 0 };
 
@@ -147,7 +147,7 @@ export class PositionClock {
 
   /** The device is set going, at `frames`: START, RESUME, data after an underrun. It moves from `time` on, or later. */
   start(frames: number, time: number): void {
-    this.#takeIn(this.#unreadCount);
+    this.#takeIn();
     this.#run = {
       frames,
       time,
@@ -160,14 +160,14 @@ export class PositionClock {
 
   /** The device stands, at `frames`, until it is started: pause, xrun, loss of the connection. Its rate is remembered. */
   halt(frames: number): void {
-    this.#takeIn(this.#unreadCount);
+    this.#takeIn();
     this.#run = undefined;
     this.#standing = frames;
   }
 
   /** The position was reported at `time`: frames since the stream was opened. */
   report(frames: number, time: number): void {
-    if (2 * this.#unreadCount === this.#unread.length) this.#makeRoom(time);
+    if (this.#unreadCount === MOST_UNREAD) this.#forget(UNREAD_PART);
     this.#unread[2 * this.#unreadCount] = frames;
     this.#unread[2 * this.#unreadCount + 1] = time;
     this.#unreadCount++;
@@ -175,7 +175,7 @@ export class PositionClock {
 
   /** The reading for `time`, now or later. `limit`: frames that there are to be played. */
   read(time: number, limit = Number.POSITIVE_INFINITY): ClockReading {
-    this.#takeIn(this.#unreadCount);
+    this.#takeIn();
     const rate = this.#rateAt(time);
     const { frames, error, certain } = this.#estimate(time, rate);
     this.#read = Math.max(this.#read, Math.min(frames, limit));
@@ -188,23 +188,11 @@ export class PositionClock {
     };
   }
 
-  #makeRoom(now: number): void {
-    const unread = this.#unread;
-    if (unread.length < 2 * MOST_UNREAD) {
-      this.#unread = new Float64Array(2 * unread.length);
-      this.#unread.set(unread);
-    } else if (now - (unread[2 * UNREAD_PART - 1] ?? now) > WINDOW) {
-      this.#forget(UNREAD_PART);
-    } else {
-      this.#takeIn(UNREAD_PART);
-    }
-  }
-
-  #takeIn(count: number): void {
-    for (let index = 0; index < count; index++) {
+  #takeIn(): void {
+    for (let index = 0; index < this.#unreadCount; index++) {
       this.#takeReport(this.#unread[2 * index] ?? 0, this.#unread[2 * index + 1] ?? 0);
     }
-    this.#forget(count);
+    this.#unreadCount = 0;
     if (this.#run && this.#run.unmeasured > 0) this.#measure(this.#run);
   }
 
