@@ -1,3 +1,5 @@
+import { deferred } from './deferred.ts';
+
 /** A pending call of {@link Clock.after}. */
 export interface Timer {
   /** Idempotent; the call will not happen any more. */
@@ -48,6 +50,23 @@ export function timeout(clock: Clock, delay: number, expire: () => void): Timer 
       turn?.unref();
     },
   };
+}
+
+/** Resolves after `delay` ns, or as soon as `signal` aborts. Without `ref` it does not hold the process. */
+export async function wait(
+  clock: Clock,
+  delay: number,
+  { signal, ref = true }: { signal?: AbortSignal | undefined; ref?: boolean } = {},
+): Promise<void> {
+  if (delay <= 0 || signal?.aborted) return;
+  const { promise, resolve } = deferred();
+  const end = () => resolve();
+  const timer = clock.after(delay, end);
+  if (!ref) timer.unref();
+  signal?.addEventListener('abort', end, { once: true });
+  await promise;
+  signal?.removeEventListener('abort', end);
+  timer.cancel();
 }
 
 /** ms: what setTimeout takes; a longer delay would count as 1 ms. */

@@ -67,7 +67,7 @@ export class VsndError extends Error {
 }
 
 /** Caller misuse: names the option, the value given and what is allowed. */
-export function invalidArg(name: string, value: unknown, allowed: string): VsndError {
+export function invalidArgError(name: string, value: unknown, allowed: string): VsndError {
   const message = `${name} is ${describe(value)}; allowed: ${allowed}`;
   return new VsndError('ERR_VSND_INVALID_ARG', message, { option: name });
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { cardSocket, emulatedSocket } from './control/places.ts';
 import { offerControl } from './control/server.ts';
 import { isEmulationRequested, joinProcessGuest } from './emulation/process-guest.ts';
-import { invalidArg, VsndError } from './errors.ts';
+import { invalidArgError, VsndError } from './errors.ts';
 import { Card, type CardOptions, listCards as listCardsOf } from './frontend/card.ts';
 import { type CardChange, watchCards as watchCardsOf } from './frontend/card-watch.ts';
 import { leaveAtProcessEnd } from './frontend/departure.ts';
@@ -36,13 +36,14 @@ const XENBUS = '/dev/xen/xenbus';
 
 /**
  * Opens a sound card of this guest and connects to its backend. Rejects with ERR_VSND_NO_XEN, ERR_VSND_CARD_BUSY (and
- * the owner's `pid`), ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError.
+ * the owner's `pid`), ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_INVALID_ARG or an AbortError. A
+ * backend that may have bound what was published has up to 3 s more to let go of it: opening the card again waits for that.
  */
 export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
   checkOptionNames('openCard()', options, OPEN_CARD_OPTIONS);
   const { hypervisor, control = hypervisor === undefined, ...cardOptions } = options;
   if (typeof control !== 'boolean' && (typeof control !== 'string' || control === '')) {
-    throw invalidArg('control', control, "true, false, or a socket's path");
+    throw invalidArgError('control', control, "true, false, or a socket's path");
   }
   const releases = new ReleaseStack();
   const card = hypervisor

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 import { type Readable, Writable, type WritableOptions } from 'node:stream';
-import { invalidArg, VsndError } from './errors.ts';
+import { invalidArgError, VsndError } from './errors.ts';
 import type { Card } from './frontend/card.ts';
 import type { PlaybackStream } from './frontend/playback-stream.ts';
 import { emitLater } from './frontend/stream-events.ts';
@@ -105,7 +105,7 @@ class Speaker extends Writable {
   constructor(options?: Speaker.Options | null) {
     const { card, ...rest } = options ?? {};
     if (card !== undefined && typeof card?.createPlaybackStream !== 'function') {
-      throw invalidArg('card', card, "a Card, as openCard() of 'vsnd' gives");
+      throw invalidArgError('card', card, "a Card, as openCard() of 'vsnd' gives");
     }
     super({ ...rest, highWaterMark: rest.highWaterMark ?? 0, autoDestroy: true, emitClose: false });
     this.#card = card;
@@ -194,7 +194,7 @@ class Speaker extends Writable {
     this.blockAlign = (this.bitDepth / 8) * this.channels;
     const encoding = encodingOf(this);
     if (encoding === undefined) {
-      const cause = invalidArg('bitDepth', this.bitDepth, '8, 16, 24, 32; with float 32, 64');
+      const cause = invalidArgError('bitDepth', this.bitDepth, '8, 16, 24, 32; with float 32, 64');
       const details = { option: 'bitDepth', cause };
       throw new VsndError('ERR_VSND_INVALID_ARG', 'invalid PCM format specified', details);
     }
@@ -275,7 +275,7 @@ class Speaker extends Writable {
 
 function checkWhole(name: string, value: unknown, most: number): void {
   if (!Number.isInteger(value) || Number(value) < 1 || Number(value) > most) {
-    throw invalidArg(name, value, `a whole number from 1 to ${most}`);
+    throw invalidArgError(name, value, `a whole number from 1 to ${most}`);
   }
 }
 

@@ -15,7 +15,7 @@ type Rule = (source: Source) => string[];
 /** From the foundation upwards: a file imports only from its own floor, and from those before it here. */
 const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts'],
-  ['deferred.ts', 'release-stack.ts', 'clock.ts', 'repeater.ts', 'option-names.ts'],
+  ['deferred.ts', 'release-stack.ts', 'clock.ts', 'repeater.ts', 'option-names.ts', 'child-program.ts'],
   ['wire/'],
   ['pcm/'],
   ['wav/'],

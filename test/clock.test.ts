@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FastClock, ManualClock, nextTurn, RealClock, timeout } from '../src/clock.ts';
+import { FastClock, ManualClock, nextTurn, RealClock, timeout, wait } from '../src/clock.ts';
 import { deferred } from '../src/deferred.ts';
 
 describe('a manual clock', () => {
@@ -428,5 +429,48 @@ describe('a time-out', () => {
     timer.unref();
     expect(holding()).toBe(before);
     timer.cancel();
+  });
+});
+
+describe('a wait', () => {
+  /** Writes down when it is over. */
+  const note = (log: number[], clock: ManualClock, waiting: Promise<void>) =>
+    waiting.then(() => log.push(clock.now()));
+
+  it('takes its time, and none where there is none to wait', async () => {
+    const clock = new ManualClock();
+    const log: number[] = [];
+    for (const delay of [5, 0, -1, Number.NEGATIVE_INFINITY]) void note(log, clock, wait(clock, delay));
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advanceTime(5);
+    await nextTurn();
+    expect(log).toEqual([0, 0, 0, 5]);
+  });
+
+  it('ends early when its signal aborts, and leaves neither timer nor listener', async () => {
+    const clock = new ManualClock();
+    const early = new AbortController();
+    const log: number[] = [];
+    void note(log, clock, wait(clock, 5, early));
+    void note(log, clock, wait(clock, 2, early));
+    await clock.advanceTime(2);
+    await nextTurn();
+    await clock.advanceTime(1);
+    expect([log, getEventListeners(early.signal, 'abort').length]).toEqual([[2], 1]);
+    early.abort();
+    await note(log, clock, wait(clock, 5, early));
+    expect(log).toEqual([2, 3, 3]);
+    expect([clock.pendingTimers, getEventListeners(early.signal, 'abort').length]).toEqual([0, 0]);
+  });
+
+  it('holds the process, or does not', async () => {
+    const holding = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = holding();
+    const end = new AbortController();
+    const waits = [true, false].map((ref) => wait(new RealClock(), 1e12, { signal: end.signal, ref }));
+    expect(holding()).toBe(before + 1);
+    end.abort();
+    await Promise.all(waits);
+    expect(holding()).toBe(before);
   });
 });

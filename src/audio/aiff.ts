@@ -54,14 +54,14 @@ export async function openAiff(octets: Octets): Promise<AudioSource> {
   let data: { offset: number; bytes: number } | undefined;
   for (let offset = 12; common === undefined || data === undefined; ) {
     const head = await readOctets(octets, offset, 8);
-    if (head.length < 8) throw damaged(name, `it ends without a ${common ? 'SSND' : 'COMM'} chunk`);
+    if (head.length < 8) throw damagedError(name, `it ends without a ${common ? 'SSND' : 'COMM'} chunk`);
     const id = ascii(head, 0);
-    if (id.includes('.')) throw damaged(name, `at octet ${offset} stands "${id}", which is no chunk`);
+    if (id.includes('.')) throw damagedError(name, `at octet ${offset} stands "${id}", which is no chunk`);
     const size = view(head).getUint32(4);
     if (id === 'COMM') common = parseCommon(name, await readOctets(octets, offset + 8, Math.min(size, 22)));
     if (id === 'SSND') {
       const start = await readOctets(octets, offset + 8, 4);
-      if (start.length < 4) throw damaged(name, 'it ends within its SSND chunk');
+      if (start.length < 4) throw damagedError(name, 'it ends within its SSND chunk');
       const skip = 8 + view(start).getUint32(0);
       data = { offset: offset + 8 + skip, bytes: Math.max(0, size - skip) };
     }
@@ -73,7 +73,8 @@ export async function openAiff(octets: Octets): Promise<AudioSource> {
 }
 
 function parseCommon(name: string, body: Uint8Array): Common {
-  if (body.length < 18) throw damaged(name, `its COMM chunk has ${body.length} octets; allowed: 18 or more`);
+  if (body.length < 18)
+    throw damagedError(name, `its COMM chunk has ${body.length} octets; allowed: 18 or more`);
   const channels = view(body).getUint16(0);
   const bits = view(body).getUint16(6);
   const rate = extended(body, 8);
@@ -86,8 +87,9 @@ function parseCommon(name: string, body: Uint8Array): Common {
       `${name} holds AIFF of type "${type}" with ${bits} bits a sample; allowed: ${allowed}`,
     );
   }
-  if (channels === 0) throw damaged(name, 'it has 0 channels; allowed: 1 or more');
-  if (!(rate >= 1 && rate <= 0xffff_ffff)) throw damaged(name, `its rate is ${rate} Hz; allowed: 1 or more`);
+  if (channels === 0) throw damagedError(name, 'it has 0 channels; allowed: 1 or more');
+  if (!(rate >= 1 && rate <= 0xffff_ffff))
+    throw damagedError(name, `its rate is ${rate} Hz; allowed: 1 or more`);
   return { ...encoding, channels, rate: Math.round(rate), frames: view(body).getUint32(2) };
 }
 
@@ -105,6 +107,6 @@ function ascii(octets: Uint8Array, offset: number): string {
   return String.fromCharCode(...octets.subarray(offset, offset + 4)).replace(/[^ -~]/g, '.');
 }
 
-function damaged(name: string, reason: string): VsndError {
+function damagedError(name: string, reason: string): VsndError {
   return new VsndError('ERR_VSND_FILE', `${name} is a damaged AIFF file: ${reason}`);
 }

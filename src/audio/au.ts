@@ -25,9 +25,9 @@ const ENCODINGS: Readonly<Record<number, readonly [PcmFormatName, number]>> = {
 /** Opens a file of Sun's and NeXT's format, .au or .snd. Rejects with ERR_VSND_FILE. */
 export async function openAu(octets: Octets): Promise<AudioSource> {
   const head = await readOctets(octets, 0, HEADER_BYTES);
-  const damaged = (reason: string) =>
+  const damagedError = (reason: string) =>
     new VsndError('ERR_VSND_FILE', `${octets.name} is a damaged AU file: ${reason}`);
-  if (head.length < HEADER_BYTES) throw damaged('it ends within its header');
+  if (head.length < HEADER_BYTES) throw damagedError('it ends within its header');
   const view = new DataView(head.buffer, head.byteOffset);
   const field = (number: number): number => view.getUint32(number * 4);
   const [dataOffset, size, encoding, rate, channels] = [field(1), field(2), field(3), field(4), field(5)];
@@ -39,10 +39,10 @@ export async function openAu(octets: Octets): Promise<AudioSource> {
     );
   }
   if (dataOffset < HEADER_BYTES)
-    throw damaged(`its sound begins at octet ${dataOffset}; allowed: 24 or more`);
-  if (rate === 0) throw damaged('its rate is 0 Hz; allowed: 1 or more');
+    throw damagedError(`its sound begins at octet ${dataOffset}; allowed: 24 or more`);
+  if (rate === 0) throw damagedError('its rate is 0 Hz; allowed: 1 or more');
   if (channels < 1 || channels > MAX_CHANNELS)
-    throw damaged(`it has ${channels} channels; allowed: 1 to ${MAX_CHANNELS}`);
+    throw damagedError(`it has ${channels} channels; allowed: 1 to ${MAX_CHANNELS}`);
   const dataBytes = size === NO_SIZE ? undefined : size;
   const convert = fromBigEndian(containerBytes);
   return openPcm(octets, {

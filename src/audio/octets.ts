@@ -67,7 +67,7 @@ class FileOctets implements Octets {
   }
 
   async readInto(target: Uint8Array, offset: number): Promise<number> {
-    if (this.#closing) throw closed(this.name);
+    if (this.#closing) throw closedError(this.name);
     await this.#turns.take(target.length);
     if (target.length >= BLOCK_BYTES) return await this.#read(target, offset);
     const block = await this.#blockWith(offset, target.length);
@@ -92,7 +92,7 @@ class FileOctets implements Octets {
   async #read(target: Uint8Array, offset: number): Promise<number> {
     let filled = 0;
     while (filled < target.length) {
-      if (this.#closing) throw closed(this.name);
+      if (this.#closing) throw closedError(this.name);
       const rest = target.length - filled;
       const { bytesRead } = await this.#handle
         .read(target, filled, rest, offset + filled)
@@ -156,9 +156,9 @@ export class StreamOctets implements Octets {
 
   /** Takes the next chunk, and lets go of what is out of reach and not `wanted`. */
   async #receive(wanted: number): Promise<void> {
-    if (this.#stream.destroyed && !this.#stream.readableEnded) throw this.#failure();
+    if (this.#stream.destroyed && !this.#stream.readableEnded) throw this.#readError();
     const { value, done } = await this.#incoming.next().catch(() => {
-      throw this.#failure();
+      throw this.#readError();
     });
     if (done) {
       this.#hasEnded = true;
@@ -170,9 +170,9 @@ export class StreamOctets implements Octets {
     while (this.#passed + PIECE_BYTES <= reach && this.#pieces.shift()) this.#passed += PIECE_BYTES;
   }
 
-  #failure(): VsndError {
+  #readError(): VsndError {
     const { errored } = this.#stream;
-    return errored === null ? closed(this.name) : fileError(`cannot read ${this.name}`, errored);
+    return errored === null ? closedError(this.name) : fileError(`cannot read ${this.name}`, errored);
   }
 
   #keep(chunk: Uint8Array): void {
@@ -187,6 +187,6 @@ export class StreamOctets implements Octets {
   }
 }
 
-function closed(name: string): VsndError {
+function closedError(name: string): VsndError {
   return new VsndError('ERR_VSND_INVALID_STATE', `${name} is closed`);
 }

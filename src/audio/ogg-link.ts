@@ -43,7 +43,7 @@ export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> 
   const first: OggPage[] = [];
   for (; page?.isFirst; page = await nextOggPage(cursor)) {
     if (first.push(page) > MOST_STREAMS)
-      throw damaged(name, `more than ${MOST_STREAMS} streams begin at once`);
+      throw damagedError(name, `more than ${MOST_STREAMS} streams begin at once`);
   }
   const recognise = ({ pieces: [packet = new Uint8Array(0)] }: OggPage) =>
     MAPPINGS.find(({ recognises }) => recognises(packet));
@@ -64,7 +64,7 @@ export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> 
       throw new VsndError('ERR_VSND_FILE', `${name} ends within the headers of its Ogg stream`);
     if (page.serial === serial) headers.push(...assembler.take(page).packets);
     if (headers.length > MOST_HEADERS)
-      throw damaged(name, `its stream has more than ${MOST_HEADERS} headers`);
+      throw damagedError(name, `its stream has more than ${MOST_HEADERS} headers`);
     if (mapping.isComplete(headers)) break;
     page = await nextOggPage(cursor);
   }
@@ -112,6 +112,6 @@ export function beginning(page: OggPage, granule: number, decoded: number): numb
   return page.isLast ? Math.max(0, granule - decoded) : granule - decoded;
 }
 
-function damaged(name: string, reason: string): VsndError {
+function damagedError(name: string, reason: string): VsndError {
   return new VsndError('ERR_VSND_FILE', `${name} is a damaged Ogg file: ${reason}`);
 }

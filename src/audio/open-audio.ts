@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
 import { openAiff } from './aiff.ts';
@@ -70,7 +70,7 @@ async function openByContent(octets: Octets): Promise<AudioSource> {
   const head = await readOctets(octets, start, HEAD_BYTES);
   const kind = KINDS.find(({ recognises }) => recognises(head));
   const source = kind ? await kind.open(octets, start) : await openMpeg(octets, start);
-  if (source === undefined) throw unknownKind(octets.name, head);
+  if (source === undefined) throw unknownKindError(octets.name, head);
   return source;
 }
 
@@ -101,15 +101,15 @@ function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Audio
 function checkRaw({ format, rate, channels }: FrameFormat): void {
   if (pcmFormatByName(format)?.sampleBytes === undefined) {
     const allowed = PCM_FORMATS.filter(({ sampleBytes }) => sampleBytes !== undefined);
-    throw invalidArg('raw.format', format, allowed.map(({ name }) => name).join(', '));
+    throw invalidArgError('raw.format', format, allowed.map(({ name }) => name).join(', '));
   }
-  if (!Number.isSafeInteger(rate) || rate < 1) throw invalidArg('raw.rate', rate, '1 or more (Hz)');
+  if (!Number.isSafeInteger(rate) || rate < 1) throw invalidArgError('raw.rate', rate, '1 or more (Hz)');
   if (!Number.isSafeInteger(channels) || channels < 1 || channels > MAX_CHANNELS) {
-    throw invalidArg('raw.channels', channels, `1 to ${MAX_CHANNELS}`);
+    throw invalidArgError('raw.channels', channels, `1 to ${MAX_CHANNELS}`);
   }
 }
 
-function unknownKind(name: string, head: Uint8Array): VsndError {
+function unknownKindError(name: string, head: Uint8Array): VsndError {
   const what =
     head.length === 0 ? 'is empty' : `is no recording of a known kind: it begins with "${printable(head)}"`;
   return new VsndError('ERR_VSND_FILE', `${name} ${what}; known: ${KNOWN}`);

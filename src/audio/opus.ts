@@ -37,9 +37,9 @@ export const OPUS: OggMapping = {
 };
 
 function parseHead(name: string, packet: Uint8Array): OpusHead {
-  const damaged = () =>
+  const damagedError = () =>
     new VsndError('ERR_VSND_FILE', `${name} is a damaged Ogg Opus file: its OpusHead makes no sense`);
-  if (packet.length < 19) throw damaged();
+  if (packet.length < 19) throw damagedError();
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   const channels = view.getUint8(9);
   const family = view.getUint8(18);
@@ -50,14 +50,14 @@ function parseHead(name: string, packet: Uint8Array): OpusHead {
     );
   }
   if (channels < 1 || channels > (family === 0 ? 2 : 8) || (family === 1 && packet.length < 21 + channels))
-    throw damaged();
+    throw damagedError();
   const streamCount = family === 0 ? 1 : view.getUint8(19);
   const coupledStreamCount = family === 0 ? channels - 1 : view.getUint8(20);
   const channelMappingTable =
     family === 0 ? [0, 1].slice(0, channels) : [...packet.subarray(21, 21 + channels)];
   const isMapped = (index: number) => index === 255 || index < streamCount + coupledStreamCount;
   if (streamCount < 1 || coupledStreamCount > streamCount || !channelMappingTable.every(isMapped))
-    throw damaged();
+    throw damagedError();
   return {
     channels,
     preSkip: view.getUint16(10, true),

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import nodeProcess from 'node:process';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -72,10 +72,10 @@ export class Resampler {
   /** Loads libsamplerate, when it is first needed. Rejects with ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   static async create({ channels, quality = 'best' }: ResamplerOptions): Promise<Resampler> {
     if (!Number.isInteger(channels) || channels < 1 || channels > MAX_CHANNELS) {
-      throw invalidArg('channels', channels, `1 to ${MAX_CHANNELS}`);
+      throw invalidArgError('channels', channels, `1 to ${MAX_CHANNELS}`);
     }
     if (!Object.hasOwn(FILTERS, quality))
-      throw invalidArg('quality', quality, Object.keys(FILTERS).join(', '));
+      throw invalidArgError('quality', quality, Object.keys(FILTERS).join(', '));
     const Filter = loadLibsamplerate();
     await Filter.initialized;
     return new Resampler(createFilters(Filter, channels, FILTERS[quality]));
@@ -102,10 +102,10 @@ export class Resampler {
    */
   process(frames: Float32Array, ratio: number): Float32Array {
     if (!(ratio >= 1 / MAX_RATIO && ratio <= MAX_RATIO)) {
-      throw invalidArg('ratio', ratio, `1/${MAX_RATIO} to ${MAX_RATIO}`);
+      throw invalidArgError('ratio', ratio, `1/${MAX_RATIO} to ${MAX_RATIO}`);
     }
     if (frames.length % this.channels !== 0) {
-      throw invalidArg('frames', frames.length, `multiples of ${this.channels} samples`);
+      throw invalidArgError('frames', frames.length, `multiples of ${this.channels} samples`);
     }
     const count = frames.length / this.channels;
     if (this.#ratio === undefined || this.#ratio === ratio) {

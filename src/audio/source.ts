@@ -1,5 +1,5 @@
 import { nextTurn } from '../clock.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { AudioSource } from './audio-source.ts';
 import type { Octets } from './octets.ts';
 
@@ -27,9 +27,9 @@ export function sourceOf(octets: Octets, recording: Recording): AudioSource {
     isSeekable,
     warnings,
     read(from = 0) {
-      if (!Number.isSafeInteger(from) || from < 0) throw invalidArg('from', from, '0 or more (frames)');
+      if (!Number.isSafeInteger(from) || from < 0) throw invalidArgError('from', from, '0 or more (frames)');
       if (!isSeekable && from > 0)
-        throw invalidArg('from', from, `0: ${octets.name} cannot be entered elsewhere`);
+        throw invalidArgError('from', from, `0: ${octets.name} cannot be entered elsewhere`);
       if (octets.size === undefined) {
         if (isUsedUp) throw new VsndError('ERR_VSND_INVALID_STATE', `${octets.name} has been read already`);
         isUsedUp = true;

@@ -28,6 +28,29 @@ export function neededPrecision(format: PcmFormatName): number {
   return format === 'mu_law' || format === 'a_law' ? 16 : precision(format);
 }
 
+type CardLimits = Pick<StreamLimits, 'rates' | 'formats' | 'channels'>;
+
+/** What is played and recorded where nobody says otherwise: what programs play, and what sound servers mix for. */
+const USUAL: FrameFormat = { format: 's16_le', rate: 48_000, channels: 2 };
+
+/**
+ * As wished, and else as {@link chooseTarget} sets a card for 48 kHz, 16 bits, stereo, in a format that `takes` can do with.
+ * What nothing fits stays so: who opens the stream is told what there is.
+ */
+export function chooseUsual(
+  card: CardLimits | undefined,
+  wishes: { [Name in keyof FrameFormat]?: FrameFormat[Name] | undefined },
+  takes: (format: PcmFormatName, channels: number) => boolean = () => true,
+): FrameFormat {
+  const { rates = [USUAL.rate], formats = [], channels: { min, max } = { min: 1, max: 255 } } = card ?? {};
+  const channels = wishes.channels ?? clamp(USUAL.channels, min, max);
+  const possible = formats.filter((format) => sampleCodec(format) && takes(format, channels));
+  const format = possible.length > 0 ? chooseFormat(USUAL.format, possible) : USUAL.format;
+  return { format: wishes.format ?? format, rate: wishes.rate ?? chooseRate(USUAL.rate, rates), channels };
+}
+
+const clamp = (value: number, min: number, max: number): number => Math.min(Math.max(value, min), max);
+
 /**
  * What a card should be set to for frames of `source`: what loses nothing, if the card has it, else what loses least.
  * Rate: the same, else the lowest multiple, else the nearest higher one, else the highest. Channels: the nearest number.
@@ -35,13 +58,12 @@ export function neededPrecision(format: PcmFormatName): number {
  */
 export function chooseTarget(
   source: FrameFormat,
-  card: Pick<StreamLimits, 'rates' | 'formats' | 'channels'>,
+  { rates, formats, channels: { min, max } }: CardLimits,
 ): FrameFormat {
-  const { min, max } = card.channels;
   return {
-    format: chooseFormat(source.format, card.formats),
-    rate: chooseRate(source.rate, card.rates),
-    channels: Math.min(Math.max(source.channels, min), max),
+    format: chooseFormat(source.format, formats),
+    rate: chooseRate(source.rate, rates),
+    channels: clamp(source.channels, min, max),
   };
 }
 

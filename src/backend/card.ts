@@ -1,5 +1,5 @@
 import { debuglog } from 'node:util';
-import type { StreamConfig } from '../config/card.ts';
+import { type StreamConfig, type StreamPlace, streamsOf } from '../config/card.ts';
 import { Field, type Fields } from '../config/fields.ts';
 import { readCardConfig } from '../config/read-card.ts';
 import { isVsndError, VsndError } from '../errors.ts';
@@ -48,12 +48,6 @@ export interface StreamAddress {
   readonly frontendDomid: number;
   readonly devid: number;
   readonly pcmDevice: number;
-  readonly config: StreamConfig;
-}
-
-/** A stream of the card: its PCM device, and what XenStore says of it. */
-interface Place {
-  readonly index: number;
   readonly config: StreamConfig;
 }
 
@@ -174,14 +168,10 @@ export class BackendCard {
     const { guest, xenstore, frontendPath, log } = this.#options;
     try {
       await this.#checkVersion();
-      const { pcmDevices, longName, shortName, warnings } = await readCardConfig(
-        xenstore,
-        frontendPath,
-        guest.limit('streams'),
-      );
-      for (const { message } of warnings) this.#warnOnce(message);
-      this.#name = (longName ?? shortName)?.slice(0, LONGEST_NAME);
-      const places = pcmDevices.flatMap(({ index, streams }) => streams.map((config) => ({ index, config })));
+      const config = await readCardConfig(xenstore, frontendPath, guest.limit('streams'));
+      for (const { message } of config.warnings) this.#warnOnce(message);
+      this.#name = (config.longName ?? config.shortName)?.slice(0, LONGEST_NAME);
+      const places = streamsOf(config);
       for (let attempt = 1; !(await this.#connectStreams(places)); attempt++) {
         if (attempt === ATTEMPTS) throw new VsndError('ERR_VSND_CONFIG', 'its rings change all the time');
         await Promise.all(this.#streams.splice(0).map(({ stream }) => stream.close()));
@@ -201,12 +191,12 @@ export class BackendCard {
   }
 
   /** Says whether what has been connected is still what the frontend publishes: snd_xen_front may do that twice, and say so once. */
-  async #connectStreams(places: readonly Place[]): Promise<boolean> {
+  async #connectStreams(places: readonly StreamPlace[]): Promise<boolean> {
     const read = () => Promise.all(places.map(({ config }) => this.#readTransport(config)));
     const published = await read();
-    for (const [number, { index, config }] of places.entries()) {
-      const stream = await this.#connectStream(index, config, published[number] ?? {});
-      this.#streams.push({ device: index, stream });
+    for (const [number, { device, config }] of places.entries()) {
+      const stream = await this.#connectStream(device, config, published[number] ?? {});
+      this.#streams.push({ device, stream });
     }
     return JSON.stringify(await read()) === JSON.stringify(published);
   }

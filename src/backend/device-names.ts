@@ -1,4 +1,4 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 
 /** A sink as its name says it. */
 export type SinkName =
@@ -33,14 +33,14 @@ const DEFAULT_FREQUENCY = 1000;
 /** The sink that `name` means. Throws ERR_VSND_INVALID_ARG, for `option`. */
 export function parseSink(name: string, option = '--sink'): SinkName {
   const sink = sinkOf(name);
-  if (sink === undefined) throw invalidArg(option, name, SINK_NAMES);
+  if (sink === undefined) throw invalidArgError(option, name, SINK_NAMES);
   return checked(sink, name, option);
 }
 
 /** The source that `name` means. Throws ERR_VSND_INVALID_ARG, for `option`. */
 export function parseSource(name: string, option = '--source'): SourceName {
   const source = sourceOf(name);
-  if (source === undefined) throw invalidArg(option, name, SOURCE_NAMES);
+  if (source === undefined) throw invalidArgError(option, name, SOURCE_NAMES);
   return checked(source, name, option);
 }
 
@@ -69,7 +69,11 @@ function fileOrCommand(name: string) {
 function checked<Name extends SinkName | SourceName>(parsed: Name, name: string, option: string): Name {
   if (parsed.kind === 'wav') checkPlaceholders(parsed.file, option);
   if (parsed.kind === 'exec' && /\{id\}|VSND_ID\b/.test(parsed.command)) {
-    throw invalidArg(option, name, 'a command without {id}: a guest writes it, and a shell would read it');
+    throw invalidArgError(
+      option,
+      name,
+      'a command without {id}: a guest writes it, and a shell would read it',
+    );
   }
   return parsed;
 }
@@ -77,7 +81,7 @@ function checked<Name extends SinkName | SourceName>(parsed: Name, name: string,
 function checkPlaceholders(file: string, option: string): void {
   for (const [whole, name = ''] of file.matchAll(/\{([^{}]*)\}/g)) {
     if (WAV_PLACEHOLDERS.includes(name)) continue;
-    throw invalidArg(
+    throw invalidArgError(
       `a placeholder of ${option}`,
       whole,
       WAV_PLACEHOLDERS.map((allowed) => `{${allowed}}`).join(', '),

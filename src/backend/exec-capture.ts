@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Clock } from '../clock.ts';
 import type { CaptureDevice, CaptureFeed, CaptureVoice, DeviceParams } from './pcm-device.ts';
 import type { SoundProgram } from './programs.ts';
@@ -29,12 +28,7 @@ export function execCaptureDevice(options: ExecCaptureOptions): CaptureDevice {
 }
 
 class ExecCapture implements CaptureVoice {
-  readonly #params: DeviceParams;
-  readonly #feed: CaptureFeed;
-  readonly #options: ExecCaptureOptions;
-  readonly #relaunch: Relaunch;
-  #recorder: Recorder;
-  #voice: CaptureVoice;
+  readonly #runs: Relaunch<Recorder, ReadableVoice>;
 
   /** Starts the program. Rejects with ERR_VSND_DEVICE. */
   static async open(
@@ -42,64 +36,44 @@ class ExecCapture implements CaptureVoice {
     feed: CaptureFeed,
     options: ExecCaptureOptions,
   ): Promise<ExecCapture> {
-    const recorder = new Recorder({ command: options.commandFor(params) });
-    await once(recorder, 'open');
-    return new ExecCapture(params, feed, options, recorder);
-  }
-
-  private constructor(
-    params: DeviceParams,
-    feed: CaptureFeed,
-    options: ExecCaptureOptions,
-    recorder: Recorder,
-  ) {
-    this.#params = params;
-    this.#feed = feed;
-    this.#options = options;
-    this.#recorder = recorder;
-    this.#voice = this.#voiceOf(recorder);
-    this.#relaunch = new Relaunch({
-      admit: options.admit,
-      launch: () => this.#launch(),
+    const { admit, log, description } = options;
+    const runs = await Relaunch.open({
+      admit,
+      launch: () => new Recorder({ command: options.commandFor(params) }),
+      voiceOf: (recorder) => {
+        recorder.once('end', () => log(`${description} has nothing more to say: silence follows`));
+        return new ReadableVoice(params, feed, recorder, options);
+      },
       failed: (error) => feed.failed(error),
     });
+    return new ExecCapture(runs);
+  }
+
+  private constructor(runs: Relaunch<Recorder, ReadableVoice>) {
+    this.#runs = runs;
   }
 
   start(): void {
-    if (this.#recorder.destroyed) this.#relaunch.want(this.#recorder.ended);
-    else this.#voice.start();
+    this.#runs.start();
   }
 
   pause(): void {
-    this.#relaunch.unwant();
-    this.#voice.pause();
+    this.#runs.pause();
   }
 
   resume(): void {
-    this.start();
+    this.#runs.start();
   }
 
   stop(): void {
-    this.#relaunch.unwant();
-    this.#voice.stop();
-    this.#recorder.destroy();
+    this.#runs.unwant();
+    this.#runs.voice.stop();
+    this.#runs.run.destroy();
   }
 
   async close(): Promise<void> {
     this.stop();
-    await this.#relaunch.end();
-    await this.#recorder.ended;
-  }
-
-  #launch(): void {
-    this.#recorder = new Recorder({ command: this.#options.commandFor(this.#params) });
-    this.#voice = this.#voiceOf(this.#recorder);
-    this.#voice.start();
-  }
-
-  #voiceOf(recorder: Recorder): ReadableVoice {
-    const { log, description } = this.#options;
-    recorder.once('end', () => log(`${description} has nothing more to say: silence follows`));
-    return new ReadableVoice(this.#params, this.#feed, recorder, this.#options);
+    await this.#runs.end();
+    await this.#runs.run.ended;
   }
 }

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { RealClock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import type { DeviceParams, PlaybackDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
-import { Player, type SetPipeSize } from './player.ts';
+import type { SetPipeSize } from './piped-program.ts';
+import { Player } from './player.ts';
 import type { SoundProgram } from './programs.ts';
 import { type Admit, Relaunch } from './relaunch.ts';
 import { WritableVoice } from './writable-voice.ts';
@@ -40,9 +40,7 @@ class ExecVoice implements PlaybackVoice {
   readonly #params: DeviceParams;
   readonly #feed: PlaybackFeed;
   readonly #options: ExecPlaybackOptions;
-  readonly #relaunch: Relaunch;
-  #player: Player;
-  #voice: WritableVoice;
+  readonly #runs: Relaunch<Player, WritableVoice>;
 
   /** Starts the program. Rejects with ERR_VSND_DEVICE. */
   static async open(
@@ -50,41 +48,39 @@ class ExecVoice implements PlaybackVoice {
     feed: PlaybackFeed,
     options: ExecPlaybackOptions,
   ): Promise<ExecVoice> {
-    const player = launch(params, options);
-    await once(player, 'open');
-    return new ExecVoice(params, feed, options, player);
+    const { admit, setPipeSize } = options;
+    const pipeBytes = pipeSize(params, options);
+    const runs = await Relaunch.open({
+      admit,
+      launch: () => new Player({ command: options.commandFor(params), pipeBytes, setPipeSize }),
+      voiceOf: (player) => new WritableVoice(params, feed, player, (octets) => octets.slice()),
+      failed: (error) => feed.failed(error),
+    });
+    return new ExecVoice(params, feed, options, runs);
   }
 
   private constructor(
     params: DeviceParams,
     feed: PlaybackFeed,
     options: ExecPlaybackOptions,
-    player: Player,
+    runs: Relaunch<Player, WritableVoice>,
   ) {
     this.#params = params;
     this.#feed = feed;
     this.#options = options;
-    this.#player = player;
-    this.#voice = this.#voiceOf(player);
-    this.#relaunch = new Relaunch({
-      admit: options.admit,
-      launch: () => this.#launch(),
-      failed: (error) => feed.failed(error),
-    });
+    this.#runs = runs;
   }
 
   start(): void {
-    if (this.#player.destroyed) this.#relaunch.want(this.#player.ended);
-    else this.#voice.start();
+    this.#runs.start();
   }
 
   pause(): void {
-    this.#relaunch.unwant();
-    this.#voice.pause();
+    this.#runs.pause();
   }
 
   resume(): void {
-    this.start();
+    this.#runs.start();
   }
 
   /**
@@ -93,22 +89,24 @@ class ExecVoice implements PlaybackVoice {
    */
   stop(): void {
     const isQueued = this.#isQueued;
-    this.#relaunch.unwant();
-    this.#voice.stop();
-    if (isQueued) this.#player.destroy();
+    this.#runs.unwant();
+    this.#runs.voice.stop();
+    if (isQueued) this.#runs.run.destroy();
   }
 
   refilled(): void {
-    this.#voice.refilled();
+    this.#runs.voice.refilled();
   }
 
   async close({ drain }: { drain: boolean }): Promise<void> {
-    await this.#relaunch.end({ drain });
-    const player = this.#player;
-    const limit = timeout(new RealClock(), this.#closingTime() * 1e6, () => player.destroy(this.#lateness()));
+    await this.#runs.end({ drain });
+    const player = this.#runs.run;
+    const limit = timeout(new RealClock(), this.#closingTime() * 1e6, () =>
+      player.destroy(this.#lateError()),
+    );
     try {
       if (!drain && this.#isQueued) player.destroy();
-      await this.#voice.close({ drain });
+      await this.#runs.voice.close({ drain });
       await player.ended;
     } finally {
       limit.cancel();
@@ -116,25 +114,16 @@ class ExecVoice implements PlaybackVoice {
     if (player.errored) throw player.errored;
   }
 
-  #launch(): void {
-    this.#player = launch(this.#params, this.#options);
-    this.#voice = this.#voiceOf(this.#player);
-    this.#voice.start();
-  }
-
-  #voiceOf(player: Player): WritableVoice {
-    return new WritableVoice(this.#params, this.#feed, player, (octets) => octets.slice());
-  }
-
   /** Whether there is anything that has not been reported as played. */
   get #isQueued(): boolean {
-    return this.#feed.available > 0 || this.#player.writableLength > 0;
+    return this.#feed.available > 0 || this.#runs.run.writableLength > 0;
   }
 
   /** ms, at most, from now until the program has ended. */
   #closingTime(): number {
     const { rate, frameBytes } = this.#params;
-    const octets = this.#feed.available + this.#player.writableLength + pipeSize(this.#params, this.#options);
+    const octets =
+      this.#feed.available + this.#runs.run.writableLength + pipeSize(this.#params, this.#options);
     return (octets * 1000) / (rate * frameBytes) + this.#grace;
   }
 
@@ -142,17 +131,11 @@ class ExecVoice implements PlaybackVoice {
     return this.#options.closeGrace ?? CLOSE_GRACE;
   }
 
-  #lateness(): VsndError {
+  #lateError(): VsndError {
     const { name } = this.#options.commandFor(this.#params);
     const message = `${name} had not ended ${this.#grace} ms after the time of its last frame`;
     return new VsndError('ERR_VSND_DEVICE', message);
   }
-}
-
-function launch(params: DeviceParams, options: ExecPlaybackOptions): Player {
-  const { setPipeSize } = options;
-  const command = options.commandFor(params);
-  return new Player({ command, pipeBytes: pipeSize(params, options), setPipeSize });
 }
 
 /** Octets: about a period, as far as it can be set. */

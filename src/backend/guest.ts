@@ -1,5 +1,4 @@
-import type { Clock } from '../clock.ts';
-import { deferred } from '../deferred.ts';
+import { type Clock, wait } from '../clock.ts';
 import {
   LIMIT_NAMES,
   LIMITS,
@@ -134,11 +133,11 @@ export class Guest {
    * {@link LimitRefusal}, as late.
    */
   async admitOpen(signal: AbortSignal, what = 'one more OPEN'): Promise<void> {
-    const wait = this.#opens.take(this.#clock.now());
-    if (wait === 0) return;
+    const delay = this.#opens.take(this.#clock.now());
+    if (delay === 0) return;
     this.#countsOf('opens-per-second').delayed += 1;
-    await pause(this.#clock, wait ?? LONGEST_WAIT, signal);
-    if (wait === undefined) throw this.#refusal('opens-per-second', 1, what);
+    await wait(this.#clock, delay ?? LONGEST_WAIT, { signal });
+    if (delay === undefined) throw this.#refusal('opens-per-second', 1, what);
   }
 
   #countsOf(name: LimitName) {
@@ -199,16 +198,4 @@ export class Guests {
 
 function isCounted(name: LimitName): boolean {
   return !UNCOUNTED.some((other) => other === name);
-}
-
-/** Resolves after `duration` ns, or when `signal` aborts. */
-async function pause(clock: Clock, duration: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = deferred();
-  const timer = clock.after(duration, resolve);
-  const abort = () => resolve();
-  signal.addEventListener('abort', abort, { once: true });
-  await promise;
-  signal.removeEventListener('abort', abort);
-  timer.cancel();
 }

@@ -1,4 +1,4 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 
 /** What one guest may have of something. */
 interface Limit {
@@ -108,7 +108,7 @@ export function parseLimit(text: string, option = '--limit'): LimitSetting {
   const value = Number(digits) * 1024 ** SUFFIXES.indexOf(suffix);
   if (known === undefined || !Number.isSafeInteger(value)) {
     const allowed = `[DOMID:]NAME=NUMBER, with K, M, G or T for powers of 1024; NAME is one of ${LIMIT_NAMES.join(', ')}`;
-    throw invalidArg(option, text, allowed);
+    throw invalidArgError(option, text, allowed);
   }
   return { domid: domid === undefined ? undefined : Number(domid), name: known, value };
 }

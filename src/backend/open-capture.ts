@@ -2,7 +2,7 @@ import { type Deferred, deferred } from '../deferred.ts';
 import type { SndifTriggerName } from '../wire/sndif.ts';
 import { ByteRing } from './byte-ring.ts';
 import { checkRange, type OpenStream, type OpenStreamOptions, statusOf } from './open-stream.ts';
-import { closed, durationOf, opened, within } from './patience.ts';
+import { awaitClosing, awaitOpening, durationOf, inTime } from './patience.ts';
 import type { CaptureFeed, CaptureVoice, PcmDevice } from './pcm-device.ts';
 import { PositionReports } from './position-reports.ts';
 import { Refusal } from './refusal.ts';
@@ -44,7 +44,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
   static async open(device: PcmDevice, options: OpenStreamOptions): Promise<OpenCapture> {
     if (!device.openCapture) throw new Refusal('EOPNOTSUPP', `${device.description}: does not capture`);
     const stream = new OpenCapture(options);
-    stream.#voice = await opened(device.openCapture(options.params, stream), options.clock);
+    stream.#voice = await awaitOpening(device.openCapture(options.params, stream), options.clock);
     return stream;
   }
 
@@ -94,7 +94,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     this.#isClosed = true;
     this.#waiting?.done.reject(new Refusal('EBADFD', 'the stream was closed'));
     try {
-      if (this.#voice) await closed(this.#voice.close(), 0, clock);
+      if (this.#voice) await awaitClosing(this.#voice.close(), 0, clock);
     } finally {
       this.#positions.end();
       if (this.#lost > 0) this.#warnOfLoss();
@@ -137,7 +137,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     const waiting = { offset, length, done: deferred() };
     this.#waiting = waiting;
     try {
-      await within(
+      await inTime(
         waiting.done.promise,
         durationOf(missing, params) + READ_PATIENCE,
         clock,

@@ -1,6 +1,6 @@
 import type { SndifTriggerName } from '../wire/sndif.ts';
 import { checkRange, type OpenStream, type OpenStreamOptions, statusOf } from './open-stream.ts';
-import { closed, durationOf, opened } from './patience.ts';
+import { awaitClosing, awaitOpening, durationOf } from './patience.ts';
 import type { PcmDevice, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 import { createQueue, type PlaybackQueue, type QueueMode } from './playback-queue.ts';
 import { PositionReports } from './position-reports.ts';
@@ -29,7 +29,7 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
   static async open(device: PcmDevice, options: OpenPlaybackOptions): Promise<OpenPlayback> {
     if (!device.openPlayback) throw new Refusal('EOPNOTSUPP', `${device.description}: does not play`);
     const stream = new OpenPlayback(options);
-    stream.#voice = await opened(device.openPlayback(options.params, stream), options.clock);
+    stream.#voice = await awaitOpening(device.openPlayback(options.params, stream), options.clock);
     return stream;
   }
 
@@ -87,7 +87,7 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
     const { bufferBytes, params, clock, pages } = this.#options;
     try {
       const closing = this.#voice?.close({ drain: drain && this.#state === 'running' });
-      if (closing) await closed(closing, durationOf(bufferBytes, params), clock);
+      if (closing) await awaitClosing(closing, durationOf(bufferBytes, params), clock);
     } finally {
       this.#queue.clear(); // a device that was given up finds nothing, and nobody who listens
       this.#positions.end();

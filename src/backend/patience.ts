@@ -7,7 +7,7 @@ import type { DeviceParams } from './pcm-device.ts';
 const DEVICE_PATIENCE = 5e9;
 
 /** What becomes of `promise`; where nothing has after `limit` ns, rejects with what `late` says. */
-export async function within<T>(
+export async function inTime<T>(
   promise: Promise<T>,
   limit: number,
   clock: Clock,
@@ -31,12 +31,12 @@ export function durationOf(octets: number, { rate, frameBytes }: DeviceParams): 
  * Waits until a host device has been opened. One that comes too late is closed again; this has then rejected with
  * ERR_VSND_DEVICE.
  */
-export async function opened<Voice extends { close(options: { drain: boolean }): Promise<void> }>(
+export async function awaitOpening<Voice extends { close(options: { drain: boolean }): Promise<void> }>(
   opening: Promise<Voice>,
   clock: Clock,
 ): Promise<Voice> {
   try {
-    return await within(opening, DEVICE_PATIENCE, clock, () => tooLate('opened', DEVICE_PATIENCE));
+    return await inTime(opening, DEVICE_PATIENCE, clock, () => lateError('opened', DEVICE_PATIENCE));
   } catch (error) {
     opening.then((voice) => voice.close({ drain: false })).catch(() => {});
     throw error;
@@ -44,12 +44,12 @@ export async function opened<Voice extends { close(options: { drain: boolean }):
 }
 
 /** Waits until a host device has been closed, `duration` ns of sound included; then gives it up with ERR_VSND_DEVICE. */
-export async function closed(closing: Promise<void>, duration: number, clock: Clock): Promise<void> {
+export async function awaitClosing(closing: Promise<void>, duration: number, clock: Clock): Promise<void> {
   const limit = duration + DEVICE_PATIENCE;
-  await within(closing, limit, clock, () => tooLate('closed', limit));
+  await inTime(closing, limit, clock, () => lateError('closed', limit));
 }
 
-function tooLate(what: string, limit: number): VsndError {
+function lateError(what: string, limit: number): VsndError {
   const message = `the device has not ${what} within ${Math.ceil(limit / 1e9)} s; it is given up`;
   return new VsndError('ERR_VSND_DEVICE', message);
 }

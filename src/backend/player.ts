@@ -1,14 +1,9 @@
-import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { Writable } from 'node:stream';
+import { GRACE, type ProgramCommand } from '../child-program.ts';
 import { RealClock, timeout } from '../clock.ts';
 import { deferred } from '../deferred.ts';
 import { VsndError } from '../errors.ts';
-import { makePipe } from './pipe.ts';
-import { cannotStart, GRACE, Program, type ProgramCommand } from './program.ts';
-
-/** Gives a pipe room for about that many octets (F_SETPIPE_SZ). */
-export type SetPipeSize = (fd: number, octets: number) => void;
+import { type PipedProgram, programError, type SetPipeSize, startPiped } from './piped-program.ts';
 
 export interface PlayerOptions {
   readonly command: ProgramCommand;
@@ -27,8 +22,7 @@ export interface PlayerOptions {
 export class Player extends Writable {
   readonly #options: PlayerOptions;
   readonly #ended = deferred();
-  #program: Program | undefined;
-  #pipe: Socket | undefined;
+  #piped: PipedProgram | undefined;
   /** Its input has been closed: it may end now. */
   #finishing = false;
 
@@ -50,7 +44,7 @@ export class Player extends Writable {
   }
 
   override _write(piece: Uint8Array, _: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.#pipe?.write(piece, (error) => {
+    this.#piped?.pipe.write(piece, (error) => {
       if (!error && !this.destroyed) return callback(); // a destroyed pipe calls back without an error
       const stopped = new VsndError('ERR_VSND_DEVICE', `${this.#options.command.name} was stopped`);
       void this.ended.then(() => callback(this.errored ?? error ?? stopped));
@@ -59,47 +53,39 @@ export class Player extends Writable {
 
   override _final(callback: (error?: Error | null) => void): void {
     this.#finishing = true;
-    this.#pipe?.destroy(); // all is written: end of file
-    void this.ended.then(() => callback(this.#failure()));
+    this.#piped?.pipe.destroy(); // all is written: end of file
+    void this.ended.then(() => callback(this.#endError()));
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#finishing = true;
-    this.#pipe?.destroy();
-    if (this.#program) void this.#program.end();
+    this.#piped?.pipe.destroy();
+    if (this.#piped) void this.#piped.program.end();
     else this.#ended.resolve(); // it was never started
     void this.ended.then(() => callback(error));
   }
 
   async #start(): Promise<void> {
     const { command, pipeBytes, setPipeSize } = this.#options;
-    try {
-      const { readFd, writeFd } = await makePipe();
-      this.#pipe = new Socket({ fd: writeFd, readable: false, writable: true });
-      this.#pipe.on('error', () => this.#lostReader());
-      try {
-        setPipeSize?.(writeFd, pipeBytes);
-        this.#program = await Program.start(command, { stdin: readFd, stdout: 'ignore' });
-      } finally {
-        closeSync(readFd);
-      }
-    } catch (cause) {
-      throw cannotStart(command, cause);
-    }
-    void this.#program.ended.then(() => {
+    this.#piped = await startPiped(command, 'stdin', (fd) => setPipeSize?.(fd, pipeBytes));
+    const { program, pipe } = this.#piped;
+    pipe.on('error', () => this.#lostReader());
+    void program.ended.then(() => {
       this.#ended.resolve();
-      if (!this.#finishing) this.destroy(this.#failure());
+      if (!this.#finishing) this.destroy(this.#endError());
     });
   }
 
   /** Nobody will read what is written any more; the program should be about to end, and to say why. */
   #lostReader(): void {
-    timeout(new RealClock(), GRACE * 1e6, () => this.destroy(this.#failure())).unref();
+    timeout(new RealClock(), GRACE, () => this.destroy(this.#endError())).unref();
   }
 
   /** Why the program must not have ended, or not so; undefined where all is well. */
-  #failure(): VsndError | undefined {
-    if (this.#program?.status !== 0) return this.#program?.failure('has closed its standard input');
-    return this.#finishing ? undefined : this.#program.failure('ended before its sound did');
+  #endError(): VsndError | undefined {
+    const { program } = this.#piped ?? {};
+    if (program === undefined) return undefined;
+    if (program.status !== 0) return programError(program, 'has closed its standard input');
+    return this.#finishing ? undefined : programError(program, 'ended before its sound did');
   }
 }

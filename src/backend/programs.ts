@@ -1,8 +1,8 @@
+import type { ProgramCommand } from '../child-program.ts';
 import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
 import { PCM_FORMATS, type PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
 import type { DeviceParams } from './pcm-device.ts';
-import type { ProgramCommand } from './program.ts';
 
 /** ms that aplay, pacat and arecord are asked to buffer themselves. */
 const LATENCY = 100;

@@ -1,10 +1,8 @@
-import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
+import { GRACE, type ProgramCommand } from '../child-program.ts';
+import { RealClock, wait } from '../clock.ts';
 import { deferred } from '../deferred.ts';
-import { makePipe } from './pipe.ts';
-import { cannotStart, GRACE, Program, type ProgramCommand } from './program.ts';
+import { type PipedProgram, programError, startPiped } from './piped-program.ts';
 
 export interface RecorderOptions {
   readonly command: ProgramCommand;
@@ -18,8 +16,7 @@ export interface RecorderOptions {
 export class Recorder extends Readable {
   readonly #options: RecorderOptions;
   readonly #ended = deferred();
-  #program: Program | undefined;
-  #pipe: Socket | undefined;
+  #piped: PipedProgram | undefined;
 
   constructor(options: RecorderOptions) {
     super({ autoDestroy: false }); // its output ends before it does
@@ -39,43 +36,29 @@ export class Recorder extends Readable {
   }
 
   override _read(): void {
-    this.#pipe?.resume();
+    this.#piped?.pipe.resume();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#pipe?.destroy();
-    void Promise.resolve(this.#program?.end()).then(() => {
+    this.#piped?.pipe.destroy();
+    void Promise.resolve(this.#piped?.program.end()).then(() => {
       this.#ended.resolve();
       callback(error);
     });
   }
 
   async #start(): Promise<void> {
-    const { command } = this.#options;
-    try {
-      const { readFd, writeFd } = await makePipe();
-      try {
-        this.#pipe = new Socket({ fd: readFd, readable: true, writable: false });
-        this.#program = await Program.start(command, { stdin: 'ignore', stdout: writeFd });
-      } finally {
-        closeSync(writeFd);
-      }
-    } catch (cause) {
-      throw cannotStart(command, cause);
-    }
-    this.#follow(this.#program, this.#pipe);
-  }
-
-  #follow(program: Program, pipe: Socket): void {
+    this.#piped = await startPiped(this.#options.command, 'stdout');
+    const { program, pipe } = this.#piped;
     pipe.on('data', (octets) => {
       if (!this.push(octets)) pipe.pause();
     });
     // One that fails closes its output before it says so; another one may live on without.
-    const lastWord = () => Promise.race([program.ended, delay(GRACE, undefined, { ref: false })]);
+    const lastWord = () => Promise.race([program.ended, wait(new RealClock(), GRACE, { ref: false })]);
     pipe.on('end', () => void lastWord().then(() => this.push(null)));
-    pipe.on('error', (error) => this.destroy(program.failure(error.message)));
+    pipe.on('error', (error) => this.destroy(programError(program, error.message)));
     void program.ended.then(() => {
-      if (program.status !== 0) this.destroy(program.failure('has ended'));
+      if (program.status !== 0) this.destroy(programError(program, 'has ended'));
     });
   }
 }

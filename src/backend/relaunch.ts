@@ -1,33 +1,78 @@
+import { type EventEmitter, once } from 'node:events';
+
 /** Resolves when one more program may be started, or `signal` aborts. Rejects where it must not be. */
 export type Admit = (signal: AbortSignal) => Promise<void>;
 
-export interface RelaunchOptions {
+/** One run of a program: 'open' says that it has been started. */
+interface Run extends EventEmitter {
+  readonly destroyed: boolean;
+  /** Resolves when the program is gone. */
+  readonly ended: Promise<void>;
+}
+
+/** What plays or captures through a run. */
+interface Voice {
+  start(): void;
+  pause(): void;
+}
+
+export interface RelaunchOptions<R extends Run, V extends Voice> {
+  /** Whether the program may be run anew, and when. By default at once. */
   readonly admit?: Admit | undefined;
-  launch(): void;
+  launch(): R;
+  voiceOf(run: R): V;
   /** The program must not be run anew. */
   failed(error: Error): void;
 }
 
 /**
- * Runs a program anew once the last one is gone: one at a time, and one only, however often it is wanted and not wanted
- * meanwhile. A guest may say START and STOP thousands of times a second.
+ * Runs a program, and anew at each START once the last run is gone: one at a time, and one only, however often it is wanted
+ * and not wanted meanwhile. A guest may say START and STOP thousands of times a second.
  */
-export class Relaunch {
-  readonly #options: RelaunchOptions;
+export class Relaunch<R extends Run, V extends Voice> {
+  readonly #options: RelaunchOptions<R, V>;
   readonly #hurry = new AbortController();
+  #run: R;
+  #voice: V;
   #isWanted = false;
-  #running: Promise<void> | undefined;
+  #launching: Promise<void> | undefined;
 
-  constructor(options: RelaunchOptions) {
+  /** Starts the program. Rejects as the run does. */
+  static async open<R extends Run, V extends Voice>(options: RelaunchOptions<R, V>): Promise<Relaunch<R, V>> {
+    const run = options.launch();
+    await once(run, 'open');
+    return new Relaunch(options, run);
+  }
+
+  private constructor(options: RelaunchOptions<R, V>, run: R) {
     this.#options = options;
+    this.#run = run;
+    this.#voice = options.voiceOf(run);
   }
 
-  /** `ended`: resolves when the last program is gone. */
-  want(ended: Promise<void>): void {
-    this.#isWanted = true;
-    this.#running ??= this.#run(ended);
+  /** The last run. */
+  get run(): R {
+    return this.#run;
   }
 
+  /** That of the last run. */
+  get voice(): V {
+    return this.#voice;
+  }
+
+  start(): void {
+    if (this.#run.destroyed) {
+      this.#isWanted = true;
+      this.#launching ??= this.#relaunch();
+    } else this.#voice.start();
+  }
+
+  pause(): void {
+    this.unwant();
+    this.#voice.pause();
+  }
+
+  /** Nothing is to be launched that has not been yet. */
   unwant(): void {
     this.#isWanted = false;
   }
@@ -35,20 +80,25 @@ export class Relaunch {
   /** Resolves when nothing is under way any more; with `drain`, after what is wanted has been launched. */
   async end({ drain = false } = {}): Promise<void> {
     if (!drain) {
-      this.#isWanted = false;
+      this.unwant();
       this.#hurry.abort();
     }
-    await this.#running;
+    await this.#launching;
   }
 
-  async #run(ended: Promise<void>): Promise<void> {
-    await ended;
+  async #relaunch(): Promise<void> {
+    const { admit, launch, voiceOf, failed } = this.#options;
+    await this.#run.ended;
     try {
-      if (this.#isWanted) await this.#options.admit?.(this.#hurry.signal);
-      if (this.#isWanted) this.#options.launch();
+      if (this.#isWanted) await admit?.(this.#hurry.signal);
+      if (this.#isWanted) {
+        this.#run = launch();
+        this.#voice = voiceOf(this.#run);
+        this.#voice.start();
+      }
     } catch (error) {
-      this.#options.failed(error as Error);
+      failed(error as Error);
     }
-    this.#running = undefined;
+    this.#launching = undefined;
   }
 }

@@ -12,7 +12,7 @@ import { execPlaybackDevice } from './exec-playback.ts';
 import { countedCapture, countedPlayback, loggedCapture, loggedPlayback } from './followed-devices.ts';
 import type { Guest } from './guest.ts';
 import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
-import type { SetPipeSize } from './player.ts';
+import type { SetPipeSize } from './piped-program.ts';
 import { alsaProgram, fillIn, pulseProgram, type SoundProgram, shellProgram } from './programs.ts';
 import type { Admit } from './relaunch.ts';
 import { matchesPattern, type Route } from './routes.ts';

@@ -1,4 +1,4 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 import {
   parseSink,
   parseSource,
@@ -31,7 +31,7 @@ export function parseRoute(route: string): Route {
     const source = sourceOf(name) ? parseSource(name, '--map') : undefined;
     if (sink || source) return { pattern: route.slice(0, at), sink, source };
   }
-  throw invalidArg('--map', route, `ID=SINK (${SINK_NAMES}), or ID=SOURCE (${SOURCE_NAMES})`);
+  throw invalidArgError('--map', route, `ID=SINK (${SINK_NAMES}), or ID=SOURCE (${SOURCE_NAMES})`);
 }
 
 /** Whether a unique-id fits a pattern. */

@@ -1,7 +1,7 @@
 import { accessSync, constants, lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.ts';
-import { invalidArg, isVsndError } from '../errors.ts';
+import { invalidArgError, isVsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { checkOwnFile } from '../wav/own-file.ts';
 import { nullDevice, wavDevice } from './devices.ts';
@@ -26,7 +26,7 @@ export async function openSink(name: string | undefined, clock: Clock): Promise<
   if (name === 'null') return { kind: 'null', device: nullDevice(clock) };
   if (name === 'speaker') return { kind: 'speaker', device: await speakerDevice() };
   const file = /^wav:(.+)$/s.exec(name)?.[1];
-  if (file === undefined) throw invalidArg('sink', name, 'null, speaker, wav:FILE');
+  if (file === undefined) throw invalidArgError('sink', name, 'null, speaker, wav:FILE');
   checkWritable(file);
   return { kind: 'wav', device: wavDevice(file, clock), file };
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 import { type SourceName, sourceOf } from './device-names.ts';
 import { silenceDevice } from './devices.ts';
 import type { CaptureDevice } from './pcm-device.ts';
@@ -33,6 +33,6 @@ export function openSource(name: string, clock: Clock): CaptureDevice {
     case 'wav':
       return clockedSource(source, clock);
     default:
-      throw invalidArg('source', name, 'silence, sine, sine:HZ, wav:FILE');
+      throw invalidArgError('source', name, 'silence, sine, sine:HZ, wav:FILE');
   }
 }

@@ -4,7 +4,7 @@ import { type Clock, nextTurn, RealClock, type Timer } from '../clock.ts';
 import { abortError, type VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { type Addon, loadAddon } from '../xen/linux/addon.ts';
+import { type FifoTools, loadFifoTools } from './fifo.ts';
 import { chooseAdaptor } from './find-server.ts';
 import type { PathEvents, PathStatistics } from './path.ts';
 import { isLeft, makePlace, removeAbandonedPlaces, removePlace } from './place.ts';
@@ -65,7 +65,7 @@ const NOTHING: PathStatistics = {
 /** What a bridge is made of. */
 interface BridgeParts {
   readonly adaptor: SoundServerAdaptor;
-  readonly addon: Addon;
+  readonly fifos: FifoTools;
   readonly plans: readonly EndpointPlan[];
   /** The directory of the FIFOs. */
   readonly place: string;
@@ -81,12 +81,12 @@ export async function createBridge(card: Card, options: BridgeOptions = {}): Pro
   checkBridgeOptions(options);
   const { signal } = options;
   if (signal?.aborted) throw abortError(signal);
-  const addon = loadAddon();
+  const fifos = loadFifoTools();
   const adaptor = await chooseAdaptor(options.server);
   const plans = planEndpoints(card, adaptor, options);
   const passedOver: VsndError[] = [];
   const place = makePlace((why) => passedOver.push(why));
-  const bridge = new Bridge(card, { adaptor, addon, plans, place });
+  const bridge = new Bridge(card, { adaptor, fifos, plans, place });
   const close = () => void bridge.close();
   signal?.addEventListener('abort', close);
   bridge.once('close', () => signal?.removeEventListener('abort', close));
@@ -166,8 +166,8 @@ export class Bridge extends EventEmitter<BridgeEvents> {
   /** @internal Rejects with ERR_VSND_SOUND_SERVER. */
   connect(): Promise<void> {
     return this.#afterThat(async () => {
-      const { adaptor, addon, plans } = this.#parts;
-      const server = await adaptor.connect({ addon, clock: this.#clock });
+      const { adaptor, fifos, plans } = this.#parts;
+      const server = await adaptor.connect({ fifos, clock: this.#clock });
       await server.removeLeftovers(isLeft);
       removeAbandonedPlaces();
       for (const { name } of plans) await server.assertFree(name);

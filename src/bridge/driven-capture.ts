@@ -1,7 +1,7 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
-import type { Fifo } from '../xen/linux/addon.ts';
 import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
+import type { Fifo } from './fifo.ts';
 import { drain } from './fifo-frames.ts';
 import type { Path, PathContext, PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';

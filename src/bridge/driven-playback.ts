@@ -1,7 +1,7 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import type { Fifo } from '../xen/linux/addon.ts';
 import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
+import type { Fifo } from './fifo.ts';
 import { FrameReader } from './fifo-frames.ts';
 import { IDLE_TIME, type Path, type PathContext, type PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';

@@ -1,4 +1,4 @@
-import type { Fifo } from '../xen/linux/addon.ts';
+import type { Fifo } from './fifo.ts';
 
 /** Octets: more than a FIFO holds. */
 const DRAIN_BYTES = 1 << 20;

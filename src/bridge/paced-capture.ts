@@ -1,6 +1,6 @@
 import type { CaptureStream } from '../frontend/capture-stream.ts';
-import type { Fifo } from '../xen/linux/addon.ts';
 import { endStream, formatOf, relayEvents } from './card-stream.ts';
+import type { Fifo } from './fifo.ts';
 import { drain } from './fifo-frames.ts';
 import { mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { StreamConfig } from '../config/card.ts';
+import { type StreamConfig, streamsOf } from '../config/card.ts';
 import type { Card } from '../frontend/card.ts';
 import { maxBufferFrames, type PcmSpec } from '../pcm/hw-params.ts';
 
@@ -62,9 +62,8 @@ export interface Path {
 
 /** Frames that the buffer of the card's stream can have. */
 export function mostBufferFrames(type: StreamConfig['type'], { card, device, spec }: PathContext): number {
-  const pcmDevices = card.info.pcmDevices.filter(({ index }) => index === (device ?? index));
-  const config = pcmDevices.flatMap(({ streams }) => streams).find((stream) => stream.type === type);
-  return config === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, config.bufferBytes);
+  const [place] = streamsOf(card.info, { type, device });
+  return place === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, place.config.bufferBytes);
 }
 
 /** ns without data after which a playback stream is closed. */

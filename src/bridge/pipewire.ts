@@ -1,17 +1,15 @@
-import { spawn } from 'node:child_process';
-import { unlink } from 'node:fs/promises';
 import { type Clock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { Addon, Fifo } from '../xen/linux/addon.ts';
 import { DriftCorrector } from './drift-corrector.ts';
 import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
+import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
-import { nameTaken } from './place.ts';
-import { explainFailure, plainEnvironment, runProgram } from './program.ts';
+import { nameTakenError } from './place.ts';
+import { runProgram, startProgram } from './program.ts';
 import { followNodes, listNodes } from './pw-dump.ts';
 import type {
   AdaptorTools,
@@ -65,26 +63,26 @@ const MODULE = 'libpipewire-module-pipe-tunnel';
 export const pipewireAdaptor: SoundServerAdaptor = {
   kind: 'pipewire',
   takes: (_direction, format, channels) => FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
-  connect: async ({ addon }: AdaptorTools) => {
+  connect: async ({ fifos }: AdaptorTools) => {
     const [info, version] = await Promise.all([
       runProgram('pw-cli', ['info', '0']),
       runProgram('pw-cli', ['--version']),
     ]);
     const [, server = ''] = /version: "([^"]*)"/.exec(info) ?? [];
     const [, linked = server] = /Linked with libpipewire (\S+)/.exec(version) ?? [];
-    return new PipeWire(addon, server, linked);
+    return new PipeWire(fifos, server, linked);
   },
 };
 
 class PipeWire implements SoundServer {
   readonly kind = 'pipewire';
   readonly description: string;
-  readonly #addon: Addon;
+  readonly #fifos: FifoTools;
   /** The module runs in pw-cli, and is as old as that. */
   readonly #moduleVersion: string;
 
-  constructor(addon: Addon, version: string, moduleVersion: string) {
-    this.#addon = addon;
+  constructor(fifos: FifoTools, version: string, moduleVersion: string) {
+    this.#fifos = fifos;
     this.description = `PipeWire ${version}`;
     this.#moduleVersion = moduleVersion;
   }
@@ -94,7 +92,7 @@ class PipeWire implements SoundServer {
 
   async assertFree(name: string): Promise<void> {
     const node = (await listNodes()).find((one) => one.name === name);
-    if (node !== undefined) throw nameTaken(name, node.fifo, 'a program');
+    if (node !== undefined) throw nameTakenError(name, node.fifo, 'a program');
   }
 
   open(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
@@ -123,9 +121,9 @@ class PipeWire implements SoundServer {
     const { path, spec } = options;
     const releases = new ReleaseStack();
     try {
-      this.#addon.makeFifo(path);
-      releases.push(() => remove(path));
-      const fifo = new this.#addon.Fifo(path, false);
+      this.#fifos.makeFifo(path);
+      releases.push(() => removeFifo(path));
+      const fifo = new this.#fifos.Fifo(path, false);
       releases.push(() => fifo.close());
       releases.push(await loadTunnel(options, context));
       const quanta = quantaFor(options);
@@ -148,10 +146,10 @@ class PipeWire implements SoundServer {
   async #openSource(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
     const { path } = options;
     const releases = new ReleaseStack();
-    releases.push(() => remove(path));
+    releases.push(() => removeFifo(path));
     try {
       releases.push(await loadTunnel(options, context));
-      const fifo = new this.#addon.Fifo(path, true);
+      const fifo = new this.#fifos.Fifo(path, true);
       releases.push(() => fifo.close());
       const carrier = await this.#carryCapture(fifo, options, context);
       releases.push(() => carrier.close());
@@ -164,7 +162,7 @@ class PipeWire implements SoundServer {
 
   async #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Promise<Path> {
     const { path, latency, spec } = options;
-    const openReader = () => new this.#addon.Fifo(path, false);
+    const openReader = () => new this.#fifos.Fifo(path, false);
     if (isAtLeast(this.#moduleVersion, ADAPTIVE_SOURCE)) {
       return new PacedCapture(fifo, openReader, latency, context);
     }
@@ -200,25 +198,17 @@ async function loadTunnel(
   options: EndpointOptions,
   { clock, events }: PathContext,
 ): Promise<() => Promise<void>> {
-  // The kernel ends it with this process, however that ends; and with it goes all that it has made in the server.
-  const args = ['--pdeathsig', 'TERM', 'pw-cli', '-m', 'load-module', MODULE, moduleArguments(options)];
-  const program = spawn('setpriv', args, { env: plainEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] });
+  // With it goes all that it has made in the server.
+  const args = ['-m', 'load-module', MODULE, moduleArguments(options)];
+  const program = await startProgram('pw-cli', args, { isTied: true });
   let isWanted = true;
-  const ended = new Promise<string>((resolve) => {
-    let words = '';
-    program.stderr.setEncoding('utf8').on('data', (text: string) => {
-      words = (words + text).slice(-1000);
-    });
-    program.on('error', (error) => resolve(explainFailure('setpriv', args, error, words).message));
-    program.on('close', () => resolve(words.trim().split('\n')[0] || 'pw-cli has ended'));
-  });
+  const ended = program.ended.then(() => program.lastLine || 'pw-cli has ended');
   const unload = async () => {
     isWanted = false;
-    program.kill();
-    await ended;
+    await program.end();
   };
   try {
-    await nodeOf(options.path, ended, clock);
+    await awaitNode(options.path, ended, clock);
   } catch (error) {
     await unload();
     throw error;
@@ -230,7 +220,7 @@ async function loadTunnel(
 }
 
 /** Waits until the server has the node of that FIFO, and its session manager knows it: programs can use it then. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
-function nodeOf(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
+function awaitNode(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = timeout(clock, DEADLINE, () =>
       fail(`its node has no ports after ${DEADLINE / 1e9} s; does a session manager run?`),
@@ -276,8 +266,4 @@ function isAtLeast(version: string, least: readonly number[]): boolean {
   const numbers = version.split('.').map(Number);
   const index = least.findIndex((number, i) => number !== (numbers[i] ?? 0));
   return index === -1 || (numbers[index] ?? 0) > (least[index] ?? 0);
-}
-
-async function remove(path: string): Promise<void> {
-  await unlink(path).catch(() => {});
 }

@@ -41,7 +41,7 @@ export function bridgeOf(fifo: string): number | undefined {
 }
 
 /** The error for a name that the server has already, of `owner` ('a program') or of the bridge that made `fifo`. */
-export function nameTaken(name: string, fifo: string | undefined, owner: string): VsndError {
+export function nameTakenError(name: string, fifo: string | undefined, owner: string): VsndError {
   const pid = bridgeOf(fifo ?? '');
   const who = pid === undefined ? `of ${owner} that is not vsnd's` : `of the bridge of process ${pid}`;
   const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;

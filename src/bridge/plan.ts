@@ -1,5 +1,5 @@
-import type { StreamConfig } from '../config/card.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { type StreamPlace, streamsOf } from '../config/card.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
@@ -70,20 +70,20 @@ export function checkBridgeOptions(options: BridgeOptions): void {
   checkOptionNames('createBridge()', options, BRIDGE_OPTIONS);
   const { server, name, latency, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
-    throw invalidArg('server', server, 'pulse, pipewire');
+    throw invalidArgError('server', server, 'pulse, pipewire');
   }
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];
-    if (value !== undefined && typeof value !== 'boolean') throw invalidArg(key, value, 'true, false');
+    if (value !== undefined && typeof value !== 'boolean') throw invalidArgError(key, value, 'true, false');
   }
   if (name !== undefined && !NAME.test(name)) {
-    throw invalidArg('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
+    throw invalidArgError('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
   }
   if (latency !== undefined && !(latency >= LATENCY.least && latency <= LATENCY.most)) {
-    throw invalidArg('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
+    throw invalidArgError('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
   }
   if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
-    throw invalidArg('signal', signal, 'an AbortSignal');
+    throw invalidArgError('signal', signal, 'an AbortSignal');
   }
 }
 
@@ -117,14 +117,11 @@ function findPlace(
   { info }: Pick<Card, 'info'>,
   direction: Direction,
   options: BridgeOptions,
-): { device: number; config: StreamConfig } | undefined {
+): StreamPlace | undefined {
   if (options[direction] === false) return undefined;
   const type = STREAM_TYPES[direction];
-  for (const { index, streams } of info.pcmDevices) {
-    const config = streams.find((stream) => stream.type === type);
-    if (config && (options.device ?? index) === index) return { device: index, config };
-  }
-  if (options[direction] === undefined) return undefined;
+  const [place] = streamsOf(info, { type, device: options.device });
+  if (place || options[direction] === undefined) return place;
   const where = options.device === undefined ? '' : `, device ${options.device}`;
   throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid}${where} has no ${type} stream`);
 }

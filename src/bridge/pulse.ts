@@ -1,8 +1,7 @@
-import { unlink } from 'node:fs/promises';
 import { isVsndError } from '../errors.ts';
 import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
-import type { Addon, Fifo } from '../xen/linux/addon.ts';
+import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { PacedPlayback } from './paced-playback.ts';
 import {
@@ -15,7 +14,7 @@ import {
   unloadModule,
 } from './pactl.ts';
 import type { Path, PathContext } from './path.ts';
-import { nameTaken } from './place.ts';
+import { nameTakenError } from './place.ts';
 import type {
   AdaptorTools,
   Endpoint,
@@ -59,16 +58,16 @@ export const pulseAdaptor: SoundServerAdaptor = {
     const isPowerOfTwo = (frameBytes & (frameBytes - 1)) === 0;
     return direction === 'sink' || (isPowerOfTwo && frameBytes <= LARGEST_SOURCE_FRAME);
   },
-  connect: async ({ addon }: AdaptorTools) => new Pulse(addon, await serverInfo()),
+  connect: async ({ fifos }: AdaptorTools) => new Pulse(fifos, await serverInfo()),
 };
 
 class Pulse implements SoundServer {
   readonly kind = 'pulse';
   readonly description: string;
-  readonly #addon: Addon;
+  readonly #fifos: FifoTools;
 
-  constructor(addon: Addon, { name, version }: PulseInfo) {
-    this.#addon = addon;
+  constructor(fifos: FifoTools, { name, version }: PulseInfo) {
+    this.#fifos = fifos;
     this.description = name === 'pulseaudio' ? `PulseAudio ${version}` : name;
   }
 
@@ -81,7 +80,7 @@ class Pulse implements SoundServer {
   async assertFree(name: string): Promise<void> {
     for (const { arguments: args } of await listModules()) {
       if (args.get('sink_name') !== name && args.get('source_name') !== name) continue;
-      throw nameTaken(name, args.get('file'), 'a module');
+      throw nameTakenError(name, args.get('file'), 'a module');
     }
   }
 
@@ -107,8 +106,8 @@ class Pulse implements SoundServer {
   /** The FIFO is there before the module, so that its size is known to it, and nothing that it writes is missed. */
   async #openSink(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
     const { path, spec, latency } = options;
-    this.#addon.makeFifo(path);
-    const fifo = new this.#addon.Fifo(path, false);
+    this.#fifos.makeFifo(path);
+    const fifo = new this.#fifos.Fifo(path, false);
     try {
       const octets = (spec.rate * spec.frameBytes * latency) / 1000;
       const pipeBytes = fifo.setSize(pipeSizeFor(octets));
@@ -118,7 +117,7 @@ class Pulse implements SoundServer {
       return new PulseEndpoint(index, path, new PacedPlayback(fifo, bufferFrames, context));
     } catch (error) {
       fifo.close();
-      await remove(path);
+      await removeFifo(path);
       throw error;
     }
   }
@@ -129,14 +128,14 @@ class Pulse implements SoundServer {
     const index = await loadModule('module-pipe-source', moduleArguments(options));
     let fifo: Fifo | undefined;
     try {
-      fifo = new this.#addon.Fifo(path, true);
+      fifo = new this.#fifos.Fifo(path, true);
       fifo.setSize(SOURCE_PIPE);
-      const openReader = () => new this.#addon.Fifo(path, false);
+      const openReader = () => new this.#fifos.Fifo(path, false);
       return new PulseEndpoint(index, path, new PacedCapture(fifo, openReader, latency, context));
     } catch (error) {
       fifo?.close();
       await unloadModule(index).catch(() => {});
-      await remove(path);
+      await removeFifo(path);
       throw error;
     }
   }
@@ -162,7 +161,7 @@ class PulseEndpoint implements Endpoint {
   async #close(): Promise<void> {
     await this.#unload();
     await this.path.close();
-    await remove(this.#file);
+    await removeFifo(this.#file);
   }
 
   /** Only what is ours: another server, started since, counts its modules anew. */
@@ -253,8 +252,4 @@ function moduleArguments({
 function pipeSizeFor(octets: number): number {
   const half = 2 ** Math.floor(Math.log2(octets / 2));
   return Math.min(Math.max(half, LEAST_PIPE), LARGEST_PIPE);
-}
-
-async function remove(path: string): Promise<void> {
-  await unlink(path).catch(() => {});
 }

@@ -91,7 +91,7 @@ class Excess {
     this.#average += (fillFrames - this.#average) * (1 - Math.exp(-elapsed / AVERAGED));
     const excess = this.#average - targetFrames;
     if (this.#offset === undefined && (time - this.#begun) / 1e9 < AVERAGED) return { excess: 0, elapsed };
-    this.#offset ??= within(excess, -quantumFrames, quantumFrames);
+    this.#offset ??= clamp(excess, -quantumFrames, quantumFrames);
     return { excess: excess - this.#offset, elapsed };
   }
 
@@ -101,7 +101,7 @@ class Excess {
   }
 }
 
-const within = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
+const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 
 /**
  * Keeps the fill by resampling. Nothing is done inside the dead band of a quantum to either side. Once it is left, the ratio
@@ -142,17 +142,17 @@ export class RateController implements FillController {
   #wanted(excess: number, { phase }: FillReading): number {
     const { rate } = this.#options;
     if (this.#state === 'landing') return 1 + phase / (LANDING * rate);
-    return 1 + within(this.#drift - this.#mending(excess), -MOST, MOST);
+    return 1 + clamp(this.#drift - this.#mending(excess), -MOST, MOST);
   }
 
   /** By how much the ratio must differ from the drift's. */
   #mending(excess: number): number {
-    return within(excess / (MENDING * this.#options.rate), -MOST_MENDING, MOST_MENDING);
+    return clamp(excess / (MENDING * this.#options.rate), -MOST_MENDING, MOST_MENDING);
   }
 
   #approach(wanted: number, elapsed: number): void {
     const step = SLEW * elapsed;
-    this.#ratio += within(wanted - this.#ratio, -step, step);
+    this.#ratio += clamp(wanted - this.#ratio, -step, step);
   }
 
   /** The drift is what keeps the fill right, within what the card's clock says that it can be. */
@@ -161,7 +161,7 @@ export class RateController implements FillController {
     const { deviation, deviationError } = clock;
     const known = deviation === undefined ? 0 : deviation * 1e-6;
     const error = deviationError === undefined ? MOST : deviationError * 1e-6;
-    this.#drift = within(this.#drift, known - error, known + error);
+    this.#drift = clamp(this.#drift, known - error, known + error);
   }
 
   #step(excess: number, elapsed: number, { phase }: FillReading): void {

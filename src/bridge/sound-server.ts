@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { Addon } from '../xen/linux/addon.ts';
+import type { FifoTools } from './fifo.ts';
 import type { Path, PathContext } from './path.ts';
 
 /** The sound servers that there are adaptors for. */
@@ -75,6 +75,6 @@ export interface SoundServerAdaptor {
 
 /** What an adaptor works with. */
 export interface AdaptorTools {
-  readonly addon: Addon;
+  readonly fifos: FifoTools;
   readonly clock: Clock;
 }

@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { isVsndError } from '../errors.ts';
 
 /** Wrong usage: the message names the argument; exit status 2. */
 export class UsageError extends Error {
@@ -6,6 +7,11 @@ export class UsageError extends Error {
     super(message);
     this.name = 'UsageError';
   }
+}
+
+/** Throws what a wrong value of the command line has led to: ERR_VSND_INVALID_ARG as a {@link UsageError}, all else as it is. */
+export function throwUsageError(error: unknown): never {
+  throw isVsndError(error, 'ERR_VSND_INVALID_ARG') ? new UsageError(error.message) : error;
 }
 
 export interface OptionDescription {

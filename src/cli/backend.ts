@@ -4,7 +4,7 @@ import { Backend } from '../backend/backend.ts';
 import { parseSink, parseSource, type SinkName, type SourceName } from '../backend/device-names.ts';
 import { formatAmount, LIMITS, type LimitSetting, parseLimit } from '../backend/limits.ts';
 import { type BackendLogEntry, formatLogEntry } from '../backend/log.ts';
-import type { SetPipeSize } from '../backend/player.ts';
+import { loadSetPipeSize, type SetPipeSize } from '../backend/piped-program.ts';
 import { openRouter } from '../backend/router.ts';
 import { parseRoute, type Route } from '../backend/routes.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
@@ -12,14 +12,13 @@ import { guestsMethod } from '../control/guests.ts';
 import { BACKEND_SOCKET, EMULATED_BACKEND_SOCKET } from '../control/places.ts';
 import { offerControl } from '../control/server.ts';
 import { startTrialMachine } from '../emulation/trial.ts';
-import { isVsndError, VsndError } from '../errors.ts';
+import { VsndError } from '../errors.ts';
 import { type MetricsAddress, metricsUrl, parseMetricsAddress } from '../metrics/address.ts';
 import { offerMetrics } from '../metrics/offer.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import { loadAddon } from '../xen/linux/addon.ts';
 import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
-import { type OptionValues, UsageError } from './arguments.ts';
+import { type OptionValues, throwUsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
 import { inLine } from './messages.ts';
@@ -148,7 +147,7 @@ async function serveThisDomain(
   }
   const hypervisor = await openLinuxHypervisor();
   try {
-    const { setPipeSize } = loadAddon();
+    const setPipeSize = loadSetPipeSize();
     await serveGuests(hypervisor, { ...options, control: BACKEND_SOCKET, setPipeSize }, terminal, signal);
   } finally {
     await hypervisor.close();
@@ -192,13 +191,13 @@ export function parseBackendOptions(values: OptionValues<typeof BACKEND_OPTIONS>
       json: values.json ?? false,
     };
   } catch (error) {
-    if (isVsndError(error, 'ERR_VSND_INVALID_ARG')) throw new UsageError(error.message);
-    throw error;
+    return throwUsageError(error);
   }
 }
 
 /**
- * Serves the guests of a machine, and prints what happens, until `signal` aborts; then closes every device.
+ * Serves the guests of a machine, and prints what happens, until `signal` aborts; then closes every device. Rejects with
+ * {@link UsageError} where metrics cannot be served at their place.
  */
 export async function serveGuests(
   hypervisor: Hypervisor,
@@ -215,7 +214,7 @@ export async function serveGuests(
     const { clock } = hypervisor;
     const deviceFor = await openRouter({ routes, sink, source, clock, setPipeSize });
     // Before any guest is served: an address that cannot be had throws none of them out.
-    const offered = metrics && (await offerMetrics(metrics, clock, version()));
+    const offered = metrics && (await offerMetrics(metrics, clock, version()).catch(throwUsageError));
     if (offered) {
       releases.push(() => offered.close());
       log({ message: `metrics at ${metricsUrl(offered.address)}` });

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import type { Bridge, BridgeEndpoint, BridgeEvents } from '../bridge/bridge.ts';
-import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
+import type { EmulatedGuest } from '../emulation/guest.ts';
 import { type BridgeOptions, type Card, createBridge, type SoundServerKind } from '../index.ts';
-import { ReleaseStack } from '../release-stack.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
 import { describeFormat } from './messages.ts';
-import { openCommandCard } from './open-card.ts';
 import type { Terminal } from './terminal.ts';
+import { withCard } from './with-card.ts';
 
 const SERVERS: readonly SoundServerKind[] = ['pulse', 'pipewire'];
 
@@ -53,26 +52,17 @@ export const bridge = defineCommand({
 });
 
 /** Returns when `signal` aborts, or the bridge cannot go on. */
-async function runBridge(
-  line: CommandLine<typeof OPTIONS>,
-  { terminal, signal }: CommandContext,
-): Promise<boolean> {
-  const { options, cardNumber, emulation, json } = parseOptions(line);
-  const releases = new ReleaseStack();
-  try {
-    const guest = emulation ? await startEmulatedGuest(emulation) : undefined;
-    if (guest) releases.push(() => guest.close());
-    const card = await openCommandCard({ hypervisor: guest?.hypervisor, card: cardNumber, signal }, terminal);
-    releases.push(() => card.close());
+async function runBridge(line: CommandLine<typeof OPTIONS>, context: CommandContext): Promise<boolean> {
+  const { options, json, ...choice } = parseOptions(line);
+  const { terminal, signal } = context;
+  await withCard(choice, context, async ({ card, guest, releases }) => {
     const made = await createBridge(card, { ...options, signal });
     releases.push(() => made.close());
     const failed = new Promise<never>((_, reject) => made.once('error', reject));
     const hide = json ? reportAsJson(made, terminal) : reportToPeople(made, card, guest, terminal);
     releases.push(hide);
     await Promise.race([once(made, 'close'), failed]);
-  } finally {
-    await releases.releaseAll();
-  }
+  });
   return true;
 }
 
@@ -96,7 +86,7 @@ function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS
   };
   return {
     options,
-    cardNumber: parseIndex('--card', values.card),
+    card: parseIndex('--card', values.card),
     emulation: emulate ? { sink, source } : undefined,
     json: values.json ?? false,
   };

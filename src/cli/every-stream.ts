@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { testTone } from '../audio/test-tone.ts';
+import { streamsOf } from '../config/card.ts';
+import type { StreamName } from '../control/protocol.ts';
 import { isVsndError, VsndError } from '../errors.ts';
-import { type Card, openCard, type StreamConfig } from '../index.ts';
+import { type Card, openCard } from '../index.ts';
 import { sineSignal } from '../pcm/signal.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 
@@ -25,16 +27,14 @@ export async function useEveryStream(
 ): Promise<void> {
   const card = await openCard({ hypervisor, signal });
   try {
-    const streams = card.info.pcmDevices.flatMap(({ index, streams }) =>
-      streams.map((stream) => ({ device: index, ...stream })),
-    );
-    const uses = streams.map(async (stream) => {
+    const uses = streamsOf(card.info).map(async ({ device, config: { index, type } }) => {
+      const use = type === 'playback' ? playTone : capture;
       try {
-        await (stream.type === 'playback' ? playTone(card, stream, signal) : capture(card, stream, signal));
+        await use(card, { device, stream: index }, signal);
         return true;
       } catch (error) {
         if (!isVsndError(error)) throw error;
-        complain(`stream ${stream.device}/${stream.index}: ${error.message}`);
+        complain(`stream ${device}/${index}: ${error.message}`);
         return false;
       }
     });
@@ -45,18 +45,18 @@ export async function useEveryStream(
   }
 }
 
-async function playTone(card: Card, { device, index }: Used, signal: AbortSignal): Promise<void> {
-  const stream = card.createPlaybackStream({ ...FORMAT, device, stream: index });
+async function playTone(card: Card, used: Used, signal: AbortSignal): Promise<void> {
+  const stream = card.createPlaybackStream({ ...FORMAT, ...used });
   const tone = { signal: sineSignal(FREQUENCY, FORMAT.rate), amplitude: AMPLITUDE, frames: Infinity };
   const pieces = testTone(FORMAT, { ...tone, isEnough: () => signal.aborted });
   await pipeline(Readable.from(pieces), stream);
 }
 
-async function capture(card: Card, { device, index }: Used, signal: AbortSignal): Promise<void> {
-  const stream = card.createCaptureStream({ ...FORMAT, device, stream: index });
+async function capture(card: Card, used: Used, signal: AbortSignal): Promise<void> {
+  const stream = card.createCaptureStream({ ...FORMAT, ...used });
   signal.addEventListener('abort', () => stream.finish(), { once: true });
   if (signal.aborted) stream.finish();
   await once(stream.resume(), 'end');
 }
 
-type Used = Pick<StreamConfig, 'index'> & { readonly device: number };
+type Used = Pick<StreamName, 'device' | 'stream'>;

@@ -2,7 +2,7 @@ import { startEmulatedGuest } from '../emulation/guest.ts';
 import { type CardInfo, listCards, type VsndError } from '../index.ts';
 import { defineCommand } from './command.ts';
 import { oneLine } from './messages.ts';
-import { complainOfConfig } from './open-card.ts';
+import { complainOfConfig } from './with-card.ts';
 
 /** `vsnd list`: prints the cards of this guest, or of an emulated one. */
 export const list = defineCommand({

@@ -1,6 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
-import { RealClock } from '../clock.ts';
-import { ControlClient } from '../control/client.ts';
+import { RealClock, wait } from '../clock.ts';
+import type { ControlClient } from '../control/client.ts';
 import { findBackend } from '../control/find.ts';
 import { isVsndError } from '../errors.ts';
 import { type CommandLine, parseNumber, UsageError } from './arguments.ts';
@@ -8,7 +7,7 @@ import { type CommandContext, defineCommand } from './command.ts';
 import { OWNER_OPTIONS } from './common-options.ts';
 import { cardLines } from './monitor/card-lines.ts';
 import { guestLines } from './monitor/guest-lines.ts';
-import { lookAt, reachOwner } from './owner.ts';
+import { connectTo, lookAt, reachOwner } from './owner.ts';
 import { PLAIN, type TerminalStyle } from './status-line.ts';
 
 /** ms between two looks. */
@@ -91,7 +90,7 @@ async function watch(
         terminal.say(lines.slice(isFirst ? 0 : 1).join('\n'));
       }
       if (once) return true;
-      await setTimeout(interval, undefined, { signal: over.signal }).catch(() => {}); // it is over
+      await wait(new RealClock(), interval * 1e6, over);
     } while (!over.signal.aborted);
   } catch (error) {
     if (!client.ownerIsGone && !signal.aborted) throw error;
@@ -122,10 +121,7 @@ async function reach(values: Values): Promise<Watched> {
 }
 
 async function reachBackend({ socket, emulate = false }: Values): Promise<Watched> {
-  const clock = new RealClock();
-  const client = await (socket === undefined
-    ? findBackend(emulate, clock)
-    : ControlClient.connect(socket, clock));
+  const client = await (socket === undefined ? findBackend(emulate, new RealClock()) : connectTo(socket));
   return { client, look: () => lookAtGuests(client), ended: 'has ended' };
 }
 

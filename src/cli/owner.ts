@@ -9,7 +9,7 @@ import type {
   StreamStatus,
 } from '../control/protocol.ts';
 import { isVsndError, VsndError } from '../errors.ts';
-import { parseIndex } from './arguments.ts';
+import { parseIndex, throwUsageError } from './arguments.ts';
 
 /** A stream in use, with its volume, or why it has none. */
 export type StreamView = StreamStatus & StreamOutcome;
@@ -29,8 +29,7 @@ export async function reachOwner(values: {
   const clock = new RealClock();
   const { socket, emulate } = values;
   if (socket === undefined && !emulate) return await findOwner(devid, clock);
-  const client =
-    socket === undefined ? await findEmulatedOwner(clock) : await ControlClient.connect(socket, clock);
+  const client = await (socket === undefined ? findEmulatedOwner(clock) : connectTo(socket));
   try {
     const { pid, card } = await client.request('status', {});
     if (devid === undefined || devid === card.devid) return client;
@@ -39,6 +38,11 @@ export async function reachOwner(values: {
     await client.close();
     throw error;
   }
+}
+
+/** Reaches whoever serves the socket that --socket names. Rejects with {@link UsageError} for a path that is none of a socket. */
+export async function connectTo(socket: string): Promise<ControlClient> {
+  return await ControlClient.connect(socket, new RealClock()).catch(throwUsageError);
 }
 
 /** All about the card and the streams that are chosen; about none, where none is in use. */

@@ -1,14 +1,12 @@
 import { env, stdin } from 'node:process';
-import { startEmulatedGuest } from '../emulation/guest.ts';
-import { ReleaseStack } from '../release-stack.ts';
 import { type CommandLine, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { errorMessage } from './messages.ts';
-import { openCommandCard } from './open-card.ts';
 import { PLAY_OPTIONS, type PlayOptions, parsePlayOptions } from './play/options.ts';
 import { Playlist, STDIN } from './play/playlist.ts';
 import { PlaySession } from './play/session.ts';
 import { isSameFile } from './same-file.ts';
+import { withCard } from './with-card.ts';
 
 /** `vsnd play`: plays recordings, one after the other, and says how it went. */
 export const play = defineCommand({
@@ -36,10 +34,8 @@ export const play = defineCommand({
 });
 
 /** An aborted `signal` stops at once, without an error. */
-async function playFiles(
-  line: CommandLine<typeof PLAY_OPTIONS>,
-  { terminal, signal }: CommandContext,
-): Promise<boolean> {
+async function playFiles(line: CommandLine<typeof PLAY_OPTIONS>, context: CommandContext): Promise<boolean> {
+  const { terminal, signal } = context;
   const options = parsePlayOptions(line);
   await checkFiles(options);
   const playlist = new Playlist({
@@ -48,27 +44,19 @@ async function playFiles(
     onFailure: (error) => terminal.complain(errorMessage(error, env['VSND_DEBUG'] === '1')),
     onRemark: (remark) => terminal.complain(remark),
   });
-  const releases = new ReleaseStack();
-  let summary: string | undefined;
   try {
-    releases.push(() => playlist.close());
     const first = await playlist.firstToPlay();
     if (first === undefined) return playlist.failures.size === 0;
-    const guest = options.emulation && (await startEmulatedGuest(options.emulation));
-    if (guest) releases.push(() => guest.close());
-    const card = await openCommandCard(
-      { hypervisor: guest?.hypervisor, card: options.card, signal },
-      terminal,
-    );
-    releases.push(() => card.close());
-    const session = new PlaySession({ options, playlist, card, guest, terminal });
-    await session.play(first, signal);
-    summary = session.summary;
+    const summary = await withCard(options, context, async ({ card, guest }) => {
+      const session = new PlaySession({ options, playlist, card, guest, terminal });
+      await session.play(first, signal);
+      return session.summary;
+    });
+    // Only now is the sink's file complete.
+    if (summary) terminal.say(summary);
   } finally {
-    await releases.releaseAll();
+    await playlist.close();
   }
-  // Only now is the sink's file complete.
-  if (summary) terminal.say(summary);
   return playlist.failures.size === 0;
 }
 

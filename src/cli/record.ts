@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { chooseUsual } from '../audio/target-format.ts';
 import { sourceOf } from '../backend/device-names.ts';
-import type { StreamConfig } from '../config/card.ts';
-import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
+import { streamsOf } from '../config/card.ts';
+import type { EmulatedGuest, EmulatedGuestOptions } from '../emulation/guest.ts';
 import { isVsndError } from '../errors.ts';
 import type { CaptureStream, CaptureStreamEvents, Card, PcmFormatName, StreamWarning } from '../index.ts';
 import { maxBufferFrames } from '../pcm/hw-params.ts';
-import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS, type WavFormat } from '../wav/header.ts';
 import { createWavFile, type WavStream, wavInto } from '../wav/stream.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
@@ -16,27 +16,13 @@ import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SOFTWARE_VOLUME, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
-import { openCommandCard } from './open-card.ts';
 import { isSameFile } from './same-file.ts';
 import { showProgress } from './show-progress.ts';
 import type { Terminal } from './terminal.ts';
+import { withCard } from './with-card.ts';
 
 /** In the place of a file: standard output. */
 const STDOUT = '-';
-
-/** What to record where the user does not say: the best first. */
-const PREFERRED_FORMATS: readonly PcmFormatName[] = [
-  's16_le',
-  's24_le',
-  's32_le',
-  'float_le',
-  'float64_le',
-  'u8',
-  'mu_law',
-  'a_law',
-];
-const PREFERRED_RATE = 48_000;
-const PREFERRED_CHANNELS = 2;
 
 /** Seconds of sound that the card keeps while this process is busy, where it can: nobody waits for what is recorded. */
 const BUFFER_SECONDS = 2;
@@ -55,8 +41,7 @@ interface RecordOptions {
   volume: number | undefined;
   softwareVolume: boolean;
   json: boolean;
-  emulate: boolean;
-  source: string | undefined;
+  emulation: EmulatedGuestOptions | undefined;
 }
 
 /** All that takes part. */
@@ -86,8 +71,8 @@ const OPTIONS = {
   format: {
     short: 'f',
     argument: 'FORMAT',
-    help: 'how a sample is written; without it, the first of these that the card has',
-    oneOf: PREFERRED_FORMATS,
+    help: 'how a sample is written; without it, s16_le, else the one of these that the card has and that loses least',
+    oneOf: WAV_FORMATS,
   },
   volume: { argument: 'DB', help: "set the volume, the backend's unless there is --software-volume" },
   'software-volume': SOFTWARE_VOLUME,
@@ -123,33 +108,23 @@ export const record = defineCommand({
 });
 
 /** An aborted `signal` ends the recording, without an error. */
-async function recordFile(
-  line: CommandLine<typeof OPTIONS>,
-  { terminal, stdout, signal }: CommandContext,
-): Promise<boolean> {
+async function recordFile(line: CommandLine<typeof OPTIONS>, context: CommandContext): Promise<boolean> {
   const options = await parseOptions(line);
+  const { terminal, stdout, signal } = context;
   if (options.file === STDOUT && stdout.isTTY) {
     throw new UsageError('- is standard output, which is a terminal; allowed: a file, a pipe');
   }
-  const releases = new ReleaseStack();
   let recording: Recording | undefined;
   try {
-    const { emulate, source } = options;
-    const guest = emulate ? await startEmulatedGuest({ sink: 'null', source }) : undefined;
-    if (guest) releases.push(() => guest.close());
-    const card = await openCommandCard(
-      { hypervisor: guest?.hypervisor, card: options.card, signal },
-      terminal,
-    );
-    releases.push(() => card.close());
-    const stream = await openStream(card, options, terminal, signal);
-    if (signal.aborted) return true;
-    const wav = await openOutput(options.file, stream, stdout);
-    recording = { options, card, stream, wav, guest, lost: 0 };
-    if (!options.json) terminal.say(announcement(recording));
-    await recordThrough(recording, terminal);
+    await withCard(options, context, async ({ card, guest }) => {
+      const stream = await openStream(card, options, terminal, signal);
+      if (signal.aborted) return;
+      const wav = await openOutput(options.file, stream, stdout);
+      recording = { options, card, stream, wav, guest, lost: 0 };
+      if (!options.json) terminal.say(announcement(recording));
+      await recordThrough(recording, terminal);
+    });
   } finally {
-    await releases.releaseAll();
     if (recording) terminal.say(options.json ? report(recording) : summary(recording));
   }
   return true;
@@ -174,8 +149,7 @@ async function parseOptions({
     softwareVolume: values['software-volume'] ?? false,
     volume: parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
     json,
-    emulate,
-    source,
+    emulation: emulate ? { sink: 'null', source } : undefined,
   };
 }
 
@@ -195,8 +169,9 @@ async function openStream(
   signal: AbortSignal,
 ): Promise<CaptureStream> {
   const { device, volume, softwareVolume } = options;
-  const format = chooseFormat(card, options);
-  const sizes = chooseSizes(card, options, format);
+  const [place] = streamsOf(card.info, { type: 'capture', device });
+  const format = chooseUsual(place?.config, options, (name) => WAV_FORMATS.includes(name));
+  const sizes = chooseSizes(format, place?.config.bufferBytes ?? 0);
   const stream = card.createCaptureStream({ ...format, ...sizes, device, softwareVolume });
   stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
   stream.on('error', () => {}); // whoever waits for it hears of it
@@ -207,32 +182,13 @@ async function openStream(
   return stream;
 }
 
-/** What the user said, and else what the card has that comes nearest to s16_le, 48 kHz, stereo. */
-function chooseFormat(card: Card, { device, format, rate, channels }: RecordOptions): WavFormat {
-  const { formats = [], rates = [], channels: range } = captureLimits(card, device) ?? {};
-  return {
-    format: format ?? PREFERRED_FORMATS.find((name) => formats.includes(name)) ?? 's16_le',
-    rate: rate ?? (rates.includes(PREFERRED_RATE) ? PREFERRED_RATE : (rates.at(-1) ?? PREFERRED_RATE)),
-    channels:
-      channels ?? Math.max(range?.min ?? 0, Math.min(PREFERRED_CHANNELS, range?.max ?? PREFERRED_CHANNELS)),
-  };
-}
-
 /** The largest buffer that makes sense; periods as of one of 200 ms, where it has room for more of them. */
-function chooseSizes(card: Card, { device }: RecordOptions, format: WavFormat) {
-  const bytes = captureLimits(card, device)?.bufferBytes ?? 0;
+function chooseSizes(format: WavFormat, bytes: number) {
   const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * format.channels;
   const most = maxBufferFrames({ ...format, frameBytes }, bytes);
   const wanted = format.rate * BUFFER_SECONDS;
   if (most >= wanted) return { bufferFrames: wanted, periodFrames: Math.round(format.rate * PERIOD_SECONDS) };
   return most > 0 ? { bufferFrames: most } : {}; // what the card objects to, the stream says
-}
-
-function captureLimits({ info }: Card, device: number | undefined): StreamConfig | undefined {
-  return info.pcmDevices
-    .filter(({ index }) => index === (device ?? index))
-    .flatMap(({ streams }) => streams)
-    .find(({ type }) => type === 'capture');
 }
 
 function openOutput(file: string, format: WavFormat, stdout: Writable): WavStream | Promise<WavStream> {

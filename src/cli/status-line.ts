@@ -22,7 +22,7 @@ export interface Xruns {
   /** Undefined where the card is not paced, so that the count has no meaning. */
   count: number | undefined;
   /** How many more there were at the host, as far as its positions tell. */
-  estimated?: number;
+  estimated?: number | undefined;
 }
 
 /** What the terminal can show. */

@@ -1,26 +1,25 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FrameFormat } from '../audio/audio-source.ts';
-import { chooseTarget } from '../audio/target-format.ts';
-import { type EmulatedGuest, startEmulatedGuest } from '../emulation/guest.ts';
+import { chooseUsual } from '../audio/target-format.ts';
+import { streamsOf } from '../config/card.ts';
+import type { EmulatedGuest } from '../emulation/guest.ts';
 import type { Card, PcmFormatName, PlaybackStream, StreamWarning } from '../index.ts';
-import { ReleaseStack } from '../release-stack.ts';
 import { WAV_FORMATS } from '../wav/header.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, EMULATION, parseEmulation } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
 import { clockTime, describeFormat } from './messages.ts';
-import { openCommandCard } from './open-card.ts';
 import { announceCard } from './play/report.ts';
 import { showProgress } from './show-progress.ts';
 import { type Xruns, xrunCount } from './status-line.ts';
 import type { Terminal } from './terminal.ts';
 import { type Piece, TONE_TYPES, type Tone, tonePieces, toneSeconds } from './tone-pieces.ts';
+import { withCard } from './with-card.ts';
 
 const USUAL_FREQUENCY = 440;
 const USUAL_LEVEL = -20;
-const USUAL_FORMAT: FrameFormat = { format: 's16_le', rate: 48_000, channels: 2 };
 
 const OPTIONS = {
   type: {
@@ -89,21 +88,11 @@ interface ToneOptions extends Tone {
 }
 
 /** An aborted `signal` lets the tone fade. */
-async function playTone(
-  { values }: CommandLine<typeof OPTIONS>,
-  { terminal, signal }: CommandContext,
-): Promise<boolean> {
+async function playTone({ values }: CommandLine<typeof OPTIONS>, context: CommandContext): Promise<boolean> {
   const options = parseOptions(values);
   const { emulation, json } = options;
-  const releases = new ReleaseStack();
-  try {
-    const guest = emulation && (await startEmulatedGuest(emulation));
-    if (guest) releases.push(() => guest.close());
-    const card = await openCommandCard(
-      { hypervisor: guest?.hypervisor, card: options.card, signal },
-      terminal,
-    );
-    releases.push(() => card.close());
+  const { terminal, signal } = context;
+  await withCard(options, context, async ({ card, guest }) => {
     const stream = openStream(card, options);
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
     const pieces = tonePieces(stream, options, signal);
@@ -111,9 +100,7 @@ async function playTone(
     const isPaced = !emulation?.fast || guest?.sink.kind === 'speaker';
     await playThrough(pieces, stream, isPaced, terminal, options);
     terminal.say(json ? report(options, stream, isPaced, guest) : summary(options, stream, isPaced));
-  } finally {
-    await releases.releaseAll();
-  }
+  });
   return true;
 }
 
@@ -153,14 +140,10 @@ function parseFormat(values: Values): Partial<FrameFormat> {
   };
 }
 
-/** What the user said, and else what the card has that comes nearest to {@link USUAL_FORMAT}. */
+/** Set to what the user said, and else to what the card has. */
 function openStream(card: Card, { device, wish }: ToneOptions): PlaybackStream {
-  const limits = card.info.pcmDevices
-    .filter(({ index }) => index === (device ?? index))
-    .flatMap(({ streams }) => streams)
-    .find(({ type }) => type === 'playback');
-  const format = limits ? chooseTarget(USUAL_FORMAT, limits) : USUAL_FORMAT;
-  return card.createPlaybackStream({ ...format, ...wish, device });
+  const [place] = streamsOf(card.info, { type: 'playback', device });
+  return card.createPlaybackStream({ ...chooseUsual(place?.config, wish), device });
 }
 
 /** Returns when the last frame has been played. */

@@ -1,6 +1,6 @@
 import type { ControlClient } from '../control/client.ts';
 import type { StreamChoice, StreamOutcome } from '../control/protocol.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { type CommandLine, parseIndex, parseNumber, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { OWNER_OPTIONS } from './common-options.ts';
@@ -151,7 +151,7 @@ async function apply(
       continue;
     }
     const wrong = channels?.find((channel) => channel >= before.length);
-    if (wrong !== undefined) throw invalidArg('--channel', wrong, `0 to ${before.length - 1}`);
+    if (wrong !== undefined) throw invalidArgError('--channel', wrong, `0 to ${before.length - 1}`);
     const after = before.map((dB, channel) => {
       if (channels?.includes(channel) === false) return dB;
       return kind === 'set' ? amount : dB + amount;

@@ -7,7 +7,7 @@ import {
   parseStreamType,
   type SaidLimits,
 } from './fields.ts';
-import { type ConfigWarning, ConfigWarnings } from './warnings.ts';
+import { type ConfigWarning, ConfigWarnings, quote } from './warnings.ts';
 
 /** One stream of a PCM device. */
 export interface StreamConfig extends StreamLimits {
@@ -32,6 +32,24 @@ export interface CardConfig {
   readonly pcmDevices: readonly PcmDeviceConfig[];
   /** What in it cannot be meant so, and what is made of it; not more than a person reads. */
   readonly warnings: readonly ConfigWarning[];
+}
+
+/** Where a stream is on its card. */
+export interface StreamPlace {
+  /** The PCM device's index. */
+  readonly device: number;
+  readonly config: StreamConfig;
+}
+
+/** A card's streams, in the order of their indexes: all, or those of a `type` and of a PCM `device`. */
+export function streamsOf(
+  { pcmDevices }: Pick<CardConfig, 'pcmDevices'>,
+  { type, device }: { type?: StreamConfig['type']; device?: number | undefined } = {},
+): StreamPlace[] {
+  return pcmDevices
+    .filter(({ index }) => index === (device ?? index))
+    .flatMap(({ index, streams }) => streams.map((config) => ({ device: index, config })))
+    .filter(({ config }) => config.type === (type ?? config.type));
 }
 
 /** A node of XenStore with its values and the nodes below it. */
@@ -96,9 +114,6 @@ function parseStream(
 function warnAstray({ children, astray = [] }: ConfigNode, path: string, warnings: ConfigWarnings): void {
   const [first] = astray;
   if (first === undefined) return;
-  warnings.add(
-    `${path}/${children.length}`,
-    undefined,
-    `what comes behind that gap, as ${first}, is left out`,
-  );
+  const remark = `what comes behind that gap, as ${quote(first)}, is left out`;
+  warnings.add(`${path}/${children.length}`, undefined, remark);
 }

@@ -114,11 +114,11 @@ const O_PATH = 0o10000000;
  * Rejects with ERR_VSND_FILE and the errno: EPERM, or ENOTSOCK.
  */
 async function openSocketOf(owner: number, path: string): Promise<FileHandle | undefined> {
-  const refuse = (code: 'EPERM' | 'ENOTSOCK', what: string) =>
+  const refusalError = (code: 'EPERM' | 'ENOTSOCK', what: string) =>
     new VsndError('ERR_VSND_FILE', `cannot connect to ${path}: it is ${what}`, { errno: code });
   const check = (stats: Stats) => {
-    if (!stats.isSocket()) throw refuse('ENOTSOCK', 'not a socket');
-    if (stats.uid !== owner) throw refuse('EPERM', `of user ${stats.uid}, not of user ${owner}`);
+    if (!stats.isSocket()) throw refusalError('ENOTSOCK', 'not a socket');
+    if (stats.uid !== owner) throw refusalError('EPERM', `of user ${stats.uid}, not of user ${owner}`);
   };
   let file: FileHandle | undefined;
   try {

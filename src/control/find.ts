@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { isVsndError, VsndError } from '../errors.ts';
-import { CLAIMS_NODE, inUse, ownerOf } from '../xen/linux/claim.ts';
+import { CLAIMS_NODE, inUseError, ownerOf } from '../xen/linux/claim.ts';
 import { ControlClient } from './client.ts';
 import { OwnDirectory, ownUid } from './own-directory.ts';
 import {
@@ -145,7 +145,7 @@ async function processOf(devid: number, claims: string): Promise<{ pid: number; 
   // Not /proc/PID's owner: that is root for a process which has given up root by itself.
   const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '');
   const [, effectiveUid] = /^Uid:\t\d+\t(\d+)/m.exec(status) ?? [];
-  if (effectiveUid === undefined) throw inUse(device, pid); // it has ended, or lives in another container
+  if (effectiveUid === undefined) throw inUseError(device, pid); // it has ended, or lives in another container
   return { pid, uid: Number(effectiveUid) };
 }
 

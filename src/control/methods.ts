@@ -1,21 +1,25 @@
-import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import type { StreamTrigger } from '../frontend/stream-core.ts';
-import type {
-  CardMethod,
-  CardStatus,
-  ErrorReport,
-  Params,
-  Result,
-  StreamChoice,
-  StreamName,
-  StreamOutcome,
-  StreamStatus,
+import {
+  CARD_METHODS,
+  type CardMethod,
+  type CardStatus,
+  type ErrorReport,
+  type Params,
+  type Result,
+  type StreamChoice,
+  type StreamName,
+  type StreamOutcome,
+  type StreamStatus,
 } from './protocol.ts';
+import { checkFields } from './schema.ts';
 
 /** What of a playback or capture stream can be seen and controlled. */
-export interface ControlledStream extends Omit<StreamStatus, 'xruns'> {
+export interface ControlledStream extends Omit<StreamStatus, 'xruns' | 'estimatedXruns'> {
   readonly underruns?: number;
   readonly overruns?: number;
+  readonly estimatedUnderruns?: number;
+  readonly estimatedOverruns?: number;
   getVolume(): Promise<number[]>;
   setVolume(volume: number | readonly number[]): Promise<void>;
   mute(channels?: readonly number[]): Promise<void>;
@@ -30,65 +34,21 @@ export interface ControlledCard {
   readonly streams: readonly ControlledStream[];
 }
 
-/** What a parameter may be. */
-export interface Rule {
-  readonly allowed: string;
-  readonly isAllowed: (value: unknown) => boolean;
-}
-
 type Handlers = {
-  readonly [M in CardMethod]: {
-    readonly rules: { readonly [Name in keyof Params<M>]-?: Rule };
-    readonly run: (card: ControlledCard, params: Params<M>) => Result<M> | Promise<Result<M>>;
-  };
-};
-
-const isIndex = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
-const isNumber = (value: unknown): boolean => typeof value === 'number';
-
-const oneOf = (...values: readonly string[]): Rule => ({
-  allowed: values.join(', '),
-  isAllowed: (value) => values.some((one) => one === value),
-});
-const optional = (rule: Rule): Rule => ({
-  allowed: rule.allowed,
-  isAllowed: (value) => value === undefined || rule.isAllowed(value),
-});
-
-const INDEX = optional({ allowed: 'a whole number from 0', isAllowed: isIndex });
-const CHOICE = { type: optional(oneOf('playback', 'capture')), device: INDEX, stream: INDEX };
-const CHANNELS = optional({
-  allowed: 'an array of channel numbers',
-  isAllowed: (value) => Array.isArray(value) && value.every(isIndex),
-});
-const VOLUME: Rule = {
-  allowed: 'a number of dB, or an array of one a channel',
-  isAllowed: (value) => isNumber(value) || (Array.isArray(value) && value.every(isNumber)),
+  readonly [M in CardMethod]: (card: ControlledCard, params: Params<M>) => Result<M> | Promise<Result<M>>;
 };
 
 const HANDLERS: Handlers = {
-  status: { rules: {}, run: statusOf },
-  getVolume: {
-    rules: CHOICE,
-    run: (card, params) =>
-      atEach(card, params, async (stream) => ({ volume: await opened(card, stream).getVolume() })),
-  },
-  setVolume: {
-    rules: { ...CHOICE, volume: VOLUME },
-    run: (card, params) => atEach(card, params, (stream) => opened(card, stream).setVolume(params.volume)),
-  },
-  mute: {
-    rules: { ...CHOICE, channels: CHANNELS },
-    run: (card, params) => atEach(card, params, (stream) => opened(card, stream).mute(params.channels)),
-  },
-  unmute: {
-    rules: { ...CHOICE, channels: CHANNELS },
-    run: (card, params) => atEach(card, params, (stream) => opened(card, stream).unmute(params.channels)),
-  },
-  trigger: {
-    rules: { ...CHOICE, trigger: oneOf('start', 'pause', 'resume', 'stop') },
-    run: (card, params) => atEach(card, params, (stream) => stream.trigger(params.trigger)),
-  },
+  status: statusOf,
+  getVolume: (card, choice) =>
+    atEach(card, choice, async (stream) => ({ volume: await requireOpen(card, stream).getVolume() })),
+  setVolume: (card, { volume, ...choice }) =>
+    atEach(card, choice, (stream) => requireOpen(card, stream).setVolume(volume)),
+  mute: (card, { channels, ...choice }) =>
+    atEach(card, choice, (stream) => requireOpen(card, stream).mute(channels)),
+  unmute: (card, { channels, ...choice }) =>
+    atEach(card, choice, (stream) => requireOpen(card, stream).unmute(channels)),
+  trigger: (card, { trigger, ...choice }) => atEach(card, choice, (stream) => stream.trigger(trigger)),
 };
 
 /**
@@ -100,10 +60,9 @@ export async function carryOut(
   method: unknown,
   params: unknown = {},
 ): Promise<unknown> {
-  if (!isMethod(method)) throw invalidArg('method', method, Object.keys(HANDLERS).join(', '));
-  const handler = HANDLERS[method];
-  checkParams(params, handler.rules);
-  return await handler.run(card, params as never);
+  if (!isMethod(method)) throw invalidArgError('method', method, Object.keys(HANDLERS).join(', '));
+  checkFields('params', params, CARD_METHODS[method].params);
+  return await HANDLERS[method](card, params as never);
 }
 
 /** An error as another process may be told of it. Throws what is no VsndError: that is a mistake of ours. */
@@ -114,18 +73,6 @@ export function reportOf(error: unknown): ErrorReport {
 
 function isMethod(method: unknown): method is CardMethod {
   return typeof method === 'string' && Object.hasOwn(HANDLERS, method);
-}
-
-/** Throws ERR_VSND_INVALID_ARG for parameters that there are not. */
-export function checkParams(params: unknown, rules: Readonly<Record<string, Rule>>): void {
-  const names = Object.keys(rules);
-  if (typeof params !== 'object' || params === null) throw invalidArg('params', params, 'an object');
-  const unknown = Object.keys(params).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw invalidArg('a parameter', unknown, names.join(', ') || 'none');
-  for (const [name, { isAllowed, allowed }] of Object.entries(rules)) {
-    const value = (params as Record<string, unknown>)[name];
-    if (!isAllowed(value)) throw invalidArg(name, value, allowed);
-  }
 }
 
 function statusOf({ info, connected, streams }: ControlledCard): CardStatus {
@@ -140,8 +87,10 @@ function statusOf({ info, connected, streams }: ControlledCard): CardStatus {
 function streamStatus(stream: ControlledStream): StreamStatus {
   const { rate, channels, format, state, position, latency, bufferFrames, periodFrames } = stream;
   const { clock, muted, underruns = 0, overruns = 0 } = stream;
+  const { estimatedUnderruns = 0, estimatedOverruns = 0 } = stream;
+  const xruns = { xruns: underruns + overruns, estimatedXruns: estimatedUnderruns + estimatedOverruns };
   const numbers = { rate, channels, format, state, position, latency, bufferFrames, periodFrames };
-  return { ...nameOf(stream), ...numbers, xruns: underruns + overruns, clock, muted };
+  return { ...nameOf(stream), ...numbers, ...xruns, clock, muted };
 }
 
 /** What becomes of it at each stream that is meant: one that fails does not keep the others from it. */
@@ -173,7 +122,7 @@ function chosen({ streams }: ControlledCard, { type, device, stream }: StreamCho
 }
 
 /** A stream that is not open would let the request wait for as long as it likes. */
-function opened({ connected }: ControlledCard, stream: ControlledStream): ControlledStream {
+function requireOpen({ connected }: ControlledCard, stream: ControlledStream): ControlledStream {
   if (connected && stream.bufferFrames > 0) return stream;
   throw new VsndError('ERR_VSND_INVALID_STATE', 'the stream is not open at the backend now');
 }

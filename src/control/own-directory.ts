@@ -11,7 +11,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 
 /** Linux reaches what is in an open directory through this; elsewhere a path has to do. */
 const DESCRIPTORS = '/proc/self/fd';
@@ -37,7 +37,7 @@ export class OwnDirectory {
     const stats = fstatSync(directory.#fd);
     if (stats.uid === uid && (stats.mode & 0o777) === 0o700) return directory;
     directory.close();
-    throw notOwn(path);
+    throw notOwnError(path);
   }
 
   /** As {@link open}; makes it where it is missing. */
@@ -92,7 +92,7 @@ function openForReading(path: string): number {
     return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    throw ['ELOOP', 'ENOTDIR', 'EACCES'].includes(code) ? notOwn(path) : error;
+    throw ['ELOOP', 'ENOTDIR', 'EACCES'].includes(code) ? notOwnError(path) : error;
   }
 }
 
@@ -103,6 +103,6 @@ export function ownUid(): number {
   return uid;
 }
 
-function notOwn(path: string): VsndError {
-  return invalidArg('the directory of a control socket', path, 'one of this user alone, of mode 0700');
+function notOwnError(path: string): VsndError {
+  return invalidArgError('the directory of a control socket', path, 'one of this user alone, of mode 0700');
 }

@@ -1,144 +1,192 @@
 /**
- * What passes through a card's control socket: a JSON object a line. A request is `{ id, method, params }`; its answer,
+ * What passes through a control socket: a JSON object a line. A request is `{ id, method, params }`; its answer,
  * `{ id, result }` or `{ id, error: { code, message } }`. Answers come in the order of the requests.
+ *
+ * Everything is described once: what is checked, and the types, come from that.
  */
 
 import { protocolError, VsndError, type VsndErrorCode } from '../errors.ts';
 import type { StreamTrigger } from '../frontend/stream-core.ts';
-import type { ClockReading } from '../pcm/position-clock.ts';
 import type { StreamState } from '../pcm/substream.ts';
+import {
+  BOOLEAN,
+  either,
+  type Fields,
+  INDEX,
+  listOf,
+  NUMBER,
+  type ObjectOf,
+  type Of,
+  object,
+  oneOf,
+  optional,
+  STRING,
+  word,
+} from './schema.ts';
 
 /** Octets of a line, without its end. */
 export const LONGEST_REQUEST = 4096;
 export const LONGEST_ANSWER = 1 << 20;
 
-/** One stream of the card. */
-export interface StreamName {
-  readonly type: 'playback' | 'capture';
+const STREAM_NAME = {
+  type: oneOf('playback', 'capture'),
   /** The PCM device's index, and the stream's in it. */
-  readonly device: number;
-  readonly stream: number;
-}
+  device: INDEX,
+  stream: INDEX,
+};
 
-/** Streams in use; what is left out fits all of them. */
-export type StreamChoice = Partial<StreamName>;
+const STREAM_CHOICE = {
+  type: optional(STREAM_NAME.type),
+  device: optional(INDEX),
+  stream: optional(INDEX),
+};
 
-export interface StreamStatus extends StreamName {
+const PROGRESS = {
   /** Hz */
-  readonly rate: number;
-  readonly channels: number;
-  readonly format: string;
-  readonly state: StreamState;
-  /** Frames played or captured since the stream was created, as reported. */
-  readonly position: number;
+  rate: NUMBER,
+  channels: NUMBER,
+  format: STRING,
+  /** Frames played or captured since the stream was created, or opened at the backend, as reported. */
+  position: NUMBER,
   /** Frames that are still to be played, or have not been read. */
-  readonly latency: number;
+  latency: NUMBER,
   /** Frames; 0 before the backend has opened the stream. */
-  readonly bufferFrames: number;
-  readonly periodFrames: number;
+  bufferFrames: NUMBER,
   /** Underruns or overruns, so far. */
-  readonly xruns: number;
-  /** The position against the monotonic clock. */
-  readonly clock: ClockReading;
-  /** One a channel. */
-  readonly muted: readonly boolean[];
-}
+  xruns: NUMBER,
+};
 
-export interface CardStatus {
+const STREAM_STATUS = object({
+  ...STREAM_NAME,
+  ...PROGRESS,
+  state: word<StreamState>(),
+  periodFrames: NUMBER,
+  /** The position against the monotonic clock: a ClockReading. */
+  clock: object({
+    frames: NUMBER,
+    errorFrames: NUMBER,
+    deviation: optional(NUMBER),
+    deviationError: optional(NUMBER),
+  }),
+  /** One a channel. */
+  muted: listOf(BOOLEAN),
+  /** As many xruns more at the host, between two positions, as their times show. An owner that is older does not tell. */
+  estimatedXruns: optional(NUMBER),
+});
+
+const CARD_STATUS = object({
   /** The process that owns the card. */
-  readonly pid: number;
-  readonly card: {
-    readonly devid: number;
-    readonly shortName?: string | undefined;
-    readonly longName?: string | undefined;
-    readonly backendDomid: number;
+  pid: NUMBER,
+  card: object({
+    devid: NUMBER,
+    shortName: optional(STRING),
+    longName: optional(STRING),
+    backendDomid: NUMBER,
     /** Whether a backend is connected now. */
-    readonly connected: boolean;
-  };
+    connected: BOOLEAN,
+  }),
   /** Those in use. */
-  readonly streams: readonly StreamStatus[];
-}
+  streams: listOf(STREAM_STATUS),
+});
 
 /** A stream that a backend serves. */
-export interface GuestStream extends StreamName {
+const GUEST_STREAM = object({
+  ...STREAM_NAME,
   /** What it is behind, as a person reads it. */
-  readonly target: string;
-  /** Undefined while the guest has not opened it. */
-  readonly open?:
-    | (Pick<
-        StreamStatus,
-        'rate' | 'channels' | 'format' | 'position' | 'latency' | 'bufferFrames' | 'xruns'
-      > & {
-        readonly state: string;
-      })
-    | undefined;
+  target: STRING,
+  /** Left out while the guest has not opened it. */
+  open: optional(object({ ...PROGRESS, state: STRING })),
   /** Since the guest connected it: requests answered, the notifications of them, and those behind which none was. */
-  readonly totals: {
-    readonly requests: number;
-    readonly notifications: number;
-    readonly idleNotifications: number;
-    readonly frames: number;
-    readonly xruns: number;
-  };
-}
+  totals: object({
+    requests: NUMBER,
+    notifications: NUMBER,
+    idleNotifications: NUMBER,
+    frames: NUMBER,
+    xruns: NUMBER,
+  }),
+});
 
 /** A guest's card, as its backend sees it. */
-export interface GuestCard {
-  readonly domid: number;
-  readonly devid: number;
-  readonly name?: string | undefined;
-  readonly connected: boolean;
-  readonly streams: readonly GuestStream[];
-}
+const GUEST_CARD = object({
+  domid: NUMBER,
+  devid: NUMBER,
+  name: optional(STRING),
+  connected: BOOLEAN,
+  streams: listOf(GUEST_STREAM),
+});
 
-export interface BackendStatus {
+const BACKEND_STATUS = object({
   /** The process that is the backend. */
-  readonly pid: number;
-  readonly cards: readonly GuestCard[];
-}
+  pid: NUMBER,
+  cards: listOf(GUEST_CARD),
+});
 
-export interface ErrorReport {
+const ERROR_REPORT = object({
   /** ERR_VSND_... */
-  readonly code: string;
-  readonly message: string;
-}
+  code: STRING,
+  message: STRING,
+});
 
 /** What became of a request at one stream. */
-export interface StreamOutcome extends StreamName {
+const STREAM_OUTCOME = object({
+  ...STREAM_NAME,
   /** dB, one a channel: what was asked for. */
-  readonly volume?: readonly number[];
-  readonly error?: ErrorReport;
-}
-
-/** The methods: what each takes, and what it gives. */
-export interface ControlMethods {
-  /** All about the card; asks the backend for nothing. */
-  status: { params: Record<never, never>; result: CardStatus };
-  getVolume: ForEach;
-  /** dB, for all channels or one a channel. */
-  setVolume: ForEach<{ readonly volume: number | readonly number[] }>;
-  /** All channels, or those with these numbers. */
-  mute: ForEach<{ readonly channels?: readonly number[] }>;
-  unmute: ForEach<{ readonly channels?: readonly number[] }>;
-  trigger: ForEach<{ readonly trigger: StreamTrigger }>;
-  /** All about the guests of a backend. */
-  guests: { params: Record<never, never>; result: BackendStatus };
-}
+  volume: optional(listOf(NUMBER)),
+  error: optional(ERROR_REPORT),
+});
 
 /** A method that goes to each stream that is chosen. */
-interface ForEach<P = unknown> {
-  readonly params: StreamChoice & P;
-  readonly result: readonly StreamOutcome[];
-}
+const forEach = <F extends Fields>(params: F) => ({
+  params: { ...STREAM_CHOICE, ...params },
+  result: listOf(STREAM_OUTCOME),
+});
 
-export type Method = keyof ControlMethods;
-/** Those of a card's socket; a backend's has the others. */
-export type CardMethod = Exclude<Method, 'guests'>;
-export type Params<M extends Method> = ControlMethods[M]['params'];
-export type Result<M extends Method> = ControlMethods[M]['result'];
+const VOLUME = either(NUMBER, listOf(NUMBER), 'a number of dB, or an array of one a channel');
+const CHANNELS = optional(listOf(INDEX, 'an array of channel numbers'));
+
+/** What can be asked of the owner of a card: what each method takes, and what it gives. */
+export const CARD_METHODS = {
+  /** All about the card; asks the backend for nothing. */
+  status: { params: {}, result: CARD_STATUS },
+  getVolume: forEach({}),
+  /** dB, for all channels or one a channel. */
+  setVolume: forEach({ volume: VOLUME }),
+  /** All channels, or those with these numbers. */
+  mute: forEach({ channels: CHANNELS }),
+  unmute: forEach({ channels: CHANNELS }),
+  trigger: forEach({ trigger: oneOf<StreamTrigger>('start', 'pause', 'resume', 'stop') }),
+};
+
+/** What can be asked of a backend. */
+export const BACKEND_METHODS = {
+  /** All about its guests. */
+  guests: { params: {}, result: BACKEND_STATUS },
+};
+
+const METHODS = { ...CARD_METHODS, ...BACKEND_METHODS };
+
+export type Method = keyof typeof METHODS;
+export type CardMethod = keyof typeof CARD_METHODS;
+export type Params<M extends Method> = ObjectOf<(typeof METHODS)[M]['params']>;
+export type Result<M extends Method> = Of<(typeof METHODS)[M]['result']>;
+
+/** One stream of the card. */
+export type StreamName = ObjectOf<typeof STREAM_NAME>;
+/** Streams in use; what is left out fits all of them. */
+export type StreamChoice = ObjectOf<typeof STREAM_CHOICE>;
+export type StreamStatus = Of<typeof STREAM_STATUS>;
+export type CardStatus = Of<typeof CARD_STATUS>;
+export type GuestStream = Of<typeof GUEST_STREAM>;
+export type GuestCard = Of<typeof GUEST_CARD>;
+export type BackendStatus = Of<typeof BACKEND_STATUS>;
+export type ErrorReport = Of<typeof ERROR_REPORT>;
+export type StreamOutcome = Of<typeof STREAM_OUTCOME>;
+
+/** Of a request. */
+export const ID = either(NUMBER, STRING, 'a number or a string');
 
 export interface Request {
-  readonly id: number | string;
+  readonly id: Of<typeof ID>;
   readonly method: unknown;
   readonly params: unknown;
 }
@@ -174,89 +222,12 @@ export function parseResult<M extends Method>(
   const answer = parseObject(line);
   if (answer === undefined) throw protocolError(`a control socket's answer is no JSON object`);
   const { error, result } = answer;
-  if (hasShape(error, REPORT)) throw errorOf(error as ErrorReport);
-  if (answer['id'] === id && hasShape(result, SHAPES[method])) return result as Result<M>;
+  if (ERROR_REPORT.fits(error)) throw reportedError(error);
+  if (answer['id'] === id && METHODS[method].result.fits(result)) return result as Result<M>;
   throw protocolError(`what a control socket has answered to ${method} is no answer to that`);
 }
 
 /** The error that another process has reported. */
-export function errorOf({ code, message }: ErrorReport): VsndError {
+export function reportedError({ code, message }: ErrorReport): VsndError {
   return new VsndError(code as VsndErrorCode, message);
-}
-
-/** What typeof says of a value, or of those in an array or an object; a key with ? may be left out. */
-type Shape = 'string' | 'number' | 'boolean' | readonly [Shape] | { readonly [key: string]: Shape };
-
-const NAME = { type: 'string', device: 'number', stream: 'number' } as const;
-const REPORT = { code: 'string', message: 'string' } as const;
-const OUTCOMES = [{ ...NAME, 'volume?': ['number'], 'error?': REPORT }] as const;
-
-const SHAPES: Readonly<Record<Method, Shape>> = {
-  status: {
-    pid: 'number',
-    card: {
-      devid: 'number',
-      'shortName?': 'string',
-      'longName?': 'string',
-      backendDomid: 'number',
-      connected: 'boolean',
-    },
-    streams: [
-      {
-        ...NAME,
-        ...{ rate: 'number', channels: 'number', format: 'string', state: 'string' },
-        ...{ position: 'number', latency: 'number', bufferFrames: 'number', periodFrames: 'number' },
-        xruns: 'number',
-        clock: {
-          frames: 'number',
-          errorFrames: 'number',
-          'deviation?': 'number',
-          'deviationError?': 'number',
-        },
-        muted: ['boolean'],
-      },
-    ],
-  },
-  getVolume: OUTCOMES,
-  setVolume: OUTCOMES,
-  mute: OUTCOMES,
-  unmute: OUTCOMES,
-  trigger: OUTCOMES,
-  guests: {
-    pid: 'number',
-    cards: [
-      {
-        ...{ domid: 'number', devid: 'number', 'name?': 'string', connected: 'boolean' },
-        streams: [
-          {
-            ...NAME,
-            target: 'string',
-            'open?': {
-              ...{ rate: 'number', channels: 'number', format: 'string', state: 'string' },
-              ...{ position: 'number', latency: 'number', bufferFrames: 'number', xruns: 'number' },
-            },
-            totals: {
-              ...{ requests: 'number', notifications: 'number', idleNotifications: 'number' },
-              ...{ frames: 'number', xruns: 'number' },
-            },
-          },
-        ],
-      },
-    ],
-  },
-};
-
-function hasShape(value: unknown, shape: Shape): boolean {
-  if (typeof shape === 'string') return typeof value === shape;
-  if (isList(shape)) return Array.isArray(value) && value.every((one) => hasShape(one, shape[0]));
-  if (typeof value !== 'object' || value === null) return false;
-  const fields = value as Readonly<Record<string, unknown>>;
-  return Object.entries(shape).every(([key, inner]) => {
-    const field = fields[key.replace('?', '')];
-    return field === undefined ? key.endsWith('?') : hasShape(field, inner);
-  });
-}
-
-function isList(shape: readonly [Shape] | object): shape is readonly [Shape] {
-  return Array.isArray(shape);
 }

@@ -4,12 +4,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { debuglog } from 'node:util';
 import { nextTurn } from '../clock.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { readLines } from './lines.ts';
 import { type ControlledCard, carryOut, reportOf } from './methods.ts';
 import { OwnDirectory } from './own-directory.ts';
 import { checkSocketPath, placeSocket } from './places.ts';
-import { type Answer, encodeLine, LONGEST_REQUEST, parseObject, type Request } from './protocol.ts';
+import { type Answer, encodeLine, ID, LONGEST_REQUEST, parseObject } from './protocol.ts';
 
 const debug = debuglog('vsnd');
 
@@ -92,12 +92,14 @@ async function serveClient(
 /** Without `controlled`: to one client too many. Rejects where something fails that is no VsndError: that ends the connection. */
 async function answerTo(controlled: Controlled | undefined, line: string | undefined): Promise<Answer> {
   const request = parseObject(line);
-  const id = idOf(request);
+  const given = request?.['id'];
+  const id = ID.fits(given) ? given : null;
   try {
-    if (line === undefined) throw invalidArg('a request', 'too long', `${LONGEST_REQUEST} octets`);
-    if (request === undefined) throw invalidArg('a request', line, 'a JSON object { id, method, params }');
-    if (id === null) throw invalidArg('id', request['id'], 'a number or a string');
-    if (controlled === undefined) throw tooManyClients();
+    if (line === undefined) throw invalidArgError('a request', 'too long', `${LONGEST_REQUEST} octets`);
+    if (request === undefined)
+      throw invalidArgError('a request', line, 'a JSON object { id, method, params }');
+    if (id === null) throw invalidArgError('id', given, ID.allowed);
+    if (controlled === undefined) throw tooManyClientsError();
     const { method, params } = request;
     const isCard = typeof controlled === 'object';
     return { id, result: await (isCard ? carryOut(controlled, method, params) : controlled(method, params)) };
@@ -106,12 +108,7 @@ async function answerTo(controlled: Controlled | undefined, line: string | undef
   }
 }
 
-function idOf(request: Readonly<Record<string, unknown>> | undefined): Request['id'] | null {
-  const id = request?.['id'];
-  return typeof id === 'number' || typeof id === 'string' ? id : null;
-}
-
-function tooManyClients(): VsndError {
+function tooManyClientsError(): VsndError {
   const message = `this process has ${MAX_CLIENTS} clients already; it takes the next when one has left`;
   return new VsndError('ERR_VSND_INVALID_STATE', message);
 }

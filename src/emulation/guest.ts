@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { EmulatedMachine } from '../xen/emulated/machine.ts';
@@ -67,7 +67,7 @@ const BUFFER_SIZE = 2 << 20;
 export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Promise<EmulatedGuest> {
   checkOptionNames('startEmulatedGuest()', options, EMULATED_GUEST_OPTIONS);
   if (!(Math.abs(options.deviation ?? 0) <= LARGEST_DEVIATION)) {
-    throw invalidArg(
+    throw invalidArgError(
       'deviation',
       options.deviation,
       `-${LARGEST_DEVIATION} to ${LARGEST_DEVIATION} (parts per million)`,

@@ -1,4 +1,4 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { type EmulatedGuest, startEmulatedGuest } from './guest.ts';
 
@@ -17,7 +17,8 @@ type ProcessWide = { [PROCESS_GUEST]?: ProcessGuest | undefined; [WARNED]?: bool
 /** True where VSND_EMULATE=1 asks for the emulated machine. Throws ERR_VSND_INVALID_ARG for another value. */
 export function isEmulationRequested(env: NodeJS.ProcessEnv = process.env): boolean {
   const value = env['VSND_EMULATE'] ?? '';
-  if (!['', '0', '1'].includes(value)) throw invalidArg('VSND_EMULATE', value, '1, or 0 or nothing at all');
+  if (!['', '0', '1'].includes(value))
+    throw invalidArgError('VSND_EMULATE', value, '1, or 0 or nothing at all');
   return value === '1';
 }
 

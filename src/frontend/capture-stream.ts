@@ -23,10 +23,7 @@ export class CaptureStream extends PcmReadable {
   #overruns = 0;
   #estimatedOverruns = 0;
 
-  /**
-   * Not for users: `card.createCaptureStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED.
-   * @internal
-   */
+  /** @internal Users have `card.createCaptureStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   constructor(slot: StreamSlot, options: CaptureStreamOptions) {
     const spec = checkStreamOptions(options, slot.config);
     const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK, softwareVolume = false } = options;
@@ -97,6 +94,7 @@ export class CaptureStream extends PcmReadable {
     this.#ask();
     for (let due = this.#pacing.due(this.#core.state); due; due = this.#pacing.due(this.#core.state)) {
       if (due !== 'end') this.#pacing.start();
+      else if (this.#pacing.latency > 0) this.#handleOverrun(this.#pacing.restart()); // run over meanwhile
       void this.#core.apply(due);
       if (due === 'end') this.#pushEnd();
     }

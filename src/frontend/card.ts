@@ -1,5 +1,7 @@
+import { debuglog } from 'node:util';
 import { DEVICE_CLASS } from '../config/fields.ts';
-import { abortError, invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { abortable } from '../deferred.ts';
+import { abortError, invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { HwParamRanges } from '../wire/sndif.ts';
@@ -18,6 +20,8 @@ import {
 } from './query-hw-params.ts';
 import type { StreamSlot } from './stream-core.ts';
 import { checkBoolean, STREAM_OPTIONS } from './stream-options.ts';
+
+const debug = debuglog('vsnd');
 
 /** How long a backend may take to connect, unless the caller says otherwise, ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -58,7 +62,8 @@ export class Card {
   /**
    * Takes the card, reads its configuration and connects to its backend. Rejects with ERR_VSND_CARD_BUSY (and `pid`),
    * ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_NOT_SUPPORTED, ERR_VSND_INVALID_ARG or an
-   * AbortError; nothing is left then. `releases`: what is to be undone after the card has been closed.
+   * AbortError, at once: opening the card again waits until the backend has let go of it, for 3 s at most. `releases`: what
+   * is to be undone after the card has been closed.
    */
   static async open(
     hypervisor: Hypervisor,
@@ -69,16 +74,20 @@ export class Card {
     const { signal, reconnect = false, timeout = DEFAULT_TIMEOUT_MS } = options;
     hypervisor.ref();
     releases.push(() => hypervisor.unref());
+    let claimed: string | undefined;
     try {
       signal?.throwIfAborted();
-      const { xenstore, devid } = await claimCard(hypervisor, options.card, releases);
-      const link = await CardLink.open(hypervisor, xenstore, devid, { timeout: timeout * 1e6, signal });
-      releases.push(() => link.close());
+      const { xenstore, devid } = await claimCard(hypervisor, options, releases);
+      claimed = deviceOf(devid);
+      const limits = { timeout: timeout * 1e6, signal };
+      const link = await CardLink.open(hypervisor, xenstore, devid, limits, releases);
       hypervisor.unref(); // an idle card does not hold the process
       releases.push(() => hypervisor.ref());
       return new Card(hypervisor, link, reconnect, releases);
     } catch (error) {
-      await releases.releaseAll();
+      const left = releases.releaseAll();
+      if (claimed) letOthersWait(hypervisor, claimed, left);
+      else await left;
       throw signal?.aborted ? abortError(signal) : error;
     }
   }
@@ -130,9 +139,9 @@ export class Card {
     checkOptionNames('queryHwParams()', query, HW_PARAMS_QUERY);
     this.#assertOpen();
     const { type = 'playback' } = query;
-    if (type !== 'playback' && type !== 'capture') throw invalidArg('type', type, 'playback, capture');
+    if (type !== 'playback' && type !== 'capture') throw invalidArgError('type', type, 'playback, capture');
     const [place] = this.#freePlaces(type, query);
-    if (place === undefined) throw allInUse(type);
+    if (place === undefined) throw allInUseError(type);
     return this.#query(place, rangesOfQuery(query, place.config));
   }
 
@@ -152,6 +161,7 @@ export class Card {
   }
 
   async #close(): Promise<void> {
+    this.#link.beginToLeave();
     const closing = this.streams.map(async (stream) => {
       if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve).destroy());
     });
@@ -187,7 +197,7 @@ export class Card {
     this.#assertOpen();
     if (this.#link.failure && !reconnect) throw this.#link.failure;
     const free = this.#freePlaces(type, options);
-    if (free.length === 0) throw allInUse(type);
+    if (free.length === 0) throw allInUseError(type);
     const objections: unknown[] = [];
     for (const place of free) {
       try {
@@ -241,11 +251,11 @@ export class Card {
     if (all.length === 0) throw new VsndError('ERR_VSND_NO_STREAM', `card ${devid} has no ${type} stream`);
     const there = device === undefined ? all : all.filter((place) => place.device === device);
     if (there.length === 0) {
-      throw invalidArg('device', device, [...new Set(all.map((place) => place.device))].join(', '));
+      throw invalidArgError('device', device, [...new Set(all.map((place) => place.device))].join(', '));
     }
     const chosen = stream === undefined ? there : there.filter(({ config }) => config.index === stream);
     if (chosen.length > 0) return chosen;
-    throw invalidArg('stream', stream, there.map(({ config }) => config.index).join(', '));
+    throw invalidArgError('stream', stream, there.map(({ config }) => config.index).join(', '));
   }
 }
 
@@ -253,7 +263,7 @@ function keyOf({ device, config }: Place): string {
   return `${device}/${config.index}`;
 }
 
-function allInUse(type: StreamType): VsndError {
+function allInUseError(type: StreamType): VsndError {
   return new VsndError('ERR_VSND_NO_STREAM', `every ${type} stream of the card that fits is in use`);
 }
 
@@ -280,12 +290,34 @@ export async function listCards(
   }
 }
 
+/** The card's name among all devices. */
+function deviceOf(devid: number): string {
+  return `${DEVICE_CLASS}/${devid}`;
+}
+
+/** Who opens the device again in this process waits until it has been left. */
+function letOthersWait({ leaving }: Hypervisor, device: string, left: Promise<void>): void {
+  const failed = (error: Error) => debug('%s: %s', device, error.message);
+  leaving.set(
+    device,
+    left.catch(failed).finally(() => leaving.delete(device)),
+  );
+}
+
 /**
  * Claims the card before XenStore is touched: a second frontend's first write would end the first one's connection.
  * Which card is the first one only XenStore knows; it is 0, save where the toolstack removed that one.
  */
-async function claimCard(hypervisor: Hypervisor, wanted: number | undefined, releases: ReleaseStack) {
-  const claim = (devid: number) => hypervisor.claim(`${DEVICE_CLASS}/${devid}`);
+async function claimCard(
+  hypervisor: Hypervisor,
+  { card: wanted, signal }: CardOptions,
+  releases: ReleaseStack,
+) {
+  const claim = async (devid: number) => {
+    const device = deviceOf(devid);
+    await abortable(Promise.resolve(hypervisor.leaving.get(device)), signal);
+    return await hypervisor.claim(device);
+  };
   let claimed = await claim(wanted ?? 0);
   releases.push(() => claimed.release());
   const xenstore = await XenStoreClient.open(hypervisor, { patience: OWNERS_PATIENCE });
@@ -301,7 +333,7 @@ async function claimCard(hypervisor: Hypervisor, wanted: number | undefined, rel
 function checkOptions({ card, timeout, reconnect }: CardOptions): void {
   checkBoolean('reconnect', reconnect);
   if (card !== undefined && (!Number.isInteger(card) || card < 0)) {
-    throw invalidArg('card', card, 'a devid: a whole number from 0');
+    throw invalidArgError('card', card, 'a devid: a whole number from 0');
   }
-  if (timeout !== undefined && !(timeout > 0)) throw invalidArg('timeout', timeout, 'more than 0 ms');
+  if (timeout !== undefined && !(timeout > 0)) throw invalidArgError('timeout', timeout, 'more than 0 ms');
 }

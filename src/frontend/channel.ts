@@ -370,7 +370,7 @@ export class StreamChannel {
     const [oldest] = this.#pending;
     const isOverdue = oldest && this.#hypervisor.clock.now() - this.#oldestSince >= oldest.timeout - 1; // ns: clocks round
     if (isOverdue) this.poll();
-    if (isOverdue && oldest === this.#pending[0]) this.#onSilence(silent(oldest));
+    if (isOverdue && oldest === this.#pending[0]) this.#onSilence(silentError(oldest));
     else this.#watch();
   }
 
@@ -386,7 +386,7 @@ export class StreamChannel {
   }
 }
 
-function silent(pending: Pending): VsndError {
+function silentError(pending: Pending): VsndError {
   const seconds = pending.timeout / 1e9;
   return new VsndError(
     'ERR_VSND_BACKEND_GONE',

@@ -71,6 +71,7 @@ export class Connection {
   /** Waits for a backend that is not there. */
   #isPatient = false;
   #failure: Error | undefined;
+  #opening: Timer | undefined;
   #holding: Timer | undefined;
 
   constructor(hypervisor: Hypervisor, xenstore: XenStoreClient, target: ConnectionTarget) {
@@ -107,15 +108,15 @@ export class Connection {
   }
 
   /**
-   * Goes through the handshake. Rejects with ERR_VSND_BACKEND_GONE where the backend is not there, refuses, or takes
-   * longer than `timeout`; everything is then released.
+   * Goes through the handshake. Rejects at once with ERR_VSND_BACKEND_GONE where the backend is not there, refuses, or takes
+   * longer than `timeout`; {@link ended} tells when everything is released.
    */
   async open({ timeout: limit }: OpenOptions = {}): Promise<void> {
     const { backendPath } = this.#target;
     const { clock } = this.#hypervisor;
     this.#isPatient = limit === undefined;
-    const giveUp = () => this.giveUp(this.#describeSilence(limit ?? 0));
-    const timer = limit === undefined ? undefined : timeout(clock, limit, giveUp);
+    const giveUp = () => this.giveUp(this.#silenceError(limit ?? 0));
+    this.#opening = limit === undefined ? undefined : timeout(clock, limit, giveUp);
     try {
       await this.#writeState('Initialising');
       // Returns when the event has been dealt with: a storm of them becomes one more, however long that takes.
@@ -126,10 +127,9 @@ export class Connection {
       await this.#opened.promise;
     } catch (error) {
       this.giveUp(error as Error);
-      await this.#ended.promise;
       throw error;
     } finally {
-      timer?.cancel();
+      this.#opening?.cancel();
     }
   }
 
@@ -143,10 +143,16 @@ export class Connection {
     this.giveUp(new VsndError('ERR_VSND_BACKEND_GONE', `the device ${path} ${what}`, { path }));
   }
 
-  /** Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. */
-  async close(): Promise<void> {
-    const giveUp = () => void this.#machine.dispatch('silence');
-    const timer = timeout(this.#hypervisor.clock, LEAVE_TIMEOUT, giveUp);
+  /**
+   * Leaves: Closing, waits until the backend has let go, Closed; then releases everything. Idempotent. `since`: when the user
+   * began to leave, ns; a backend that has been waited for since then is not waited for again.
+   */
+  async close(since = this.#hypervisor.clock.now()): Promise<void> {
+    this.#opening?.cancel(); // leaving has a limit of its own
+    const { clock } = this.#hypervisor;
+    const event = this.#failure ? 'heldEnough' : 'silence';
+    const limit = this.#failure ? Math.max(0, since + HOLD_TIMEOUT - clock.now()) : LEAVE_TIMEOUT;
+    const timer = timeout(clock, limit, () => void this.#machine.dispatch(event));
     void this.#machine.dispatch('leave');
     await this.#ended.promise;
     timer.cancel();
@@ -196,7 +202,7 @@ export class Connection {
         this.#opened.resolve();
         return undefined;
       case 'announceLost':
-        this.#failure ??= this.#describeLoss();
+        this.#failure ??= this.#lossError();
         this.#isPatient = false;
         return this.#announceEnd(this.#failure);
       case 'announceClosed':
@@ -274,7 +280,7 @@ export class Connection {
     }
   }
 
-  #describeLoss(): VsndError {
+  #lossError(): VsndError {
     const { path: ours, backendPath: path, backendDomid } = this.#target;
     const what =
       this.#otherend === 'Gone'
@@ -283,7 +289,7 @@ export class Connection {
     return new VsndError('ERR_VSND_BACKEND_GONE', what, { path });
   }
 
-  #describeSilence(limit: number): VsndError {
+  #silenceError(limit: number): VsndError {
     const { backendPath: path, backendDomid } = this.#target;
     const state = describeStateNode(this.#otherendNode);
     return new VsndError(

@@ -14,6 +14,8 @@ export interface PlaybackEngine {
   write(source: Uint8Array, start: number, pending: number): number;
   /** Lets the backend know of what was written since the last call. */
   flush(): void;
+  /** Nothing but the answers to what was told can make room now. */
+  wakeForAnswers(): void;
   /** No old frames in the rest of the last period: a backend that reads the buffer as a DMA engine would may read on to its end. */
   silenceRestOfPeriod(): void;
   /** A copy of what was taken and has not been played: oldest first. */

@@ -1,8 +1,10 @@
 import { debuglog } from 'node:util';
+import { wait } from '../clock.ts';
 import type { StreamConfig } from '../config/card.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortable, deferred } from '../deferred.ts';
-import { isVsndError, VsndError } from '../errors.ts';
+import { abortError, isVsndError, VsndError } from '../errors.ts';
+import type { ReleaseStack } from '../release-stack.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { Watch, XenStoreClient } from '../xenstore/client.ts';
@@ -38,17 +40,23 @@ export class CardLink {
   #turn = deferred();
   /** ns: when connecting again was tried last. */
   #triedAt = Number.NEGATIVE_INFINITY;
-  /** Something about the device has changed: to be tried again. */
-  #changed = deferred();
+  /** Aborts when something about the device has changed: to be tried again. */
+  #changed = new AbortController();
   #isClosed = false;
+  /** ns: when the user began to leave. */
+  #leavingSince: number | undefined;
   #keeping: Promise<void> = Promise.resolve();
 
-  /** Connects for the first time. Rejects as {@link Connection.open}, and with the signal's AbortError. */
+  /**
+   * Connects for the first time. Rejects as {@link Connection.open}, and with the signal's AbortError, at once: what is still
+   * to be waited for is among `releases`.
+   */
   static async open(
     hypervisor: Hypervisor,
     xenstore: XenStoreClient,
     devid: number,
     { timeout, signal }: { timeout: number; signal?: AbortSignal | undefined },
+    releases: ReleaseStack,
   ): Promise<CardLink> {
     const info = await readCard(xenstore, devid);
     for (const warning of info.warnings) {
@@ -56,18 +64,15 @@ export class CardLink {
       publishConfigWarning(warning);
     }
     await letPredecessorPlayOut(hypervisor, info, signal);
+    signal?.throwIfAborted();
     const link = new CardLink(hypervisor, xenstore, info);
-    const giveUp = () => void link.#connection.close();
-    signal?.addEventListener('abort', giveUp, { once: true });
+    releases.push(() => link.close());
     try {
-      signal?.throwIfAborted();
-      await link.#connection.open({ timeout });
+      await abortable(link.#connection.open({ timeout }), signal);
       link.#watch = await xenstore.watch(`device/${DEVICE_CLASS}/${devid}/backend`, () => link.#verify());
+      signal?.throwIfAborted();
     } catch (error) {
-      await link.#connection.close();
       throw withDoubts(error, info);
-    } finally {
-      signal?.removeEventListener('abort', giveUp);
     }
     link.#keeping = link.#keepConnected();
     return link;
@@ -81,7 +86,7 @@ export class CardLink {
     this.#connection = this.#connectionTo(info);
     xenstore.follow((change, error) => {
       if (change === 'failed' && error) this.#connection.giveUp(error);
-      else this.#changed.resolve();
+      else this.#changed.abort();
     });
   }
 
@@ -126,11 +131,16 @@ export class CardLink {
     if (this.failure === undefined && !this.#isClosed) this.#connection.leaveNow();
   }
 
+  /** What is waited for from now on until {@link close} counts as waited for there. */
+  beginToLeave(): void {
+    this.#leavingSince ??= this.#hypervisor.clock.now();
+  }
+
   /** Leaves the backend. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#changed.resolve();
-    await this.#connection.close();
+    this.#changed.abort();
+    await this.#connection.close(this.#leavingSince);
     await this.#keeping;
     await this.#watch?.close();
   }
@@ -165,7 +175,7 @@ export class CardLink {
     for (let failures = 0; ; ) {
       await this.#pause();
       if (this.#isClosed) break;
-      this.#changed = deferred();
+      this.#changed = new AbortController();
       this.#triedAt = this.#hypervisor.clock.now();
       try {
         this.#info = await readCard(this.#xenstore, this.#devid);
@@ -174,6 +184,7 @@ export class CardLink {
         return await this.#connection.open();
       } catch (error) {
         debug('%s: cannot connect again: %s', this.#info.path, (error as Error).message);
+        await this.#connection.ended;
         if (
           this.#xenstore.isOpen &&
           !isVsndError(error, 'ERR_VSND_BACKEND_GONE') &&
@@ -189,17 +200,12 @@ export class CardLink {
   /** Until a second after the last try, or until something about the device changes. Does not hold the process. */
   async #pause(): Promise<void> {
     const { clock } = this.#hypervisor;
-    const rest = this.#triedAt + PAUSE - clock.now();
-    if (rest <= 0) return;
-    const timer = clock.after(rest, () => this.#changed.resolve());
-    timer.unref();
-    await this.#changed.promise;
-    timer.cancel();
+    await wait(clock, this.#triedAt + PAUSE - clock.now(), { signal: this.#changed.signal, ref: false });
   }
 
   /** The backend's place in our own directory is made anew when the guest is restored, and with another card. */
   async #verify(): Promise<void> {
-    this.#changed.resolve();
+    this.#changed.abort();
     if (this.#isClosed) return;
     try {
       const home = await this.#xenstore.read('domid');
@@ -228,11 +234,6 @@ async function letPredecessorPlayOut(
       return (bufferBytes * 1e9) / (Math.min(...rates) * channels.min * sampleBytes);
     }),
   );
-  const { promise, resolve } = deferred();
-  const timer = clock.after(Math.min(Math.max(0, ...times), LONGEST_PLAY_OUT), resolve);
-  try {
-    await abortable(promise, signal);
-  } finally {
-    timer.cancel();
-  }
+  await wait(clock, Math.min(Math.max(0, ...times), LONGEST_PLAY_OUT), { signal });
+  if (signal?.aborted) throw abortError(signal);
 }

@@ -1,5 +1,5 @@
 import { addAbortSignal } from 'node:stream';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPacing } from '../pcm/playback-pacing.ts';
@@ -60,10 +60,7 @@ export class PlaybackStream extends PcmWritable {
   #underruns = 0;
   #estimatedUnderruns = 0;
 
-  /**
-   * Not for users: `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED.
-   * @internal
-   */
+  /** @internal Users have `card.createPlaybackStream()`. Throws ERR_VSND_INVALID_ARG, ERR_VSND_NOT_SUPPORTED. */
   constructor(slot: StreamSlot, options: PlaybackStreamOptions) {
     const spec = checkStreamOptions(options, slot.config);
     checkStartThreshold(options);
@@ -215,6 +212,7 @@ export class PlaybackStream extends PcmWritable {
       write.piece++;
     }
     engine.flush();
+    if (write.left > 0 && this.#pacing.isHeldByAnswers) engine.wakeForAnswers();
     if (write.left > 0 || this.#write !== write) return;
     this.#write = undefined;
     write.callback();
@@ -286,6 +284,6 @@ function remainderOf({ pieces, piece, start }: PendingWrite): Uint8Array[] {
 
 function checkStartThreshold({ startThresholdFrames: value }: PlaybackStreamOptions): void {
   if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
-    throw invalidArg('startThresholdFrames', value, 'a whole number of frames, at least 1');
+    throw invalidArgError('startThresholdFrames', value, 'a whole number of frames, at least 1');
   }
 }

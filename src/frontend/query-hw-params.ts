@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { formatNames, intersectRanges, rangesOf, type StreamLimits } from '../pcm/hw-params.ts';
 import { type PcmFormatName, pcmFormatByName } from '../wire/pcm-format.ts';
@@ -75,7 +75,7 @@ export async function queryHwParams(
     const answer = ranges ? intersectRanges(asked, ranges) : asked;
     return {
       formats: formatNames(answer.formats),
-      rates: chooseOffered(answer.rates, within(asked.rates, config.rates)),
+      rates: chooseOffered(answer.rates, ratesWithin(asked.rates, config.rates)),
       channels: answer.channels,
       bufferFrames: answer.bufferFrames,
       periodFrames: answer.periodFrames,
@@ -87,7 +87,7 @@ export async function queryHwParams(
 
 /** Throws ERR_VSND_NOT_SUPPORTED where the device can do rates, but none of those `asked` for. */
 function chooseOffered(offer: Interval, asked: readonly number[]): number[] {
-  const rates = within(offer, asked);
+  const rates = ratesWithin(offer, asked);
   if (rates.length > 0) return rates;
   throw new VsndError(
     'ERR_VSND_NOT_SUPPORTED',
@@ -101,10 +101,11 @@ function chooseFormats(
 ): readonly PcmFormatName[] {
   if (wished === undefined) return listed;
   const allowed = `one or more of ${listed.join(', ')}`;
-  if (!Array.isArray(wished) || wished.length === 0) throw invalidArg('formats', wished, allowed);
+  if (!Array.isArray(wished) || wished.length === 0) throw invalidArgError('formats', wished, allowed);
   return wished.map((name) => {
     const format = pcmFormatByName(name);
-    if (format === undefined || !listed.includes(format.name)) throw invalidArg('formats', name, allowed);
+    if (format === undefined || !listed.includes(format.name))
+      throw invalidArgError('formats', name, allowed);
     return format.name;
   });
 }
@@ -113,12 +114,12 @@ function chooseRates(wish: Wish | undefined, listed: readonly number[]): number[
   const all = { min: Math.min(...listed), max: Math.max(...listed) };
   const allowed = `${listed.join(', ')} (Hz)`;
   const wished = narrow('rate', wish, all, allowed);
-  const rates = within(wished, listed);
+  const rates = ratesWithin(wished, listed);
   if (rates.length > 0) return rates;
-  throw invalidArg('rate', describeInterval(wished.min, wished.max), allowed);
+  throw invalidArgError('rate', describeInterval(wished.min, wished.max), allowed);
 }
 
-function within({ min, max }: Interval, rates: readonly number[]): number[] {
+function ratesWithin({ min, max }: Interval, rates: readonly number[]): number[] {
   return rates.filter((rate) => rate >= min && rate <= max);
 }
 
@@ -131,7 +132,7 @@ function narrow(
   const { min = least, max = most } = wish && typeof wish === 'object' ? wish : { min: wish, max: wish };
   const isWhole = Number.isInteger(min) && Number.isInteger(max);
   if (isWhole && min <= max && min >= least && max <= most) return { min, max };
-  throw invalidArg(option, describeInterval(min, max), allowed);
+  throw invalidArgError(option, describeInterval(min, max), allowed);
 }
 
 /** A single value is itself: its type may be what is wrong. */

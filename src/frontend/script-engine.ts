@@ -44,6 +44,10 @@ export class ScriptPlayback implements PlaybackEngine {
     this.#parts.channel.flush();
   }
 
+  wakeForAnswers(): void {
+    this.#parts.channel.wakeForAnswers(true);
+  }
+
   silenceRestOfPeriod(): void {
     for (const span of this.#pacing.restOfPeriod) this.#parts.buffer.silence(span);
   }

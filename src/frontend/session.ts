@@ -179,7 +179,7 @@ export class Session {
       const span = { offset: buffer.controlOffset, length: octets.length };
       buffer.write(span.offset, octets);
       await this.channel.request({ op, ...span }).catch((error: unknown) => {
-        throw isUnknownThere(error) ? noVolume(error) : error;
+        throw isUnknownThere(error) ? noVolumeError(error) : error;
       });
       return buffer.read([span]);
     });
@@ -194,7 +194,7 @@ function isUnknownThere(error: unknown): error is VsndError {
   return isVsndError(error, 'ERR_VSND_STATUS') && unknown.includes(error.errno ?? '');
 }
 
-function noVolume(cause: VsndError): VsndError {
+function noVolumeError(cause: VsndError): VsndError {
   const { status = 0, errno = '' } = cause;
   return new VsndError(
     'ERR_VSND_NOT_SUPPORTED',

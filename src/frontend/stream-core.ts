@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../config/card.ts';
 import { type Deferred, deferred } from '../deferred.ts';
-import { invalidArg, isVsndError, VsndError } from '../errors.ts';
+import { invalidArgError, isVsndError, VsndError } from '../errors.ts';
 import { HoleFinder } from '../pcm/hole-finder.ts';
 import { type BufferWishes, checkSpec, type HwParams, type PcmSpec } from '../pcm/hw-params.ts';
 import type { ReportOutcome } from '../pcm/playback-pacing.ts';
@@ -131,6 +131,8 @@ export class StreamCore implements EngineUser {
   #positionReports = 0;
   /** ns: when sound was last known to move. */
   #movedAt = 0;
+  /** ns: how long it may have moved since then, when it came to stand still. */
+  #movedOn = 0;
   /** ns: since when there has been no sound, because of a loss that is to be made good. */
   #silentSince: number | undefined;
   #ready = quietly(deferred<Session>());
@@ -226,8 +228,8 @@ export class StreamCore implements EngineUser {
     const { to, effects } = substreamTransition(this.slot.type, from, event);
     publishState(this.slot.config.path, from, event, to);
     this.#state = to;
-    if (!MOVING.has(to)) this.#standStill();
-    else if (!MOVING.has(from) || event === 'overrun') this.#move();
+    if (!MOVING.has(to)) this.#standStill(from);
+    else if (!MOVING.has(from) || event === 'overrun') this.#move(from === 'paused' ? this.#movedOn : 0);
     else this.#watchdog.start(); // another time counts now
     let told: Promise<Told> | undefined;
     for (const effect of effects) told = this.#run(effect) ?? told;
@@ -236,13 +238,13 @@ export class StreamCore implements EngineUser {
 
   /** Throws ERR_VSND_INVALID_ARG for what is none; rejects with ERR_VSND_INVALID_STATE after the end, and as the backend does. */
   trigger(trigger: StreamTrigger): Promise<void> {
-    if (!TRIGGERS.includes(trigger)) throw invalidArg('trigger', trigger, TRIGGERS.join(', '));
+    if (!TRIGGERS.includes(trigger)) throw invalidArgError('trigger', trigger, TRIGGERS.join(', '));
     return this.#carryOut(trigger);
   }
 
   /** ns that the position may have moved since it was last known to. */
   get sinceMoved(): number {
-    return MOVING.has(this.#state) ? this.slot.hypervisor.clock.now() - this.#movedAt : 0;
+    return MOVING.has(this.#state) ? this.slot.hypervisor.clock.now() - this.#movedAt : this.#movedOn;
   }
 
   /** The position against the monotonic clock. */
@@ -316,6 +318,7 @@ export class StreamCore implements EngineUser {
       this.#watchdog.start(); // less is left now
     else this.#watchdog.moved(now);
     this.#movedAt = now;
+    this.#movedOn = 0;
     this.#clock.report(position, now);
     const missing = isReported ? this.#holes.report(position, now) : 0;
     if (missing > 0) {
@@ -386,15 +389,17 @@ export class StreamCore implements EngineUser {
     }
   }
 
-  #move(): void {
+  /** `before`: ns for which it has moved already since it was last known to. */
+  #move(before: number): void {
     const now = this.slot.hypervisor.clock.now();
     this.#watchdog.start();
-    this.#movedAt = now;
+    this.#movedAt = now - before;
     this.#clock.start(this.#pacing.position, now);
     this.#holes.begin(this.#params?.periodFrames ?? 0);
   }
 
-  #standStill(): void {
+  #standStill(from: SubstreamState): void {
+    if (MOVING.has(from)) this.#movedOn = this.slot.hypervisor.clock.now() - this.#movedAt;
     this.#watchdog.stop();
     this.#clock.halt(this.#pacing.position);
   }

@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { canScale } from '../pcm/gain.ts';
 import { checkBufferWishes, checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
@@ -57,7 +57,7 @@ export function checkStreamOptions(options: StreamOptions, limits: StreamLimits)
   checkBoolean('softwareVolume', options.softwareVolume);
   const { signal, softwareVolume } = options;
   if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
-    throw invalidArg('signal', signal, 'an AbortSignal');
+    throw invalidArgError('signal', signal, 'an AbortSignal');
   }
   if (softwareVolume && !canScale(spec.format)) {
     throw new VsndError('ERR_VSND_NOT_SUPPORTED', `the volume of ${spec.format} cannot be changed`);
@@ -67,5 +67,5 @@ export function checkStreamOptions(options: StreamOptions, limits: StreamLimits)
 
 /** Throws ERR_VSND_INVALID_ARG for an option that is there and no boolean. */
 export function checkBoolean(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'boolean') throw invalidArg(name, value, 'true, false');
+  if (value !== undefined && typeof value !== 'boolean') throw invalidArgError(name, value, 'true, false');
 }

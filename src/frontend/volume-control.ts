@@ -1,4 +1,4 @@
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 import { Gain, MAX_VOLUME, MIN_VOLUME } from '../pcm/gain.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { Session } from './session.ts';
@@ -85,19 +85,19 @@ export class VolumeControl {
   #named(channels: readonly number[] | undefined): boolean[] {
     const all = [...this.#muted.keys()];
     const named = channels ?? all;
-    if (!Array.isArray(named)) throw invalidArg('channels', named, 'an array of channel numbers');
+    if (!Array.isArray(named)) throw invalidArgError('channels', named, 'an array of channel numbers');
     const wrong = named.findIndex((channel) => !all.includes(channel));
-    if (wrong !== -1) throw invalidArg('channels', named[wrong], `0 to ${this.#channels - 1}`);
+    if (wrong !== -1) throw invalidArgError('channels', named[wrong], `0 to ${this.#channels - 1}`);
     return all.map((channel) => named.includes(channel));
   }
 
   #check(volumes: readonly unknown[]): void {
     if (!Array.isArray(volumes) || volumes.length !== this.#channels) {
-      throw invalidArg('volume', volumes, `a number, or an array of ${this.#channels}, one a channel`);
+      throw invalidArgError('volume', volumes, `a number, or an array of ${this.#channels}, one a channel`);
     }
     const isVolume = (value: unknown) =>
       typeof value === 'number' && value >= MIN_VOLUME && value <= MAX_VOLUME;
     const wrong = volumes.findIndex((volume) => !isVolume(volume));
-    if (wrong !== -1) throw invalidArg('volume', volumes[wrong], `${MIN_VOLUME} to ${MAX_VOLUME} (dB)`);
+    if (wrong !== -1) throw invalidArgError('volume', volumes[wrong], `${MIN_VOLUME} to ${MAX_VOLUME} (dB)`);
   }
 }

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { checkSocketPath } from '../control/places.ts';
-import { invalidArg } from '../errors.ts';
+import { invalidArgError } from '../errors.ts';
 
 /** Where metrics are served. */
 export type MetricsAddress = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -20,7 +20,7 @@ export function parseMetricsAddress(text: string): MetricsAddress {
   const [, ipv6, host, digits] = /^(?:(?:\[([^\]]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits ?? Number.NaN);
   if (!(port <= 65_535) || (ipv6 !== undefined && !isIPv6(ipv6)))
-    throw invalidArg('--metrics', text, ALLOWED);
+    throw invalidArgError('--metrics', text, ALLOWED);
   return { host: ipv6 ?? host ?? LOOPBACK, port };
 }
 

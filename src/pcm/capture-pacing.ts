@@ -146,7 +146,7 @@ export class CapturePacing {
   /** Nothing more is to be captured than what there is by now. `elapsed`: bytes' time since the last report. Returns frames that are lost. */
   finish(elapsed: number): number {
     if (this.#phase === 'finishing') return 0;
-    const lost = this.#mayHaveRunOver(elapsed) ? this.latency : 0;
+    const lost = this.#isOverrun || this.#mayHaveRunOver(elapsed) ? this.latency : 0;
     if (lost > 0) this.#beginAnew();
     this.#take('finish');
     return lost;

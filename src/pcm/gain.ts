@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import type { HwParams } from './hw-params.ts';
 import { type SampleCodec, sampleCodec } from './samples.ts';
@@ -119,10 +119,10 @@ export class Gain {
     const channels = this.#ramps.length;
     if (!Array.isArray(values) || values.length !== channels) {
       const given = Array.isArray(values) ? values.join(', ') : values;
-      throw invalidArg(option, given, `an array of ${channels}, one a channel`);
+      throw invalidArgError(option, given, `an array of ${channels}, one a channel`);
     }
     for (const value of values) {
-      if (!isAllowed(value)) throw invalidArg(option, value, allowed);
+      if (!isAllowed(value)) throw invalidArgError(option, value, allowed);
     }
   }
 }

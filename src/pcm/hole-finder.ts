@@ -4,6 +4,9 @@ const CELL = 250e6;
 /** So many cells are compared with as many, and up to twice as many, that come after them. */
 const CELLS = 8;
 
+/** Cells after which it is looked for holes: each place is looked at twice at least while it is so far behind. */
+const CELLS_A_LOOK = 4;
+
 /** A device has to run evenly for so many cells before anything can be missed. */
 const LEAST_CELLS = 4;
 
@@ -37,6 +40,8 @@ export class HoleFinder {
   readonly #rate: number;
   /** The newest one first. */
   #cells: Cell[] = [];
+  /** Cells since the last look. */
+  #unseen = 0;
   #periodFrames = 0;
   /** Frames: the device itself moves in no longer steps. One that a rounding explains is none. */
   #leastAdvance = Number.POSITIVE_INFINITY;
@@ -50,6 +55,7 @@ export class HoleFinder {
   /** The device is set going, or stopped: what was before says nothing about what follows. `periodFrames`: between two reports. */
   begin(periodFrames: number): void {
     this.#cells = [];
+    this.#unseen = 0;
     this.#periodFrames = periodFrames;
     this.#leastAdvance = Number.POSITIVE_INFINITY;
     this.#last = undefined;
@@ -69,13 +75,15 @@ export class HoleFinder {
       cell.sum += ahead;
       return 0;
     }
-    const missing = this.#find();
+    this.#unseen++;
+    const missing = this.#unseen === CELLS_A_LOOK ? this.#find() : 0;
     this.#cells.unshift({ begin: at, reports: 1, at, ahead, sum: ahead });
     this.#cells.splice(3 * CELLS);
     return missing;
   }
 
   #find(): number {
+    this.#unseen = 0;
     const most = Math.min(2 * CELLS, this.#cells.length - LEAST_CELLS);
     for (let count = CELLS; count <= most; count++) {
       const missing = this.#missingBefore(count);

@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat, pcmFormatByName } from '../wire/pcm-format.ts';
 import type { HwParamRanges, Interval } from '../wire/sndif.ts';
 import { VOLUME_BYTES } from '../wire/volume.ts';
@@ -90,22 +90,30 @@ export function maxBufferFrames(spec: PcmSpec, bufferBytes: number): number {
   return Math.max(0, periods * period);
 }
 
+/** Bytes of the shared buffer, at most, where nobody says how long it is to be: at the highest rate, of the largest frames. */
+export function usualBufferBytes({ rates, formats, channels, bufferBytes }: StreamLimits): number {
+  const sizes = formats.map((name) => pcmFormat(name).sampleBytes ?? 0);
+  const periodFrames = Math.ceil((Math.max(...rates) * DEFAULT_BUFFER_MS) / 1000 / DEFAULT_PERIODS);
+  const frames = (DEFAULT_PERIODS + 1) * periodFrames;
+  return Math.min(bufferBytes, frames * Math.max(...sizes) * channels.max);
+}
+
 /** Checks rate, channels and format against the stream's limits. Throws ERR_VSND_INVALID_ARG with what is allowed. */
 export function checkSpec(
   wanted: { rate: number; channels: number; format: string },
   limits: StreamLimits,
 ): PcmSpec {
   const { rate, channels } = wanted;
-  if (!limits.rates.includes(rate)) throw invalidArg('rate', rate, `${limits.rates.join(', ')} (Hz)`);
+  if (!limits.rates.includes(rate)) throw invalidArgError('rate', rate, `${limits.rates.join(', ')} (Hz)`);
   const { min, max } = limits.channels;
   if (!Number.isInteger(channels) || channels < min || channels > max) {
-    throw invalidArg('channels', channels, min === max ? `${min}` : `${min} to ${max}`);
+    throw invalidArgError('channels', channels, min === max ? `${min}` : `${min} to ${max}`);
   }
   const format = pcmFormatByName(wanted.format);
   const playable = limits.formats.filter((name) => pcmFormat(name).sampleBytes !== undefined);
-  if (format && format.sampleBytes === undefined) throw withoutFrames(format.name, playable);
+  if (format && format.sampleBytes === undefined) throw withoutFramesError(format.name, playable);
   if (format?.sampleBytes === undefined || !playable.includes(format.name)) {
-    throw invalidArg('format', wanted.format, describeFormats(playable));
+    throw invalidArgError('format', wanted.format, describeFormats(playable));
   }
   return { rate, channels, format: format.name, frameBytes: format.sampleBytes * channels };
 }
@@ -126,11 +134,11 @@ export function checkBufferWishes(wishes: BufferWishes, spec: PcmSpec, limits: S
   const isBetween = (value: number, low: number, high: number) =>
     Number.isInteger(value) && value >= low && value <= high;
   if (bufferFrames !== undefined && !isBetween(bufferFrames, least, most)) {
-    throw invalidArg('bufferFrames', bufferFrames, `${least} to ${most}`);
+    throw invalidArgError('bufferFrames', bufferFrames, `${least} to ${most}`);
   }
   const longest = Math.min(bufferFrames ?? most, longestPeriod(spec, bufferBytes));
   if (periodFrames !== undefined && !isBetween(periodFrames, least, longest)) {
-    throw invalidArg('periodFrames', periodFrames, `${least} (1 ms) to ${longest}`);
+    throw invalidArgError('periodFrames', periodFrames, `${least} (1 ms) to ${longest}`);
   }
 }
 
@@ -199,11 +207,11 @@ export function intersectRanges(a: HwParamRanges, b: HwParamRanges): HwParamRang
   const both = overlapOf(a, b);
   if (both.formats === 0n) {
     const [asked, offered] = [a, b].map(({ formats }) => describeFormats(formatNames(formats)));
-    throw nothingLeft('format', asked ?? '', offered ?? '');
+    throw nothingLeftError('format', asked ?? '', offered ?? '');
   }
   for (const name of INTERVALS) {
     if (both[name].min > both[name].max) {
-      throw nothingLeft(name, describeInterval(a[name]), describeInterval(b[name]));
+      throw nothingLeftError(name, describeInterval(a[name]), describeInterval(b[name]));
     }
   }
   return both;
@@ -245,7 +253,7 @@ function choosePeriod(wished: number, spec: PcmSpec, { bufferFrames, periodFrame
   };
   if (!fits(periodFrames.min)) {
     const [asked, offered] = [2 * periodFrames.min, max];
-    throw nothingLeft(
+    throw nothingLeftError(
       'bufferFrames',
       `a period of ${periodFrames.min} and one for volumes, ${asked}`,
       `${offered}`,
@@ -279,7 +287,7 @@ function formatMask(formats: readonly PcmFormatName[]): bigint {
   return formats.reduce((mask, name) => mask | (1n << BigInt(pcmFormat(name).code)), 0n);
 }
 
-function withoutFrames(format: PcmFormatName, playable: readonly PcmFormatName[]): VsndError {
+function withoutFramesError(format: PcmFormatName, playable: readonly PcmFormatName[]): VsndError {
   const reason = 'it has no frames of a fixed size, which positions and buffers count in';
   return new VsndError(
     'ERR_VSND_INVALID_ARG',
@@ -300,7 +308,7 @@ function describeInterval({ min, max }: Interval): string {
   return min === max ? `${min}` : `${min} to ${max}`;
 }
 
-function nothingLeft(name: string, asked: string, offered: string): VsndError {
+function nothingLeftError(name: string, asked: string, offered: string): VsndError {
   return new VsndError(
     'ERR_VSND_NOT_SUPPORTED',
     `the backend cannot meet ${name}: asked for ${asked}, it offers ${offered}`,

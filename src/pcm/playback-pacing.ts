@@ -29,7 +29,13 @@ const FILLS: ReadonlySet<SubstreamState> = new Set([
 ]);
 
 /** States in which a position means something: nothing moves before START or after STOP. */
-const LISTENS: ReadonlySet<SubstreamState> = new Set(['running', 'paused', 'underrun', 'draining']);
+const LISTENS: ReadonlySet<SubstreamState> = new Set([
+  'running',
+  'paused',
+  'underrun',
+  'underrunHeld',
+  'draining',
+]);
 
 /** States before START: what fits goes in, and nothing is worth waiting for. */
 const FILLS_UP: ReadonlySet<SubstreamState> = new Set(['prepared', 'preparedHeld']);
@@ -62,7 +68,7 @@ export class PlaybackPacing {
   #paced: 'byPositions' | 'byAnswers' = 'byPositions';
   /** Reports since START that showed no movement at all. */
   #stillReports = 0;
-  /** The last report showed no movement. */
+  /** The last report since data went in showed no movement. */
   #stands = false;
   #isStartWanted = false;
   #isEnding = false;
@@ -143,8 +149,7 @@ export class PlaybackPacing {
   room(pending: number, state: SubstreamState): number {
     if (!FILLS.has(state)) return 0;
     if (this.#paced === 'byAnswers') return Math.min(pending, this.#roomByAnswers);
-    const free = this.#bufferBytes - (this.#queued - Math.min(this.#hwPtr, this.#applPtr));
-    const most = free - (free % this.frameBytes);
+    const most = this.#free;
     if (pending <= most || FILLS_UP.has(state)) return Math.min(pending, most);
     const beyond = (this.#queued + most) % this.#periodBytes;
     return beyond < WORTHWHILE * this.#periodBytes ? Math.max(0, most - beyond) : most;
@@ -153,9 +158,18 @@ export class PlaybackPacing {
   /** One WRITE at a time, of a second at most: a device may take as long to make room for it. */
   get #roomByAnswers(): number {
     if (this.#queued > this.#applPtr) return 0;
-    const most = Math.min(this.#periodBytes, this.#rate * this.frameBytes);
-    const free = this.#bufferBytes - (this.#queued - this.#hwPtr);
-    return Math.min(free - (free % this.frameBytes), most);
+    return Math.min(this.#free, this.#periodBytes, this.#rate * this.frameBytes);
+  }
+
+  /** Bytes, whole frames, in which nothing lies that is still to be played or taken. */
+  get #free(): number {
+    const free = this.#bufferBytes - (this.#queued - Math.min(this.#hwPtr, this.#applPtr));
+    return free - (free % this.frameBytes);
+  }
+
+  /** There would be more room, had the backend answered WRITEs of what it has played. */
+  get isHeldByAnswers(): boolean {
+    return this.#applPtr < this.#hwPtr;
   }
 
   /** Where the next bytes go, from the buffer's beginning. */
@@ -176,6 +190,7 @@ export class PlaybackPacing {
       throw new VsndError('ERR_VSND_INVALID_STATE', `${length} bytes into a room of ${room}`);
     }
     this.#queued += length;
+    this.#stands = false;
   }
 
   /** A WRITE of `length` bytes was answered. Says whether that moved the position. */
@@ -216,9 +231,9 @@ export class PlaybackPacing {
     return this.#advanceTo(this.#applPtr);
   }
 
-  /** Fewer than before move nothing; more than were queued count as all of them. */
+  /** Fewer than before move nothing. */
   #advanceTo(played: number): boolean {
-    const hwPtr = Math.max(this.#hwPtr, Math.min(played, this.#queued));
+    const hwPtr = Math.max(this.#hwPtr, played);
     this.#stands = hwPtr === this.#hwPtr;
     this.#hwPtr = hwPtr;
     return !this.#stands;
@@ -270,7 +285,6 @@ export class PlaybackPacing {
   /** The rest of the period that the last byte lies in, as far as there is room; none at a period's end. */
   get restOfPeriod(): Span[] {
     const rest = (this.#periodBytes - (this.#queued % this.#periodBytes)) % this.#periodBytes;
-    const free = this.#bufferBytes - (this.#queued - this.#hwPtr);
-    return spans(this.#queued, Math.min(rest, free - (free % this.frameBytes)), this.#bufferBytes);
+    return spans(this.#queued, Math.min(rest, this.#free), this.#bufferBytes);
   }
 }

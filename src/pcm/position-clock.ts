@@ -55,8 +55,14 @@ const TELLING = 100e-6;
 /** A second's change of the deviation, at most, as the crystal warms and cools. */
 const WANDER = 0.1e-6;
 
-/** Reports that are kept until somebody reads, or until there is no more room for them. */
-const MOST_UNREAD = 256;
+/** Reports that are kept until somebody reads, the newest: a {@link WINDOW} of those of periods from 15 ms on. */
+const MOST_UNREAD = 4096;
+
+/** Cells after which the rate is taken anew, where nobody has waited for it meanwhile. */
+const MOST_UNMEASURED = 16;
+
+/** So many of the oldest are forgotten at once. */
+const UNREAD_PART = 256;
 
 /** After a silence of so many times the usual distance between reports the device may have stopped. */
 const OVERDUE = 3;
@@ -89,6 +95,10 @@ interface Run {
   /** The newest one first. */
   readonly cells: Cell[];
   latest: Point | undefined;
+  /** Cells that have been filled since the rate was taken last. */
+  unmeasured: number;
+  /** Height, at time 0, of the line that rests on the recent cells behind the newest. */
+  behind: number;
 }
 
 /** The true rate is the nominal one times (1 + deviation). */
@@ -109,8 +119,8 @@ interface Fit extends Rate {
  * A stream's position, and its device's rate, by the monotonic clock. Reports are late by any time and never early: the
  * device's own line, position over time, lies on or above all of them, and their average lies below it. The estimate
  * is a line that rests on them from above, as steep as the edge of their upper hull over the middle of the last minute,
- * and as high as the newest of them demand. Times are in ns and never run backwards. A report is only stored: it costs
- * something when somebody reads, or with many others at once.
+ * and as high as the newest of them demand. Times are in ns and never run backwards. A report is only stored,
+ * and costs something when somebody reads.
  */
 export class PositionClock {
   readonly #rate: number;
@@ -124,7 +134,7 @@ export class PositionClock {
   #reports = 1;
   /** Frames, as in {@link Fit}. */
   #wobble = 0;
-  /** Frames and times of reports that have not been looked at. */
+  /** Frames and times of reports that have not been looked at, in turn. */
   readonly #unread = new Float64Array(2 * MOST_UNREAD);
   #unreadCount = 0;
   #measured: Rate & { readonly time: number } = { deviation: 0, error: MOST_DEVIATION, time: 0 };
@@ -138,7 +148,14 @@ export class PositionClock {
   /** The device is set going, at `frames`: START, RESUME, data after an underrun. It moves from `time` on, or later. */
   start(frames: number, time: number): void {
     this.#takeIn();
-    this.#run = { frames, time, cells: [], latest: undefined };
+    this.#run = {
+      frames,
+      time,
+      cells: [],
+      latest: undefined,
+      unmeasured: 0,
+      behind: Number.NEGATIVE_INFINITY,
+    };
   }
 
   /** The device stands, at `frames`, until it is started: pause, xrun, loss of the connection. Its rate is remembered. */
@@ -150,7 +167,7 @@ export class PositionClock {
 
   /** The position was reported at `time`: frames since the stream was opened. */
   report(frames: number, time: number): void {
-    if (this.#unreadCount === MOST_UNREAD) this.#takeIn();
+    if (this.#unreadCount === MOST_UNREAD) this.#forget(UNREAD_PART);
     this.#unread[2 * this.#unreadCount] = frames;
     this.#unread[2 * this.#unreadCount + 1] = time;
     this.#unreadCount++;
@@ -172,11 +189,16 @@ export class PositionClock {
   }
 
   #takeIn(): void {
-    const count = this.#unreadCount;
-    this.#unreadCount = 0;
-    for (let index = 0; index < count; index++) {
+    for (let index = 0; index < this.#unreadCount; index++) {
       this.#takeReport(this.#unread[2 * index] ?? 0, this.#unread[2 * index + 1] ?? 0);
     }
+    this.#unreadCount = 0;
+    if (this.#run && this.#run.unmeasured > 0) this.#measure(this.#run);
+  }
+
+  #forget(count: number): void {
+    this.#unread.copyWithin(0, 2 * count, 2 * this.#unreadCount);
+    this.#unreadCount -= count;
   }
 
   #takeReport(frames: number, time: number): void {
@@ -185,7 +207,7 @@ export class PositionClock {
       this.#standing = Math.max(this.#standing, frames);
     } else if (run.latest !== undefined || frames > run.frames) {
       const at = this.#framesIn(time - run.time);
-      this.#add(run, { at, ahead: frames - run.frames - at }, time);
+      this.#add(run, { at, ahead: frames - run.frames - at });
     }
   }
 
@@ -208,21 +230,26 @@ export class PositionClock {
     };
   }
 
-  #add(run: Run, point: Point, time: number): void {
+  #add(run: Run, point: Point): void {
     const { cells } = run;
-    if (run.latest !== undefined) this.#learnLateness(point, this.#recent(cells, point.at).ahead);
+    if (run.latest !== undefined) this.#learnLateness(run, point);
     run.latest = point;
     const [cell] = cells;
     if (cell === undefined || point.at - cell.begin >= this.#framesIn(CELL)) {
-      this.#measure(cells, point.at, time);
       cells.unshift({ ...point, begin: point.at, reports: 1 });
+      run.unmeasured++;
+      if (run.unmeasured === MOST_UNMEASURED) this.#measure(run);
+      else this.#restLine(run);
     } else {
       const leastLate = highest([point, cell], this.#measured.deviation);
       cells[0] = { ...leastLate, begin: cell.begin, reports: cell.reports + 1 };
     }
   }
 
-  #learnLateness({ ahead }: Point, line: number): void {
+  #learnLateness({ cells, behind }: Run, { at, ahead }: Point): void {
+    const { deviation } = this.#measured;
+    const newest = cells[0] === undefined ? behind : heightAt(0, cells[0], deviation);
+    const line = Math.max(behind, newest) + deviation * at;
     this.#reports = Math.min(this.#reports + 1, LATENESS_MEMORY);
     this.#lateness += (Math.max(0, line - ahead) - this.#lateness) / this.#reports;
   }
@@ -251,18 +278,31 @@ export class PositionClock {
     return { deviation, error: Math.min(aged, MOST_DEVIATION) };
   }
 
-  /** Forgets cells that are too old, or no longer lie on one line with the newest, and takes the rate from the others. */
-  #measure(cells: Cell[], at: number, time: number): void {
-    const oldest = at - this.#framesIn(WINDOW);
+  /**
+   * Forgets cells that are too old, or no longer lie on one line with the newest, and takes the rate from the others. The newest
+   * of all is not full yet.
+   */
+  #measure(run: Run): void {
+    const { cells } = run;
+    run.unmeasured = 0;
+    const newest = cells.shift();
+    if (newest === undefined) return;
+    const oldest = newest.begin - this.#framesIn(WINDOW);
     cells.splice(cells.findLastIndex(({ begin }) => begin >= oldest) + 1);
     while (cells.length >= LEAST_CELLS) {
       const fit = this.#fit(cells);
       if (fit.isGood) {
-        this.#learn(fit, time);
+        this.#learn(fit, run.time + (newest.begin * 1e9) / this.#rate);
         break;
       }
       cells.splice(Math.floor(cells.length / 2));
     }
+    cells.unshift(newest);
+    this.#restLine(run);
+  }
+
+  #restLine(run: Run): void {
+    run.behind = this.#recent(run.cells.slice(1), 0).ahead;
   }
 
   #learn({ deviation, error, wobble }: Fit, time: number): void {

@@ -204,7 +204,7 @@ const CAPTURE: Table = {
   draining: {},
 };
 
-const TABLES = { playback: PLAYBACK, capture: CAPTURE };
+export const SUBSTREAM_TABLES = { playback: PLAYBACK, capture: CAPTURE };
 
 /** The only way from one state to the next. Throws ERR_VSND_INVALID_STATE for an event that the state does not know. */
 export function substreamTransition(
@@ -212,7 +212,7 @@ export function substreamTransition(
   from: SubstreamState,
   event: SubstreamEvent,
 ): SubstreamTransition {
-  const transition = TABLES[type][from][event];
+  const transition = SUBSTREAM_TABLES[type][from][event];
   if (transition === undefined) {
     throw new VsndError(
       'ERR_VSND_INVALID_STATE',
@@ -228,7 +228,7 @@ export function knowsEvent(
   from: SubstreamState,
   event: SubstreamEvent,
 ): boolean {
-  return TABLES[type][from][event] !== undefined;
+  return SUBSTREAM_TABLES[type][from][event] !== undefined;
 }
 
 /** What users are told of a state. */

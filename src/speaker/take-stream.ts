@@ -1,5 +1,6 @@
 import type { FrameFormat } from '../audio/audio-source.ts';
 import { chooseTarget } from '../audio/target-format.ts';
+import { type StreamPlace, streamsOf } from '../config/card.ts';
 import { isVsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
@@ -34,16 +35,13 @@ function createStream(card: Card, source: FrameFormat, device: number | undefine
     const place = firstFreePlace(card, device);
     const isMisfit = isVsndError(error) && ['format', 'rate', 'channels'].includes(error.option ?? '');
     if (!isMisfit || place === undefined) throw error;
-    const { config, ...where } = place;
-    return card.createPlaybackStream({ ...chooseTarget(source, config), ...where });
+    const where = { device: place.device, stream: place.config.index };
+    return card.createPlaybackStream({ ...chooseTarget(source, place.config), ...where });
   }
 }
 
-function firstFreePlace({ info, streams }: Card, wanted: number | undefined) {
-  return info.pcmDevices
-    .flatMap(({ index: device, streams: configs }) =>
-      configs.map((config) => ({ device, stream: config.index, config })),
-    )
-    .filter(({ device, config }) => config.type === 'playback' && device === (wanted ?? device))
-    .find(({ device, stream }) => !streams.some((used) => used.device === device && used.stream === stream));
+function firstFreePlace({ info, streams }: Card, device: number | undefined): StreamPlace | undefined {
+  return streamsOf(info, { type: 'playback', device }).find(
+    (place) => !streams.some((used) => used.device === place.device && used.stream === place.config.index),
+  );
 }

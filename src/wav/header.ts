@@ -66,20 +66,21 @@ const MOST_CHUNKS = 4096;
  */
 export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, Uint8Array> {
   const head = yield { offset: 0, length: 12 };
-  if (head.length === 0) throw notWav(name, 'it is empty');
+  if (head.length === 0) throw notWavError(name, 'it is empty');
   const magic = ascii(head, 0);
   if (!['RIFF', 'RF64', 'BW64'].includes(magic) || (head.length === 12 && ascii(head, 8) !== 'WAVE')) {
-    throw notWav(name, `it begins with "${printable(head)}" instead of RIFF or RF64, a size, and WAVE`);
+    throw notWavError(name, `it begins with "${printable(head)}" instead of RIFF or RF64, a size, and WAVE`);
   }
-  if (head.length < 12) throw damaged(name, 'it ends within its first 12 octets');
+  if (head.length < 12) throw damagedError(name, 'it ends within its first 12 octets');
   const riffBytes = u32(head, 4);
 
   let format: Omit<WavHeader, 'dataOffset' | 'dataBytes'> | undefined;
   let ds64DataBytes: number | undefined;
   for (let offset = 12, chunks = 0; ; chunks++) {
-    if (chunks === MOST_CHUNKS) throw damaged(name, `it has no data among its first ${MOST_CHUNKS} chunks`);
+    if (chunks === MOST_CHUNKS)
+      throw damagedError(name, `it has no data among its first ${MOST_CHUNKS} chunks`);
     const chunk = yield { offset, length: 8 };
-    if (chunk.length < 8) throw damaged(name, `it ends without a ${format ? 'data' : 'fmt'} chunk`);
+    if (chunk.length < 8) throw damagedError(name, `it ends without a ${format ? 'data' : 'fmt'} chunk`);
     const id = ascii(chunk, 0);
     const size = u32(chunk, 4);
     const body = offset + 8;
@@ -88,12 +89,12 @@ export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, U
     } else if (id === 'ds64' && magic !== 'RIFF') {
       ds64DataBytes = parseDs64(name, yield { offset: body, length: Math.min(size, DS64_BYTES) });
     } else if (id === 'data') {
-      if (format === undefined) throw damaged(name, 'it has no fmt chunk before its data');
+      if (format === undefined) throw damagedError(name, 'it has no fmt chunk before its data');
       const streamed = size === 0 && (riffBytes === NO_SIZE || riffBytes + 8 <= body);
       const dataBytes = size === NO_SIZE ? ds64DataBytes : streamed ? undefined : size;
       return { ...format, dataOffset: body, dataBytes };
     } else if (!/^[ -~]{4}$/.test(id)) {
-      throw damaged(
+      throw damagedError(
         name,
         `at octet ${offset} stands "${printable(chunk.subarray(0, 4))}", which is no chunk`,
       );
@@ -103,7 +104,8 @@ export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, U
 }
 
 function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffset' | 'dataBytes'> {
-  if (body.length < 16) throw damaged(name, `its fmt chunk has ${body.length} octets; allowed: 16 or more`);
+  if (body.length < 16)
+    throw damagedError(name, `its fmt chunk has ${body.length} octets; allowed: 16 or more`);
   let tag = u16(body, 0);
   const channels = u16(body, 2);
   const rate = u32(body, 4);
@@ -111,25 +113,25 @@ function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffse
   const bits = u16(body, 14);
   if (tag === EXTENSIBLE) {
     if (body.length < 40) {
-      throw damaged(name, `its extensible fmt chunk has ${body.length} octets; allowed: 40 or more`);
+      throw damagedError(name, `its extensible fmt chunk has ${body.length} octets; allowed: 40 or more`);
     }
     if (SUBTYPE_TAIL.some((octet, index) => body[26 + index] !== octet)) {
-      throw unsupported(name, `the sub-format ${Buffer.from(body.subarray(24, 40)).toString('hex')}`);
+      throw unsupportedError(name, `the sub-format ${Buffer.from(body.subarray(24, 40)).toString('hex')}`);
     }
     tag = u16(body, 24);
   }
-  if (channels === 0) throw damaged(name, 'it has 0 channels; allowed: 1 or more');
-  if (rate === 0) throw damaged(name, 'its rate is 0 Hz; allowed: 1 or more');
+  if (channels === 0) throw damagedError(name, 'it has 0 channels; allowed: 1 or more');
+  if (rate === 0) throw damagedError(name, 'its rate is 0 Hz; allowed: 1 or more');
   // Fewer bits than the container has stand at its top, with zeros below: the container's format is right for
   // them.
   const containerBytes = Math.ceil(bits / 8);
   const encoding = ENCODINGS.find((entry) => entry.tag === tag && entry.containerBytes === containerBytes);
   if (encoding === undefined || (tag !== PCM && bits % 8 !== 0)) {
-    throw unsupported(name, `format 0x${tag.toString(16).padStart(4, '0')} with ${bits} bits a sample`);
+    throw unsupportedError(name, `format 0x${tag.toString(16).padStart(4, '0')} with ${bits} bits a sample`);
   }
   if (blockBytes !== channels * containerBytes) {
     const expected = channels * containerBytes;
-    throw damaged(
+    throw damagedError(
       name,
       `its frames take ${blockBytes} octets; allowed: ${expected} for its format and channels`,
     );
@@ -140,7 +142,7 @@ function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffse
 /** The size of the data; undefined where it too was streamed. */
 function parseDs64(name: string, body: Uint8Array): number | undefined {
   if (body.length < DS64_BYTES) {
-    throw damaged(name, `its ds64 chunk has ${body.length} octets; allowed: ${DS64_BYTES} or more`);
+    throw damagedError(name, `its ds64 chunk has ${body.length} octets; allowed: ${DS64_BYTES} or more`);
   }
   const size = view(body).getBigUint64(8, true);
   return size === 0n || size === 0xffff_ffff_ffff_ffffn ? undefined : Number(size);
@@ -284,14 +286,14 @@ function printable(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes).replace(/[^ !#-~]/g, '.');
 }
 
-function notWav(name: string, reason: string): VsndError {
+function notWavError(name: string, reason: string): VsndError {
   return new VsndError('ERR_VSND_FILE', `${name} is not a WAV file: ${reason}`);
 }
 
-function damaged(name: string, reason: string): VsndError {
+function damagedError(name: string, reason: string): VsndError {
   return new VsndError('ERR_VSND_FILE', `${name} is a damaged WAV file: ${reason}`);
 }
 
-function unsupported(name: string, what: string): VsndError {
+function unsupportedError(name: string, what: string): VsndError {
   return new VsndError('ERR_VSND_FILE', `${name} holds ${what}; allowed: ${READABLE}`);
 }

@@ -39,12 +39,12 @@ export function createOwnFile(path: string): number {
  * `stats`: of the file itself, not of what a link leads to.
  */
 export function checkOwnFile(tried: string, stats: Stats): void {
-  const refuse = (what: string, errno?: string) =>
+  const refusalError = (what: string, errno?: string) =>
     new VsndError('ERR_VSND_FILE', `${tried}: it is ${what}`, errno === undefined ? {} : { errno });
-  if (stats.isDirectory()) throw refuse('a directory', 'EISDIR');
-  if (stats.isSymbolicLink()) throw refuse('a symbolic link', 'ELOOP');
-  if (!stats.isFile()) throw refuse('not a regular file');
+  if (stats.isDirectory()) throw refusalError('a directory', 'EISDIR');
+  if (stats.isSymbolicLink()) throw refusalError('a symbolic link', 'ELOOP');
+  if (!stats.isFile()) throw refusalError('not a regular file');
   const uid = process.geteuid?.() ?? stats.uid;
-  if (stats.uid !== uid) throw refuse(`of user ${stats.uid}, not of user ${uid}`, 'EPERM');
-  if (stats.nlink > 1) throw refuse('known by another name, too (a hard link)', 'EMLINK');
+  if (stats.uid !== uid) throw refusalError(`of user ${stats.uid}, not of user ${uid}`, 'EPERM');
+  if (stats.nlink > 1) throw refusalError('known by another name, too (a hard link)', 'EMLINK');
 }

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
-import { invalidArg, VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import { fileError } from './file-error.ts';
 import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts';
@@ -30,8 +30,8 @@ export class WavWriter {
   constructor(path: string, { format, rate, channels }: WavFormat) {
     const header = encodeWavHeader({ format, rate, channels }, 0);
     const maxChannels = Math.floor(0xffff / (wavContainerBytes(format) ?? 1));
-    if (!isWithin(rate, 0xffff_ffff)) throw invalidArg('rate', rate, `1 to ${0xffff_ffff} Hz`);
-    if (!isWithin(channels, maxChannels)) throw invalidArg('channels', channels, `1 to ${maxChannels}`);
+    if (!isWithin(rate, 0xffff_ffff)) throw invalidArgError('rate', rate, `1 to ${0xffff_ffff} Hz`);
+    if (!isWithin(channels, maxChannels)) throw invalidArgError('channels', channels, `1 to ${maxChannels}`);
     this.path = path;
     this.#format = { format, rate, channels };
     this.#frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
@@ -60,7 +60,7 @@ export class WavWriter {
   write(octets: Uint8Array): void {
     if (this.#fd === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.path} is closed`);
     if (octets.length % this.#frameBytes !== 0) {
-      throw invalidArg('octets', octets.length, `a multiple of ${this.#frameBytes}, whole frames`);
+      throw invalidArgError('octets', octets.length, `a multiple of ${this.#frameBytes}, whole frames`);
     }
     if (this.#failure) throw this.#failure;
     const data = this.#format.format === 's24_le' ? packS24(octets) : octets;

@@ -195,7 +195,7 @@ export function encodeResponse(response: SndifResponse, entry = newEntry()): Uin
 }
 
 /** The inverse of {@link encodeResponse}; takes any 64 bytes. */
-export function decodeResponse(bytes: Uint8Array, view = viewOf(bytes)): SndifResponse {
+export function decodeResponse(bytes: Uint8Array, view: DataView = viewOf(bytes)): SndifResponse {
   const response = {
     id: view.getUint16(0, true),
     operation: view.getUint8(2),
@@ -223,7 +223,7 @@ export function encodeCurPos(
 }
 
 /** The inverse of {@link encodeCurPos}. Throws ERR_VSND_PROTOCOL for an event of another type. */
-export function decodeEvent(bytes: Uint8Array, view = viewOf(bytes)): CurPosEvent {
+export function decodeEvent(bytes: Uint8Array, view: DataView = viewOf(bytes)): CurPosEvent {
   const type = view.getUint8(2);
   if (type !== EVT_CUR_POS) {
     throw protocolError(

@@ -94,6 +94,8 @@ export interface Hypervisor {
   openXenStore(): Promise<XenStoreTransport>;
   /** Makes this process the one owner of a device in this domain. Rejects with ERR_VSND_CARD_BUSY and the owner's `pid`. */
   claim(device: string): Promise<DeviceClaim>;
+  /** What this process is letting go of, each until it has: who wants to claim it, or to close, waits for that. */
+  readonly leaving: Map<string, Promise<void>>;
   /** One more reason for this process to stay while the event loop is otherwise empty. There is none at first. */
   ref(): void;
   /** Takes one of these reasons back. */

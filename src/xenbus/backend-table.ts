@@ -53,7 +53,7 @@ const close = go('initWait', 'writeClosing', 'disconnect', 'writeClosed', 'write
 const reopen = go('initWait', 'writeInitWait', 'readAgain');
 
 /** How a sndif backend answers its frontend: as the reference backend does, save that the frontend can leave 'closed' behind. */
-const TABLE: Record<BackendState, Row> = {
+export const BACKEND_TABLE: Record<BackendState, Row> = {
   initialising: {
     ...forEveryState(go('initialising')),
     ready: go('initWait', 'writeInitWait', 'readAgain'),
@@ -87,7 +87,7 @@ const TABLE: Record<BackendState, Row> = {
 
 /** The only way from one state to the next. Throws ERR_VSND_INVALID_STATE for an event that the state does not know. */
 export function backendTransition(from: BackendState, event: BackendEvent): BackendTransition {
-  const transition = TABLE[from][event];
+  const transition = BACKEND_TABLE[from][event];
   if (transition === undefined) {
     throw new VsndError('ERR_VSND_INVALID_STATE', `a backend in state ${from} cannot take '${event}'`);
   }

@@ -81,7 +81,7 @@ const left = go('closed', 'writeClosed', 'announceClosed', 'release');
  * sndif.h's state diagram, with what the reference backend adds to it: its Closing and Closed are transient, so before
  * the connection they mean "wait for InitWait", and afterwards any state but Connected means that it is over.
  */
-const TABLE: Record<FrontendState, Row> = {
+export const FRONTEND_TABLE: Record<FrontendState, Row> = {
   initialising: {
     ...forEveryState(go('initialising')), // Connected: it still holds a predecessor's connection
     Gone: lose,
@@ -149,7 +149,7 @@ const TABLE: Record<FrontendState, Row> = {
 
 /** The only way from one state to the next. Throws ERR_VSND_INVALID_STATE for an event that the state does not know. */
 export function frontendTransition(from: FrontendState, event: FrontendEvent): FrontendTransition {
-  const transition = TABLE[from][event];
+  const transition = FRONTEND_TABLE[from][event];
   if (transition === undefined) {
     throw new VsndError('ERR_VSND_INVALID_STATE', `a frontend in state ${from} cannot take '${event}'`);
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { deferred } from '../deferred.ts';
-import { invalidArg, isVsndError, protocolError } from '../errors.ts';
+import { invalidArgError, isVsndError, protocolError } from '../errors.ts';
 import { decodeXsStrings, encodeXsStrings, XsType } from '../wire/xenstore.ts';
 import type { Hypervisor, XenStoreTransport } from '../xen/hypervisor.ts';
 import type { XenStoreConnection } from './connection.ts';
@@ -146,7 +146,8 @@ export class XenStoreClient extends XenStoreOperations {
     body: (transaction: XenStoreTransaction) => Promise<T>,
     { retries = 20 } = {},
   ): Promise<T> {
-    if (!Number.isInteger(retries) || retries < 0) throw invalidArg('retries', retries, 'integers from 0');
+    if (!Number.isInteger(retries) || retries < 0)
+      throw invalidArgError('retries', retries, 'integers from 0');
     if (this.#transactions === MOST_TRANSACTIONS) await this.#turn();
     else this.#transactions += 1;
     try {

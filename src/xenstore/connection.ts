@@ -92,7 +92,7 @@ export class XenStoreConnection {
       } catch (cause) {
         this.#pending.delete(requestId);
         this.#watchOldest();
-        throw refused(purpose, (isVsndError(cause) && cause.errno) || 'EIO', cause);
+        throw refusedError(purpose, (isVsndError(cause) && cause.errno) || 'EIO', cause);
       }
     });
   }
@@ -139,7 +139,7 @@ export class XenStoreConnection {
     this.#roundTrips += 1;
     this.#watchOldest();
     if (type === XsType.error) {
-      request.reject(refused(request.purpose, decodeXsStrings(payload)[0] ?? 'an empty error'));
+      request.reject(refusedError(request.purpose, decodeXsStrings(payload)[0] ?? 'an empty error'));
     } else {
       request.resolve(payload);
     }
@@ -150,7 +150,8 @@ export class XenStoreConnection {
     this.#timer?.cancel();
     const [oldest] = this.#pending.values();
     this.#timer =
-      oldest && timeout(this.#clock, ANSWER_TIMEOUT, () => this.#fail(refused(oldest.purpose, 'ETIMEDOUT')));
+      oldest &&
+      timeout(this.#clock, ANSWER_TIMEOUT, () => this.#fail(refusedError(oldest.purpose, 'ETIMEDOUT')));
   }
 
   #fail(error: VsndError): void {
@@ -163,7 +164,7 @@ export class XenStoreConnection {
   }
 }
 
-function refused({ operation, path }: Purpose, errno: string, cause?: unknown): VsndError {
+function refusedError({ operation, path }: Purpose, errno: string, cause?: unknown): VsndError {
   const where = path === undefined ? '' : ` ${path}`;
   const message = `XenStore: cannot ${operation}${where}: ${errno}`;
   return new VsndError('ERR_VSND_XENSTORE', message, { errno, ...(path !== undefined && { path }), cause });

@@ -1,4 +1,5 @@
-import { type Clock, timeout } from '../clock.ts';
+import { setMaxListeners } from 'node:events';
+import { type Clock, timeout, wait } from '../clock.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { isVsndError, VsndError } from '../errors.ts';
 import type { XenStoreTransport } from '../xen/hypervisor.ts';
@@ -58,7 +59,8 @@ export class XenStoreLine {
   #follower: LineFollower = () => {};
   #restoring: Promise<void> = Promise.resolve();
   #closed = false;
-  readonly #pauses = new Set<() => void>();
+  /** Ends the pauses when the line is closed. */
+  readonly #hurry = new AbortController();
 
   /** Takes the transport over. `firstRequestId` is a u32. */
   constructor(transport: XenStoreTransport, options: LineOptions, firstRequestId?: number) {
@@ -66,6 +68,7 @@ export class XenStoreLine {
     this.#connection = this.#connect(transport, firstRequestId);
     this.#standing = deferred();
     this.#standing.resolve(this.#connection);
+    setMaxListeners(0, this.#hurry.signal); // one for each request that waits
   }
 
   /** Whether a connection stands. */
@@ -113,7 +116,7 @@ export class XenStoreLine {
   async close(): Promise<void> {
     this.#closed = true;
     this.#fail(new VsndError('ERR_VSND_INVALID_STATE', 'the XenStore connection has been closed'));
-    for (const end of this.#pauses) end();
+    this.#hurry.abort();
     await this.#connection.close();
     await this.#restoring;
   }
@@ -156,7 +159,7 @@ export class XenStoreLine {
     if (clock.now() - this.#stoodAt >= STEADY) this.#lostAt = clock.now();
     let cause = loss;
     const giveUp = () => {
-      const error = outOfPatience(patience, cause);
+      const error = outOfPatienceError(patience, cause);
       this.#fail(error);
       this.#follower('failed', error);
     };
@@ -167,7 +170,7 @@ export class XenStoreLine {
     if (timer === undefined) giveUp(); // lost again and again
     await retire(this.#connection);
     for (let failures = 0; !this.#closed; failures++) {
-      await this.#pause(failures, { holds: false });
+      await this.#pause(failures, { ref: false });
       if (this.#closed) break;
       try {
         this.#stand(await this.#replace());
@@ -205,16 +208,9 @@ export class XenStoreLine {
   }
 
   /** Ends at once when the line is closed. The first one takes no time. */
-  async #pause(failures: number, { holds = true } = {}): Promise<void> {
-    if (failures === 0) return;
-    const { promise, resolve } = deferred();
-    const delay = Math.min(SHORTEST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
-    const timer = this.#options.clock.after(delay, resolve);
-    if (!holds) timer.unref();
-    this.#pauses.add(resolve);
-    await promise;
-    this.#pauses.delete(resolve);
-    timer.cancel();
+  async #pause(failures: number, { ref = true } = {}): Promise<void> {
+    const delay = failures === 0 ? 0 : Math.min(SHORTEST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
+    await wait(this.#options.clock, delay, { signal: this.#hurry.signal, ref });
   }
 }
 
@@ -223,7 +219,7 @@ async function retire(connection: XenStoreConnection): Promise<void> {
   await connection.close().catch(() => {});
 }
 
-function outOfPatience(patience: number, cause: VsndError): VsndError {
+function outOfPatienceError(patience: number, cause: VsndError): VsndError {
   const message = `XenStore cannot be reached any more, for ${patience / 1e9} s by now: ${cause.message}`;
   return new VsndError('ERR_VSND_XENSTORE', message, { errno: cause.errno ?? 'EIO', cause });
 }

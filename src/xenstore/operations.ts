@@ -1,4 +1,4 @@
-import { invalidArg, isVsndError, protocolError } from '../errors.ts';
+import { invalidArgError, isVsndError, protocolError } from '../errors.ts';
 import {
   decodeXsPermission,
   decodeXsStrings,
@@ -132,5 +132,5 @@ export class XenStoreOperations {
 /** Throws ERR_VSND_INVALID_ARG for what XenStore would not take. */
 export function checkPath(path: string): void {
   if (!isXsPath(path))
-    throw invalidArg('XenStore path', path, 'names of letters, digits, - _ @, joined by /');
+    throw invalidArgError('XenStore path', path, 'names of letters, digits, - _ @, joined by /');
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseTarget } from '../../src/audio/target-format.ts';
+import { chooseTarget, chooseUsual } from '../../src/audio/target-format.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import { thrownBy } from '../wire/support.ts';
 
@@ -60,5 +60,31 @@ describe('what a card is set to', () => {
       code: 'ERR_VSND_NOT_SUPPORTED',
       message: `${format} cannot be converted to what the card takes: ${formats.join(', ')}`,
     });
+  });
+});
+
+describe('what is played and recorded where nobody says', () => {
+  const USUAL = { format: 's16_le', rate: 48_000, channels: 2 };
+
+  it('is 48 kHz, 16 bits, stereo, where the card has that, or nobody knows the card', () => {
+    expect(chooseUsual(CARD, {})).toEqual(USUAL);
+    expect(chooseUsual(undefined, {})).toEqual(USUAL);
+  });
+
+  it('is what comes nearest to it', () => {
+    const card = { formats: ['u8', 's32_le'] as const, rates: [8000, 96_000], channels: { min: 4, max: 8 } };
+    expect(chooseUsual(card, {})).toEqual({ format: 's32_le', rate: 96_000, channels: 4 });
+  });
+
+  it('is what is wished, which nobody asks the card for', () => {
+    const wishes = { format: 'gsm', rate: 1, channels: 99 } as const;
+    expect(chooseUsual(CARD, wishes)).toEqual(wishes);
+    expect(chooseUsual(undefined, wishes)).toEqual(wishes);
+  });
+
+  it('is in a format that can be taken, if there is one', () => {
+    const takes = (format: PcmFormatName, channels: number) => format === 'u8' && channels === 2;
+    expect(chooseUsual(CARD, {}, takes).format).toBe('u8');
+    expect(chooseUsual(CARD, { channels: 3 }, takes).format).toBe('s16_le');
   });
 });

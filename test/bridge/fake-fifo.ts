@@ -1,4 +1,4 @@
-import type { Fifo } from '../../src/xen/linux/addon.ts';
+import type { Fifo } from '../../src/bridge/fifo.ts';
 
 /** Both ends of a FIFO in memory, of which the test has the other one. */
 export class FakeFifo implements Fifo {

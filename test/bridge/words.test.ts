@@ -6,7 +6,7 @@ import { chooseSpec } from '../../src/bridge/choose-spec.ts';
 import { parseModules, parseStates } from '../../src/bridge/pactl.ts';
 import { bridgeOf, isLeft, makePlace, removeAbandonedPlaces, removePlace } from '../../src/bridge/place.ts';
 import { type BridgeOptions, checkBridgeOptions, planEndpoints } from '../../src/bridge/plan.ts';
-import { explainFailure, runProgram } from '../../src/bridge/program.ts';
+import { programError, runProgram } from '../../src/bridge/program.ts';
 import { pulseAdaptor } from '../../src/bridge/pulse.ts';
 import type { Card } from '../../src/frontend/card.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
@@ -151,7 +151,7 @@ describe('what pactl says', () => {
 
   test('when it cannot do what was asked, and what to do then', async () => {
     const failure = (words: string, cause: object = {}) =>
-      explainFailure('pactl', ['info'], Object.assign(new Error('status 1'), cause), words).message;
+      programError('pactl', ['info'], Object.assign(new Error('status 1'), cause), words).message;
     expect(failure('Connection failure: Access denied\n')).toContain(
       'run vsnd as the user whose server it is',
     );

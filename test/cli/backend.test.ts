@@ -36,6 +36,15 @@ describe('usage', () => {
     expect(stderr).toMatch(/; see vsnd backend --help\n$/);
   });
 
+  test('a place where metrics cannot be served: status 2', async () => {
+    const place = directory.path('none/none/metrics.sock');
+    expect(await vsnd(['backend', '--emulate', '--metrics', `unix:${place}`])).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: `vsnd: cannot serve metrics at unix:${place}: there is no such directory; see vsnd backend --help\n`,
+    });
+  });
+
   test('help', async () => {
     const { status, stdout } = await vsnd(['backend', '--help']);
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/^Usage: vsnd backend/) });

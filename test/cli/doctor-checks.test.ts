@@ -633,6 +633,28 @@ describe('pages', () => {
       new RegExp(`^the card takes up to ${pages} pages; gntalloc gives 100000 `),
     );
   });
+
+  test.each([
+    ['as long as its number can say', 2 ** 32 - 1, 1024, 'ok', 2 + 12 + 1],
+    ['longer than there are pages for', 2 ** 22, 15, 'ok', 2 + 12 + 1],
+    ['of which there are not even enough for the usual one', 2 ** 22, 14, 'problem', 2 + 12 + 1],
+  ])('a buffer %s: what is usual counts', async (_, size, limit, status, pages) => {
+    const patient = await Patient.admit({
+      fields: {
+        'buffer-size': String(size),
+        'sample-rates': '44100,48000',
+        'sample-formats': 's16_le',
+        'channels-max': '2',
+      },
+    });
+    patient.put(LIMIT, `${limit}\n`);
+    expect(finding('pages', await patient.examine({ connect: false }))).toMatchObject({
+      status,
+      message: expect.stringMatching(
+        new RegExp(`^the card takes up to ${pages} pages, \\d+ with the longest buffers that it can have; `),
+      ),
+    });
+  });
 });
 
 describe('which card', () => {

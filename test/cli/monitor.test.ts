@@ -52,8 +52,8 @@ describe('once', () => {
       pid: process.pid,
       card: { devid: 2, shortName: 'VCard', backendDomid: 0, connected: true },
       streams: [
-        { ...stream, type: 'playback', stream: 0, xruns: 3 },
-        { ...stream, type: 'capture', stream: 1, xruns: 4 },
+        { ...stream, type: 'playback', stream: 0, xruns: 3, estimatedXruns: 0 },
+        { ...stream, type: 'capture', stream: 1, xruns: 4, estimatedXruns: 0 },
       ],
     });
   });
@@ -68,6 +68,15 @@ describe('once', () => {
     expect(stdout).toMatch(/^card 2, VCard, backend in domain 0, which is gone, process \d+\n/);
     expect(stdout).toMatch(/^playback 0\/0 {2}running .* underruns 3 {2}\+12\.5 ppm$/m);
     expect(stdout).not.toMatch(/NaN|Infinity/);
+  });
+
+  test('what went missing at the host, as the times of the positions show', async () => {
+    const { playback, capture } = await serveCard();
+    playback.estimatedUnderruns = 2;
+    capture.estimatedOverruns = 1;
+    const { stdout } = await monitor('--once');
+    expect(stdout).toContain('underruns 3, and 2 at the host by its positions');
+    expect(stdout).toContain('overruns 4, and 1 at the host by its positions');
   });
 
   test('a card that nobody uses', async () => {

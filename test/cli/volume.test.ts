@@ -167,7 +167,6 @@ describe('nobody to ask', () => {
       ['--socket', '/none/at/all'],
       /^vsnd: cannot connect to \/none\/at\/all: no such file or directory \(ENOENT\)\n$/,
     ],
-    [['--socket', ''], /^vsnd: the path of a control socket is ""; allowed: 1 to 107 octets\n$/],
   ])('%j', async (args, message) => {
     const { status, stdout, stderr } = await volume(...args);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
@@ -224,6 +223,7 @@ describe('wrong usage', () => {
     [['--channel', '0'], '--channel needs DB, mute, unmute, --up or --down'],
     [['mute', '--channel', 'left'], "--channel is 'left'; allowed: 0, 1, 2, ..."],
     [['--card', 'x'], "--card is 'x'; allowed: 0, 1, 2, ..."],
+    [['--socket', ''], 'the path of a control socket is ""; allowed: 1 to 107 octets'],
   ])('%j', async (args, message) => {
     expect(await volume(...args)).toEqual({
       status: 2,

@@ -5,6 +5,7 @@ import {
   type ConfigNode,
   parseCardConfig,
   type StreamConfig,
+  streamsOf,
 } from '../../src/config/card.ts';
 import {
   completeLimits,
@@ -303,6 +304,25 @@ describe('a list', () => {
   });
 });
 
+describe('the streams of a card', () => {
+  const stream = (type: 'p' | 'c') => ({ fields: { type }, children: [] });
+  const devices = [[stream('p')], [stream('c'), stream('p')], []];
+  const card = parseCardConfig(
+    { fields: {}, children: devices.map((children) => ({ fields: {}, children })) },
+    '/c',
+  );
+  const found = (...choice: [Parameters<typeof streamsOf>[1]?]) =>
+    streamsOf(card, ...choice).map(({ device, config }) => `${device}/${config.index}`);
+
+  it('are found in their order, all or those of a kind and of a PCM device', () => {
+    expect(found()).toEqual(['0/0', '1/0', '1/1']);
+    expect(found({ type: 'playback' })).toEqual(['0/0', '1/1']);
+    expect(found({ type: 'playback', device: 1 })).toEqual(['1/1']);
+    expect(found({ type: 'capture', device: 0 })).toEqual([]);
+    expect(found({ device: 2 })).toEqual([]);
+  });
+});
+
 describe('warnings', () => {
   it('are one for each node, and not more than a person reads, whatever was written', () => {
     const stream = { fields: { type: 'p', 'buffer-size': '0' }, children: [] };
@@ -312,11 +332,18 @@ describe('warnings', () => {
     expect(warnings.at(-1)?.message).toBe("290 more of the card's nodes are not as they should be");
   });
 
+  it('quote no more of an index behind a gap than of any value', () => {
+    const astray = ['9'.repeat(2000)];
+    expect(parseCardConfig({ fields: {}, children: [], astray }, '/c').warnings).toMatchObject([
+      { message: `/c/0 is missing: what comes behind that gap, as "${'9'.repeat(80)}", is left out` },
+    ]);
+  });
+
   it('tell of a gap in the indexes, and of a PCM device without streams', () => {
     const empty = { fields: {}, children: [], astray: ['2', '7'] };
     expect(parseCardConfig({ fields: {}, children: [empty], astray: ['2'] }, '/c').warnings).toEqual([
-      { path: '/c/1', message: '/c/1 is missing: what comes behind that gap, as 2, is left out' },
-      { path: '/c/0/0', message: '/c/0/0 is missing: what comes behind that gap, as 2, is left out' },
+      { path: '/c/1', message: '/c/1 is missing: what comes behind that gap, as "2", is left out' },
+      { path: '/c/0/0', message: '/c/0/0 is missing: what comes behind that gap, as "2", is left out' },
       { path: '/c/0/0', message: '/c/0/0 is missing: a PCM device without streams, which can do nothing' },
     ]);
   });

@@ -20,6 +20,8 @@ export class FakeStream implements ControlledStream {
   readonly stream: number;
   readonly underruns?: number;
   readonly overruns?: number;
+  estimatedUnderruns?: number;
+  estimatedOverruns?: number;
   bufferFrames = 9600;
   volume: number[] = [-6, -6.5];
   muted = [false, true];

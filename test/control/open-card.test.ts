@@ -57,6 +57,7 @@ test('what is asked reaches the streams, and the backend', async () => {
       bufferFrames: out.bufferFrames,
       periodFrames: out.periodFrames,
       xruns: 0,
+      estimatedXruns: 0,
       clock: expect.objectContaining({ frames: expect.any(Number), errorFrames: expect.any(Number) }),
       muted: [false, false],
     },

@@ -71,8 +71,8 @@ describe('what can be asked', () => {
           pid: process.pid,
           card: { devid: 2, shortName: 'VCard', backendDomid: 0, connected: true },
           streams: [
-            { ...PLAYBACK, ...numbers, xruns: 3 },
-            { ...CAPTURE, ...numbers, xruns: 4 },
+            { ...PLAYBACK, ...numbers, xruns: 3, estimatedXruns: 0 },
+            { ...CAPTURE, ...numbers, xruns: 4, estimatedXruns: 0 },
           ],
         },
       },

@@ -441,6 +441,22 @@ describe('an overrun', () => {
       expect(raw.backend.operations.slice(-3)).toEqual(['trigger resume', 'trigger stop', 'trigger start']);
     }));
 
+  test('the time before a pause counts after it: nothing is asked for that may have run over meanwhile', () =>
+    withRawCard('c', async (raw) => {
+      const { input } = await startIdle(raw);
+      await report(raw, 300);
+      await raw.clock.advance(850);
+      await input.trigger('pause');
+      const before = reads(raw.backend).length;
+      input.resume();
+      await raw.clock.advance(10);
+      await input.trigger('resume');
+      await raw.machine.settle();
+      expect(reads(raw.backend)).toHaveLength(before);
+      await report(raw, 1200);
+      expect(raw.backend.operations.slice(-2)).toEqual(['trigger stop', 'trigger start']);
+    }));
+
   test('does not keep a paused stream from ending', () =>
     withRawCard('c', async (raw) => {
       const { input } = await startCapturing(raw);
@@ -561,6 +577,22 @@ describe('finish()', () => {
       await once(input, 'close');
       expect(Buffer.concat(chunks)).toEqual(SOURCE.subarray(0, 500 * FRAME));
       expect(others(raw.backend).slice(-3)).toEqual(['trigger pause', 'trigger stop', 'close']);
+    }));
+
+  test('while READs are so slow that the rest runs over: what is lost is told', () =>
+    withRawCard('c', async (raw) => {
+      const { input, chunks } = await startIdle(raw);
+      const overruns = follow(input, 'overrun');
+      await report(raw, 400);
+      const letGo = raw.backend.holdRequests();
+      input.finish();
+      input.resume();
+      await raw.clock.advance(900);
+      letGo();
+      await once(input, 'close');
+      const read = Buffer.concat(chunks).length / FRAME;
+      expect(read).toBeLessThan(400);
+      expect(overruns).toEqual([['overrun', { lost: 400 - read, frames: 400, count: 1 }]]);
     }));
 
   test('while an overrun is being left', () =>

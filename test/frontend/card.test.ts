@@ -180,6 +180,66 @@ describe('a backend that is not there, or does not come', () => {
     await finish();
   });
 
+  /** Settles neither way: what a promise came to so far. */
+  function outcomeOf(promise: Promise<unknown>): { code?: unknown; settled: boolean } {
+    const outcome: { code?: unknown; settled: boolean } = { settled: false };
+    promise.then(
+      () => Object.assign(outcome, { settled: true }),
+      ({ code }) => Object.assign(outcome, { settled: true, code }),
+    );
+    return outcome;
+  }
+
+  test.each(['timeout', 'signal'])(
+    'the %s is told at once; what a backend may just have bound is kept for 3 s more',
+    async (limit) => {
+      const { clock, guest, machine, dom0, finish } = await withoutBackend();
+      await dom0.write(backendState, '2');
+      const abort = new AbortController();
+      const outcome = outcomeOf(openCard({ hypervisor: guest, timeout: 2000, signal: abort.signal }));
+      await clock.advanceTime(1e9);
+      await dom0.write(backendState, '3');
+      if (limit === 'timeout') await clock.advanceTime(1e9);
+      if (limit === 'signal') abort.abort();
+      await machine.settle();
+      expect(outcome).toEqual({
+        settled: true,
+        code: limit === 'timeout' ? 'ERR_VSND_BACKEND_GONE' : 'ABORT_ERR',
+      });
+      expect(() => machine.assertCleanedUp()).toThrow(/claim of vsnd\/0/);
+      await clock.advanceTime(2.9e9);
+      expect(() => machine.assertCleanedUp()).toThrow(/claim of vsnd\/0/);
+      await clock.advanceTime(0.2e9);
+      await finish();
+    },
+  );
+
+  test('who opens the card again meanwhile waits until it has been left, unless that is aborted', async () => {
+    const { clock, guest, machine, dom0, finish } = await withoutBackend();
+    await dom0.write(backendState, '2');
+    const first = outcomeOf(openCard({ hypervisor: guest, timeout: 2000 }));
+    await clock.advanceTime(2e9);
+    expect(first.code).toBe('ERR_VSND_BACKEND_GONE');
+    const abort = new AbortController();
+    const impatient = outcomeOf(openCard({ hypervisor: guest, signal: abort.signal }));
+    const patient = openCard({ hypervisor: guest });
+    await clock.advanceTime(1e9);
+    expect(impatient.settled).toBe(false);
+    abort.abort();
+    await machine.settle();
+    expect(impatient.code).toBe('ABORT_ERR');
+    await dom0.write(backendState, '2'); // as one that has read our 1
+    await machine.settle();
+    expect(await dom0.read('/local/domain/1/device/vsnd/0/state')).toBe('3');
+    await dom0.write(backendState, '4');
+    const card = await patient;
+    const leaving = card.close();
+    await machine.settle();
+    await dom0.write(backendState, '6');
+    await leaving;
+    await finish();
+  });
+
   test('its nodes are missing', async () => {
     const { guest, dom0, finish } = await withoutBackend();
     await dom0.remove('/local/domain/0/backend/vsnd/1/0');

@@ -342,6 +342,20 @@ describe('close() of a card that is not connected', () => {
       await dom0.close();
     }));
 
+  test('a backend that was killed unnoticed is waited for once', () =>
+    withRawCard('p', async (raw) => {
+      await play(raw);
+      raw.backend.answer = () => undefined;
+      let isClosed = false;
+      raw.card.close().then(() => {
+        isClosed = true;
+      });
+      await raw.clock.advanceTime(2.9e9);
+      expect(isClosed).toBe(false);
+      await raw.clock.advanceTime(0.1e9);
+      expect(isClosed).toBe(true);
+    }));
+
   test.each([0, 1, 2, 3, 5, 8, 13, 21, 34])('%i turns after the backend has come back', async (turns) => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream({ ...FORMAT, reconnect: true });

@@ -56,6 +56,22 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
       await report(setup, out, 999, 999);
     }));
 
+  test('ahead of all answers: the rest goes in as soon as these come', () =>
+    withRawCard('p', async (setup) => {
+      const out = setup.card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1 });
+      out.write(pattern(10 * FRAME));
+      await setup.machine.settle();
+      const letGo = setup.backend.holdRequests();
+      out.write(pattern(1490 * FRAME));
+      await setup.machine.settle();
+      setup.backend.sendPosition(1000 * FRAME);
+      await setup.machine.settle();
+      expect([out.position, out.latency, out.state]).toEqual([1000, 0, 'underrun']);
+      letGo();
+      await setup.machine.settle();
+      expect([out.position, out.latency, out.state]).toEqual([1000, 500, 'running']);
+    }));
+
   test('after lost events, whose ids are used up', () =>
     withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);

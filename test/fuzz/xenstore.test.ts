@@ -1,16 +1,9 @@
 import { expect, test } from 'vitest';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
 import { noise } from '../backend/raw-frontend.ts';
-import { Machine } from '../hostile/machine.ts';
+import { FORMAT, Machine, SECOND_BYTES } from '../hostile/machine.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 4800,
-  periodFrames: 480,
-} as const;
 const ERRNOS = ['EAGAIN', 'EBUSY', 'EIO', 'ENOMEM', 'ENOSPC'];
 const MOST_GUESTS = 4;
 
@@ -63,7 +56,7 @@ async function round(random: Random): Promise<void> {
   opening.catch(() => {});
   if (random.chance(40)) await interrupt(machine, domains, random);
   const [first] = await opening;
-  const sound = noise(4 * 48_000 * 3, random.next());
+  const sound = noise(3 * SECOND_BYTES, random.next());
   const out = first?.createPlaybackStream(FORMAT);
   const finished = new Promise((resolve, reject) => out?.once('close', resolve).once('error', reject));
   out?.end(sound);

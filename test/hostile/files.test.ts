@@ -21,10 +21,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { wavDevice } from '../../src/backend/devices.ts';
-import { Program } from '../../src/backend/program.ts';
 import { openSink } from '../../src/backend/sinks.ts';
 import { WavTakes } from '../../src/backend/wav-takes.ts';
 import { bridgeOf, makePlace, removeAbandonedPlaces, removePlace } from '../../src/bridge/place.ts';
+import { ChildProgram } from '../../src/child-program.ts';
 import { ManualClock, RealClock } from '../../src/clock.ts';
 import { ControlClient } from '../../src/control/client.ts';
 import { findBackend } from '../../src/control/find.ts';
@@ -460,14 +460,14 @@ describe('a program whose leader has been reaped', () => {
   }
 
   /** One whose leader ends at once, while another process outside of its group still has its standard error. */
-  async function startHeld(): Promise<{ program: Program; pid: number }> {
+  async function startHeld(): Promise<{ program: ChildProgram; pid: number }> {
     const command = 'setsid sleep 5 & echo $$ >&2; exit 0';
-    const program = await Program.start(
+    const program = await ChildProgram.start(
       { name: 'held', file: 'sh', args: ['-c', command] },
       { stdin: 'ignore', stdout: 'ignore' },
     );
     while (program.status === undefined) await new Promise((resolve) => setImmediate(resolve));
-    return { program, pid: Number(/held ended: (\d+)$/.exec(program.failure('ended').message)?.[1]) };
+    return { program, pid: Number(/held ended: (\d+)$/.exec(program.explain('ended'))?.[1]) };
   }
 
   asRoot(`sends no signal to a process that has its pid now ${NAMED}`, async () => {
@@ -483,10 +483,10 @@ describe('a program whose leader has been reaped', () => {
 
 test('programs end with a process that does not wait for them, however many they are', async () => {
   const script = `
-    import { Program } from './dist/backend/program.js';
+    import { ChildProgram } from './dist/child-program.js';
     const command = { name: 'idle', file: 'sh', args: ['-c', 'echo $$; sleep 1000; sleep 1000'] };
     const stdio = { stdin: 'ignore', stdout: 1 };
-    for (let count = 0; count < 12; count++) await Program.start(command, stdio);
+    for (let count = 0; count < 12; count++) await ChildProgram.start(command, stdio);
     process.exit();
   `;
   // Its standard output ends when the last of them has.

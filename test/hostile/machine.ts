@@ -9,6 +9,18 @@ import { createSoundCard } from '../../src/xen/emulated/toolstack.ts';
 
 const PCM_DEVICES = [{ streams: [{ fields: { type: 'p', 'unique-id': 'playback' } }] }];
 
+/** What is played on it. */
+export const FORMAT = {
+  rate: 48_000,
+  channels: 2,
+  format: 's16_le',
+  bufferFrames: 4800,
+  periodFrames: 480,
+} as const;
+
+/** Of a second of {@link FORMAT}. */
+export const SECOND_BYTES = FORMAT.rate * FORMAT.channels * 2;
+
 /** A machine whose backend runs in domain 0, or in a driver domain with the quotas of any guest. */
 export class Machine {
   readonly clock = new ManualClock();

@@ -129,7 +129,7 @@ const CONFIGURATIONS: [Nodes, string[]][] = [
   [{ '0/0/type': undefined }, [`${CARD}/0/0/type is missing; allowed: "p" (playback) or "c" (capture)`]],
   [{ '0/0/type': 'x' }, [`${CARD}/0/0/type is "x"; allowed: "p" (playback) or "c" (capture)`]],
   [{ '0/0/unique-id': undefined }, [PLAYS]],
-  [{ '2/0/type': 'p' }, [`${CARD}/1 is missing: what comes behind that gap, as 2, is left out`, PLAYS]],
+  [{ '2/0/type': 'p' }, [`${CARD}/1 is missing: what comes behind that gap, as "2", is left out`, PLAYS]],
   [
     { '1/name': 'nothing in it' },
     [`${CARD}/1/0 is missing: a PCM device without streams, which can do nothing`, 'plays, 2 PCM device'],

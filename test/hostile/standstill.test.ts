@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { within } from '../../src/backend/patience.ts';
+import { inTime } from '../../src/backend/patience.ts';
 import { ManualClock } from '../../src/clock.ts';
 import { encodeXsMessage, encodeXsStrings, XsMessageDecoder } from '../../src/wire/xenstore.ts';
 import type { XenStoreTransport } from '../../src/xen/hypervisor.ts';
@@ -88,7 +88,7 @@ describe('a loop that stood still, on the manual clock', () => {
     const opening = new Promise<string>((resolve) => {
       open = resolve;
     });
-    const opened = within(opening, 5e9, clock, () => new Error('too late'));
+    const opened = inTime(opening, 5e9, clock, () => new Error('too late'));
     await clock.standStill(6e9);
     open('voice');
     expect(await opened).toBe('voice');

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { serveGuests } from '../../src/cli/backend.ts';
 import type { Card } from '../../src/frontend/card.ts';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
@@ -7,17 +7,7 @@ import { removeSoundCard } from '../../src/testing.ts';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import { pattern } from '../frontend/setup.ts';
-import { Machine } from './machine.ts';
-
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 4800,
-  periodFrames: 480,
-} as const;
-const FRAME = 4;
-const RATE = FORMAT.rate;
+import { FORMAT, Machine, SECOND_BYTES } from './machine.ts';
 
 /** ns: so long a daemon may be gone, and XenStore not be given up. */
 const SHORT = 8e9;
@@ -35,7 +25,7 @@ async function start(options: { reconnect?: boolean } = {}) {
 
 /** Plays for `seconds`, and never stops before they are over. */
 function play(card: Card, seconds: number): { out: PlaybackStream; sound: Buffer; events: unknown[] } {
-  const sound = pattern(seconds * RATE * FRAME);
+  const sound = pattern(seconds * SECOND_BYTES);
   const out = card.createPlaybackStream(FORMAT);
   const events: unknown[] = [];
   out.on('disconnect', ({ error }) => events.push(['disconnect', (error as { code?: string }).code]));
@@ -345,6 +335,20 @@ describe('a client with patience', () => {
       machine.machine.assertCleanedUp();
       await machine.machine.close();
     }
+  });
+
+  test('however many requests wait to be asked again, nobody warns of a leak', async () => {
+    const machine = new Machine();
+    const guest = machine.addGuest();
+    const client = await XenStoreClient.open(guest, OPTIONS);
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    onTestFinished(() => warn.mockRestore());
+    machine.machine.faults.refuseXenStore({ domid: guest.domid, errno: 'ENOSPC', count: 24 });
+    const asked = Array.from({ length: 12 }, (_, number) => client.write(`data/${number}`, ''));
+    await machine.whileTimePasses(Promise.all(asked));
+    expect(warn.mock.calls).toEqual([]);
+    await client.close();
+    await machine.machine.close();
   });
 
   test('does not ask for ever for what is refused', async () => {

@@ -36,7 +36,7 @@ export async function buildRamdisks({ dom0, guest, ...parts }) {
 /**
  * Writes what some guests have besides, or instead: an archive to be put behind the guest's, whose files take the place of those
  * of the same names. `node`: a binary; `modules`: a root with a kernel's; `programs`: pairs of path and file, with libraries in
- * `root`; `files`: text by path.
+ * `root`; `files`: content by path.
  */
 export async function buildLayer(image, { arch, target, node, modules, root, programs = [], files = {} }) {
   const archive = new Archive();
@@ -95,7 +95,7 @@ function addProject(archive, libraries, addon) {
 }
 
 /** Kernel modules in the order in which they can be loaded, listed in /modules. */
-function addModules(archive, target, names) {
+export function addModules(archive, target, names) {
   const base = join(target, 'lib/modules');
   const files = readdirSync(base, { recursive: true }).filter((path) => /\.ko(\.xz)?$/.test(path));
   const byName = new Map(files.map((path) => [moduleName(path), join(base, path)]));

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadAddon } from '../../src/xen/linux/addon.ts';
 import { assertNoKernelDriver, claimDevice, ownerOf } from '../../src/xen/linux/claim.ts';
+import { openLinuxHypervisor } from '../../src/xen/linux/hypervisor.ts';
 import { ADDON } from './stand-in.ts';
 
 const SKIP_REASON = existsSync(ADDON) ? undefined : 'the addon has not been built: npm run test:native';
@@ -48,6 +49,16 @@ describe.skipIf(SKIP_REASON)('a claim', () => {
     claim(device('another'))();
     release();
     claim(name)();
+  });
+
+  test('that is being let go of is known to the whole process: each card is opened through a hypervisor of its own', async () => {
+    const [one, other] = [
+      await openLinuxHypervisor({ addon: ADDON }),
+      await openLinuxHypervisor({ addon: ADDON }),
+    ];
+    one.leaving.set(device('left'), Promise.resolve());
+    onTestFinished(() => void one.leaving.delete(device('left')));
+    expect(other.leaving.has(device('left'))).toBe(true);
   });
 
   test('can be asked about, by whoever may not claim: its owner is named, and asking takes nothing', async () => {

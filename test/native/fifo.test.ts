@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Addon, Fifo } from '../../src/xen/linux/addon.ts';
+import type { Fifo, FifoTools } from '../../src/bridge/fifo.ts';
 import { ADDON } from './stand-in.ts';
 
 const SKIP_REASON = existsSync(ADDON) ? undefined : 'the addon has not been built: npm run test:native';
@@ -15,7 +15,7 @@ const errno = (code: string) => expect.objectContaining({ code });
 const ready = (fifo: Fifo): Promise<void> => new Promise((resolve) => fifo.start(resolve));
 
 describe.skipIf(SKIP_REASON)('a FIFO', () => {
-  let addon: Addon;
+  let addon: FifoTools;
   let folder: string;
   let path: string;
   let open: Fifo[];

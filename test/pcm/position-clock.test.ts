@@ -478,6 +478,47 @@ describe('large numbers', () => {
   });
 });
 
+describe('a clock that nobody reads until the end', () => {
+  /** Played without a reading for so many seconds, with a report every `period` frames. */
+  function unread(ppm: number, seed: number, seconds: number, period: number) {
+    const rate = RATE * (1 + ppm / 1e6);
+    const backend: Backend = {
+      ...deviating(ppm, seed, seconds),
+      interval: period / rate,
+      late: (random) => random() * 0.002,
+    };
+    const clock = new PositionClock(RATE);
+    clock.start(0, 0);
+    let last = { time: 0, frames: 0 };
+    for (const report of reportsOf(backend)) {
+      clock.report(report.frames, report.time * 1e9);
+      last = report;
+    }
+    const reading = clock.read(last.time * 1e9);
+    return { reading, error: reading.frames - backend.played(last.time), ppm };
+  }
+
+  // More reports than are kept: the oldest are forgotten.
+  it.each([
+    [2048, 400],
+    [1024, 300],
+    [256, 120],
+    [128, 60],
+  ])('is as right as one that is read, with a period of %i frames after %i s', (period, seconds) => {
+    for (const ppm of [-300, 0, 40, 300]) {
+      for (const seed of [1, 2, 3]) {
+        const { reading, error } = unread(ppm, seed, seconds, period);
+        expect(Math.abs(error)).toBeLessThanOrEqual(reading.errorFrames);
+        expect(reading.errorFrames).toBeLessThan(0.002 * RATE); // a report alone may be late by as much
+        expect(Math.abs((reading.deviation ?? Number.NaN) - ppm)).toBeLessThanOrEqual(
+          reading.deviationError ?? 0,
+        );
+        expect(reading.deviationError).toBeLessThan(30);
+      }
+    }
+  });
+});
+
 describe('a million reports', () => {
   /** Octets of the heap that are in use. */
   function heapInUse(): number {

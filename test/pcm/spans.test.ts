@@ -1,22 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Span, spans } from '../../src/pcm/spans.ts';
+import { spans } from '../../src/pcm/spans.ts';
+import { bytesOf } from './modelled-stream.ts';
 
-/** The octets of the buffer that the spans name, in their order. */
-const octetsOf = (where: readonly Span[]): number[] =>
-  where.flatMap(({ offset, length }) => Array.from({ length }, (_, index) => offset + index));
-
-/** Where `length` octets from `position` lie, one by one. */
-const octetsFrom = (position: number, length: number, size: number): number[] =>
+/** Where `length` bytes from `position` lie, one by one. */
+const bytesFrom = (position: number, length: number, size: number): number[] =>
   Array.from({ length }, (_, index) => (position + index) % size);
 
 describe('spans', () => {
-  it('cover exactly the octets asked for, in order, for every small buffer', () => {
+  it('cover exactly the bytes asked for, in order, for every small buffer', () => {
     for (let size = 1; size <= 9; size++) {
       for (let position = 0; position <= 2 * size; position++) {
         for (let length = 0; length <= size; length++) {
           const where = spans(position, length, size);
-          expect(octetsOf(where)).toEqual(octetsFrom(position, length, size));
+          expect(bytesOf(where)).toEqual(bytesFrom(position, length, size));
           expect(where.length).toBeLessThanOrEqual(2);
           expect(where.every((span) => span.length > 0)).toBe(true);
         }

@@ -10,6 +10,7 @@ export function publicNames(root: string, entries: readonly string[]): string[] 
   const program = ts.createProgram(entries, options);
   const checker = program.getTypeChecker();
   const names = new Set<string>();
+  const visited = new Set<ts.Declaration>();
   const left: ts.Symbol[] = [];
 
   for (const entry of entries) {
@@ -23,7 +24,8 @@ export function publicNames(root: string, entries: readonly string[]): string[] 
     for (const declaration of meant.declarations ?? []) {
       const file = relative(root, declaration.getSourceFile().fileName);
       const name = `${file} ${meant.name}`;
-      if (file.startsWith('..') || file.includes('node_modules') || names.has(name)) continue;
+      if (file.startsWith('..') || file.includes('node_modules') || visited.has(declaration)) continue;
+      visited.add(declaration);
       if (!ts.isTypeParameterDeclaration(declaration)) names.add(name);
       visit(declaration);
     }

@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import { wait } from '../../clock.ts';
+import { streamsOf } from '../../config/card.ts';
 import { DEVICE_CLASS, Field } from '../../config/fields.ts';
 import { doubtsAbout, findCards, readCard, readOtherend } from '../../frontend/discovery.ts';
 import { type CardInfo, openCard } from '../../index.ts';
+import { type StreamLimits, usualBufferBytes } from '../../pcm/hw-params.ts';
 import type { ReleaseStack } from '../../release-stack.ts';
 import { directoryPageCount } from '../../wire/sndif.ts';
 import { type Hypervisor, PAGE_SIZE } from '../../xen/hypervisor.ts';
@@ -36,6 +39,7 @@ const TRANSPORT_FIELDS = [Field.ringRef, Field.eventChannel, Field.evtRingRef, F
 export async function openDomain(openHypervisor: System['openHypervisor'], releases: ReleaseStack) {
   const { hypervisor, release } = await openHypervisor();
   releases.push(release);
+  releases.push(async () => void (await Promise.all(hypervisor.leaving.values())));
   const xenstore = await XenStoreClient.open(hypervisor);
   releases.push(() => xenstore.close());
   const domid = (await xenstore.read('domid')).trim();
@@ -69,8 +73,9 @@ export async function checkOwner({ hypervisor, xenstore }: Domain, devid: number
 
 export async function readConfiguration({ xenstore }: Domain, devid: number) {
   const info = await readCard(xenstore, devid);
-  const streams = streamsOf(info);
-  const playback = streams.filter(({ type }) => type === 'playback').length;
+  const [playback, capture] = (['playback', 'capture'] as const).map(
+    (type) => streamsOf(info, { type }).length,
+  );
   if (playback === 0) {
     throw new Problem(
       `card ${devid} has no stream that plays`,
@@ -78,14 +83,16 @@ export async function readConfiguration({ xenstore }: Domain, devid: number) {
     );
   }
   const names = [info.shortName, info.longName].filter((name) => name !== undefined).map(oneLine);
-  const counts = `${playback} playback, ${streams.length - playback} capture`;
+  const counts = `${playback} playback, ${capture} capture`;
   const warnings = info.warnings.map(({ message }) => message);
   return { message: [...names, `streams: ${counts}`].join(', '), warnings, info };
 }
 
 /** Writes what a connection would write, and takes all of it back: an aborted transaction changes nothing. */
 export async function checkQuota({ xenstore }: Domain, info: CardInfo) {
-  const nodes = streamsOf(info).flatMap(({ path }) => TRANSPORT_FIELDS.map((field) => `${path}/${field}`));
+  const nodes = streamsOf(info).flatMap(({ config: { path } }) =>
+    TRANSPORT_FIELDS.map((field) => `${path}/${field}`),
+  );
   const takeBack = new Error('only tried');
   try {
     await xenstore.transaction(async (transaction) => {
@@ -104,8 +111,12 @@ export async function checkQuota({ xenstore }: Domain, info: CardInfo) {
 export async function checkPages(sys: string, info: CardInfo) {
   const file = `${sys}/module/xen_gntalloc/parameters/limit`;
   const limit = Number(await readFile(file, 'utf8'));
-  const needed = streamsOf(info).reduce((sum, { bufferBytes }) => sum + pagesOf(bufferBytes), 0);
-  const both = `the card takes up to ${needed} pages; gntalloc gives ${limit} to all processes together`;
+  const pagesFor = (bytesOf: (limits: StreamLimits) => number) =>
+    streamsOf(info).reduce((sum, { config }) => sum + pagesOf(bytesOf(config)), 0);
+  const most = pagesFor(({ bufferBytes }) => bufferBytes);
+  const needed = limit >= most ? most : pagesFor(usualBufferBytes);
+  const longest = needed < most ? `, ${most} with the longest buffers that it can have` : '';
+  const both = `the card takes up to ${needed} pages${longest}; gntalloc gives ${limit} to all processes together`;
   if (limit >= needed) return { message: both };
   throw new Problem(both, `echo ${2 * needed} > ${file}, as root; at least ${needed}, and what others use`);
 }
@@ -143,12 +154,8 @@ async function readAtRest({ hypervisor, xenstore }: Domain, { devid }: CardInfo)
   for (let look = 1; ; look++) {
     const info = await readCard(xenstore, devid);
     if (AT_REST.includes(info.backendState) || look === LOOKS) return info;
-    await new Promise<void>((resolve) => hypervisor.clock.after(LOOK_INTERVAL, resolve));
+    await wait(hypervisor.clock, LOOK_INTERVAL);
   }
-}
-
-function streamsOf({ pcmDevices }: CardInfo) {
-  return pcmDevices.flatMap(({ streams }) => streams);
 }
 
 /** Pages of a stream whose buffer is as large as it may be. */

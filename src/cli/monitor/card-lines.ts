@@ -1,6 +1,7 @@
+import type { GuestStream, StreamName, StreamStatus } from '../../control/protocol.ts';
 import { clockTime, oneLine, withoutControls } from '../messages.ts';
 import { type CardView, type StreamView, streamText } from '../owner.ts';
-import { counters, fitParts, plainPart, type TerminalStyle, volumeText } from '../status-line.ts';
+import { counters, fitParts, type Part, plainPart, type TerminalStyle, volumeText } from '../status-line.ts';
 
 /** A line for the card, and one for each stream. */
 export function cardLines(view: CardView, style: TerminalStyle, width = Infinity): string[] {
@@ -18,20 +19,38 @@ export function cardLines(view: CardView, style: TerminalStyle, width = Infinity
 }
 
 function streamLine(stream: StreamView, style: TerminalStyle, width: number): string {
-  const { rate, state, position, latency, bufferFrames, clock, volume, muted } = stream;
-  const progress = {
-    fill: latency / (bufferFrames || 1), // 0 before the backend has opened the stream
-    latency: (latency / rate) * 1000,
-    xruns: { name: stream.type === 'playback' ? 'underruns' : 'overruns', count: stream.xruns },
-  } as const;
+  const { clock, volume, muted } = stream;
   const { deviation } = clock;
   const parts = [
-    plainPart(withoutControls(state).padEnd(8)),
-    plainPart(clockTime(position / rate).padStart(7)),
-    ...counters(progress, style),
+    ...progressParts(stream, stream, style),
     ...(volume ? [plainPart(volumeText(volume, muted))] : []),
     ...(deviation === undefined ? [] : [plainPart(`${deviation > 0 ? '+' : ''}${deviation.toFixed(1)} ppm`)]),
   ];
   const name = withoutControls(streamText(stream)).padEnd(12);
   return name + fitParts(parts, width - 1 - name.length).text;
 }
+
+/** What a stream does: its state, its position, and how full its buffer is. */
+export function progressParts(
+  { type }: StreamName,
+  { state, position, rate, latency, bufferFrames, xruns, estimatedXruns }: Progress,
+  style: TerminalStyle,
+): Part[] {
+  const progress = {
+    fill: latency / (bufferFrames || 1), // 0 before the backend has opened the stream
+    latency: (latency / rate) * 1000,
+    xruns: {
+      name: type === 'playback' ? 'underruns' : 'overruns',
+      count: xruns,
+      estimated: estimatedXruns,
+    },
+  } as const;
+  return [
+    plainPart(withoutControls(state).padEnd(8)),
+    plainPart(clockTime(position / rate).padStart(7)),
+    ...counters(progress, style),
+  ];
+}
+
+/** A backend does not estimate. */
+type Progress = NonNullable<GuestStream['open']> & Pick<Partial<StreamStatus>, 'estimatedXruns'>;

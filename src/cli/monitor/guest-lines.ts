@@ -1,7 +1,8 @@
 import type { BackendStatus, GuestCard, GuestStream } from '../../control/protocol.ts';
-import { clockTime, oneLine, withoutControls } from '../messages.ts';
+import { oneLine, withoutControls } from '../messages.ts';
 import { streamText } from '../owner.ts';
-import { counters, fitParts, plainPart, type TerminalStyle } from '../status-line.ts';
+import { fitParts, plainPart, type TerminalStyle } from '../status-line.ts';
+import { progressParts } from './card-lines.ts';
 
 /** A line for the backend, one for each guest's card, and one for each of its streams. */
 export function guestLines({ pid, cards }: BackendStatus, style: TerminalStyle, width = Infinity): string[] {
@@ -24,20 +25,7 @@ function cardLines(card: GuestCard, style: TerminalStyle, width: number): string
 
 function streamLine(stream: GuestStream, style: TerminalStyle, width: number): string {
   const { open, target } = stream;
-  const parts = open
-    ? [
-        plainPart(withoutControls(open.state).padEnd(8)),
-        plainPart(clockTime(open.position / open.rate).padStart(7)),
-        ...counters(
-          {
-            fill: open.latency / (open.bufferFrames || 1),
-            latency: (open.latency / open.rate) * 1000,
-            xruns: { name: stream.type === 'playback' ? 'underruns' : 'overruns', count: open.xruns },
-          },
-          style,
-        ),
-      ]
-    : [plainPart('not open')];
+  const parts = open ? progressParts(stream, open, style) : [plainPart('not open')];
   const name = `  ${withoutControls(streamText(stream)).padEnd(12)}`;
   return name + fitParts([...parts, plainPart(withoutControls(target))], width - 1 - name.length).text;
 }

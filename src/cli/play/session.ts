@@ -1,7 +1,7 @@
 import { stdin } from 'node:process';
-import type { StreamConfig } from '../../config/card.ts';
+import { type StreamPlace, streamsOf } from '../../config/card.ts';
 import type { EmulatedGuest } from '../../emulation/guest.ts';
-import { invalidArg, isVsndError, VsndError } from '../../errors.ts';
+import { invalidArgError, isVsndError, VsndError } from '../../errors.ts';
 import type { Card, PlaybackStream, StreamWarning } from '../../index.ts';
 import { showProgress } from '../show-progress.ts';
 import type { StreamProgress } from '../status-line.ts';
@@ -38,7 +38,7 @@ export class PlaySession {
   /** Throws ERR_VSND_INVALID_ARG for a device that does not play, ERR_VSND_NO_STREAM where none does. */
   constructor(parts: PlaySessionParts) {
     const { options, playlist, card, terminal } = parts;
-    const { device, limits } = chooseDevice(card, options.device);
+    const { device, config: limits } = chooseDevice(card, options.device);
     this.#parts = parts;
     this.#voice = new Voice({
       card,
@@ -70,7 +70,7 @@ export class PlaySession {
     try {
       await this.#player.play(first);
     } catch (error) {
-      throw withSink(error, guest);
+      throw errorWithSink(error, guest);
     } finally {
       hide();
       keyboard?.close();
@@ -154,20 +154,17 @@ export class PlaySession {
 }
 
 /** The PCM device with this number, or the first one that plays, and what it can be set to. */
-function chooseDevice({ info }: Card, wanted: number | undefined): { device: number; limits: StreamConfig } {
-  const playing = info.pcmDevices.flatMap(({ index, streams }) => {
-    const limits = streams.find(({ type }) => type === 'playback');
-    return limits ? [{ device: index, limits }] : [];
-  });
+function chooseDevice({ info }: Card, wanted: number | undefined): StreamPlace {
+  const playing = streamsOf(info, { type: 'playback' });
   const chosen = playing.find(({ device }) => device === (wanted ?? device));
   if (chosen) return chosen;
   if (wanted === undefined)
     throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid} has no stream that plays`);
-  throw invalidArg('device', wanted, playing.map(({ device }) => device).join(', '));
+  throw invalidArgError('device', wanted, [...new Set(playing.map(({ device }) => device))].join(', '));
 }
 
 /** On Xen, Dom0 has the reason why its backend refused something; here the sink is the user's own. */
-function withSink(error: unknown, guest: EmulatedGuest | undefined): unknown {
+function errorWithSink(error: unknown, guest: EmulatedGuest | undefined): unknown {
   if (guest === undefined || !isVsndError(error, 'ERR_VSND_STATUS')) return error;
   return new VsndError(error.code, `${error.message}; its sink: ${guest.sink.description}`, { cause: error });
 }

@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
   DeviceClaim,
@@ -32,6 +32,7 @@ export class EmulatedDomain implements Hypervisor {
     bindInterdomain: (domid: number, port: number) => this.#bindInterdomain(domid, port),
     forgetIfRestored: () => this.#forgetIfRestored(),
   } satisfies EventChannels;
+  readonly leaving = new Map<string, Promise<void>>();
   /** @internal */
   readonly xen: EmulatedXen;
   readonly #state: DomainState;
@@ -136,7 +137,7 @@ export class EmulatedDomain implements Hypervisor {
 
   async #grant(domid: number, pageCount: number, access: GrantAccess = 'read-write'): Promise<GrantedPages> {
     if (!Number.isInteger(pageCount) || pageCount < 1)
-      throw invalidArg('pageCount', pageCount, 'integers from 1');
+      throw invalidArgError('pageCount', pageCount, 'integers from 1');
     await this.#enter('grant');
     const table = this.#state.grants;
     const grants = table.grant(domid, pageCount, access);
@@ -154,7 +155,7 @@ export class EmulatedDomain implements Hypervisor {
   }
 
   async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
-    if (grefs.length === 0) throw invalidArg('grefs', grefs, 'one or more grant references');
+    if (grefs.length === 0) throw invalidArgError('grefs', grefs, 'one or more grant references');
     await this.#enter('map');
     const table = this.xen.domains.get(domid)?.grants;
     if (table === undefined) {

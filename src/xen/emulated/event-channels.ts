@@ -80,7 +80,7 @@ export class PortTable {
 
   /** EVTCHNOP_bind_interdomain; `remote` is undefined where there is no such domain. */
   bindInterdomain(remoteDomid: number, remote: PortTable | undefined, remotePort: number): PortState {
-    const cannot = (reason: string, errno: string) =>
+    const bindError = (reason: string, errno: string) =>
       new VsndError(
         'ERR_VSND_HYPERVISOR',
         `cannot bind port ${remotePort} of domain ${remoteDomid}: ${reason}`,
@@ -88,11 +88,11 @@ export class PortTable {
           errno,
         },
       );
-    if (remote === undefined) throw cannot('there is no such domain', 'ESRCH');
+    if (remote === undefined) throw bindError('there is no such domain', 'ESRCH');
     const peer = remote.#ports.get(remotePort);
-    if (peer === undefined) throw cannot('there is no such port', 'EINVAL');
-    if (peer.peer !== undefined) throw cannot('it is bound already', 'EINVAL');
-    if (peer.remoteDomid !== this.#domid) throw cannot(`it is for domain ${peer.remoteDomid}`, 'EINVAL');
+    if (peer === undefined) throw bindError('there is no such port', 'EINVAL');
+    if (peer.peer !== undefined) throw bindError('it is bound already', 'EINVAL');
+    if (peer.remoteDomid !== this.#domid) throw bindError(`it is for domain ${peer.remoteDomid}`, 'EINVAL');
     const port = this.bindUnbound(remoteDomid);
     port.peer = peer;
     peer.peer = port;

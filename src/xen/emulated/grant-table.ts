@@ -80,18 +80,18 @@ export class GrantTable {
 
   #permitted(mapper: number, gref: number, access: GrantAccess): Grant {
     const grant = this.#grants.get(gref);
-    if (grant === undefined) throw refused(gref, 'there is no such grant', 'EINVAL'); // GNTST_bad_gntref
+    if (grant === undefined) throw mapError(gref, 'there is no such grant', 'EINVAL'); // GNTST_bad_gntref
     if (grant.domid !== mapper) {
       // GNTST_permission_denied
-      throw refused(gref, `it is granted to domain ${grant.domid}, not ${mapper}`, 'EPERM');
+      throw mapError(gref, `it is granted to domain ${grant.domid}, not ${mapper}`, 'EPERM');
     }
     if (access === 'read-write' && grant.access === 'read-only') {
-      throw refused(gref, 'it is granted for reading only', 'EACCES');
+      throw mapError(gref, 'it is granted for reading only', 'EACCES');
     }
     return grant;
   }
 }
 
-function refused(gref: number, reason: string, errno: string): VsndError {
+function mapError(gref: number, reason: string, errno: string): VsndError {
   return new VsndError('ERR_VSND_HYPERVISOR', `cannot map grant ${gref}: ${reason}`, { errno });
 }

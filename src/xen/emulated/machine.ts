@@ -15,7 +15,7 @@
  */
 
 import { type Clock, ManualClock, RealClock } from '../../clock.ts';
-import { invalidArg, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import { EmulatedDomain } from './domain.ts';
 import { PortTable } from './event-channels.ts';
 import { Faults } from './faults.ts';
@@ -48,7 +48,7 @@ export class EmulatedMachine extends EmulatedXen {
   /** A new domain, its XenStore home as xl makes it, and a first process in it. */
   createDomain(options: DomainOptions = {}): EmulatedDomain {
     const { domid = this.#freeDomid(), privileged = false, grantLimit = 1024 } = options;
-    if (this.domains.has(domid)) throw invalidArg('domid', domid, 'one that is not in use');
+    if (this.domains.has(domid)) throw invalidArgError('domid', domid, 'one that is not in use');
     const [grants, ports] = [new GrantTable(grantLimit), new PortTable(domid, this)];
     this.domains.set(domid, { domid, privileged, grants, ports, claims: new Set(), processes: new Set() });
     this.store.introduce(domid, privileged);
@@ -72,7 +72,7 @@ export class EmulatedMachine extends EmulatedXen {
    */
   restoreDomain(domid: number, makeDevices: (domid: number) => void): number {
     const state = this.domains.get(domid);
-    if (state === undefined || domid === 0) throw invalidArg('domid', domid, 'those of guests');
+    if (state === undefined || domid === 0) throw invalidArgError('domid', domid, 'those of guests');
     const restored = Math.max(...this.domains.keys()) + 1;
     this.domains.delete(domid);
     this.domains.set(restored, state);

@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import type { Holding } from '../../release-stack.ts';
 import { type GrantAccess, type GrantedPages, PAGE_SIZE, type Pages } from '../hypervisor.ts';
 
@@ -122,10 +122,10 @@ export class EmulatedPages implements Pages {
       throw new VsndError('ERR_VSND_INVALID_STATE', 'these pages have been released');
     const last = this.byteLength - length;
     if (!Number.isInteger(offset) || offset < 0 || offset > last || offset % alignment !== 0) {
-      throw invalidArg('offset', offset, `multiples of ${alignment} from 0 to ${last}`);
+      throw invalidArgError('offset', offset, `multiples of ${alignment} from 0 to ${last}`);
     }
     const run = this.#runs[Math.floor(offset / this.#runBytes)] ?? this.#runs.at(-1);
-    if (run === undefined) throw invalidArg('offset', offset, 'none, there are no pages');
+    if (run === undefined) throw invalidArgError('offset', offset, 'none, there are no pages');
     return run;
   }
 

@@ -187,6 +187,7 @@ class RemoteDomain implements Hypervisor {
       this.#holdPort(await this.#ask('bindInterdomain', domid, port)),
     forgetIfRestored: () => this.#forgetIfRestored(),
   };
+  readonly leaving = new Map<string, Promise<void>>();
   readonly #port: MessagePort;
   readonly #process: ThreadCalls<RemoteCalls, ProcessCalls>;
   readonly #releases = new ReleaseStack();

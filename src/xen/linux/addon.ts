@@ -5,7 +5,7 @@ import { VsndError } from '../../errors.ts';
 import { PAGE_SIZE } from '../hypervisor.ts';
 
 /**
- * What native/ offers. Operations throw an Error with `code` (an errno's name), `operation` and `device`;
+ * What native/ offers to reach Xen; whoever needs the rest of it says what that is. Operations throw an Error with `code` (an errno's name), `operation` and `device`;
  * arguments that are out of place throw a TypeError or RangeError.
  */
 export interface Addon {
@@ -13,17 +13,8 @@ export interface Addon {
   readonly EventChannelDevice: new (path: string) => EventChannelDevice;
   readonly GrantAllocDevice: new (path: string) => GrantAllocDevice;
   readonly GrantMapDevice: new (path: string) => GrantMapDevice;
-  /** Opens one end; EINVAL for what is no FIFO, and ENXIO where nobody has the end that reads. */
-  readonly Fifo: new (
-    path: string,
-    writing: boolean,
-  ) => Fifo;
-  /** mkfifo(3), for this user alone. */
-  makeFifo(path: string): void;
   /** The kernel's page, octets. */
   readonly pageSize: number;
-  /** fcntl(F_SETPIPE_SZ): gives a pipe room for at least `octets`, and says how much it has now. */
-  setPipeSize(fd: number, octets: number): number;
   /**
    * fcntl(F_OFD_SETLK): locks one of 2^31 regions of an open file against every other open of it, until it is closed.
    * Undefined where that is done; else the `mark` of the lock that is in the way, -1 where that has just gone.
@@ -91,27 +82,6 @@ export interface GrantAllocDevice {
 export interface GrantMapDevice {
   /** IOCTL_GNTDEV_MAP_GRANT_REF */
   map(domid: number, grefs: readonly number[], writable: boolean): Mapping;
-  close(): void;
-}
-
-/** One end of a FIFO, which never blocks, and does not hold the process. */
-export interface Fifo {
-  /**
-   * Calls `onReady` again and again while read() has something to give, or write() takes something; an error ends the
-   * calls until the next start.
-   */
-  start(onReady: () => void): void;
-  /** Until the next start nothing is called, and nothing is polled. Idempotent. */
-  stop(): void;
-  /** One read(2): octets read; undefined where there is nothing, 0 where nobody has the end that writes. */
-  read(into: Uint8Array): number | undefined;
-  /** One write(2): how many octets went in. Throws EPIPE where nobody has the end that reads. */
-  write(octets: Uint8Array): number;
-  /** FIONREAD: octets in the pipe. */
-  waiting(): number;
-  /** F_SETPIPE_SZ: room for at least `octets`; says how much there is now. EBUSY where more than that is in it. */
-  setSize(octets: number): number;
-  /** Idempotent; everything but stop() throws EBADF from then on. */
   close(): void;
 }
 

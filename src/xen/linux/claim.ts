@@ -12,6 +12,9 @@ import { kernelDriverOf } from './kernel-driver.ts';
  */
 export const CLAIMS_NODE = '/dev/xen/xenbus';
 
+/** Known to every copy of this package in the process: each opens its cards through a hypervisor of its own. */
+const LEAVING = Symbol.for('vsnd.leaving');
+
 /** How often a device is tried that is taken, but by nobody any more: its owner has just gone. */
 const ATTEMPTS = 5;
 
@@ -50,12 +53,19 @@ export function claimDevice(device: string, addon: Addon, node = CLAIMS_NODE): (
       const owner = addon.lockRegion(fd, regionOf(device), process.pid);
       if (owner === undefined) return () => closeSync(fd);
       if (owner === -1 && attempt < ATTEMPTS) continue;
-      throw inUse(device, owner === -1 ? undefined : owner);
+      throw inUseError(device, owner === -1 ? undefined : owner);
     }
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+/** The devices that this process is letting go of, each until it has. */
+export function devicesBeingLeft(): Map<string, Promise<void>> {
+  const shared = globalThis as { [LEAVING]?: Map<string, Promise<void>> };
+  shared[LEAVING] ??= new Map();
+  return shared[LEAVING];
 }
 
 /** The pid of the process that has claimed a device; undefined where none has. Whoever asks need not be able to claim it. */
@@ -77,7 +87,7 @@ function inodeText({ dev, ino }: { dev: number; ino: number }): string {
 }
 
 /** The error for a device that a process has. */
-export function inUse(device: string, owner: number | undefined): VsndError {
+export function inUseError(device: string, owner: number | undefined): VsndError {
   const who = owner === undefined ? 'another process' : `process ${owner}`;
   const details = owner === undefined ? {} : { pid: owner };
   return new VsndError('ERR_VSND_CARD_BUSY', `${device} is in use by ${who}`, { ...details, path: device });

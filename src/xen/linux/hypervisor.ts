@@ -1,5 +1,5 @@
 import { RealClock, type Timer } from '../../clock.ts';
-import { invalidArg, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
   DeviceClaim,
@@ -13,7 +13,7 @@ import type {
   XenStoreTransport,
 } from '../hypervisor.ts';
 import { type Addon, type GrantAllocDevice, type GrantMapDevice, loadAddon, type Mapping } from './addon.ts';
-import { assertNoKernelDriver, claimDevice } from './claim.ts';
+import { assertNoKernelDriver, claimDevice, devicesBeingLeft } from './claim.ts';
 import { withDevice } from './device-error.ts';
 import { LinuxEventChannels } from './event-channels.ts';
 import { MappedPages } from './pages.ts';
@@ -44,6 +44,7 @@ type Paths = Required<Omit<LinuxHypervisorOptions, 'addon'>>;
 class LinuxHypervisor implements Hypervisor {
   readonly description = 'Xen';
   readonly clock = new RealClock();
+  readonly leaving = devicesBeingLeft();
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
   readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
   readonly eventChannels: EventChannels = {
@@ -98,7 +99,7 @@ class LinuxHypervisor implements Hypervisor {
 
   async #grant(domid: number, pageCount: number, access: GrantAccess = 'read-write'): Promise<GrantedPages> {
     if (!Number.isInteger(pageCount) || pageCount < 1)
-      throw invalidArg('pageCount', pageCount, 'integers from 1');
+      throw invalidArgError('pageCount', pageCount, 'integers from 1');
     this.#gntalloc ??= this.#openAndHold(this.#addon.GrantAllocDevice, 'gntalloc');
     const device = this.#gntalloc;
     this.#assertOpen();
@@ -107,7 +108,7 @@ class LinuxHypervisor implements Hypervisor {
   }
 
   async #map(domid: number, grefs: readonly number[], access: GrantAccess = 'read-write'): Promise<Pages> {
-    if (grefs.length === 0) throw invalidArg('grefs', grefs, 'one or more grant references');
+    if (grefs.length === 0) throw invalidArgError('grefs', grefs, 'one or more grant references');
     this.#gntdev ??= this.#openAndHold(this.#addon.GrantMapDevice, 'gntdev');
     const device = this.#gntdev;
     this.#assertOpen();

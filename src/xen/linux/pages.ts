@@ -1,4 +1,4 @@
-import { invalidArg, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import type { Holding } from '../../release-stack.ts';
 import { type GrantAccess, type GrantedPages, PAGE_SIZE } from '../hypervisor.ts';
 import type { Mapping } from './addon.ts';
@@ -51,7 +51,7 @@ export class MappedPages implements GrantedPages {
       throw new VsndError('ERR_VSND_INVALID_STATE', 'these pages have been released');
     const last = this.byteLength - length;
     if (!Number.isInteger(offset) || offset < 0 || offset > last || offset % alignment !== 0) {
-      throw invalidArg('offset', offset, `multiples of ${alignment} from 0 to ${last}`);
+      throw invalidArgError('offset', offset, `multiples of ${alignment} from 0 to ${last}`);
     }
   }
 

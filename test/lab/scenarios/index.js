@@ -130,6 +130,14 @@ export const SCENARIOS = [
     limitMs: 400_000,
   },
   {
+    name: 'play-hvm',
+    file: 'other-guest',
+    machine: 'xen',
+    guest: { type: 'hvm', layer: 'hvm' },
+    what: 'vsnd doctor and play in an HVM guest',
+    limitMs: 600_000,
+  },
+  {
     name: 'play-oxenstored',
     file: 'play',
     machine: 'oxenstored',

@@ -1,7 +1,15 @@
 // What a user writes: it has to compile as it is, and each mistake in it has to be one.
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { type CaptureStream, isVsndError, listCards, openCard, type PlaybackStream, watchCards } from 'vsnd';
+import {
+  type CaptureStream,
+  type Card,
+  isVsndError,
+  listCards,
+  openCard,
+  type PlaybackStream,
+  watchCards,
+} from 'vsnd';
 import { type AudioSource, createFrameConverter, createWavFile, openAudio } from 'vsnd/audio';
 import Speaker from 'vsnd/speaker';
 import { ManualClock, memoryDevice, startTestGuest } from 'vsnd/testing';
@@ -62,6 +70,40 @@ function replaceSpeaker(): void {
   new Speaker({ channels: '2' });
 }
 
+function listen(out: PlaybackStream, input: CaptureStream): void {
+  out.on('underrun', ({ frames, count }) => console.log(frames + count));
+  out.once('position', ({ frames }) => console.log(frames.toFixed()));
+  out.on('disconnect', ({ error, frames }) => console.error(error.message, frames));
+  out.off('reconnect', ({ gap }: { frames: number; gap: number }) => console.log(gap));
+  out.on('warning', ({ code }) => code === 'VSND_PARTIAL_FRAME');
+  out.on('open', () => {}).on('drain', () => {});
+  input.on('overrun', ({ lost, frames, count }) => console.log(lost + frames + count));
+  // What Node's own streams tell stays typed.
+  out.on('error', (error) => console.error(error.message));
+  out.on('close', () => {});
+  input.on('data', (chunk: Buffer) => console.log(chunk.length));
+  // @ts-expect-error: an event that is misspelt
+  out.on('underun', () => {});
+  // @ts-expect-error: and so for whoever waits for it once
+  out.once('postion', () => {});
+  // @ts-expect-error: what a capture stream tells
+  out.on('overrun', () => {});
+  // @ts-expect-error: what a playback stream tells
+  input.on('underrun', () => {});
+  // @ts-expect-error: what the event does not say
+  out.on('underrun', ({ lost }) => console.log(lost));
+  // @ts-expect-error: of another type
+  input.on('position', ({ frames }: { frames: string }) => console.log(frames));
+}
+
+/** What every stream tells, whichever way its sound goes. */
+async function leave(card: Card): Promise<void> {
+  for (const stream of card.streams) {
+    stream.on('warning', ({ message }) => console.warn(message));
+    await new Promise((resolve) => stream.once('close', resolve).destroy());
+  }
+}
+
 async function mistakes(): Promise<void> {
   // @ts-expect-error: an option that is misspelt
   const card = await openCard({ reconect: true });
@@ -78,4 +120,7 @@ console.log(await capture(), await describe());
 await convert('voice.flac');
 await inTests();
 await mistakes();
+const everything = await openCard();
+listen(everything.createPlaybackStream(FORMAT), everything.createCaptureStream(FORMAT));
+await leave(everything);
 replaceSpeaker();

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { deferred } from '../deferred.ts';
-import { VsndError } from '../errors.ts';
+import { RealClock } from './clock.ts';
+import { deferred } from './deferred.ts';
 
-/** ms that a program has to end after SIGTERM, or to say why it has ended. */
-export const GRACE = 500;
+/** ns that a program has to end after SIGTERM, or to say why it has ended. */
+export const GRACE = 0.5e9;
 
 /** Characters of a program's standard error that are kept, and of its last line that are reported. */
 const STDERR_KEPT = 4096;
@@ -18,33 +18,39 @@ export interface ProgramCommand {
   readonly args: readonly string[];
   /** Added to the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Also a SIGKILL of this process ends it: the kernel sees to that, by util-linux's setpriv. */
+  readonly isTied?: boolean;
 }
 
-/** File descriptors, which it gets as blocking ones; or 'ignore', for none. */
+/** File descriptors, which it gets as blocking ones; 'ignore', for none; or what takes the text that it prints. */
 export interface ProgramStdio {
   readonly stdin: number | 'ignore';
-  readonly stdout: number | 'ignore';
+  readonly stdout: number | 'ignore' | ((text: string) => void);
 }
 
 /**
  * A program that has been started, and whatever that has started: a process group. This process takes it along when it ends
  * by itself, even if it has not waited for it.
  */
-export class Program {
+export class ChildProgram {
   readonly #name: string;
   readonly #child: ChildProcess;
   readonly #ended = deferred();
   #stderr = '';
 
   /** Rejects as spawn() does. */
-  static async start(command: ProgramCommand, { stdin, stdout }: ProgramStdio): Promise<Program> {
-    const child = spawn(command.file, command.args, {
-      stdio: [stdin, stdout, 'pipe'],
-      env: { ...process.env, ...command.env },
+  static async start(command: ProgramCommand, { stdin, stdout }: ProgramStdio): Promise<ChildProgram> {
+    const { name, env, isTied } = command;
+    const words = [...(isTied ? ['setpriv', '--pdeathsig', 'TERM'] : []), command.file, ...command.args];
+    const [file = '', ...args] = words;
+    const child = spawn(file, args, {
+      stdio: [stdin, typeof stdout === 'function' ? 'pipe' : stdout, 'pipe'],
+      env: { ...process.env, ...env },
       detached: true, // a process group, which can be ended as a whole, and which Ctrl-C does not reach
     });
+    if (typeof stdout === 'function') child.stdout?.setEncoding('utf8').on('data', stdout);
     await once(child, 'spawn');
-    return new Program(command.name, child);
+    return new ChildProgram(name, child);
   }
 
   private constructor(name: string, child: ChildProcess) {
@@ -54,17 +60,18 @@ export class Program {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
     });
-    let timer: NodeJS.Timeout | undefined;
     const forget = beforeExit(() => this.#signal('SIGKILL'));
     child.once('exit', () => {
       forget();
       this.#killRest();
-      timer = setTimeout(() => child.stderr?.destroy(), GRACE); // somebody outside the group may hold it
+      // Somebody outside the group may hold them.
+      const timer = new RealClock().after(GRACE, () => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      });
+      child.once('close', () => timer.cancel());
     });
-    child.once('close', () => {
-      clearTimeout(timer);
-      this.#ended.resolve();
-    });
+    child.once('close', () => this.#ended.resolve());
   }
 
   /** Resolves when it, and whatever it had started, is gone. */
@@ -77,24 +84,33 @@ export class Program {
     return this.#child.exitCode ?? undefined;
   }
 
+  /** What it has said on its standard error, the last of it. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** The last line of that, as much as is reported; empty where there is none. */
+  get lastLine(): string {
+    return this.#stderr.trimEnd().split('\n').at(-1)?.slice(0, STDERR_REPORTED) ?? '';
+  }
+
   /** SIGTERM, then SIGKILL; resolves as {@link ended}. */
   async end(): Promise<void> {
     this.#signal('SIGTERM');
-    const timer = setTimeout(() => this.#signal('SIGKILL'), GRACE);
+    const timer = new RealClock().after(GRACE, () => this.#signal('SIGKILL'));
     await this.ended;
-    clearTimeout(timer);
+    timer.cancel();
   }
 
   /** Why it is of no use any more: its status or the signal, else `otherwise`, and the last line of its standard error. */
-  failure(otherwise: string): VsndError {
+  explain(otherwise: string): string {
     const { exitCode, signalCode } = this.#child;
     const what = exitCode
       ? `ended with status ${exitCode}`
       : signalCode
         ? `was ended by ${signalCode}`
         : otherwise;
-    const reason = this.#stderr.trimEnd().split('\n').at(-1)?.slice(0, STDERR_REPORTED);
-    return new VsndError('ERR_VSND_DEVICE', `${this.#name} ${what}${reason ? `: ${reason}` : ''}`);
+    return `${this.#name} ${what}${this.lastLine && `: ${this.lastLine}`}`;
   }
 
   /** To the group, as long as its leader has not been reaped: from then on its number may be another one's. */
@@ -126,9 +142,4 @@ function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
-}
-
-/** What keeps a program from being started. */
-export function cannotStart({ name }: ProgramCommand, cause: unknown): VsndError {
-  return new VsndError('ERR_VSND_DEVICE', `cannot start ${name}: ${(cause as Error).message}`, { cause });
 }

@@ -1,0 +1,49 @@
+import { type EmulatedGuest, type EmulatedGuestOptions, startEmulatedGuest } from '../emulation/guest.ts';
+import { type Card, type CardInfo, openCard } from '../index.ts';
+import { ReleaseStack } from '../release-stack.ts';
+import type { CommandContext } from './command.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Whose card a command uses, and which. */
+export interface CardChoice {
+  /** The card's number; undefined: the first one. */
+  readonly card: number | undefined;
+  /** An emulated machine's; undefined: this guest's. */
+  readonly emulation: EmulatedGuestOptions | undefined;
+}
+
+/** What a command does with a card. */
+export interface CardUse {
+  readonly card: Card;
+  /** The emulated machine, if it is one. */
+  readonly guest: EmulatedGuest | undefined;
+  /** What is released before the card is closed. */
+  readonly releases: ReleaseStack;
+}
+
+/**
+ * Opens a card for a command, which other processes may control, says what is wrong with its configuration, and closes it
+ * when `use` is over. Rejects as openCard(), startEmulatedGuest() and `use` do.
+ */
+export async function withCard<T>(
+  { card: devid, emulation }: CardChoice,
+  { terminal, signal }: Pick<CommandContext, 'terminal' | 'signal'>,
+  use: (parts: CardUse) => Promise<T>,
+): Promise<T> {
+  const releases = new ReleaseStack();
+  try {
+    const guest = emulation && (await startEmulatedGuest(emulation));
+    if (guest) releases.push(() => guest.close());
+    const card = await openCard({ control: true, hypervisor: guest?.hypervisor, card: devid, signal });
+    releases.push(() => card.close());
+    complainOfConfig(card.info, terminal);
+    return await use({ card, guest, releases });
+  } finally {
+    await releases.releaseAll();
+  }
+}
+
+/** A line for each warning about a card's configuration. */
+export function complainOfConfig({ warnings }: CardInfo, terminal: Terminal): void {
+  for (const { message } of warnings) terminal.complain(`warning: ${message}`);
+}
