@@ -90,4 +90,30 @@ describe('a release stack', () => {
     await stack.releaseAll();
     expect(log).toEqual(['second', 'late', 'first']);
   });
+
+  it('gives one acquisition back alone, once, and says what is left', async () => {
+    const stack = new ReleaseStack();
+    const log: string[] = [];
+    const first = stack.push(
+      () => void log.push('first'),
+      () => ['a file', 'a lock'],
+    );
+    const second = stack.push(() => void log.push('second'));
+    expect(stack.held).toEqual([second, first]);
+    const ending = second.end();
+    expect([second.active, first.active]).toEqual([false, true]);
+    await Promise.all([ending, second.end()]);
+    expect(stack.held.flatMap(({ describe }) => describe())).toEqual(['a file', 'a lock']);
+    await stack.releaseAll();
+    expect(log).toEqual(['second', 'first']);
+    expect(first.active).toBe(false);
+  });
+
+  it('leaves no moment between acquisitions that take no time to give back', () => {
+    const stack = new ReleaseStack();
+    const log: string[] = [];
+    for (const name of ['first', 'second', 'third']) stack.push(() => void log.push(name));
+    void stack.releaseAll();
+    expect(log).toEqual(['third', 'second', 'first']);
+  });
 });

@@ -41,9 +41,10 @@ export class EmulatedXen {
   readonly domains = new Map<number, DomainState>();
   /** @internal What would have been a BUG in a real kernel, a line each. */
   readonly bugs: string[] = [];
-  /** Those waiting for a turn, and an empty list for the ones that come while they have it. */
-  #queue: (() => void)[] = [];
-  #spare: (() => void)[] = [];
+  /** Its first `#queued` wait for a turn. The two lists take turns, and keep their memory. */
+  #queue: ((() => void) | undefined)[] = [];
+  #spare: ((() => void) | undefined)[] = [];
+  #queued = 0;
   #draining = false;
   /** Counts whatever happens: two equal readings mean that nothing did. */
   #moves = 0;
@@ -71,7 +72,7 @@ export class EmulatedXen {
   /** Runs `step` in a later turn of the event loop, in order; everything that is not immediate goes this way. */
   schedule(step: () => void): void {
     this.#moves += 1;
-    this.#queue.push(step);
+    this.#queue[this.#queued++] = step;
     this.#drainSoon();
   }
 
@@ -118,7 +119,7 @@ export class EmulatedXen {
       const before = this.#moves;
       await Promise.all([...this.#others].map((settle) => settle()));
       await new Promise((resolve) => setImmediate(resolve));
-      idle = this.#moves === before && this.#queue.length === 0 && this.#activities === 0;
+      idle = this.#moves === before && this.#queued === 0 && this.#activities === 0;
     }
   }
 
@@ -133,19 +134,25 @@ export class EmulatedXen {
    */
   readonly #drain = (): void => {
     const steps = this.#queue;
+    const count = this.#queued;
     this.#queue = this.#spare;
+    this.#spare = steps;
+    this.#queued = 0;
     this.#draining = false;
     this.#moves += 1;
     let done = 0;
     try {
-      while (done < steps.length) steps[done++]?.();
+      while (done < count) {
+        const step = steps[done];
+        steps[done++] = undefined;
+        step?.();
+      }
     } finally {
-      if (done < steps.length) {
-        this.#queue.unshift(...steps.slice(done));
+      if (done < count) {
+        this.#queue = [...steps.slice(done, count), ...this.#queue.slice(0, this.#queued)];
+        this.#queued += count - done;
         this.#drainSoon();
       }
-      steps.length = 0;
-      this.#spare = steps;
     }
   };
 }
