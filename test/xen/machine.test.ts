@@ -223,6 +223,13 @@ describe('settle()', () => {
 });
 
 describe('a domain in another thread', () => {
+  test('that nobody has connected to keeps nobody waiting', async () => {
+    const { port1, port2 } = new MessageChannel();
+    serveDomain(guest, port1);
+    await machine.settle();
+    port2.close();
+  });
+
   test('has a message for each notification, for all that come before it is handled, and for nothing else', async () => {
     const { port1, port2 } = new MessageChannel();
     serveDomain(guest, port1);

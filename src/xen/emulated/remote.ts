@@ -94,13 +94,13 @@ class ServedProcess {
   readonly #remote: ThreadCalls<ProcessCalls, RemoteCalls>;
   readonly #held = new Map<number, Held>();
   #nextHandle = 1;
+  #leave = () => {};
 
   constructor(process: EmulatedDomain, port: MessagePort) {
     this.#process = process;
     this.#remote = new ThreadCalls(port, this.#calls(), (handle) => this.#held.get(handle)?.notify?.());
-    const leave = process.xen.settleWith(() => this.#remote.call('turn').catch(() => {}));
     port.on('close', () => {
-      leave();
+      this.#leave();
       process.exit();
       this.#remote.fail(new Error('the thread has ended'));
     });
@@ -109,7 +109,7 @@ class ServedProcess {
   #calls(): ProcessCalls {
     const { grants, mapper, eventChannels } = this.#process;
     return {
-      describe: async () => this.#process.description,
+      describe: async () => this.#describe(),
       grant: async (...args) => {
         const pages = await grants.grant(...args);
         return { ...this.#keepPages(pages), grefs: pages.grefs };
@@ -124,6 +124,12 @@ class ServedProcess {
       release: (handle) => this.#release(handle),
       close: () => this.#process.close(),
     };
+  }
+
+  /** The first call: from now on there is somebody to wait for. */
+  #describe(): string {
+    this.#leave = this.#process.xen.settleWith(() => this.#remote.call('turn').catch(() => {}));
+    return this.#process.description;
   }
 
   #keep(held: Held): number {
