@@ -64,6 +64,7 @@ export class Card {
    * ERR_VSND_NO_CARD, ERR_VSND_CONFIG, ERR_VSND_BACKEND_GONE, ERR_VSND_NOT_SUPPORTED, ERR_VSND_INVALID_ARG or an
    * AbortError, at once: opening the card again waits until the backend has let go of it, for 3 s at most. `releases`: what
    * is to be undone after the card has been closed.
+   * @internal
    */
   static async open(
     hypervisor: Hypervisor,
