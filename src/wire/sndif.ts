@@ -150,7 +150,7 @@ export function encodeRequest(id: number, request: SndifRequest, entry = newEntr
 }
 
 /** The inverse of {@link encodeRequest}; takes any 64 bytes. */
-export function decodeRequest(bytes: Uint8Array, view = viewOf(bytes)): ReceivedRequest {
+export function decodeRequest(bytes: Uint8Array, view: DataView = viewOf(bytes)): ReceivedRequest {
   const operation = view.getUint8(2);
   return { id: view.getUint16(0, true), operation, request: decodeOperation(operation, view) };
 }
