@@ -1,4 +1,5 @@
 import { debuglog } from 'node:util';
+import { type StreamPlace, streamsOf } from '../config/card.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortable } from '../deferred.ts';
 import { abortError, invalidArgError, isVsndError, VsndError } from '../errors.ts';
@@ -42,12 +43,6 @@ export interface CardOptions {
 
 type AnyStream = PlaybackStream | CaptureStream;
 type StreamType = StreamSlot['type'];
-
-/** A stream of the card that is free, or one that somebody asked for. */
-interface Place {
-  readonly device: number;
-  readonly config: StreamSlot['config'];
-}
 
 /** A sound card of this guest that this process owns. When its backend is gone it waits for the next one. */
 export class Card {
@@ -175,7 +170,7 @@ export class Card {
   }
 
   /** Nobody else can have the stream meanwhile. */
-  async #query(place: Place, asked: HwParamRanges): Promise<HwParamsAnswer> {
+  async #query(place: StreamPlace, asked: HwParamRanges): Promise<HwParamsAnswer> {
     const key = keyOf(place);
     this.#hypervisor.ref();
     this.#inUse.set(key, undefined);
@@ -211,13 +206,13 @@ export class Card {
     throw objections[0];
   }
 
-  #occupy<T extends AnyStream>(place: Place, stream: T): T {
+  #occupy<T extends AnyStream>(place: StreamPlace, stream: T): T {
     this.#hypervisor.ref();
     this.#inUse.set(keyOf(place), stream);
     return stream;
   }
 
-  #slot(type: StreamType, place: Place, reconnect: boolean): StreamSlot {
+  #slot(type: StreamType, place: StreamPlace, reconnect: boolean): StreamSlot {
     const { device, config } = place;
     return {
       type,
@@ -236,7 +231,7 @@ export class Card {
   #freePlaces(
     type: StreamType,
     wanted: { device?: number | undefined; stream?: number | undefined },
-  ): Place[] {
+  ): StreamPlace[] {
     return this.#findPlaces(type, wanted).filter((place) => !this.#inUse.has(keyOf(place)));
   }
 
@@ -244,13 +239,12 @@ export class Card {
   #findPlaces(
     type: StreamType,
     { device, stream }: { device?: number | undefined; stream?: number | undefined },
-  ): Place[] {
-    const { devid, pcmDevices } = this.info;
-    const all = pcmDevices.flatMap(({ index, streams }) =>
-      streams.filter((config) => config.type === type).map((config) => ({ device: index, config })),
-    );
-    if (all.length === 0) throw new VsndError('ERR_VSND_NO_STREAM', `card ${devid} has no ${type} stream`);
-    const there = device === undefined ? all : all.filter((place) => place.device === device);
+  ): StreamPlace[] {
+    const all = streamsOf(this.info, { type });
+    if (all.length === 0) {
+      throw new VsndError('ERR_VSND_NO_STREAM', `card ${this.info.devid} has no ${type} stream`);
+    }
+    const there = streamsOf(this.info, { type, device });
     if (there.length === 0) {
       throw invalidArgError('device', device, [...new Set(all.map((place) => place.device))].join(', '));
     }
@@ -260,7 +254,7 @@ export class Card {
   }
 }
 
-function keyOf({ device, config }: Place): string {
+function keyOf({ device, config }: StreamPlace): string {
   return `${device}/${config.index}`;
 }
 

@@ -1,4 +1,4 @@
-import type { CardConfig, PcmDeviceConfig } from '../config/card.ts';
+import { type CardConfig, type PcmDeviceConfig, streamsOf } from '../config/card.ts';
 import { configError, DEVICE_CLASS, Field, requireNumber } from '../config/fields.ts';
 import { readCardConfig } from '../config/read-card.ts';
 import type { ConfigWarning } from '../config/warnings.ts';
@@ -84,12 +84,14 @@ async function readBackendPath(xenstore: XenStoreClient, path: string): Promise<
  * and give their reasons to a log of their own domain.
  */
 export function doubtsAbout({ path, pcmDevices, warnings, backendPath, backendDomid }: CardInfo): string[] {
-  const nameless = pcmDevices.flatMap(({ streams }) => streams.filter(({ uniqueId }) => uniqueId === ''));
+  const nameless = streamsOf({ pcmDevices }).filter(({ config }) => config.uniqueId === '');
   return [
     ...(BACKEND_PATH.exec(backendPath)?.[1] === String(backendDomid)
       ? []
       : [`${path}/backend-id is ${backendDomid}, but ${path}/backend is in another domain: ${backendPath}`]),
-    ...nameless.map((stream) => `${stream.path}/${Field.uniqueId} is missing, which many a backend needs`),
+    ...nameless.map(
+      ({ config }) => `${config.path}/${Field.uniqueId} is missing, which many a backend needs`,
+    ),
     ...warnings.map(({ message }) => message),
   ].slice(0, MOST_DOUBTS);
 }

@@ -1,6 +1,6 @@
 import { debuglog } from 'node:util';
 import { wait } from '../clock.ts';
-import type { StreamConfig } from '../config/card.ts';
+import { type StreamConfig, streamsOf } from '../config/card.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { abortable, deferred } from '../deferred.ts';
 import { abortError, isVsndError, VsndError } from '../errors.ts';
@@ -146,7 +146,7 @@ export class CardLink {
   }
 
   #connectionTo(info: CardInfo): Connection {
-    const streamPaths = info.pcmDevices.flatMap(({ streams }) => streams.map(({ path }) => path));
+    const streamPaths = streamsOf(info).map(({ config }) => config.path);
     return new Connection(this.#hypervisor, this.#xenstore, { ...info, streamPaths });
   }
 
@@ -228,12 +228,10 @@ async function letPredecessorPlayOut(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (state !== 'Connected' || backendState !== 'Connected') return;
-  const times = pcmDevices.flatMap(({ streams }) =>
-    streams.map(({ bufferBytes, rates, formats, channels }) => {
-      const sampleBytes = Math.min(...formats.map((format) => pcmFormat(format).sampleBytes ?? 1));
-      return (bufferBytes * 1e9) / (Math.min(...rates) * channels.min * sampleBytes);
-    }),
-  );
+  const times = streamsOf({ pcmDevices }).map(({ config: { bufferBytes, rates, formats, channels } }) => {
+    const sampleBytes = Math.min(...formats.map((format) => pcmFormat(format).sampleBytes ?? 1));
+    return (bufferBytes * 1e9) / (Math.min(...rates) * channels.min * sampleBytes);
+  });
   await wait(clock, Math.min(Math.max(0, ...times), LONGEST_PLAY_OUT), { signal });
   if (signal?.aborted) throw abortError(signal);
 }
