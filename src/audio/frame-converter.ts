@@ -1,4 +1,5 @@
 import { VsndError } from '../errors.ts';
+import { checkOptionNames } from '../option-names.ts';
 import type { FrameFormat } from './audio-source.ts';
 import { isExact, type MixMatrix, mix, mixMatrix } from './channel-mix.ts';
 import { Dither } from './dither.ts';
@@ -41,8 +42,10 @@ const NOTHING = new Uint8Array(0);
 export async function createFrameConverter(
   from: FrameFormat,
   to: FrameFormat,
-  { quality, seed = 1 }: FrameConverterOptions = {},
+  options: FrameConverterOptions = {},
 ): Promise<FrameConverter> {
+  checkOptionNames<FrameConverterOptions>('createFrameConverter()', options, { quality: true, seed: true });
+  const { quality, seed = 1 } = options;
   if (from.format === to.format && from.rate === to.rate && from.channels === to.channels) {
     return { from, to, convert: (frames) => frames, end: () => NOTHING, reset: () => {}, close: () => {} };
   }

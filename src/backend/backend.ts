@@ -1,6 +1,7 @@
 import { DEVICE_CLASS, Field } from '../config/fields.ts';
 import { deferred } from '../deferred.ts';
 import { isVsndError, type VsndError } from '../errors.ts';
+import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import { Repeater } from '../repeater.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
@@ -33,6 +34,13 @@ export interface BackendOptions {
   log?: ((line: string, entry: BackendLogEntry) => void) | undefined;
 }
 
+const BACKEND_OPTIONS: OptionNames<BackendOptions> = {
+  deviceFor: true,
+  queueMode: true,
+  limits: true,
+  log: true,
+};
+
 /** The vsnd backend of one domain: serves every card that the toolstack puts below its `backend/vsnd`. */
 export class Backend {
   readonly #hypervisor: Hypervisor;
@@ -52,6 +60,7 @@ export class Backend {
 
   /** Starts serving; cards are found, and appear and vanish, on their own from here on. */
   static async start(hypervisor: Hypervisor, options: BackendOptions): Promise<Backend> {
+    checkOptionNames<BackendOptions>('Backend.start()', options, BACKEND_OPTIONS);
     const xenstore = await XenStoreClient.open(hypervisor, { patience: OWNERS_PATIENCE });
     const backend = new Backend(hypervisor, xenstore, options);
     backend.#releases.push(() => xenstore.close());

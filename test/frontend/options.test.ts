@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { createFrameConverter } from '../../src/audio/frame-converter.ts';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { startEmulatedGuest } from '../../src/emulation/guest.ts';
 import { type Card, createBridge, listCards, openCard, watchCards } from '../../src/index.ts';
-import { startTestGuest } from '../../src/testing.ts';
+import { Backend, createSoundCard, EmulatedMachine, startTestGuest } from '../../src/testing.ts';
 import { startCard } from './setup.ts';
 
 const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
@@ -12,6 +13,8 @@ async function withCard(body: (card: Card) => Promise<void>): Promise<void> {
   await body(card);
   await card.close();
 }
+
+const guestless = (): EmulatedMachine => new EmulatedMachine();
 
 /** As JavaScript calls it, where nobody checks. */
 const call = (method: unknown, self: unknown, ...args: unknown[]): unknown =>
@@ -33,6 +36,14 @@ describe('options by name', () => {
     ['watchCards()', (_, options) => (call(watchCards, undefined, options) as AsyncGenerator).next()],
     ['openAudio()', (_, options) => call(openAudio, undefined, '/nowhere', options)],
     ['createBridge()', (card, options) => call(createBridge, undefined, card, options)],
+    ['Backend.start()', (_, options) => call(Backend.start, Backend, guestless().dom0, options)],
+    [
+      'createFrameConverter()',
+      (_, options) => call(createFrameConverter, undefined, FORMAT, FORMAT, options),
+    ],
+    ['new EmulatedMachine()', (_, options) => Reflect.construct(EmulatedMachine, [options])],
+    ['createDomain()', (_, options) => call(guestless().createDomain, guestless(), options)],
+    ['createSoundCard()', (_, options) => call(createSoundCard, undefined, guestless(), options)],
     ['startTestGuest()', (_, options) => call(startTestGuest, undefined, options)],
     ['startEmulatedGuest()', (_, options) => call(startEmulatedGuest, undefined, options)],
     [
@@ -51,7 +62,9 @@ describe('options by name', () => {
       expect(await failure(() => run(card, { ...FORMAT, sampelRate: 44_100 }))).toMatchObject({
         code: 'ERR_VSND_INVALID_ARG',
         message: expect.stringMatching(
-          new RegExp(`^an option of ${name.replace('()', '\\(\\)')} is ".*"; allowed: .*\\w`),
+          new RegExp(
+            `^an option of ${name.replace('()', '\\(\\)').replace('.', '\\.')} is ".*"; allowed: .*\\w`,
+          ),
         ),
       });
     }),

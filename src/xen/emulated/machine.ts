@@ -16,6 +16,7 @@
 
 import { type Clock, ManualClock, RealClock } from '../../clock.ts';
 import { invalidArgError, VsndError } from '../../errors.ts';
+import { checkOptionNames, type OptionNames } from '../../option-names.ts';
 import { EmulatedDomain } from './domain.ts';
 import { PortTable } from './event-channels.ts';
 import { Faults } from './faults.ts';
@@ -32,6 +33,8 @@ export interface DomainOptions {
   grantLimit?: number;
 }
 
+const DOMAIN_OPTIONS: OptionNames<DomainOptions> = { domid: true, privileged: true, grantLimit: true };
+
 /** An emulated Xen machine. Domain 0 exists from the start. */
 export class EmulatedMachine extends EmulatedXen {
   readonly faults = new Faults(this);
@@ -39,7 +42,9 @@ export class EmulatedMachine extends EmulatedXen {
   readonly dom0: EmulatedDomain;
 
   /** With a ManualClock, moving the clock also lets the machine settle at every instant on the way. */
-  constructor({ clock = new RealClock() }: { clock?: Clock } = {}) {
+  constructor(options: { clock?: Clock } = {}) {
+    checkOptionNames<{ clock?: Clock }>('new EmulatedMachine()', options, { clock: true });
+    const { clock = new RealClock() } = options;
     super(clock);
     if (clock instanceof ManualClock) clock.settleWith(() => this.settle());
     this.dom0 = this.createDomain({ domid: 0, privileged: true });
@@ -47,6 +52,7 @@ export class EmulatedMachine extends EmulatedXen {
 
   /** A new domain, its XenStore home as xl makes it, and a first process in it. */
   createDomain(options: DomainOptions = {}): EmulatedDomain {
+    checkOptionNames('createDomain()', options, DOMAIN_OPTIONS);
     const { domid = this.#freeDomid(), privileged = false, grantLimit = 1024 } = options;
     if (this.domains.has(domid)) throw invalidArgError('domid', domid, 'one that is not in use');
     const [grants, ports] = [new GrantTable(grantLimit), new PortTable(domid, this)];

@@ -1,5 +1,6 @@
 /** What the toolstack (xl, libxl) does to the XenStore of an emulated machine. */
 
+import { checkOptionNames, type OptionNames } from '../../option-names.ts';
 import type { XsPermission } from '../../wire/xenstore.ts';
 import type { EmulatedMachine } from './machine.ts';
 import { homeOf } from './store-server.ts';
@@ -26,6 +27,14 @@ export interface SoundCardOptions extends SoundCardAddress {
   pcmDevices: readonly { fields?: Fields; streams: readonly { fields: Fields }[] }[];
 }
 
+const SOUND_CARD_OPTIONS: OptionNames<SoundCardOptions> = {
+  frontendDomid: true,
+  backendDomid: true,
+  devid: true,
+  fields: true,
+  pcmDevices: true,
+};
+
 /** The absolute paths of a card's two directories. */
 export interface SoundCardPaths {
   frontend: string;
@@ -45,6 +54,7 @@ export function soundCardPaths({
 
 /** Makes a sound card, both ends in XenbusStateInitialising, with the permissions that libxl gives. */
 export function createSoundCard(machine: EmulatedMachine, options: SoundCardOptions): SoundCardPaths {
+  checkOptionNames('createSoundCard()', options, SOUND_CARD_OPTIONS);
   const { fields = {}, pcmDevices } = options;
   return machine.store.run((view) => {
     const paths = makeCard(view, options);
