@@ -68,7 +68,7 @@ describe('web-radio', () => {
       (response) => void dry.then(() => response.write(SONG)), // and waits for ever
     ]);
     const heard = files.path('heard.wav');
-    const running = recordExample('web-radio/main.js', [address, '--buffer', '0.5'], heard, { fast: false });
+    const running = recordExample('web-radio/main.js', [address, '--buffer', '0.1'], heard, { fast: false });
     await running.said('again in 1 s');
     await running.said('buffering\n');
     noteDry();
