@@ -94,9 +94,12 @@ export type WatchCardsOptions = Pick<OpenCardOptions, 'hypervisor' | 'signal'>;
  * This guest's sound cards, then each one that appears or vanishes, until the loop is left or `signal` aborts (AbortError).
  * Throws ERR_VSND_NO_XEN, ERR_VSND_INVALID_ARG or ERR_VSND_XENSTORE.
  */
-export async function* watchCards(options: WatchCardsOptions = {}): AsyncGenerator<CardChange, void> {
+export function watchCards(options: WatchCardsOptions = {}): AsyncGenerator<CardChange, void> {
   checkOptionNames<WatchCardsOptions>('watchCards()', options, { hypervisor: true, signal: true });
-  const { hypervisor, signal } = options;
+  return watchAll(options);
+}
+
+async function* watchAll({ hypervisor, signal }: WatchCardsOptions): AsyncGenerator<CardChange, void> {
   if (hypervisor) return yield* watchCardsOf(hypervisor, signal);
   const machine = await ownHypervisor();
   try {

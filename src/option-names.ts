@@ -1,4 +1,4 @@
-import { invalidArgError } from './errors.ts';
+import { invalidArgError, VsndError } from './errors.ts';
 
 /** The names of all options of a kind: the compiler sees to it that none is missing. */
 export type OptionNames<Options> = Readonly<Record<keyof Options, true>>;
@@ -10,8 +10,10 @@ export type OptionNames<Options> = Readonly<Record<keyof Options, true>>;
 export function checkOptionNames<Options>(what: string, options: unknown, names: OptionNames<Options>): void {
   const allowed = Object.keys(names).join(', ');
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalidArgError(`the options of ${what}`, options, `an object with some of ${allowed}`);
+    throw invalidArgError(`the options argument of ${what}`, options, `an object with some of ${allowed}`);
   }
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(names, name));
-  if (unknown !== undefined) throw invalidArgError(`an option of ${what}`, unknown, allowed);
+  if (unknown === undefined) return;
+  const message = `${what} has no option ${JSON.stringify(unknown.slice(0, 80))}; allowed: ${allowed}`;
+  throw new VsndError('ERR_VSND_INVALID_ARG', message, { option: unknown });
 }

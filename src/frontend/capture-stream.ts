@@ -34,7 +34,7 @@ export class CaptureStream extends PcmReadable {
       stuckMessage: "the backend's position does not move: from now on it is asked for a period at a time",
       handleOpen: (open) => this.#handleOpen(open),
       proceed: () => this.#proceed(),
-      handleRead: () => this.#handleRead(),
+      handleRead: () => this.#engine?.answer(),
       handleXrun: () => this.#handleOverrun(this.#pacing.restart()),
       handleHole: (frames) => this.#handleHole(frames),
       handleDrainStalled: () => {}, // playback's
@@ -91,6 +91,7 @@ export class CaptureStream extends PcmReadable {
 
   /** What there is is asked for, and what is due by the numbers is done. */
   #proceed(): void {
+    this.#deliver();
     this.#ask();
     for (let due = this.#pacing.due(this.#core.state); due; due = this.#pacing.due(this.#core.state)) {
       if (due !== 'end') this.#pacing.start();
@@ -111,12 +112,11 @@ export class CaptureStream extends PcmReadable {
     return (this.#core.sinceMoved * this.rate * this.frameBytes) / 1e9;
   }
 
-  #handleRead(): void {
-    const frames = this.#engine?.answer();
+  #deliver(): void {
+    const frames = this.#engine?.take();
     if (frames === undefined) return;
     if (this.#pacing.deliver()) this.#core.noteMoved(false);
     this.push(this.#core.volume.apply(frames));
-    this.#proceed();
   }
 
   #handleOverrun(lost: number): void {

@@ -22,6 +22,9 @@ import type { EngineUser } from './engine.ts';
 /** The Linux driver gives up after as long (VSND_WAIT_BACK_MS), ns. */
 const REQUEST_TIMEOUT = 3e9;
 
+/** So many of a stream's WRITEs or READs are under way at once; what follows waits, and is merged with what it continues. */
+const MOST_POSTS = 8;
+
 /** How often a turn may look again for events that their index has announced. */
 const NOT_LANDED_LOOKS = 1000;
 
@@ -47,7 +50,7 @@ interface Settlement {
 
 interface Pending {
   readonly id: number;
-  readonly request: SndifRequest;
+  request: SndifRequest;
   /** ns */
   readonly timeout: number;
   readonly settlement: Settlement;
@@ -72,6 +75,8 @@ export class StreamChannel {
   readonly #waiting: Pending[] = [];
   /** Of both, those whose answers are waited for. */
   #urgent = 0;
+  /** Of those in the ring, those that were posted. */
+  #posted = 0;
   /** Answers to what is posted wake us, too. */
   #isWokenByAnswers = false;
   /** With positions, since the ring's last notification. */
@@ -81,6 +86,8 @@ export class StreamChannel {
   /** ns: since when the oldest request has been the oldest. Those behind it wait for it anyway. */
   #oldestSince = 0;
   #nextId = 0;
+  /** Something has come that the user has not acted upon. */
+  #hasNews = false;
   /** More has come than a turn deals with. */
   #isContinuing = false;
   #expectedEventId = 0;
@@ -125,8 +132,8 @@ export class StreamChannel {
       evtEventChannel: eventPort.port,
     };
     const channel = new StreamChannel(hypervisor, path, ringPort, ringPage, eventPage, transport, onSilence);
-    ringPort.onNotify(() => channel.#guard(channel.#handleRingNotified));
-    eventPort.onNotify(() => channel.#guard(channel.#drainEvents) || eventPort.idle());
+    ringPort.onNotify(() => channel.#handleRingNotified());
+    eventPort.onNotify(() => channel.#handleEventsNotified(eventPort));
     releases.push(() => channel.fail(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed')));
     return channel;
   }
@@ -161,9 +168,10 @@ export class StreamChannel {
 
   /** Sets who is told of positions, answers and the failure, or nobody. What is there already is not for the new one. */
   use(user: EngineUser | undefined): void {
-    this.#guard(this.#drainEvents);
+    this.#guard(this.#takeEvents);
+    this.#dropUnsent();
     this.#user = user;
-    this.#isWokenByAnswers = false;
+    this.#isWokenByAnswers = this.#hasNews = false;
     this.#posts = user && {
       resolve: (_response, request) => user === this.#user && user.handleAnswer(request as BufferRequest),
       reject: (error) => user === this.#user && this.#failure === undefined && user.handleRefusal(error),
@@ -176,13 +184,21 @@ export class StreamChannel {
    */
   wakeForAnswers(isWoken: boolean): void {
     this.#isWokenByAnswers = isWoken;
-    if (isWoken) this.#guard(this.#drainResponses);
+    if (isWoken) this.#ask();
   }
 
-  /** Puts a request of the user's behind those that there are; {@link flush} sends it. Nothing happens on a channel that has failed. */
+  /**
+   * Puts a request of the user's behind those that there are, or adds it to the last one, where that has not been sent and ends
+   * where this begins; {@link flush} sends it. Nothing happens on a channel that has failed.
+   */
   post(request: BufferRequest): void {
     if (this.#posts === undefined || this.#failure || this.#isLeaving) return;
-    this.#add(request, REQUEST_TIMEOUT, this.#posts, false);
+    const last = this.#waiting.at(-1);
+    if (last === undefined || !isContinued(last.request, request)) {
+      this.#add(request, REQUEST_TIMEOUT, this.#posts, false);
+    } else {
+      last.request = { ...last.request, length: last.request.length + request.length };
+    }
   }
 
   /** Sends what has been posted: shown to the backend at once, with one notification if it asks for it. */
@@ -200,7 +216,7 @@ export class StreamChannel {
       if (this.#isLeaving) return reject(new VsndError('ERR_VSND_INVALID_STATE', 'the process is ending'));
       this.#add(request, REQUEST_TIMEOUT + extraTime, { resolve, reject }, true);
       this.#urgent++;
-      this.#guard(this.#drainResponses); // from now on answers wake us
+      this.#ask();
     });
   }
 
@@ -215,6 +231,7 @@ export class StreamChannel {
    */
   leaveNow(): boolean {
     if (this.#user === undefined) return false;
+    this.#dropUnsent();
     this.#user = this.#posts = undefined;
     this.request({ op: 'trigger', trigger: 'stop' }).catch(() => {});
     this.request({ op: 'close' }).catch(() => {});
@@ -224,8 +241,10 @@ export class StreamChannel {
 
   /** Looks for answers and events whose notifications may have been lost. */
   poll(): void {
-    this.#guard(this.#drainResponses);
-    this.#guard(this.#drainEvents);
+    this.#guard(this.#takeAnswers);
+    this.#guard(this.#takeEvents);
+    this.#guard(this.#send);
+    this.#catchUp();
   }
 
   /** Ends the channel: everything pending rejects with `error`, and so does everything later. Idempotent. */
@@ -248,11 +267,20 @@ export class StreamChannel {
     this.#nextId = (this.#nextId + 1) & 0xffff;
   }
 
-  /** Sends what waits, as far as the ring has slots. */
+  /** Sends what waits; where that is not all of it, answers make room, and wake us. */
   readonly #send = (): void => {
-    if (this.#waiting.length > this.#ring.free) this.#takeAnswers();
-    const count = Math.min(this.#waiting.length, this.#ring.free);
-    if (count === 0) return;
+    if (this.#sendWaiting() && this.#takeAnswers()) this.#sendWaiting();
+  };
+
+  /** Sends as much as the ring has slots for, and says whether something still waits. */
+  #sendWaiting(): boolean {
+    let count = 0;
+    for (const { isUrgent } of this.#waiting) {
+      if (count === this.#ring.free || !(isUrgent || this.#posted < MOST_POSTS)) break;
+      if (!isUrgent) this.#posted++;
+      count++;
+    }
+    if (count === 0) return this.#waiting.length > 0;
     if (this.#pending.length === 0) this.#oldestSince = this.#hypervisor.clock.now();
     for (const pending of this.#waiting.splice(0, count)) {
       publishRequest(this.path, pending.id, pending.request);
@@ -261,25 +289,47 @@ export class StreamChannel {
     }
     if (this.#ring.publish()) this.#ringPort.notify();
     this.#watch();
-  };
+    return this.#waiting.length > 0;
+  }
 
-  /** Takes what has been answered, of what had been asked before, and sends what waited; says whether there was anything. */
-  readonly #drainResponses = (): boolean => {
-    const isAnswered = this.#takeAnswers();
-    this.#send();
-    if (isAnswered) this.#user?.handleCaughtUp();
-    return isAnswered;
-  };
+  /**
+   * From now on answers wake us. What there is already is taken, but acted upon in a turn of its own: whoever asks is in the middle
+   * of something.
+   */
+  #ask(): void {
+    this.#guard(this.#takeAnswers);
+    this.#guard(this.#send);
+    if (this.#hasNews) this.#continueSoon();
+  }
 
-  /** An answer for which this was sent may have been taken with a position. */
-  readonly #handleRingNotified = (): void => {
-    const isAnswered = this.#drainResponses() || this.#hasTakenAnswers;
-    this.#hasTakenAnswers = false;
+  /** The user is done with what was never sent. */
+  #dropUnsent(): void {
+    const kept = this.#waiting.filter(({ isUrgent }) => isUrgent);
+    this.#waiting.splice(0, this.#waiting.length, ...kept);
+  }
+
+  /** Outside of {@link #guard}: what the user does wrong is not the backend's fault. */
+  #catchUp(): void {
+    if (!this.#hasNews || this.#failure) return;
+    this.#hasNews = false;
+    this.#user?.handleCaughtUp();
+  }
+
+  #handleRingNotified(): void {
+    const isAnswered = this.#guard(this.#takeAnswers) || this.#hasTakenAnswers;
+    this.#hasTakenAnswers = false; // an answer for which this was sent may have been taken with a position
+    this.#guard(this.#send);
     if (!isAnswered) this.#ringPort.idle();
-  };
+    this.#catchUp();
+  }
 
-  /** Asks to be woken for the next answer only where somebody waits for one. Says whether there was any. */
-  #takeAnswers(): boolean {
+  #handleEventsNotified(port: EventPort): void {
+    if (!this.#guard(this.#takeEvents)) port.idle();
+    this.#catchUp();
+  }
+
+  /** Takes what has been answered. Asks to be woken for the next answer only where somebody waits for one. Says whether there was any. */
+  readonly #takeAnswers = (): boolean => {
     const [oldest] = this.#pending;
     let answers = 0;
     let looks = 0;
@@ -291,11 +341,12 @@ export class StreamChannel {
     } while (this.#isWakeDue && this.#ring.rearm() && looks < RING_SIZE);
     if (looks === RING_SIZE) this.#continueSoon();
     if (oldest !== this.#pending[0]) this.#oldestSince = this.#hypervisor.clock.now();
+    if (answers > 0) this.#hasNews = true;
     return answers > 0;
-  }
+  };
 
   get #isWakeDue(): boolean {
-    return this.#urgent > 0 || this.#isWokenByAnswers || this.#waiting.length > this.#ring.free;
+    return this.#urgent > 0 || this.#isWokenByAnswers || this.#waiting.length > 0;
   }
 
   #settle(response: SndifResponse): void {
@@ -310,6 +361,7 @@ export class StreamChannel {
     if (index === 0) this.#pending.shift();
     else this.#pending.splice(index, 1);
     if (pending.isUrgent) this.#urgent--;
+    else this.#posted--;
     publishResponse(this.path, response.id, pending.request, response.status);
     const { settlement, request } = pending;
     if (response.status === 0) settlement.resolve(response, request);
@@ -322,7 +374,7 @@ export class StreamChannel {
   }
 
   /** Takes the events there are now: those that come meanwhile are for a later turn. Says whether there was any. */
-  readonly #drainEvents = (): boolean => {
+  readonly #takeEvents = (): boolean => {
     if (this.#pending.length > 0 && this.#takeAnswers()) this.#hasTakenAnswers = true; // a position may rest on what they say
     const { announced } = this.#events;
     for (let left = announced, looks = 0; left > 0; ) {
@@ -334,7 +386,7 @@ export class StreamChannel {
       left -= 1;
     }
     if (this.#events.announced > 0) this.#continueSoon();
-    if (announced > 0) this.#user?.handleCaughtUp();
+    if (announced > 0) this.#hasNews = true;
     return announced > 0;
   };
 
@@ -384,6 +436,11 @@ export class StreamChannel {
       return undefined;
     }
   }
+}
+
+/** Whether `next` begins where `request` ends, and is of its kind. */
+function isContinued(request: SndifRequest, next: BufferRequest): request is BufferRequest {
+  return request.op === 'write' && next.op === 'write' && request.offset + request.length === next.offset;
 }
 
 function silentError(pending: Pending): VsndError {

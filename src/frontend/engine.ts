@@ -14,8 +14,6 @@ export interface PlaybackEngine {
   write(source: Uint8Array, start: number, pending: number): number;
   /** Lets the backend know of what was written since the last call. */
   flush(): void;
-  /** Nothing but the answers to what was told can make room now. */
-  wakeForAnswers(): void;
   /** No old frames in the rest of the last period: a backend that reads the buffer as a DMA engine would may read on to its end. */
   silenceRestOfPeriod(): void;
   /** A copy of what was taken and has not been played: oldest first. */
@@ -26,8 +24,10 @@ export interface PlaybackEngine {
 export interface CaptureEngine {
   /** Asks for `length` bytes of whole frames, the oldest that were captured. One such question at a time. */
   ask(length: number): void;
-  /** Notes that a part of what was asked for is there. The whole of it, copied, once all parts are. */
-  answer(): Buffer | undefined;
+  /** Notes that a part of what was asked for is there. */
+  answer(): void;
+  /** A copy of what was asked for, once all of it is there. */
+  take(): Buffer | undefined;
 }
 
 /** Who is told by an engine. None of these may throw. */

@@ -56,8 +56,10 @@ export interface PcmStream {
  */
 export const CORE = Symbol('core');
 
-/** One that takes more is no mistake: `new Promise((resolve) => stream.once('close', resolve))`. */
-type Listener<Args extends unknown[]> = (...args: [...Args, ...never[]]) => void;
+/** Where nothing is told, undefined is: `new Promise((resolve) => stream.once('close', resolve))`. */
+type Told<Args extends unknown[]> = Args extends [] ? [nothing: undefined] : Args;
+type Listener<Args extends unknown[]> = (...args: Told<Args>) => void;
+type Common = keyof StreamEvents & string;
 
 /** `on()` and its like. What all streams tell stands by itself, so that it can be asked of a stream of either kind. */
 interface Subscribe<This, Events extends Record<keyof Events, unknown[]>> {
@@ -68,6 +70,7 @@ interface Subscribe<This, Events extends Record<keyof Events, unknown[]>> {
   (event: 'disconnect', listener: Listener<StreamEvents['disconnect']>): This;
   (event: 'reconnect', listener: Listener<StreamEvents['reconnect']>): This;
   <E extends keyof Events & string>(event: E, listener: Listener<Events[E]>): This;
+  (event: Common, listener: Listener<StreamEvents[Common]>): This;
 }
 
 /** A `Writable` whose events are known: a misspelt one does not compile. */

@@ -212,7 +212,6 @@ export class PlaybackStream extends PcmWritable {
       write.piece++;
     }
     engine.flush();
-    if (write.left > 0 && this.#pacing.isHeldByAnswers) engine.wakeForAnswers();
     if (write.left > 0 || this.#write !== write) return;
     this.#write = undefined;
     write.callback();

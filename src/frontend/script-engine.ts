@@ -20,6 +20,8 @@ export class ScriptPlayback implements PlaybackEngine {
   /** What was copied in and has not been told: from where, and how many bytes. */
   #untoldOffset = 0;
   #untold = 0;
+  /** Answers wake us. */
+  #isWoken = false;
 
   constructor(pacing: PlaybackPacing, parts: EngineParts) {
     this.#pacing = pacing;
@@ -39,13 +41,20 @@ export class ScriptPlayback implements PlaybackEngine {
   }
 
   flush(): void {
-    if (this.#untold === 0) return;
-    this.#tell();
-    this.#parts.channel.flush();
+    if (this.#untold > 0) {
+      this.#tell();
+      this.#parts.channel.flush();
+    }
+    this.#chooseWaker();
   }
 
-  wakeForAnswers(): void {
-    this.#parts.channel.wakeForAnswers(true);
+  /** Where positions do not come, or have come before answers, these wake us: they make room, or say what is wrong. */
+  #chooseWaker(): void {
+    if (this.#pacing.isPacedByAnswers) return;
+    const isWoken = this.#parts.substream.state !== 'running' || this.#pacing.isHeldByAnswers;
+    if (isWoken === this.#isWoken) return;
+    this.#isWoken = isWoken;
+    this.#parts.channel.wakeForAnswers(isWoken);
   }
 
   silenceRestOfPeriod(): void {
@@ -94,8 +103,14 @@ export class ScriptCapture implements CaptureEngine {
     this.#parts.channel.flush();
   }
 
-  answer(): Buffer | undefined {
+  answer(): void {
     this.#unanswered--;
-    return this.#unanswered === 0 ? this.#parts.buffer.read(this.#asked) : undefined;
+  }
+
+  take(): Buffer | undefined {
+    if (this.#asked.length === 0 || this.#unanswered > 0) return undefined;
+    const frames = this.#parts.buffer.read(this.#asked);
+    this.#asked = [];
+    return frames;
   }
 }

@@ -285,11 +285,16 @@ export class StreamCore implements EngineUser {
   }
 
   handleRefusal(error: Error): void {
-    this.#owner.fail(error);
+    this.#fail(error);
   }
 
   handleCaughtUp(): void {
-    if (this.#open) this.#owner.proceed();
+    if (this.#open === undefined) return;
+    try {
+      this.#owner.proceed();
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   /** Before OPEN was answered, the request that fails says it. */
@@ -302,7 +307,16 @@ export class StreamCore implements EngineUser {
       this.#endSession();
       void this.apply('lost');
     } else {
+      this.#fail(error);
+    }
+  }
+
+  /** Listeners and callbacks of the user's run in it. */
+  #fail(error: Error): void {
+    try {
       this.#owner.fail(error);
+    } catch (thrown) {
+      throwLater(thrown);
     }
   }
 
@@ -553,6 +567,13 @@ export class StreamCore implements EngineUser {
     else return;
     this.#owner.proceed();
   }
+}
+
+/** A callback of the user's that throws is an uncaught exception of his, and no failure of the channel in whose handler it ran. */
+function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 /** Nobody has to wait for it. */

@@ -55,7 +55,10 @@ export function checkStreamOptions(options: StreamOptions, limits: StreamLimits)
   const spec = checkSpec(options, limits);
   checkBufferWishes(options, spec, limits);
   checkBoolean('softwareVolume', options.softwareVolume);
-  const { signal, softwareVolume } = options;
+  const { signal, softwareVolume, highWaterMark } = options;
+  if (highWaterMark !== undefined && !(Number.isInteger(highWaterMark) && highWaterMark >= 0)) {
+    throw invalidArgError('highWaterMark', highWaterMark, 'a whole number of bytes, from 0');
+  }
   if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
     throw invalidArgError('signal', signal, 'an AbortSignal');
   }

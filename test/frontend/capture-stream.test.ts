@@ -1503,10 +1503,10 @@ describe('createCaptureStream()', () => {
     await card.close();
   });
 
-  test('what Node refuses, and a software volume of a format without samples, leave nothing either', async () => {
+  test('a highWaterMark that is none, and a software volume of a format without samples, leave nothing either', async () => {
     const { guest, card } = await startCard({ capture: true });
     expect(() => card.createCaptureStream({ ...FORMAT, highWaterMark: -1 })).toThrow(
-      expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }),
+      expect.objectContaining({ code: 'ERR_VSND_INVALID_ARG', option: 'highWaterMark' }),
     );
     expect(() =>
       card.createCaptureStream({ ...FORMAT, format: 'iec958_subframe_le', softwareVolume: true }),

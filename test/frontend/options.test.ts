@@ -63,7 +63,7 @@ describe('options by name', () => {
         code: 'ERR_VSND_INVALID_ARG',
         message: expect.stringMatching(
           new RegExp(
-            `^an option of ${name.replace('()', '\\(\\)').replace('.', '\\.')} is ".*"; allowed: .*\\w`,
+            `^${name.replace('()', '\\(\\)').replace('.', '\\.')} has no option ".*"; allowed: .*\\w`,
           ),
         ),
       });
@@ -76,7 +76,7 @@ describe('options by name', () => {
     withCard(async (card) => {
       expect(await failure(() => run(card, value))).toMatchObject({
         code: 'ERR_VSND_INVALID_ARG',
-        message: expect.stringContaining(`the options of ${name} is `),
+        message: expect.stringContaining(`the options argument of ${name} is `),
       });
     }),
   );
@@ -87,7 +87,7 @@ describe('options by name', () => {
       expect(error).toMatchObject({
         code: 'ERR_VSND_INVALID_ARG',
         message: expect.stringMatching(
-          /^the options of createPlaybackStream\(\) is undefined; allowed: an object with some of rate, /,
+          /^the options argument of createPlaybackStream\(\) is undefined; allowed: an object with some of rate, /,
         ),
       });
     }));

@@ -82,6 +82,8 @@ function listen(out: PlaybackStream, input: CaptureStream): void {
   out.on('error', (error) => console.error(error.message));
   out.on('close', () => {});
   input.on('data', (chunk: Buffer) => console.log(chunk.length));
+  for (const event of ['open', 'underrun', 'position'] as const) out.on(event, (told) => console.log(told));
+  for (const event of ['close', 'error'] as const) out.once(event, (told?: unknown) => console.log(told));
   // @ts-expect-error: an event that is misspelt
   out.on('underun', () => {});
   // @ts-expect-error: and so for whoever waits for it once
@@ -100,6 +102,7 @@ function listen(out: PlaybackStream, input: CaptureStream): void {
 async function leave(card: Card): Promise<void> {
   for (const stream of card.streams) {
     stream.on('warning', ({ message }) => console.warn(message));
+    for (const event of ['close', 'error'] as const) stream.on(event, () => {});
     await new Promise((resolve) => stream.once('close', resolve).destroy());
   }
 }
