@@ -214,7 +214,7 @@ async function recordThrough(recording: Recording, terminal: Terminal): Promise<
         total: options.duration,
         fill: stream.latency / stream.bufferFrames,
         latency: (stream.latency / rate) * 1000,
-        xruns: { name: 'overruns', count: stream.overruns },
+        xruns: { name: 'overruns', count: stream.overruns, estimated: stream.estimatedOverruns },
         levels: terminal.live ? meter.levelsUpTo() : [],
       }));
   const octets = options.duration === undefined ? Infinity : Math.round(options.duration * rate) * frameBytes;
