@@ -2,7 +2,7 @@ import type { CaptureStream } from '../frontend/capture-stream.ts';
 import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { Fifo } from './fifo.ts';
 import { drain } from './fifo-frames.ts';
-import { mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
+import { mostBufferFrames, type Path, type PathContext, type PathStatistics, PERIODS } from './path.ts';
 
 /** Octets (PIPE_BUF): so many or less go into a pipe whole, or not at all. PulseAudio aborts where a frame is cut. */
 const MOST_AT_ONCE = 4096;
@@ -82,6 +82,7 @@ export class PacedCapture implements Path {
         ...formatOf(spec),
         device,
         bufferFrames: this.#bufferFrames,
+        periodFrames: Math.floor(this.#bufferFrames / PERIODS),
         reconnect: true,
       });
     } catch (error) {

@@ -2,7 +2,14 @@ import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import { endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { Fifo } from './fifo.ts';
 import { FrameReader } from './fifo-frames.ts';
-import { IDLE_TIME, mostBufferFrames, type Path, type PathContext, type PathStatistics } from './path.ts';
+import {
+  IDLE_TIME,
+  mostBufferFrames,
+  type Path,
+  type PathContext,
+  type PathStatistics,
+  PERIODS,
+} from './path.ts';
 import { silenceOf } from './silence.ts';
 
 /**
@@ -176,6 +183,7 @@ export class PacedPlayback implements Path {
         ...formatOf(spec),
         device,
         bufferFrames: this.#targetFrames,
+        periodFrames: Math.floor(this.#targetFrames / PERIODS),
         startThresholdFrames: 1,
         reconnect: true,
         highWaterMark: this.#targetFrames * spec.frameBytes,

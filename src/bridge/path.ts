@@ -66,5 +66,8 @@ export function mostBufferFrames(type: StreamConfig['type'], { card, device, spe
   return place === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, place.config.bufferBytes);
 }
 
+/** Reports of the position in a buffer: with each, frames are handed on, and what waits for it is latency. */
+export const PERIODS = 8;
+
 /** ns without data after which a playback stream is closed. */
 export const IDLE_TIME = 2e9;
