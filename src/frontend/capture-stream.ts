@@ -1,5 +1,6 @@
 import { addAbortSignal } from 'node:stream';
 import { CapturePacing } from '../pcm/capture-pacing.ts';
+import type { CaptureEngine } from './engine.ts';
 import { isLoss } from './loss.ts';
 import { CORE, PcmReadable } from './pcm-stream.ts';
 import { ScriptCapture } from './script-engine.ts';
@@ -19,7 +20,7 @@ export class CaptureStream extends PcmReadable {
   readonly type = 'capture';
   readonly #core: StreamCore;
   readonly #pacing: CapturePacing;
-  #engine: ScriptCapture | undefined;
+  #engine: CaptureEngine | undefined;
   #overruns = 0;
   #estimatedOverruns = 0;
 

@@ -179,8 +179,8 @@ export class StreamChannel {
   }
 
   /**
-   * Whether answers to what is posted wake us. Without it they are read when a position comes, when the ring is full, or with
-   * an answer that is waited for.
+   * Whether answers to what is posted wake us. Without it they are read when a position comes, when something
+   * waits to be sent, or with an answer that is waited for.
    */
   wakeForAnswers(isWoken: boolean): void {
     this.#isWokenByAnswers = isWoken;

@@ -3,6 +3,7 @@ import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPacing } from '../pcm/playback-pacing.ts';
+import type { PlaybackEngine } from './engine.ts';
 import { CORE, PcmWritable } from './pcm-stream.ts';
 import { ScriptPlayback } from './script-engine.ts';
 import type { OpenSession } from './session.ts';
@@ -50,7 +51,7 @@ export class PlaybackStream extends PcmWritable {
   readonly #core: StreamCore;
   readonly #pacing: PlaybackPacing;
   readonly #wishedThreshold: number | undefined;
-  #engine: ScriptPlayback | undefined;
+  #engine: PlaybackEngine | undefined;
   /** Bytes of an incomplete frame. */
   #carry = NOTHING;
   /** Bytes that were dropped before Node has handed them over. */

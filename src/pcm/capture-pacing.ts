@@ -1,4 +1,4 @@
-import type { ReportOutcome } from './playback-pacing.ts';
+import { type ReportOutcome, STILL_REPORTS } from './playback-pacing.ts';
 import { PositionCounter } from './position-counter.ts';
 import { type Span, spans } from './spans.ts';
 import type { SubstreamEvent, SubstreamState } from './substream.ts';
@@ -38,9 +38,6 @@ const OPEN: ReadonlySet<SubstreamState> = new Set(['running', 'paused']);
 
 /** Seconds of sound that may lie between two positions. */
 const LONGEST_LEAP = 60;
-
-/** Reports that may show no movement although all is well, beyond a whole buffer of them. */
-const STILL_REPORTS = 2;
 
 /**
  * The pacing of capture: how far the shared buffer has been filled and read, and what is due by that. Takes what has

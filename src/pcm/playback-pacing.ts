@@ -41,7 +41,7 @@ const LISTENS: ReadonlySet<SubstreamState> = new Set([
 const FILLS_UP: ReadonlySet<SubstreamState> = new Set(['prepared', 'preparedHeld']);
 
 /** Reports that may show no movement although all is well, beyond a whole buffer of them. */
-const STILL_REPORTS = 2;
+export const STILL_REPORTS = 2;
 
 /** Part of a period: fewer frames beyond a period's end are not worth a WRITE of their own, where more waits than has room. */
 const WORTHWHILE = 1 / 8;
