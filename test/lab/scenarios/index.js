@@ -46,7 +46,7 @@ export const SCENARIOS = [
     file: 'frontend-killed',
     machine: 'xen',
     what: 'SIGKILL of the frontend, 5 times',
-    limitMs: 200_000,
+    limitMs: 400_000,
   },
   {
     name: 'frontend-killed-often',
@@ -80,7 +80,7 @@ export const SCENARIOS = [
     file: 'save-restore',
     machine: 'xen',
     what: 'xl save and xl restore while playing, 3 times',
-    limitMs: 300_000,
+    limitMs: 600_000,
   },
   {
     name: 'save-restore-often',
