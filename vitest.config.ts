@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/bridge/real/**'], // they need sound servers: npm run test:bridge
     testTimeout: 120_000, // ends what hangs: a busy machine may take its time
+    isolate: false, // files share a worker's modules, which have no state: half the CPU time
     server: { deps: { external: [/\/dist\//] } }, // built already: Node loads it as it is
     maxWorkers: '100%', // vitest leaves a core idle: on two cores that is half of them
     coverage: {

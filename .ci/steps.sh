@@ -2,6 +2,9 @@
 # and sets `complete` when all its steps have been taken. .ci/self-test says what must not be green.
 set -uo pipefail
 
+limit=300 # seconds that a step may take: `limit=900 check ...` for one that needs more. What hangs is a failure with a name
+grace=10  # seconds that it has to end once it is told to
+
 work=$(mktemp -d) # a folder of the run's own
 passed=0
 failed=0
@@ -28,16 +31,46 @@ add() {
   skipped=$((skipped + $3))
 }
 
-# Runs a command under a name; how long it took is said, and noted. Returns its exit status.
+# Runs a command under a name; how long it took is said, and noted. Returns its exit status: 124 where it took too long.
 step() {
-  local name=$1 began=$SECONDS status=0
+  local name=$1 began=$SECONDS status=0 job watch
   shift
   echo "== $name"
-  "$@" || status=$?
-  [ "$status" -eq 0 ] || echo "FAILED: $name: exit status $status"
+  "$@" &
+  job=$!
+  { sleep "$limit" && touch "$work/late" && end_all "$job"; } >"$work/watch.log" 2>&1 &
+  watch=$!
+  wait "$job" || status=$?
+  if [ -e "$work/late" ]; then
+    wait "$watch" # what was started may be more than the step
+    rm "$work/late"
+    status=124
+    echo "FAILED: $name: not done after $limit s"
+  else
+    kill $(tree_of "$watch")
+    [ "$status" -eq 0 ] || echo "FAILED: $name: exit status $status"
+  fi
   echo "== $name: $((SECONDS - began)) s"
   times+=("$(printf '%5d s  %s' $((SECONDS - began)) "$name")")
   return "$status"
+}
+
+# Ends a process with all that it has started, also in groups and sessions of their own.
+end_all() {
+  local all
+  all=$(tree_of "$1")
+  kill $all
+  sleep "$grace"
+  kill -KILL $(tree_of $all) # they may have started more
+}
+
+# Processes, and all that they have started.
+tree_of() {
+  local process
+  for process; do
+    echo "$process"
+    tree_of $(pgrep -P "$process")
+  done
 }
 
 # A step that is one test: NAME, then the command.
@@ -119,7 +152,7 @@ wait_for_lanes() {
 conclude() {
   if [ -n "$complete" ] && [ "$passed" -gt 0 ] && [ ${#lanes[@]} -eq 0 ]; then :; else
     [ "$failed" -gt 0 ] || failed=1
-    kill $(jobs -p) 2>/dev/null
+    kill $(tree_of $(jobs -p)) 2>/dev/null
   fi
   printf '\n'
   [ ${#times[@]} -eq 0 ] || printf '%s\n' "${times[@]}"

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { PlaybackDevice } from '../../src/backend/pcm-device.ts';
+import type { Card } from '../../src/frontend/card.ts';
 import { openCard } from '../../src/open-card.ts';
 import { removeSoundCard } from '../../src/testing.ts';
 import { XsType } from '../../src/wire/xenstore.ts';
-import { Machine } from './machine.ts';
+import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
+import { noise } from '../backend/raw-frontend.ts';
+import { Machine, SECOND_BYTES, FORMAT as SOUND } from './machine.ts';
 
 describe('what a guest costs in requests', () => {
   test('does not grow with the number of guests', async () => {
@@ -139,4 +142,51 @@ describe.each(['EAGAIN', 'ENOSPC', 'ENOMEM', 'EIO'])('one request that XenStore 
 
   test('whichever of the backend’s it is, the guest is connected', () => refuseEach('backend'));
   test('whichever of the frontend’s it is, the guest is connected', () => refuseEach('frontend'));
+});
+
+describe.each(['backend', 'frontend'] as const)('one request of a %s’s that XenStore refuses', (whose) => {
+  /** Rounds, as above; `act` is what happens while requests are refused. */
+  const refuseEach = async (
+    act: (machine: Machine, round: { guest: EmulatedDomain; card: Card; number: number }) => Promise<void>,
+  ) => {
+    for (let number = 0, isOver = false; !isOver; number++) {
+      const machine = new Machine();
+      const guest = machine.addGuest();
+      await machine.startBackend();
+      const card = await machine.connect(guest, { reconnect: true });
+      const { domid } = whose === 'backend' ? machine.host : guest;
+      const takeBack = machine.machine.faults.refuseXenStore({ domid, errno: 'ENOSPC', after: number });
+      await act(machine, { guest, card, number });
+      isOver = takeBack() > 0;
+      expect(machine.log.filter((line) => line.includes('given up'))).toEqual([]);
+      await machine.close();
+    }
+  };
+
+  test('while a guest leaves, comes back, and is removed', () =>
+    refuseEach(async (machine, { guest, card, number }) => {
+      await machine.whileTimePasses(card.close());
+      await machine.clock.advanceTime(1e9);
+      expect([number, machine.backend.status[0]?.connected]).toEqual([number, false]);
+      expect([number, (await machine.connect(guest)).connected]).toEqual([number, true]);
+      removeSoundCard(machine.machine, { frontendDomid: guest.domid });
+      await machine.clock.advanceTime(3e9);
+      const { store } = machine.machine;
+      const isThere = store.run((view) => view.has(`/local/domain/0/backend/vsnd/${guest.domid}`));
+      expect([number, machine.backend.status, isThere]).toEqual([number, [], false]);
+    }));
+
+  test('while the backend starts anew: what plays goes on', () =>
+    refuseEach(async (machine, { card, number }) => {
+      const out = card.createPlaybackStream(SOUND);
+      const events: unknown[] = [];
+      for (const event of ['reconnect', 'finish'] as const) out.on(event, () => events.push(event));
+      out.on('error', (error) => events.push(error));
+      out.end(noise(4 * SECOND_BYTES));
+      await machine.clock.advanceTime(1e9);
+      await machine.whileTimePasses(machine.backend.close());
+      await machine.startBackend();
+      await machine.clock.advanceTime(15e9);
+      expect([number, events]).toEqual([number, ['reconnect', 'finish']]);
+    }));
 });

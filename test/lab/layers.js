@@ -21,12 +21,11 @@ const QEMU_PACKAGES =
 
 /** Each fetches what it needs, and says what the layer is made of; `kernel`: what boots in place of the usual one. */
 const LAYERS = {
-  node22: async (arch, say) => ({ node: await fetchNode(arch, say, '22') }),
-  node24: async (arch, say) => ({ node: await fetchNode(arch, say, '24') }),
-  backports: async (arch, say) => {
+  'node22-backports': async (arch, say) => {
     const modules = await fetchBackportedKernel(arch, say);
-    return { modules, kernel: kernelIn(modules) };
+    return { node: await fetchNode(arch, say, '22'), modules, kernel: kernelIn(modules) };
   },
+  node24: async (arch, say) => ({ node: await fetchNode(arch, say, '24') }),
   // For Dom0, which unpacks it: what an HVM guest boots from. `hvm/ramdisk` has only what unpacks the guest's own from a disk.
   hvm: async (arch, say) => {
     const root = await fetchExtra(arch, QEMU_PACKAGES, say);

@@ -1,4 +1,4 @@
-// Builds the addon and its stand-in devices, and runs the tests that need them.
+// Builds the addon (with --no-build it is there) and its stand-in devices, and runs the tests that need them.
 //
 //   node test/native/run.js [--asan] [--no-build] [vitest's arguments]
 //
@@ -25,11 +25,10 @@ const addon = asan
   ? join(BUILD, 'asan', 'vsnd.node')
   : join(ROOT, 'prebuilds', `linux-${process.arch}`, 'vsnd.node');
 
-if (!process.argv.includes('--no-build')) {
+if (!process.argv.includes('--no-build'))
   run('node', [join(ROOT, 'native', 'build.js'), ...(asan ? ['--asan'] : [])]);
-  mkdirSync(BUILD, { recursive: true });
-  run('cc', ['-shared', '-fPIC', '-O1', '-g', '-Wall', '-Wextra', '-o', STAND_IN, join(HERE, 'stand-in.c')]);
-}
+mkdirSync(BUILD, { recursive: true });
+run('cc', ['-shared', '-fPIC', '-O1', '-g', '-Wall', '-Wextra', '-o', STAND_IN, join(HERE, 'stand-in.c')]);
 const env = {
   ...process.env,
   LD_PRELOAD: preload.join(':'),

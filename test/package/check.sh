@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs the packed package in an empty folder, as a user would, and uses it there: by its command and by import,
 # then with npm `speaker`, whose sound ALSA writes to a file.
+#
+#   test/package/check.sh [--built]   --built: what is packed is there already, and not built first
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
@@ -16,7 +18,12 @@ fail() {
   exit 1
 }
 
-(cd "$root" && npm pack --silent --pack-destination "$work" >/dev/null)
+case "${1-}" in
+  '') scripts= ;;
+  --built) scripts=--ignore-scripts ;;
+  *) fail "unknown argument '$1'; usage: check.sh [--built]" ;;
+esac
+(cd "$root" && npm pack --silent $scripts --pack-destination "$work" >/dev/null)
 echo "- the tarball: $(du -h --apparent-size vsnd-*.tgz | cut -f 1), unpacked $(gzip -dc vsnd-*.tgz | wc -c | numfmt --to=iec)"
 tar tzf vsnd-*.tgz >contents
 for addon in linux-x64 linux-arm64 linux-x64-musl linux-arm64-musl; do

@@ -103,7 +103,7 @@ export class Guest {
       `ramdisk="${ramdisk}"`,
       `memory=${memory}`,
       'vcpus=1',
-      'extra="console=hvc0 rdinit=/init quiet"',
+      'extra="console=hvc0 rdinit=/init quiet mitigations=off"',
       'on_crash="destroy"',
       ...options,
       isDriverDomain
