@@ -1,5 +1,6 @@
-import { constants } from 'node:fs';
+import { constants, createReadStream, openSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
@@ -27,19 +28,34 @@ export async function readOctets(octets: Octets, offset: number, length: number)
   return target.subarray(0, await octets.readInto(target, offset));
 }
 
-/** The octets of a regular file. Rejects with ERR_VSND_FILE. */
+/** The octets of a file, or those that come through a pipe or a device with that name. Rejects with ERR_VSND_FILE. */
 export async function openFile(path: string): Promise<Octets> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
     const stats = await handle.stat();
     if (stats.isDirectory()) throw new VsndError('ERR_VSND_FILE', `${path} is a directory, not a recording`);
-    if (!stats.isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
-    return new FileOctets(path, stats.size, handle);
+    if (stats.isFile()) return new FileOctets(path, stats.size, handle);
+    const stream = stats.isFIFO() ? openPipe(path) : createReadStream(path);
+    await handle.close(); // only now: whoever writes to a pipe must never find it without a reader
+    return new StreamOctets(stream, path);
   } catch (error) {
     await handle?.close();
+    const own = (error as NodeJS.ErrnoException).code === 'ENXIO' ? ownDescriptor(path) : undefined;
+    if (own !== undefined) return new StreamOctets(new Socket({ fd: own, writable: false }), path);
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
+}
+
+/** Opened without a wait, and read without a thread that waits: whoever writes to it may never come. */
+function openPipe(path: string): Readable {
+  return new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), writable: false });
+}
+
+/** The descriptor that a path is one of this process's own by: Linux cannot open a socket by its name. */
+function ownDescriptor(path: string): number | undefined {
+  const [, number] = /^\/(?:dev\/fd|proc\/self\/fd)\/(\d+)$/.exec(path) ?? [];
+  return path === '/dev/stdin' ? 0 : number === undefined ? undefined : Number(number);
 }
 
 /** Octets of a file that are read at once where fewer are asked for: headers and tags may be many, and small. */

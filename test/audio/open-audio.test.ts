@@ -171,5 +171,5 @@ test('neither is what is not there, or is no file', async () => {
     errno: 'ENOENT',
   });
   await expect(openAudio(files.path('.'))).rejects.toThrow('is a directory, not a recording');
-  await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is not a regular file');
+  await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is empty');
 });

@@ -158,7 +158,7 @@ describe('what is not a WAV file, or not one that vsnd reads', () => {
       message: `cannot open ${files.path('none.wav')}: no such file or directory (ENOENT)`,
     });
     await expect(openAudio(files.path('.'))).rejects.toThrow(/is a directory, not a recording/);
-    await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is not a regular file');
+    await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is empty');
   });
 
   test.skipIf(process.getuid?.() === 0)(
