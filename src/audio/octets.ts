@@ -2,7 +2,7 @@ import { constants, createReadStream, openSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { Turns } from './turns.ts';
 
@@ -65,6 +65,33 @@ const BLOCK_BYTES = 32 * 1024;
 interface Block {
   readonly offset: number;
   readonly octets: Uint8Array;
+}
+
+/** The octets of a recording that is in memory. */
+export class MemoryOctets implements Octets {
+  readonly name: string;
+  readonly size: number;
+  readonly #octets: Uint8Array;
+  readonly #turns = new Turns();
+  #isClosed = false;
+
+  constructor(octets: Uint8Array, name: string) {
+    this.name = name;
+    this.size = octets.length;
+    this.#octets = octets;
+  }
+
+  async readInto(target: Uint8Array, offset: number): Promise<number> {
+    if (this.#isClosed) throw closedError(this.name);
+    await this.#turns.take(target.length);
+    const part = this.#octets.subarray(offset, offset + target.length);
+    target.set(part);
+    return part.length;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+  }
 }
 
 class FileOctets implements Octets {
@@ -133,7 +160,7 @@ export class StreamOctets implements Octets {
   readonly name: string;
   readonly size = undefined;
   readonly #stream: Readable;
-  readonly #incoming: AsyncIterator<Uint8Array>;
+  readonly #incoming: AsyncIterator<unknown>;
   readonly #turns = new Turns();
   /** Those within reach, {@link PIECE_BYTES} each; the last one is filled up to #received. */
   readonly #pieces: Uint8Array[] = [];
@@ -180,6 +207,7 @@ export class StreamOctets implements Octets {
       this.#hasEnded = true;
       return;
     }
+    if (!(value instanceof Uint8Array)) throw invalidArgError(`what ${this.name} gives`, value, 'Uint8Array');
     await this.#turns.take(value.length);
     this.#keep(value);
     const reach = Math.min(wanted, this.#received - BACKLOG_BYTES);

@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { ReadableStream } from 'node:stream/web';
 import { invalidArgError, VsndError } from '../errors.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
@@ -7,7 +8,7 @@ import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
 import { openMpeg } from './mpeg.ts';
-import { type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
+import { MemoryOctets, type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
 import { openWav } from './wav.ts';
@@ -15,7 +16,7 @@ import { openWav } from './wav.ts';
 export interface OpenAudioOptions {
   /** Frames of this format from the first octet on, whatever they look like; left out, the octets say what they are. */
   readonly raw?: FrameFormat | undefined;
-  /** What errors call a stream; by default 'standard input'. */
+  /** What errors call a stream, or what is in memory; by default 'standard input', and 'memory'. */
   readonly name?: string | undefined;
 }
 
@@ -44,25 +45,48 @@ const KINDS: readonly Kind[] = [
   { recognises: (head) => ascii(head, 0, 4) === 'OggS', open: openOgg },
 ];
 
+/** A path, all bytes of a recording, or a stream of them: process.stdin, the body of what fetch() has brought. */
+export type AudioInput = string | Uint8Array | Readable | WebByteStream;
+
+/** A ReadableStream of bytes, whoever has declared its type: Node, TypeScript's DOM. */
+export interface WebByteStream {
+  readonly locked: boolean;
+  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> };
+}
+
 /**
- * Opens a recording by its path, or as it comes through a stream such as process.stdin; what it is, its first octets tell.
- * Rejects with ERR_VSND_FILE for what cannot be read or is of no known kind, with ERR_VSND_INVALID_ARG for `raw` of a
- * format without frames.
+ * Opens a recording; what it is, its first octets tell. Rejects with ERR_VSND_FILE for what cannot be read or is of no known
+ * kind, with ERR_VSND_INVALID_ARG for an `input` that gives no bytes, and for `raw` of a format without frames.
  */
-export async function openAudio(
-  input: string | Readable,
-  options: OpenAudioOptions = {},
-): Promise<AudioSource> {
+export async function openAudio(input: AudioInput, options: OpenAudioOptions = {}): Promise<AudioSource> {
   checkOptionNames<OpenAudioOptions>('openAudio()', options, { raw: true, name: true });
-  const { raw, name = 'standard input' } = options;
+  const { raw, name } = options;
   if (raw) checkRaw(raw);
-  const octets = typeof input === 'string' ? await openFile(input) : new StreamOctets(input, name);
+  const octets = await octetsOf(input, name);
   try {
     return await (raw ? openRaw(octets, raw) : openByContent(octets));
   } catch (error) {
     await octets.close();
     throw error;
   }
+}
+
+async function octetsOf(input: AudioInput, name: string | undefined): Promise<Octets> {
+  if (typeof input === 'string') return await openFile(input);
+  if (input instanceof Uint8Array) return new MemoryOctets(input, name ?? 'memory');
+  const stream = input instanceof ReadableStream && !input.locked ? Readable.fromWeb(input) : input;
+  if (!isReadable(stream)) {
+    const allowed =
+      'a path, a Uint8Array, a Readable without an encoding, a ReadableStream that nobody reads';
+    throw invalidArgError('input', input, allowed);
+  }
+  return new StreamOctets(stream, name ?? 'standard input');
+}
+
+/** Of any copy of node:stream, and giving bytes: with an encoding it would give text. */
+function isReadable(input: unknown): input is Readable {
+  const { pipe, destroy, readableEncoding } = (input ?? {}) as Partial<Readable>;
+  return typeof pipe === 'function' && typeof destroy === 'function' && !readableEncoding;
 }
 
 async function openByContent(octets: Octets): Promise<AudioSource> {
