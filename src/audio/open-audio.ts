@@ -7,10 +7,14 @@ import { openAiff } from './aiff.ts';
 import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
+import { type Beginning, beginningOf, HEAD_BYTES } from './magic.ts';
 import { openMpeg } from './mpeg.ts';
 import { MemoryOctets, type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
+import type { Recording } from './recording.ts';
+import { sourceOf } from './source.ts';
+import { behindTags } from './tags.ts';
 import { openWav } from './wav.ts';
 
 export interface OpenAudioOptions {
@@ -20,30 +24,17 @@ export interface OpenAudioOptions {
   readonly name?: string | undefined;
 }
 
-/** One kind of recording. */
-interface Kind {
-  /** Whether a recording that begins with `head` is of this kind. */
-  recognises(head: Uint8Array): boolean;
-  /** `start`: where that is, behind a tag. */
-  open(octets: Octets, start: number): Promise<AudioSource>;
-}
-
 /** As many as a WAV file can have. */
 const MAX_CHANNELS = 0xffff;
 
-/** Octets that are enough to tell any kind but MPEG, which has no beginning of its own. */
-const HEAD_BYTES = 12;
-
-const KINDS: readonly Kind[] = [
-  { recognises: (head) => ['RIFF', 'RF64', 'BW64'].includes(ascii(head, 0, 4)), open: openWav },
-  {
-    recognises: (head) => ascii(head, 0, 4) === 'FORM' && ['AIFF', 'AIFC'].includes(ascii(head, 8, 12)),
-    open: openAiff,
-  },
-  { recognises: (head) => ascii(head, 0, 4) === '.snd', open: openAu },
-  { recognises: (head) => ascii(head, 0, 4) === 'fLaC', open: openFlac },
-  { recognises: (head) => ascii(head, 0, 4) === 'OggS', open: openOgg },
-];
+/** By what recordings begin with; `start`: where that is, behind a tag or another recording. */
+const OPENERS: Readonly<Record<Beginning, (octets: Octets, start: number) => Promise<Recording>>> = {
+  wav: openWav,
+  aiff: openAiff,
+  au: openAu,
+  flac: openFlac,
+  ogg: openOgg,
+};
 
 /** A path, all bytes of a recording, or a stream of them: process.stdin, the body of what fetch() has brought. */
 export type AudioInput = string | Uint8Array | Readable | WebByteStream;
@@ -89,26 +80,26 @@ function isReadable(input: unknown): input is Readable {
   return typeof pipe === 'function' && typeof destroy === 'function' && !readableEncoding;
 }
 
+/** Bytes before the first MPEG frame that may be something else: the rest of a frame that was cut, padding. */
+const REACH_BYTES = 64 * 1024;
+
 async function openByContent(octets: Octets): Promise<AudioSource> {
-  const start = await afterTags(octets);
+  const start = await behindTags(octets, 0);
+  return sourceOf(octets, await openAt(octets, start, REACH_BYTES), openAt);
+}
+
+/** Opens the recording that begins at `start`, or, where it is MPEG, at most `reach` bytes behind it. */
+async function openAt(octets: Octets, start: number, reach = 0): Promise<Recording> {
   const head = await readOctets(octets, start, HEAD_BYTES);
-  const kind = KINDS.find(({ recognises }) => recognises(head));
-  const source = kind ? await kind.open(octets, start) : await openMpeg(octets, start);
-  if (source === undefined) throw unknownKindError(octets.name, head);
-  return source;
+  const beginning = beginningOf(head);
+  const recording = beginning
+    ? await OPENERS[beginning](octets, start)
+    : await openMpeg(octets, start, reach);
+  if (recording === undefined) throw unknownKindError(octets.name, head);
+  return recording;
 }
 
-/** Where the recording begins behind ID3v2 tags. */
-async function afterTags(octets: Octets): Promise<number> {
-  for (let start = 0; ; ) {
-    const [i, d, three, version = 0xff, , flags = 0, ...size] = await readOctets(octets, start, 10);
-    if (i !== 0x49 || d !== 0x44 || three !== 0x33 || version === 0xff || size.some((octet) => octet > 0x7f))
-      return start;
-    start += 10 + size.reduce((sum, octet) => sum * 128 + octet, 0) + (flags & 0x10 ? 10 : 0);
-  }
-}
-
-function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): AudioSource {
+async function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Promise<AudioSource> {
   const containerBytes = pcmFormatByName(format)?.sampleBytes ?? 1;
   const layout = {
     kind: 'raw PCM',
@@ -119,7 +110,7 @@ function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Audio
     dataOffset: 0,
     dataBytes: undefined,
   };
-  return openPcm(octets, layout);
+  return sourceOf(octets, await openPcm(octets, layout), openAt);
 }
 
 function checkRaw({ format, rate, channels }: FrameFormat): void {

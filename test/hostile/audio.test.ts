@@ -142,7 +142,15 @@ test('false pages among true ones are not searched through for ever', async () =
 });
 
 test('false FLAC frames are not searched through for ever', async () => {
-  const info = { blockFrames: 4096, rate: 44_100, channels: 2, bits: 16, totalFrames: undefined };
+  const info = {
+    leastBlockFrames: 4096,
+    blockFrames: 4096,
+    isVariable: false,
+    rate: 44_100,
+    channels: 2,
+    bits: 16,
+    totalFrames: undefined,
+  };
   const bytes = filledWith(flacHeader());
   const cursor = new Cursor(octetsOf(bytes), 0);
   expect(await nextFlacFrame(cursor, info)).toBeUndefined();
