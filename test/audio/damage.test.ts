@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { VsndError } from '../../src/errors.ts';
 import { useDirectory } from '../wav/files.ts';
-import { contents, fixture, framesFrom, trickle } from './contents.ts';
+import { contents, fixture, trickle } from './contents.ts';
 import { largestDifference } from './likeness.ts';
 import { type OggPageFields, oggPages, withPages } from './ogg-pages.ts';
 import { SIGNALS, wavOf } from './recordings.js';
