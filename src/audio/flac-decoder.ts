@@ -1,5 +1,5 @@
 import { attempt, ready } from './decoders.ts';
-import type { FlacHeader, FlacInfo } from './flac-format.ts';
+import { type FlacHeader, type FlacInfo, selfContained } from './flac-format.ts';
 
 /** Takes whole FLAC frames and gives the very samples that were compressed. */
 export class FlacDecoder {
@@ -13,12 +13,14 @@ export class FlacDecoder {
   }
 
   /** The sound in a FLAC frame, laid out as FLAC_FORMATS says; undefined where it is damaged. */
-  async decode(flacFrame: Uint8Array, { first, frames }: FlacHeader): Promise<Uint8Array | undefined> {
+  async decode(flacFrame: Uint8Array, header: FlacHeader): Promise<Uint8Array | undefined> {
+    const { first, frames } = header;
     if (first !== this.#next) this.free(); // it would make up for frames that are missing, if it knew of them
     this.#next = first + frames;
     this.#decoder ??= await create();
     const decoder = this.#decoder;
-    const decoded = await attempt(() => decoder.decodeFrames([flacFrame]))?.catch(() => undefined);
+    const frame = selfContained(flacFrame, header, this.#info);
+    const decoded = await attempt(() => decoder.decodeFrames([frame]))?.catch(() => undefined);
     const { channels, bits } = this.#info;
     const isWhole = decoded?.samplesDecoded === frames && decoded.channelData.length === channels;
     if (!isWhole || decoded.errors.length > 0) {

@@ -1,6 +1,6 @@
 import { VsndError } from '../errors.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { crc8 } from './crc.ts';
+import { crc8, crc16 } from './crc.ts';
 
 /** What STREAMINFO says of all frames (RFC 9639, 8.2). */
 export interface FlacInfo {
@@ -143,4 +143,32 @@ function parseNumber(octets: Uint8Array, offset: number): { value: number; end: 
 /** Octets that a frame can take at most: its samples as they are, and what stands around them. */
 export function maxFrameBytes(frames: number, { channels, bits }: FlacInfo): number {
   return MAX_HEADER_BYTES + 2 + channels * (8 + Math.ceil((frames * (bits + 1)) / 8));
+}
+
+/** Codes of a frame's header for the bits that it can have here. */
+const BITS_CODES: ReadonlyMap<number, number> = new Map([
+  [8, 1],
+  [16, 4],
+  [24, 6],
+]);
+/** 44.1 kHz: any will do, for who only decodes. */
+const SOME_RATE_CODE = 9;
+
+/** The frame so that it can be decoded without STREAMINFO: `flacFrame` itself, where its header says all that the decoder asks for. */
+export function selfContained(
+  flacFrame: Uint8Array,
+  { headerBytes }: FlacHeader,
+  info: FlacInfo,
+): Uint8Array {
+  const [, second = 0, third = 0, fourth = 0] = flacFrame;
+  const hasAll =
+    (third & 0x0f) !== 0 && (fourth & 0x0e) !== 0 && (second & 1) === Number(info.isVariable || second & 1);
+  if (hasAll) return flacFrame;
+  const octets = flacFrame.slice();
+  octets[1] = second | Number(info.isVariable);
+  if ((third & 0x0f) === 0) octets[2] = third | SOME_RATE_CODE;
+  if ((fourth & 0x0e) === 0) octets[3] = fourth | ((BITS_CODES.get(info.bits) ?? 0) << 1);
+  octets[headerBytes - 1] = crc8(octets.subarray(0, headerBytes - 1));
+  new DataView(octets.buffer).setUint16(octets.length - 2, octets.subarray(0, -2).reduce(crc16, 0));
+  return octets;
 }

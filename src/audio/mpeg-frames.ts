@@ -26,6 +26,7 @@ export async function firstMpegFrame(cursor: Cursor, reach: number): Promise<Mpe
   const start = cursor.position;
   const isFirst = async (header: MpegHeader): Promise<boolean> => {
     const isAtStart = cursor.position === start;
+    if (!isAtStart && header.layer === 1) return false; // nobody has it; tables of programs look like it
     const enough = isAtStart ? CONVINCING_FRAMES : CONVINCING_FRAMES_ELSEWHERE;
     const { frames, isToEnd } = await run(cursor, header, enough);
     if (frames >= enough) return true;

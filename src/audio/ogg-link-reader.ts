@@ -4,6 +4,7 @@ import { beginningOf, HEAD_BYTES } from './magic.ts';
 import { decodePacket, type PacketDecoder } from './ogg-codec.ts';
 import { beginning, LONGEST_WAIT, type OggLink } from './ogg-link.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
+import { noFramesError } from './recording.ts';
 import { fillHole } from './silence.ts';
 import { Turns } from './turns.ts';
 import { ENDS_EARLY, HAS_HOLES, type Warnings } from './warnings.ts';
@@ -45,12 +46,9 @@ export class OggLinkReader {
     this.#next = from;
   }
 
-  /** Frames that were given. */
-  given = 0;
-
   /** From the cursor on. Returns where another link, or another recording, begins behind this one, if one does. */
   async *read(cursor: Cursor): AsyncGenerator<Uint8Array, number | undefined> {
-    let isEnded = false;
+    let last: OggPage | undefined;
     let start: number | undefined;
     for (;;) {
       const isAtPage = beginningOf(await cursor.peek(HEAD_BYTES)) === 'ogg';
@@ -60,10 +58,12 @@ export class OggLinkReader {
       if (page === undefined || page.isFirst) break;
       if (page.serial !== this.#link.serial) continue;
       yield* this.#readPage(page);
-      isEnded = page.isLast;
+      last = page;
     }
     if (this.#state === 'lost') yield* this.#place(this.#position ?? 0, Number.POSITIVE_INFINITY);
-    if (!isEnded && this.given > 0) this.#warnings.add(ENDS_EARLY);
+    const hasBytes = cursor.position > this.#link.audioStart || (await cursor.peek(1)).length > 0;
+    if (last === undefined && hasBytes) throw noFramesError(cursor.octets.name);
+    if (!last?.isLast) this.#warnings.add(ENDS_EARLY);
     return start;
   }
 
@@ -127,7 +127,6 @@ export class OggLinkReader {
     const first = Math.max(begin, next);
     const stop = Math.min(this.#position, end);
     if (stop > first) yield sound.subarray((first - begin) * frameBytes, (stop - begin) * frameBytes);
-    this.given += Math.max(0, stop - first);
     this.#next = Math.max(first, stop);
   }
 }

@@ -48,7 +48,8 @@ export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Record
   const end = size === undefined ? undefined : await endOfSound(size);
   const frames =
     end !== undefined ? framesTo(end) : isPromise ? Math.floor(promised / frameBytes) : undefined;
-  if (end !== undefined && end > dataOffset && frames === 0) throw noFramesError(name);
+  if (frames === 0 && promised !== 0 && (await readOctets(octets, dataOffset, 1)).length > 0)
+    throw noFramesError(name);
 
   function behind(end: number): Promise<BehindSound> {
     const { chunks } = layout;
