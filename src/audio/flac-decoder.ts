@@ -46,16 +46,14 @@ async function create() {
 /** The integers that libFLAC found: the decoder has divided them by the largest one into floats, whose 24 bits hold them all. */
 function integers(channels: readonly Float32Array[], frames: number, bits: number): Uint8Array {
   const largest = 2 ** (bits - 1) - 1;
+  const count = frames * channels.length;
   const samples =
-    bits === 8
-      ? new Uint8Array(frames * channels.length)
-      : bits === 16
-        ? new Int16Array(frames * channels.length)
-        : new Int32Array(frames * channels.length);
-  const silence = bits === 8 ? 0x80 : 0;
+    bits === 8 ? new Uint8Array(count) : bits === 16 ? new Int16Array(count) : new Int32Array(count);
+  const half = (bits === 8 ? 0x80 : 0) + 0.5; // what rounds, where a negative number cannot be: beyond the lowest one
+  const lift = 2 ** (bits - 1);
   channels.forEach((channel, index) => {
-    for (let frame = 0; frame < frames; frame++) {
-      samples[frame * channels.length + index] = Math.round((channel[frame] as number) * largest) + silence;
+    for (let frame = 0, at = index; frame < frames; frame++, at += channels.length) {
+      samples[at] = (((channel[frame] as number) * largest + lift + half) | 0) - lift;
     }
   });
   return new Uint8Array(samples.buffer);

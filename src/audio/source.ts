@@ -1,4 +1,3 @@
-import { nextTurn } from '../clock.ts';
 import { invalidArgError, VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { AudioSource } from './audio-source.ts';
@@ -6,6 +5,7 @@ import { gathered, gatheredAsTheyCome } from './gathered.ts';
 import { type OpenAt, readJoined } from './joined.ts';
 import type { Octets } from './octets.ts';
 import type { Recording } from './recording.ts';
+import { Turns } from './turns.ts';
 
 /** A source that reads `recording` out of `octets`, and what `openAt` opens behind it, and closes them. */
 export function sourceOf(octets: Octets, recording: Recording, openAt: OpenAt): AudioSource {
@@ -16,12 +16,13 @@ export function sourceOf(octets: Octets, recording: Recording, openAt: OpenAt): 
   let isUsedUp = false;
 
   async function* read(from: number): AsyncGenerator<Uint8Array> {
+    const turns = new Turns();
     let end = from;
     for await (const piece of readJoined(octets, recording, from, openAt)) {
       end += piece.length / frameBytes;
       if (frames !== undefined && end > frames) frames = undefined; // there is more than was promised
       yield piece;
-      await nextTurn(); // decoding must not keep the rest of the program waiting, however fast the pieces are taken
+      await turns.take(piece.length); // decoding must not keep the rest of the program waiting, however fast pieces are taken
     }
   }
 
