@@ -51,6 +51,15 @@ function integers(channels: readonly Float32Array[], frames: number, bits: numbe
     bits === 8 ? new Uint8Array(count) : bits === 16 ? new Int16Array(count) : new Int32Array(count);
   const half = (bits === 8 ? 0x80 : 0) + 0.5; // what rounds, where a negative number cannot be: beyond the lowest one
   const lift = 2 ** (bits - 1);
+  const [left, right] = channels;
+  if (left && right && channels.length === 2) {
+    for (let frame = 0, at = 0; frame < frames; frame++) {
+      // twice as fast as what follows
+      samples[at++] = (((left[frame] as number) * largest + lift + half) | 0) - lift;
+      samples[at++] = (((right[frame] as number) * largest + lift + half) | 0) - lift;
+    }
+    return new Uint8Array(samples.buffer);
+  }
   channels.forEach((channel, index) => {
     for (let frame = 0, at = index; frame < frames; frame++, at += channels.length) {
       samples[at] = (((channel[frame] as number) * largest + lift + half) | 0) - lift;

@@ -88,6 +88,8 @@ const VBRI_BYTES = 26;
 
 /** The tag of Xing, LAME or Fraunhofer in the frame `octets`; undefined where it is a frame of sound. */
 export function parseMpegTag(octets: Uint8Array, { tagOffset }: MpegHeader): MpegTag | undefined {
+  const [letter, other] = [octets[tagOffset], octets[VBRI_OFFSET]];
+  if (letter !== 0x58 && letter !== 0x49 && other !== 0x56) return undefined; // X, I, V: nearly all frames end here
   const name = ascii(octets, tagOffset, tagOffset + 4);
   if (name === 'Xing' || name === 'Info') return parseXingTag(octets, tagOffset);
   if (octets.length < VBRI_OFFSET + VBRI_BYTES || ascii(octets, VBRI_OFFSET, VBRI_OFFSET + 4) !== 'VBRI')
