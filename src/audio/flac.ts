@@ -33,7 +33,8 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
   const warnings = new Warnings();
   const opening = new Cursor(octets, audioStart);
   const found = await nextFlacFrame(opening, said);
-  if (found === undefined && (await readOctets(octets, audioStart, 1)).length > 0)
+  const next = found ? undefined : await nextBeginning(octets, opening.position);
+  if (found === undefined && next === undefined && (await readOctets(octets, audioStart, 1)).length > 0)
     throw noFramesError(octets.name);
   const info = found ? await numbering(opening, said, found) : said;
   /** The number of the first frame of sound: any, where the recording was cut out of another one. */
@@ -44,6 +45,7 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
   async function count(size: number): Promise<number | undefined> {
     const { totalFrames } = info;
     const last = found && (await lastFrame(octets, size));
+    if (next !== undefined) return undefined;
     const present = last === undefined ? (found ? totalFrames : 0) : Math.max(0, last - origin);
     if (present === totalFrames || totalFrames === undefined) return present;
     if (await isJoined(new Cursor(octets, audioStart))) return undefined;

@@ -62,7 +62,7 @@ export class OggLinkReader {
     }
     if (this.#state === 'lost') yield* this.#place(this.#position ?? 0, Number.POSITIVE_INFINITY);
     const hasBytes = cursor.position > this.#link.audioStart || (await cursor.peek(1)).length > 0;
-    if (last === undefined && hasBytes) throw noFramesError(cursor.octets.name);
+    if (last === undefined && start === undefined && hasBytes) throw noFramesError(cursor.octets.name);
     if (!last?.isLast) this.#warnings.add(ENDS_EARLY);
     return start;
   }
