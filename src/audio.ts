@@ -6,7 +6,7 @@ export {
   type FrameConverter,
   type FrameConverterOptions,
 } from './audio/frame-converter.ts';
-export { type OpenAudioOptions, openAudio } from './audio/open-audio.ts';
+export { type AudioInput, type OpenAudioOptions, openAudio, type WebByteStream } from './audio/open-audio.ts';
 export type { ResamplerQuality } from './audio/resampler.ts';
 export { chooseTarget } from './audio/target-format.ts';
 export type { StreamLimits } from './pcm/hw-params.ts';

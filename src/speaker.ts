@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 import { type Readable, Writable, type WritableOptions } from 'node:stream';
-import { invalidArgError, VsndError } from './errors.ts';
+import { abortError, invalidArgError, VsndError } from './errors.ts';
 import type { Card } from './frontend/card.ts';
 import type { PlaybackStream } from './frontend/playback-stream.ts';
 import { emitLater } from './frontend/stream-events.ts';
@@ -142,7 +142,13 @@ class Speaker extends Writable {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#opening ??= this.#open();
-    this.#opening.then((voice) => voice.play(chunk)).then(() => callback(), callback);
+    const reason = (error: Error) => (this.destroyed ? (this.errored ?? abortError()) : error);
+    this.#opening
+      .then((voice) => voice.play(chunk))
+      .then(
+        () => callback(),
+        (error: Error) => callback(reason(error)),
+      );
   }
 
   override _final(callback: (error?: Error | null) => void): void {

@@ -1,10 +1,9 @@
 import { VsndError } from '../errors.ts';
-import { widenS24 } from '../wav/repack.ts';
+import { fromBigEndian, widenS24 } from '../wav/repack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { AudioSource } from './audio-source.ts';
-import { fromBigEndian } from './big-endian.ts';
 import { type Octets, readOctets } from './octets.ts';
 import { openPcm } from './pcm.ts';
+import type { Recording } from './recording.ts';
 
 /** How samples lie in the file. */
 interface Encoding {
@@ -17,7 +16,6 @@ interface Encoding {
 interface Common extends Encoding {
   readonly channels: number;
   readonly rate: number;
-  readonly frames: number;
 }
 
 const INTEGERS: readonly PcmFormatName[] = ['s8', 's16_le', 's24_le', 's32_le'];
@@ -47,12 +45,12 @@ const ENCODINGS: Readonly<Record<string, (containerBytes: number) => Encoding | 
   alaw: () => ({ format: 'a_law', containerBytes: 1 }),
 };
 
-/** Opens an AIFF or AIFC file without compression. Rejects with ERR_VSND_FILE. */
-export async function openAiff(octets: Octets): Promise<AudioSource> {
+/** Opens an AIFF or AIFC file without compression that begins at `start`. Rejects with ERR_VSND_FILE. */
+export async function openAiff(octets: Octets, start: number): Promise<Recording> {
   const { name } = octets;
   let common: Common | undefined;
   let data: { offset: number; bytes: number } | undefined;
-  for (let offset = 12; common === undefined || data === undefined; ) {
+  for (let offset = start + 12; common === undefined || data === undefined; ) {
     const head = await readOctets(octets, offset, 8);
     if (head.length < 8) throw damagedError(name, `it ends without a ${common ? 'SSND' : 'COMM'} chunk`);
     const id = ascii(head, 0);
@@ -60,16 +58,20 @@ export async function openAiff(octets: Octets): Promise<AudioSource> {
     const size = view(head).getUint32(4);
     if (id === 'COMM') common = parseCommon(name, await readOctets(octets, offset + 8, Math.min(size, 22)));
     if (id === 'SSND') {
-      const start = await readOctets(octets, offset + 8, 4);
-      if (start.length < 4) throw damagedError(name, 'it ends within its SSND chunk');
-      const skip = 8 + view(start).getUint32(0);
+      const head = await readOctets(octets, offset + 8, 4);
+      if (head.length < 4) throw damagedError(name, 'it ends within its SSND chunk');
+      const skip = 8 + view(head).getUint32(0);
       data = { offset: offset + 8 + skip, bytes: Math.max(0, size - skip) };
     }
     offset += 8 + size + (size & 1);
   }
-  const { frames, channels, containerBytes } = common;
-  const dataBytes = Math.min(data.bytes, frames * channels * containerBytes);
-  return openPcm(octets, { ...common, kind: 'AIFF', dataOffset: data.offset, dataBytes });
+  return await openPcm(octets, {
+    ...common,
+    kind: 'AIFF',
+    dataOffset: data.offset,
+    dataBytes: data.bytes,
+    chunks: 'big-endian',
+  });
 }
 
 function parseCommon(name: string, body: Uint8Array): Common {
@@ -90,7 +92,7 @@ function parseCommon(name: string, body: Uint8Array): Common {
   if (channels === 0) throw damagedError(name, 'it has 0 channels; allowed: 1 or more');
   if (!(rate >= 1 && rate <= 0xffff_ffff))
     throw damagedError(name, `its rate is ${rate} Hz; allowed: 1 or more`);
-  return { ...encoding, channels, rate: Math.round(rate), frames: view(body).getUint32(2) };
+  return { ...encoding, channels, rate: Math.round(rate) };
 }
 
 /** A number of 80 bits: sign and exponent in 16, and a mantissa of 64 whose first bit is the integer. */

@@ -1,9 +1,9 @@
 import { VsndError } from '../errors.ts';
+import { fromBigEndian } from '../wav/repack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { AudioSource } from './audio-source.ts';
-import { fromBigEndian } from './big-endian.ts';
 import { type Octets, readOctets } from './octets.ts';
 import { openPcm } from './pcm.ts';
+import type { Recording } from './recording.ts';
 
 const HEADER_BYTES = 24;
 const NO_SIZE = 0xffff_ffff;
@@ -22,9 +22,9 @@ const ENCODINGS: Readonly<Record<number, readonly [PcmFormatName, number]>> = {
   27: ['a_law', 1],
 };
 
-/** Opens a file of Sun's and NeXT's format, .au or .snd. Rejects with ERR_VSND_FILE. */
-export async function openAu(octets: Octets): Promise<AudioSource> {
-  const head = await readOctets(octets, 0, HEADER_BYTES);
+/** Opens a file of Sun's and NeXT's format, .au or .snd, that begins at `start`. Rejects with ERR_VSND_FILE. */
+export async function openAu(octets: Octets, start: number): Promise<Recording> {
+  const head = await readOctets(octets, start, HEADER_BYTES);
   const damagedError = (reason: string) =>
     new VsndError('ERR_VSND_FILE', `${octets.name} is a damaged AU file: ${reason}`);
   if (head.length < HEADER_BYTES) throw damagedError('it ends within its header');
@@ -43,16 +43,14 @@ export async function openAu(octets: Octets): Promise<AudioSource> {
   if (rate === 0) throw damagedError('its rate is 0 Hz; allowed: 1 or more');
   if (channels < 1 || channels > MAX_CHANNELS)
     throw damagedError(`it has ${channels} channels; allowed: 1 to ${MAX_CHANNELS}`);
-  const dataBytes = size === NO_SIZE ? undefined : size;
-  const convert = fromBigEndian(containerBytes);
-  return openPcm(octets, {
+  return await openPcm(octets, {
     kind: 'AU',
     format,
     rate,
     channels,
     containerBytes,
-    dataOffset,
-    dataBytes,
-    convert,
+    dataOffset: start + dataOffset,
+    dataBytes: size === NO_SIZE ? undefined : size,
+    convert: fromBigEndian(containerBytes),
   });
 }

@@ -1,11 +1,15 @@
 import { VsndError } from '../errors.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { crc8 } from './crc.ts';
+import { crc8, crc16 } from './crc.ts';
 
 /** What STREAMINFO says of all frames (RFC 9639, 8.2). */
 export interface FlacInfo {
-  /** Frames of sound in a FLAC frame, of which the last may have less. */
+  /** Frames of sound in a FLAC frame, of which the last may have less; 0 where the encoder did not know. */
   readonly blockFrames: number;
+  /** In the smallest one; another number where they vary. */
+  readonly leastBlockFrames: number;
+  /** Whether the numbers of FLAC frames count frames of sound though their headers do not say so: before FLAC 1.2. */
+  readonly isVariable: boolean;
   /** Hz */
   readonly rate: number;
   readonly channels: number;
@@ -19,6 +23,10 @@ export interface FlacInfo {
 export interface FlacHeader {
   /** Octets of the header. */
   readonly headerBytes: number;
+  /** As it stands there. */
+  readonly number: number;
+  /** Whether the number is that of a frame of sound, as the header says. */
+  readonly isVariable: boolean;
   /** The number of its first frame of sound. */
   readonly first: number;
   /** Frames of sound in it. */
@@ -44,7 +52,9 @@ export function parseStreamInfo(name: string, block: Uint8Array): FlacInfo {
   const packed = view.getUint32(10); // 20 bits of rate, 3 of channels, 5 of bits, 4 of the total
   const totalFrames = (packed & 0xf) * 2 ** 32 + view.getUint32(14);
   const info = {
+    leastBlockFrames: view.getUint16(0),
     blockFrames: view.getUint16(2),
+    isVariable: false,
     rate: packed >>> 12,
     channels: ((packed >>> 9) & 7) + 1,
     bits: ((packed >>> 4) & 31) + 1,
@@ -62,7 +72,7 @@ export function parseStreamInfo(name: string, block: Uint8Array): FlacInfo {
   return info;
 }
 
-/** Bits a sample by their code in a frame's header; 0 means STREAMINFO's. */
+/** Bits a sample, and Hz, by their codes in a frame's header; 0 means STREAMINFO's. */
 const BITS = [undefined, 8, 12, undefined, 16, 20, 24, 32];
 const RATES = [
   undefined,
@@ -86,8 +96,8 @@ export function parseFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader 
   const isVariable = (at(1) & 1) === 1; // numbers count frames of sound, not FLAC frames
   const [sizeCode, rateCode, channelCode, bitsCode] = [at(2) >> 4, at(2) & 15, at(3) >> 4, (at(3) >> 1) & 7];
   if (sizeCode === 0 || rateCode === 15 || channelCode > 10 || (at(3) & 1) === 1) return undefined;
-  if ((channelCode < 8 ? channelCode + 1 : 2) !== info.channels || BITS[bitsCode] !== info.bits)
-    return undefined;
+  const bits = bitsCode === 0 ? info.bits : BITS[bitsCode];
+  if ((channelCode < 8 ? channelCode + 1 : 2) !== info.channels || bits !== info.bits) return undefined;
 
   const number = parseNumber(octets, 4);
   if (number === undefined) return undefined;
@@ -98,17 +108,17 @@ export function parseFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader 
     return value;
   };
   const frames = sizeCode === 6 ? field(1) + 1 : sizeCode === 7 ? field(2) + 1 : blockFrames(sizeCode);
-  const rate =
-    rateCode === 12
-      ? field(1) * 1000
-      : rateCode === 13
-        ? field(2)
-        : rateCode === 14
-          ? field(2) * 10
-          : RATES[rateCode];
+  const rates: Readonly<Record<number, () => number>> = {
+    0: () => info.rate,
+    12: () => field(1) * 1000,
+    13: () => field(2),
+    14: () => field(2) * 10,
+  };
+  const rate = rates[rateCode]?.() ?? RATES[rateCode];
   if (rate !== info.rate || end >= octets.length || crc8(octets.subarray(0, end)) !== at(end))
     return undefined;
-  return { headerBytes: end + 1, first: isVariable ? number.value : number.value * info.blockFrames, frames };
+  const first = isVariable || info.isVariable ? number.value : number.value * info.blockFrames;
+  return { headerBytes: end + 1, number: number.value, isVariable, first, frames };
 }
 
 function blockFrames(code: number): number {
@@ -133,4 +143,32 @@ function parseNumber(octets: Uint8Array, offset: number): { value: number; end: 
 /** Octets that a frame can take at most: its samples as they are, and what stands around them. */
 export function maxFrameBytes(frames: number, { channels, bits }: FlacInfo): number {
   return MAX_HEADER_BYTES + 2 + channels * (8 + Math.ceil((frames * (bits + 1)) / 8));
+}
+
+/** Codes of a frame's header for the bits that it can have here. */
+const BITS_CODES: ReadonlyMap<number, number> = new Map([
+  [8, 1],
+  [16, 4],
+  [24, 6],
+]);
+/** 44.1 kHz: any will do, for who only decodes. */
+const SOME_RATE_CODE = 9;
+
+/** The frame so that it can be decoded without STREAMINFO: `flacFrame` itself, where its header says all that the decoder asks for. */
+export function selfContained(
+  flacFrame: Uint8Array,
+  { headerBytes }: FlacHeader,
+  info: FlacInfo,
+): Uint8Array {
+  const [, second = 0, third = 0, fourth = 0] = flacFrame;
+  const hasAll =
+    (third & 0x0f) !== 0 && (fourth & 0x0e) !== 0 && (second & 1) === Number(info.isVariable || second & 1);
+  if (hasAll) return flacFrame;
+  const octets = flacFrame.slice();
+  octets[1] = second | Number(info.isVariable);
+  if ((third & 0x0f) === 0) octets[2] = third | SOME_RATE_CODE;
+  if ((fourth & 0x0e) === 0) octets[3] = fourth | ((BITS_CODES.get(info.bits) ?? 0) << 1);
+  octets[headerBytes - 1] = crc8(octets.subarray(0, headerBytes - 1));
+  new DataView(octets.buffer).setUint16(octets.length - 2, octets.subarray(0, -2).reduce(crc16, 0));
+  return octets;
 }

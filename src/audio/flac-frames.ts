@@ -1,5 +1,6 @@
 import { crc16 } from './crc.ts';
 import type { Cursor } from './cursor.ts';
+import { FlacDecoder } from './flac-decoder.ts';
 import {
   type FlacHeader,
   type FlacInfo,
@@ -7,6 +8,8 @@ import {
   maxFrameBytes,
   parseFlacHeader,
 } from './flac-format.ts';
+import { beginningOf } from './magic.ts';
+import { isTag } from './tags.ts';
 
 /** A FLAC frame whose checksums are right. */
 export interface FlacFrame extends FlacHeader {
@@ -16,10 +19,13 @@ export interface FlacFrame extends FlacHeader {
   readonly octets: Uint8Array;
 }
 
-/** The first octets of a tag that may follow the last frame: ID3v1, APE. */
-const TAGS = /^(?:TAG|APETAGEX)/;
+/** Ends of a frame that are tried where nothing behind it shows which is right. */
+const MOST_ENDS = 64;
 
-/** The next whole frame at or after the cursor, which is then behind it; undefined where there is none. */
+/**
+ * The next whole frame at or after the cursor, which is then behind it; undefined where there is none, or another FLAC stream
+ * begins first, with the cursor at it.
+ */
 export async function nextFlacFrame(cursor: Cursor, info: FlacInfo): Promise<FlacFrame | undefined> {
   for (let header = await findHeader(cursor, info); header; header = await findHeader(cursor, info)) {
     const offset = cursor.position;
@@ -41,21 +47,34 @@ async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | 
     const window = await cursor.peek(length);
     // The last octets of a window are the first of the next one, unless there is none.
     const isLast = window.length < length;
-    const stop = isLast ? window.length : length - MAX_HEADER_BYTES + 1;
+    const mark = length === MAX_HEADER_BYTES ? -1 : findMark(window);
+    const stop = mark !== -1 ? mark : isLast ? window.length : length - MAX_HEADER_BYTES + 1;
     for (let at = window.indexOf(0xff); at !== -1 && at < stop; at = window.indexOf(0xff, at + 1)) {
       const header = parseFlacHeader(window.subarray(at), info);
       if (header === undefined) continue;
       cursor.position += at;
       return header;
     }
-    if (isLast) return undefined;
+    if (mark !== -1) cursor.position += mark;
+    if (mark !== -1 || isLast) return undefined;
     cursor.position += stop;
   }
 }
 
+/** Where a FLAC stream begins: with its mark, and STREAMINFO, the only block of metadata that is first. */
+export function findMark(octets: Uint8Array): number {
+  const { buffer, byteOffset, length } = octets;
+  const all = Buffer.from(buffer, byteOffset, length);
+  let at = all.indexOf('fLaC');
+  while (at !== -1 && ((all[at + 4] ?? 1) & 0x7f) !== 0) at = all.indexOf('fLaC', at + 1);
+  return at;
+}
+
 /**
- * The octets of the frame at the cursor, undefined where no end of it fits its checksum; and how many were looked at. Within a quiet frame octets that fit,
- * with the first ones of a header behind them, are not rare enough: those end it only where no whole header is behind any.
+ * The octets of the frame at the cursor, undefined where no end of it fits its checksum; and how many were looked at. An end is
+ * sure where a header, a tag or another recording follows, or nothing. Within a quiet frame octets that fit, with the first ones
+ * of a header behind them, are not rare enough: such an end, or any other, counts only where none is sure, and the frame can be
+ * decoded.
  */
 async function frameAt(
   cursor: Cursor,
@@ -65,31 +84,41 @@ async function frameAt(
   const most = maxFrameBytes(header.frames, info);
   let crc = 0;
   let end = 0;
-  let likelyEnd: number | undefined;
+  const ends: number[] = [];
   for (let length = Math.min(most, 16 * 1024); ; length = Math.min(most, length * 2)) {
     const window = await cursor.peek(length + MAX_HEADER_BYTES);
     const isLast = window.length < length + MAX_HEADER_BYTES;
     const stop = Math.min(length, window.length);
     for (; end < stop; end++) {
       if (crc === 0 && end > header.headerBytes) {
-        const rest = window.subarray(end);
-        if (parseFlacHeader(rest, info) || isTag(rest))
+        const rest = window.subarray(end, end + MAX_HEADER_BYTES);
+        if (parseFlacHeader(rest, info) || isTag(rest) || beginningOf(rest))
           return { octets: window.subarray(0, end), looked: end };
-        if (isSyncCode(rest)) likelyEnd ??= end; // of a header that is damaged, perhaps
+        if (ends.length < MOST_ENDS) ends.push(end);
       }
       crc = crc16(crc, window[end] as number);
     }
     if (crc === 0 && isLast && end === window.length) return { octets: window, looked: end };
-    if (isLast || length === most) {
-      return { octets: likelyEnd === undefined ? undefined : window.subarray(0, likelyEnd), looked: end };
-    }
+    if (isLast || length === most)
+      return { octets: await decodable(window, header, info, ends), looked: end };
   }
 }
 
-function isSyncCode(octets: Uint8Array): boolean {
-  return octets[0] === 0xff && ((octets[1] ?? 0) & 0xfe) === 0xf8;
-}
-
-function isTag(octets: Uint8Array): boolean {
-  return TAGS.test(String.fromCharCode(...octets.subarray(0, 8)));
+/** The frame up to the first of `ends` with which it can be decoded. */
+async function decodable(
+  window: Uint8Array,
+  header: FlacHeader,
+  info: FlacInfo,
+  ends: readonly number[],
+): Promise<Uint8Array | undefined> {
+  const decoder = new FlacDecoder(info);
+  try {
+    for (const end of ends) {
+      if ((await decoder.decode(window.subarray(0, end), header)) !== undefined)
+        return window.subarray(0, end);
+    }
+    return undefined;
+  } finally {
+    decoder.free();
+  }
 }

@@ -1,19 +1,22 @@
 import { VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
-import type { AudioSource, FrameFormat } from './audio-source.ts';
+import type { FrameFormat } from './audio-source.ts';
+import { nextBeginning } from './beginnings.ts';
 import { Cursor } from './cursor.ts';
 import { FlacDecoder } from './flac-decoder.ts';
 import {
   FLAC_FORMATS,
   type FlacInfo,
+  MAX_HEADER_BYTES,
   maxFrameBytes,
+  parseFlacHeader,
   parseStreamInfo,
   STREAMINFO_BYTES,
 } from './flac-format.ts';
-import { nextFlacFrame } from './flac-frames.ts';
+import { type FlacFrame, findMark, nextFlacFrame } from './flac-frames.ts';
 import { type Octets, readOctets } from './octets.ts';
+import { noFramesError, type Recording } from './recording.ts';
 import { fillHole, silence } from './silence.ts';
-import { sourceOf } from './source.ts';
 import { ENDS_EARLY, HAS_HOLES, Warnings } from './warnings.ts';
 
 /** Octets in which a frame is looked for by going from one to the next. */
@@ -23,19 +26,32 @@ const NEAR_BYTES = 16 * 1024;
 const TAG_BYTES = 4096;
 
 /** Opens a FLAC stream that begins at `start`. Rejects with ERR_VSND_FILE. */
-export async function openFlac(octets: Octets, start: number): Promise<AudioSource> {
-  const { info, audioStart } = await readMetadata(octets, start);
-  const format: FrameFormat = { format: flacFormat(info), rate: info.rate, channels: info.channels };
-  const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * info.channels;
+export async function openFlac(octets: Octets, start: number): Promise<Recording> {
+  const { info: said, audioStart } = await readMetadata(octets, start);
+  const format: FrameFormat = { format: flacFormat(said), rate: said.rate, channels: said.channels };
+  const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * said.channels;
   const warnings = new Warnings();
-  const first = await nextFlacFrame(new Cursor(octets, audioStart), info);
+  const opening = new Cursor(octets, audioStart);
+  const found = await nextFlacFrame(opening, said);
+  const next = found ? undefined : await nextBeginning(octets, opening.position);
+  if (found === undefined && next === undefined && (await readOctets(octets, audioStart, 1)).length > 0)
+    throw noFramesError(octets.name);
+  const info = found ? await numbering(opening, said, found) : said;
   /** The number of the first frame of sound: any, where the recording was cut out of another one. */
-  const origin = first?.offset === audioStart ? first.first : 0;
-  const last = octets.size === undefined ? undefined : await lastFrame(octets, octets.size);
-  const present = last !== undefined ? Math.max(0, last - origin) : first ? undefined : 0;
-  const frames = present === undefined ? info.totalFrames : Math.min(present, info.totalFrames ?? present);
-  if (frames !== undefined && info.totalFrames !== undefined && frames < info.totalFrames)
-    warnings.add(ENDS_EARLY);
+  const origin = found?.offset === audioStart ? firstOf(found, info) : 0;
+  const frames = octets.size === undefined ? found && info.totalFrames : await count(octets.size);
+
+  /** Undefined where another stream follows. */
+  async function count(size: number): Promise<number | undefined> {
+    const { totalFrames } = info;
+    const last = found && (await lastFrame(octets, size));
+    if (next !== undefined) return undefined;
+    const present = last === undefined ? (found ? totalFrames : 0) : Math.max(0, last - origin);
+    if (present === totalFrames || totalFrames === undefined) return present;
+    if (await isJoined(new Cursor(octets, audioStart))) return undefined;
+    if (present !== undefined && present < totalFrames) warnings.add(ENDS_EARLY);
+    return present;
+  }
 
   /** The number of the frame of sound behind the last one that is there; undefined where none is found near the end. */
   async function lastFrame(octets: Octets, size: number): Promise<number | undefined> {
@@ -63,23 +79,29 @@ export async function openFlac(octets: Octets, start: number): Promise<AudioSour
     return cursor;
   }
 
-  async function* read(from: number): AsyncGenerator<Uint8Array> {
+  async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
     const cursor = from === 0 ? new Cursor(octets, audioStart) : await seek(origin + from);
     const decoder = new FlacDecoder(info);
-    const stop = frames ?? Number.POSITIVE_INFINITY;
+    let at = from;
+    let isPlaced = from === 0;
     try {
-      for (let at = from; at < stop; ) {
-        const frame = await nextFlacFrame(cursor, info);
-        if (frame === undefined) {
-          if (frames !== undefined) warnings.add(ENDS_EARLY);
-          return;
+      for (;;) {
+        const { position } = cursor;
+        if (!(await isHeaderAt(cursor, info))) {
+          const next = await nextBeginning(octets, position);
+          if (next !== undefined) return next;
         }
-        const begin = frame.first - origin;
-        const end = Math.min(begin + frame.frames, stop);
+        const frame = await nextFlacFrame(cursor, info);
+        if (frame === undefined) break;
+        // What lies right behind what was heard is heard right behind it, though its number says that it was before.
+        const isBehind = isPlaced && frame.offset === position && frame.first - origin < at;
+        const begin = isBehind ? at : frame.first - origin;
+        const end = begin + frame.frames;
         if (end <= at) continue;
+        isPlaced = true;
         if (begin > at) {
           warnings.add(HAS_HOLES);
-          yield* fillHole(format, Math.min(begin, stop) - at);
+          yield* fillHole(format, begin - at);
           at = begin;
         }
         let sound = await decoder.decode(frame.octets, frame);
@@ -87,15 +109,51 @@ export async function openFlac(octets: Octets, start: number): Promise<AudioSour
           warnings.add(HAS_HOLES);
           sound = silence(format, frame.frames);
         }
-        if (end > at) yield sound.subarray((at - begin) * frameBytes, (end - begin) * frameBytes);
+        yield sound.subarray((at - begin) * frameBytes);
         at = end;
       }
     } finally {
       decoder.free();
     }
+    if (at < (info.totalFrames ?? 0)) warnings.add(ENDS_EARLY);
+    return await nextBeginning(octets, cursor.position);
   }
 
-  return sourceOf(octets, { kind: 'FLAC', ...format, frames, warnings: warnings.texts, read });
+  return { kind: 'FLAC', ...format, frames, warnings, read };
+}
+
+/** Whether a frame begins at the cursor. */
+async function isHeaderAt(cursor: Cursor, info: FlacInfo): Promise<boolean> {
+  return parseFlacHeader(await cursor.peek(MAX_HEADER_BYTES), info) !== undefined;
+}
+
+/** Whether another FLAC stream begins behind the cursor: then it is not the end that says how long this one is. */
+async function isJoined(cursor: Cursor): Promise<boolean> {
+  const length = 64 * 1024;
+  for (let window = await cursor.peek(length); window.length > 4; window = await cursor.peek(length)) {
+    if (findMark(window) !== -1) return true;
+    cursor.position += window.length - 4;
+  }
+  return false;
+}
+
+/**
+ * How the numbers of FLAC frames count: what frames have beats what STREAMINFO says. `cursor`: behind the first frame. Only
+ * where STREAMINFO leaves it open a second one is looked at, which a stream may not have yet.
+ */
+async function numbering(cursor: Cursor, info: FlacInfo, first: FlacFrame): Promise<FlacInfo> {
+  const { leastBlockFrames, blockFrames } = info;
+  if (first.isVariable || (leastBlockFrames === blockFrames && blockFrames === first.frames)) return info;
+  const { number, frames } = first;
+  const second = await nextFlacFrame(cursor, info);
+  if (second === undefined) return { ...info, blockFrames: frames };
+  const isVariable =
+    second.number === number + frames || (second.number !== number + 1 && leastBlockFrames !== blockFrames);
+  return { ...info, isVariable, blockFrames: isVariable ? Math.max(blockFrames, frames) : frames };
+}
+
+function firstOf({ number, isVariable }: FlacFrame, info: FlacInfo): number {
+  return isVariable || info.isVariable ? number : number * info.blockFrames;
 }
 
 /** The format of a stream that {@link parseStreamInfo} has let pass. */

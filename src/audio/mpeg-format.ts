@@ -31,7 +31,16 @@ const BITRATES = {
   ],
 };
 
-/** The header at the start of `octets`; undefined where none is, and for free format, which does not say how long it is. */
+/** Whether a frame of free format begins with `octets`: it does not say how long it is. */
+export function isFreeFormat(octets: Uint8Array): boolean {
+  const [sync, second, third = 0xf0, fourth] = octets;
+  return (
+    (third & 0xf0) === 0 &&
+    parseMpegHeader(Uint8Array.of(sync ?? 0, second ?? 0, third | 0x10, fourth ?? 0)) !== undefined
+  );
+}
+
+/** The header at the start of `octets`; undefined where none is, and for free format. */
 export function parseMpegHeader(octets: Uint8Array): MpegHeader | undefined {
   if (octets.length < HEADER_BYTES) return undefined;
   const [sync = 0, second = 0, third = 0, fourth = 0] = octets;
@@ -73,9 +82,23 @@ export interface MpegTag {
 const ascii = (octets: Uint8Array, from: number, to: number): string =>
   String.fromCharCode(...octets.subarray(from, to));
 
-/** The tag of Xing or LAME in the frame `octets`; undefined where it is a frame of sound. */
+/** Where Fraunhofer's encoder puts its tag, and what it takes. */
+const VBRI_OFFSET = 36;
+const VBRI_BYTES = 26;
+
+/** The tag of Xing, LAME or Fraunhofer in the frame `octets`; undefined where it is a frame of sound. */
 export function parseMpegTag(octets: Uint8Array, { tagOffset }: MpegHeader): MpegTag | undefined {
-  if (!['Xing', 'Info'].includes(ascii(octets, tagOffset, tagOffset + 4))) return undefined;
+  const [letter, other] = [octets[tagOffset], octets[VBRI_OFFSET]];
+  if (letter !== 0x58 && letter !== 0x49 && other !== 0x56) return undefined; // X, I, V: nearly all frames end here
+  const name = ascii(octets, tagOffset, tagOffset + 4);
+  if (name === 'Xing' || name === 'Info') return parseXingTag(octets, tagOffset);
+  if (octets.length < VBRI_OFFSET + VBRI_BYTES || ascii(octets, VBRI_OFFSET, VBRI_OFFSET + 4) !== 'VBRI')
+    return undefined;
+  const view = new DataView(octets.buffer, octets.byteOffset + VBRI_OFFSET, VBRI_BYTES);
+  return { bytes: view.getUint32(10), mpegFrames: view.getUint32(14), delay: undefined, padding: undefined };
+}
+
+function parseXingTag(octets: Uint8Array, tagOffset: number): MpegTag {
   const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
   let at = tagOffset + 8;
   const flags = at <= octets.length ? view.getUint32(at - 4) : 0;
@@ -91,8 +114,8 @@ export function parseMpegTag(octets: Uint8Array, { tagOffset }: MpegHeader): Mpe
   const hasGap = at + 24 <= octets.length && /^(?:LAME|Lavc|Lavf|GOGO)/.test(ascii(octets, at, at + 4));
   const gap = hasGap ? view.getUint32(at + 20) & 0xff_ffff : undefined; // behind 21 octets of others: 12 bits each
   return {
-    mpegFrames,
-    bytes,
+    mpegFrames: mpegFrames || undefined, // 0: the encoder could not know
+    bytes: bytes || undefined,
     delay: gap === undefined ? undefined : gap >>> 12,
     padding: gap === undefined ? undefined : gap & 0xfff,
   };

@@ -1,16 +1,15 @@
-import { nextTurn } from '../clock.ts';
-import type { AudioSource, FrameFormat } from './audio-source.ts';
+import { VsndError } from '../errors.ts';
+import type { FrameFormat } from './audio-source.ts';
+import { nextBeginning } from './beginnings.ts';
 import { Cursor } from './cursor.ts';
-import { attempt, interleave, ready } from './decoders.ts';
-import { type MpegHeader, parseMpegTag } from './mpeg-format.ts';
-import { firstMpegFrame, type MpegFrame, nextMpegFrame } from './mpeg-frames.ts';
+import { MpegDecoder } from './mpeg-decoder.ts';
+import { isFreeFormat, parseMpegTag } from './mpeg-format.ts';
+import { firstMpegFrame, type MpegFrame } from './mpeg-frames.ts';
+import { MpegIndex } from './mpeg-index.ts';
+import { MpegPart } from './mpeg-part.ts';
 import type { Octets } from './octets.ts';
-import { silence } from './silence.ts';
-import { sourceOf } from './source.ts';
+import type { Recording } from './recording.ts';
 import { ENDS_EARLY, HAS_HOLES, Warnings } from './warnings.ts';
-
-/** Octets before the first frame that may be something else: the rest of a frame that was cut, padding. */
-const REACH_BYTES = 64 * 1024;
 
 /** Frames of sound that a decoder of layer 3 puts before the first one. */
 const DECODER_DELAY = 529;
@@ -18,142 +17,108 @@ const DECODER_DELAY = 529;
 /** MPEG frames before one that is entered at: its octets may lie in several of them, and it overlaps the last. */
 const PRE_ROLL = 24;
 
-/** Opens MPEG audio at or after `start`; undefined where none is there. Rejects with ERR_VSND_FILE. */
-export async function openMpeg(octets: Octets, start: number): Promise<AudioSource | undefined> {
+/** MPEG frames that are decoded at once. A stream's are decoded one by one: the next may be late. */
+const FRAMES_AT_ONCE = 16;
+
+/** Opens MPEG audio that begins at most `reach` bytes behind `start`; undefined where none does. Rejects with ERR_VSND_FILE. */
+export async function openMpeg(octets: Octets, start: number, reach: number): Promise<Recording | undefined> {
   const opening = new Cursor(octets, start);
-  const first = await firstMpegFrame(opening, REACH_BYTES);
-  return first && openFrom(octets, opening, first);
+  const first = await firstMpegFrame(opening, reach);
+  if (first) return await openFrom(octets, first);
+  opening.position = start;
+  if (isFreeFormat(await opening.peek(4)) && (await isFreeFormatAgain(opening)))
+    throw freeFormatError(octets.name);
+  return undefined;
 }
 
-async function openFrom(octets: Octets, opening: Cursor, first: MpegFrame): Promise<AudioSource> {
-  const tag = parseMpegTag(await opening.peek(first.bytes), first);
-  const index = new MpegIndex(octets, tag ? first.offset + first.bytes : first.offset, first);
-  const warnings = new Warnings();
+async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
+  const { size } = octets;
   const format: FrameFormat = { format: 'float_le', rate: first.rate, channels: first.channels };
   const frameBytes = 4 * format.channels;
-
-  const isTruncated = octets.size !== undefined && first.offset + (tag?.bytes ?? 0) > octets.size;
-  if (isTruncated) warnings.add(ENDS_EARLY);
-  const promised = isTruncated ? undefined : tag?.mpegFrames || undefined; // 0: the encoder could not know
-  const mpegFrames = promised ?? (octets.size === undefined ? undefined : await index.count());
-  /** Frames of sound that are decoded before the first one of the recording. */
+  const warnings = new Warnings();
+  const tag = parseMpegTag(first.octets, first);
+  const part = new MpegPart(first, tag);
+  const index = new MpegIndex(octets, part);
+  /** Frames of sound before the first one of the recording, and behind its last one, where the tag has counted right. */
   const skip = tag?.delay === undefined ? 0 : tag.delay + DECODER_DELAY;
-  const dropped = isTruncated ? skip : Math.max(skip, (tag?.delay ?? 0) + (tag?.padding ?? 0));
-  const frames = mpegFrames === undefined ? undefined : Math.max(0, mpegFrames * first.frames - dropped);
+  const cut = Math.max(0, (tag?.delay ?? 0) + (tag?.padding ?? 0) - skip);
 
-  async function* read(from: number): AsyncGenerator<Uint8Array> {
+  const promised = tag?.mpegFrames === undefined ? undefined : framesOf(tag.mpegFrames);
+  if (size !== undefined && (part.promisedEnd ?? 0) > size) warnings.add(ENDS_EARLY);
+  const frames = size === undefined || (await isTagRight(size)) ? promised : await count();
+
+  function framesOf(mpegFrames: number): number {
+    return Math.max(0, mpegFrames * first.frames - skip - (mpegFrames === tag?.mpegFrames ? cut : 0));
+  }
+
+  /** Whether the recording ends where its tag says that it does. */
+  async function isTagRight(size: number): Promise<boolean> {
+    const { promisedEnd } = part;
+    if (promised === undefined || promisedEnd === undefined || promisedEnd > size) return false;
+    return (await nextBeginning(octets, promisedEnd)) === undefined;
+  }
+
+  /** Undefined where something else follows. */
+  async function count(): Promise<number | undefined> {
+    const { mpegFrames, next } = await index.count();
+    return next === undefined ? framesOf(mpegFrames) : undefined;
+  }
+
+  async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
     const entry =
-      from === 0 ? index.start : await index.find(Math.floor((from + skip) / first.frames) - PRE_ROLL);
+      from === 0 ? part.start : await index.find(Math.floor((from + skip) / first.frames) - PRE_ROLL);
     const cursor = new Cursor(octets, entry.offset);
-    const decoder = new MpegDecoder(format);
-    const stop = frames ?? Number.POSITIVE_INFINITY;
+    const decoder = new MpegDecoder(format, first.frames);
+    const atOnce = size === undefined ? 1 : FRAMES_AT_ONCE;
+    let { number } = entry;
+    /** From here on sound is held until it is known whether it is what an encoder has added. */
+    let limit = promised ?? Number.POSITIVE_INFINITY;
+    let held: Uint8Array[] = [];
     try {
-      for (let begin = entry.number * first.frames - skip; begin < stop; begin += first.frames) {
-        const frame = await nextMpegFrame(cursor, first);
-        if (frame === undefined) {
-          if (frames !== undefined) warnings.add(ENDS_EARLY);
-          return;
+      for (;;) {
+        const batch = await part.next(cursor, number, atOnce);
+        if (batch.length === 0) break;
+        const { sound, hasHoles } = await decoder.decode(batch);
+        const begin = number * first.frames - skip;
+        number += batch.length;
+        if (number > (tag?.mpegFrames ?? Number.POSITIVE_INFINITY)) {
+          yield* held;
+          held = [];
+          limit = Number.POSITIVE_INFINITY;
         }
-        const sound = await decoder.decode(await octetsOf(frame), first.frames);
-        const [head, tail] = [Math.max(from - begin, 0), Math.min(stop - begin, first.frames)];
-        if (sound === undefined && tail > head) warnings.add(HAS_HOLES);
-        if (tail > head) {
-          yield (sound ?? silence(format, first.frames)).subarray(head * frameBytes, tail * frameBytes);
-        } else {
-          await nextTurn();
-        }
+        const between = (start: number, end: number): Uint8Array =>
+          sound.subarray(Math.max(0, start - begin) * frameBytes, Math.max(0, end - begin) * frameBytes);
+        const now = between(from, limit);
+        if (hasHoles && now.length > 0) warnings.add(HAS_HOLES);
+        if (now.length > 0) yield now;
+        if (limit < begin + batch.length * first.frames)
+          held.push(between(Math.max(from, limit), Number.POSITIVE_INFINITY));
       }
+      if (number !== tag?.mpegFrames) yield* held;
+      if (number < (tag?.mpegFrames ?? 0)) warnings.add(ENDS_EARLY);
+      return await nextBeginning(octets, cursor.position);
     } finally {
       decoder.free();
     }
-
-    async function octetsOf({ offset, bytes }: MpegFrame): Promise<Uint8Array> {
-      cursor.position = offset;
-      const frame = await cursor.peek(bytes);
-      cursor.position = offset + bytes;
-      return frame;
-    }
   }
 
-  return sourceOf(octets, { kind: `MP${first.layer}`, ...format, frames, warnings: warnings.texts, read });
+  return { kind: `MP${first.layer}`, ...format, frames, warnings, read };
 }
 
-/** An MPEG frame by its number, from the first with sound. */
-interface Entry {
-  readonly number: number;
-  readonly offset: number;
+/** Bytes in which another frame of free format follows a first one. */
+const FREE_FORMAT_BYTES = 8192;
+
+/** Whether two more frames of free format follow the one at the cursor, as far from each other. */
+async function isFreeFormatAgain(cursor: Cursor): Promise<boolean> {
+  const octets = await cursor.peek(FREE_FORMAT_BYTES);
+  const isAt = (at: number) => isFreeFormat(octets.subarray(at, at + 4)) && octets[1] === octets[at + 1];
+  for (let at = 4; at * 2 + 4 < octets.length; at++) {
+    if (isAt(at) && [-1, 0, 1].some((padding) => isAt(2 * at + padding))) return true;
+  }
+  return false;
 }
 
-/** Where MPEG frames are: one of them says only where the next is, so all before it are looked at, once. */
-class MpegIndex {
-  /** Every so many MPEG frames one is kept. */
-  static readonly #STRIDE = 32;
-  readonly start: Entry;
-  readonly #like: MpegHeader;
-  readonly #cursor: Cursor;
-  readonly #offsets: number[] = [];
-  #count = 0;
-  #isComplete = false;
-
-  constructor(octets: Octets, offset: number, like: MpegHeader) {
-    this.start = { number: 0, offset };
-    this.#like = like;
-    this.#cursor = new Cursor(octets, offset);
-  }
-
-  /** The last entry at or before the MPEG frame `number`. */
-  async find(number: number): Promise<Entry> {
-    await this.#extend(number);
-    const at = Math.floor(Math.min(Math.max(0, number), this.#count - 1) / MpegIndex.#STRIDE);
-    const offset = this.#offsets[at];
-    return offset === undefined ? this.start : { number: at * MpegIndex.#STRIDE, offset };
-  }
-
-  /** MPEG frames in all. */
-  async count(): Promise<number> {
-    await this.#extend(Number.POSITIVE_INFINITY);
-    return this.#count;
-  }
-
-  async #extend(number: number): Promise<void> {
-    while (this.#count <= number && !this.#isComplete) {
-      const frame = await nextMpegFrame(this.#cursor, this.#like);
-      if (frame === undefined) this.#isComplete = true;
-      else if (this.#count++ % MpegIndex.#STRIDE === 0) this.#offsets.push(frame.offset);
-    }
-  }
-}
-
-/** Takes MPEG frames one by one, and gives as much sound for each. */
-class MpegDecoder {
-  readonly #format: FrameFormat;
-  #decoder: Awaited<ReturnType<typeof createDecoder>> | undefined;
-
-  constructor(format: FrameFormat) {
-    this.#format = format;
-  }
-
-  /** The `frames` frames of sound in a frame; undefined where it is damaged. */
-  async decode(mpegFrame: Uint8Array, frames: number): Promise<Uint8Array | undefined> {
-    this.#decoder ??= await createDecoder();
-    const decoder = this.#decoder;
-    const decoded = attempt(() => decoder.decodeFrame(mpegFrame));
-    if (decoded?.samplesDecoded !== frames || decoded.errors.length > 0) {
-      this.free();
-      return undefined;
-    }
-    return interleave(decoded.channelData.slice(0, this.#format.channels), frames); // of mono it gives two
-  }
-
-  free(): void {
-    const decoder = this.#decoder;
-    this.#decoder = undefined;
-    attempt(() => decoder?.free());
-  }
-}
-
-async function createDecoder() {
-  const { MPEGDecoder } = await import('mpg123-decoder');
-  // What an encoder added is taken off here: mpg123 could not, having been entered in the middle.
-  return ready(new MPEGDecoder({ enableGapless: false }));
+function freeFormatError(name: string): VsndError {
+  const advice = 'which the decoder here does not know; ffmpeg -i FILE -f wav - | vsnd play -';
+  return new VsndError('ERR_VSND_FILE', `${name} holds MPEG audio of free format, ${advice}`);
 }

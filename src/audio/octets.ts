@@ -1,7 +1,8 @@
-import { constants } from 'node:fs';
+import { constants, createReadStream, openSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { VsndError } from '../errors.ts';
+import { invalidArgError, VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { Turns } from './turns.ts';
 
@@ -27,19 +28,34 @@ export async function readOctets(octets: Octets, offset: number, length: number)
   return target.subarray(0, await octets.readInto(target, offset));
 }
 
-/** The octets of a regular file. Rejects with ERR_VSND_FILE. */
+/** The octets of a file, or those that come through a pipe or a device with that name. Rejects with ERR_VSND_FILE. */
 export async function openFile(path: string): Promise<Octets> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
     const stats = await handle.stat();
     if (stats.isDirectory()) throw new VsndError('ERR_VSND_FILE', `${path} is a directory, not a recording`);
-    if (!stats.isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
-    return new FileOctets(path, stats.size, handle);
+    if (stats.isFile()) return new FileOctets(path, stats.size, handle);
+    const stream = stats.isFIFO() ? openPipe(path) : createReadStream(path);
+    await handle.close(); // only now: whoever writes to a pipe must never find it without a reader
+    return new StreamOctets(stream, path);
   } catch (error) {
     await handle?.close();
+    const own = (error as NodeJS.ErrnoException).code === 'ENXIO' ? ownDescriptor(path) : undefined;
+    if (own !== undefined) return new StreamOctets(new Socket({ fd: own, writable: false }), path);
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
+}
+
+/** Opened without a wait, and read without a thread that waits: whoever writes to it may never come. */
+function openPipe(path: string): Readable {
+  return new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), writable: false });
+}
+
+/** The descriptor that a path is one of this process's own by: Linux cannot open a socket by its name. */
+function ownDescriptor(path: string): number | undefined {
+  const [, number] = /^\/(?:dev\/fd|proc\/self\/fd)\/(\d+)$/.exec(path) ?? [];
+  return path === '/dev/stdin' ? 0 : number === undefined ? undefined : Number(number);
 }
 
 /** Octets of a file that are read at once where fewer are asked for: headers and tags may be many, and small. */
@@ -49,6 +65,33 @@ const BLOCK_BYTES = 32 * 1024;
 interface Block {
   readonly offset: number;
   readonly octets: Uint8Array;
+}
+
+/** The octets of a recording that is in memory. */
+export class MemoryOctets implements Octets {
+  readonly name: string;
+  readonly size: number;
+  readonly #octets: Uint8Array;
+  readonly #turns = new Turns();
+  #isClosed = false;
+
+  constructor(octets: Uint8Array, name: string) {
+    this.name = name;
+    this.size = octets.length;
+    this.#octets = octets;
+  }
+
+  async readInto(target: Uint8Array, offset: number): Promise<number> {
+    if (this.#isClosed) throw closedError(this.name);
+    await this.#turns.take(target.length);
+    const part = this.#octets.subarray(offset, offset + target.length);
+    target.set(part);
+    return part.length;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+  }
 }
 
 class FileOctets implements Octets {
@@ -117,7 +160,7 @@ export class StreamOctets implements Octets {
   readonly name: string;
   readonly size = undefined;
   readonly #stream: Readable;
-  readonly #incoming: AsyncIterator<Uint8Array>;
+  readonly #incoming: AsyncIterator<unknown>;
   readonly #turns = new Turns();
   /** Those within reach, {@link PIECE_BYTES} each; the last one is filled up to #received. */
   readonly #pieces: Uint8Array[] = [];
@@ -164,6 +207,7 @@ export class StreamOctets implements Octets {
       this.#hasEnded = true;
       return;
     }
+    if (!(value instanceof Uint8Array)) throw invalidArgError(`what ${this.name} gives`, value, 'Uint8Array');
     await this.#turns.take(value.length);
     this.#keep(value);
     const reach = Math.min(wanted, this.#received - BACKLOG_BYTES);

@@ -1,7 +1,10 @@
+import { nextBeginning } from './beginnings.ts';
 import type { Cursor } from './cursor.ts';
+import { beginningOf, HEAD_BYTES } from './magic.ts';
 import { decodePacket, type PacketDecoder } from './ogg-codec.ts';
 import { beginning, LONGEST_WAIT, type OggLink } from './ogg-link.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
+import { noFramesError } from './recording.ts';
 import { fillHole } from './silence.ts';
 import { Turns } from './turns.ts';
 import { ENDS_EARLY, HAS_HOLES, type Warnings } from './warnings.ts';
@@ -12,7 +15,6 @@ export interface Span {
   readonly position: number | undefined;
   /** The first frame to give; undefined: the first that there is. */
   readonly from: number | undefined;
-  readonly to: number;
 }
 
 /** Reads the sound of one link, and keeps every frame at its place: a page says where the last one on it is. */
@@ -22,7 +24,6 @@ export class OggLinkReader {
   readonly #assembler = new PacketAssembler();
   readonly #warnings: Warnings;
   readonly #turns = new Turns();
-  readonly #to: number;
   /**
    * 'entering': what is decoded comes before what is wanted, from where is not known; 'lost': the next page says where what
    * is held belongs; 'placed': the next frame is at #position.
@@ -36,38 +37,39 @@ export class OggLinkReader {
   #heldFrames = 0;
   #hasDecoded = false;
 
-  constructor(link: OggLink, decoder: PacketDecoder, { position, from, to }: Span, warnings: Warnings) {
+  constructor(link: OggLink, decoder: PacketDecoder, { position, from }: Span, warnings: Warnings) {
     this.#link = link;
     this.#decoder = decoder;
     this.#warnings = warnings;
-    this.#to = to;
     this.#state = position !== undefined ? 'placed' : from !== undefined ? 'entering' : 'lost';
     this.#position = position;
     this.#next = from;
   }
 
-  /** From the cursor on; leaves it where the next link may begin. */
-  async *read(cursor: Cursor): AsyncGenerator<Uint8Array> {
-    for (let page = await nextOggPage(cursor); page; page = await nextOggPage(cursor)) {
-      if (page.isFirst) {
-        cursor.position = page.offset;
-        return;
-      }
+  /** From the cursor on. Returns where another link, or another recording, begins behind this one, if one does. */
+  async *read(cursor: Cursor): AsyncGenerator<Uint8Array, number | undefined> {
+    let last: OggPage | undefined;
+    let start: number | undefined;
+    for (;;) {
+      const isAtPage = beginningOf(await cursor.peek(HEAD_BYTES)) === 'ogg';
+      start = isAtPage ? undefined : await nextBeginning(cursor.octets, cursor.position);
+      const page = start === undefined ? await nextOggPage(cursor) : undefined;
+      if (page?.isFirst) start = page.offset;
+      if (page === undefined || page.isFirst) break;
       if (page.serial !== this.#link.serial) continue;
       yield* this.#readPage(page);
-      if (page.isLast || this.#isDone) return;
+      last = page;
     }
-    if (this.#state === 'lost') yield* this.#place(this.#position ?? 0, this.#to);
-    if (Number.isFinite(this.#to) && !this.#isDone) this.#warnings.add(ENDS_EARLY);
-  }
-
-  get #isDone(): boolean {
-    return this.#next !== undefined && this.#next >= this.#to;
+    if (this.#state === 'lost') yield* this.#place(this.#position ?? 0, Number.POSITIVE_INFINITY);
+    const hasBytes = cursor.position > this.#link.audioStart || (await cursor.peek(1)).length > 0;
+    if (last === undefined && start === undefined && hasBytes) throw noFramesError(cursor.octets.name);
+    if (!last?.isLast) this.#warnings.add(ENDS_EARLY);
+    return start;
   }
 
   async *#readPage(page: OggPage): AsyncGenerator<Uint8Array> {
     const { granule } = page;
-    const end = page.isLast && granule !== undefined ? Math.min(granule, this.#to) : this.#to;
+    const end = page.isLast && granule !== undefined ? granule : Number.POSITIVE_INFINITY;
     const { packets, hasHole } = this.#assembler.take(page);
     if (hasHole) this.#lose();
     for (const packet of packets) {

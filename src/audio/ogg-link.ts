@@ -1,4 +1,3 @@
-import { nextTurn } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import { Cursor } from './cursor.ts';
@@ -7,6 +6,7 @@ import type { Octets } from './octets.ts';
 import { decodePacket, type OggCodec, type OggMapping } from './ogg-codec.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { OPUS } from './opus.ts';
+import { Turns } from './turns.ts';
 import { VORBIS } from './vorbis.ts';
 
 /** Seconds of sound that wait for a page which says where they belong: every page should. */
@@ -89,6 +89,7 @@ export async function firstGranule(
 ): Promise<number> {
   const cursor = new Cursor(octets, audioStart);
   const assembler = new PacketAssembler();
+  const turns = new Turns();
   const decoder = await codec.createDecoder();
   try {
     let decoded = 0;
@@ -96,8 +97,9 @@ export async function firstGranule(
       if (page.serial !== serial) continue;
       if (decoded > LONGEST_WAIT * codec.rate) break;
       for (const packet of assembler.take(page).packets) {
-        decoded += ((await decodePacket(decoder, packet))?.length ?? 0) / frameBytes;
-        await nextTurn();
+        const soundBytes = (await decodePacket(decoder, packet))?.length ?? 0;
+        decoded += soundBytes / frameBytes;
+        await turns.take(soundBytes);
       }
       if (page.granule !== undefined) return beginning(page, page.granule, decoded);
     }

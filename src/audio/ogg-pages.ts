@@ -100,22 +100,33 @@ function split(body: Uint8Array, table: Uint8Array): Uint8Array[] {
   return pieces;
 }
 
-/** The last page of the recording, and the last one with a position of the stream `serial`. */
+/** The end of a recording, as far as it was looked at. */
+interface OggTail {
+  readonly last: OggPage | undefined;
+  /** The last page with a position of the stream. */
+  readonly ofStream: OggPage | undefined;
+  /** Whether another stream begins there. */
+  readonly hasLink: boolean;
+}
+
+/** The last page of the recording, and the last one with a position of the stream `serial`, which lies behind `start`. */
 export async function lastOggPages(
   cursor: Cursor,
   serial: number,
   start: number,
   size: number,
-): Promise<{ last: OggPage | undefined; ofStream: OggPage | undefined }> {
+): Promise<OggTail> {
   let last: OggPage | undefined;
   let ofStream: OggPage | undefined;
+  let hasLink = false;
   for (let tail = 2 * MAX_PAGE_BYTES; ; tail *= 4) {
     cursor.position = Math.max(start, size - tail);
     for (let page = await nextOggPage(cursor); page; page = await nextOggPage(cursor)) {
       last = page;
+      hasLink ||= page.isFirst;
       if (page.serial === serial && page.granule !== undefined) ofStream = page;
     }
-    if (ofStream || size - tail <= start || tail > MAX_TAIL_BYTES) return { last, ofStream };
+    if (ofStream || size - tail <= start || tail > MAX_TAIL_BYTES) return { last, ofStream, hasLink };
   }
 }
 

@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { ReadableStream } from 'node:stream/web';
 import { invalidArgError, VsndError } from '../errors.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
@@ -6,57 +7,53 @@ import { openAiff } from './aiff.ts';
 import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
+import { type Beginning, beginningOf, HEAD_BYTES } from './magic.ts';
 import { openMpeg } from './mpeg.ts';
-import { type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
+import { MemoryOctets, type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
+import type { Recording } from './recording.ts';
+import { sourceOf } from './source.ts';
+import { behindTags } from './tags.ts';
 import { openWav } from './wav.ts';
 
 export interface OpenAudioOptions {
   /** Frames of this format from the first octet on, whatever they look like; left out, the octets say what they are. */
   readonly raw?: FrameFormat | undefined;
-  /** What errors call a stream; by default 'standard input'. */
+  /** What errors call a stream, or what is in memory; by default 'standard input', and 'memory'. */
   readonly name?: string | undefined;
-}
-
-/** One kind of recording. */
-interface Kind {
-  /** Whether a recording that begins with `head` is of this kind. */
-  recognises(head: Uint8Array): boolean;
-  /** `start`: where that is, behind a tag. */
-  open(octets: Octets, start: number): Promise<AudioSource>;
 }
 
 /** As many as a WAV file can have. */
 const MAX_CHANNELS = 0xffff;
 
-/** Octets that are enough to tell any kind but MPEG, which has no beginning of its own. */
-const HEAD_BYTES = 12;
+/** By what recordings begin with; `start`: where that is, behind a tag or another recording. */
+const OPENERS: Readonly<Record<Beginning, (octets: Octets, start: number) => Promise<Recording>>> = {
+  wav: openWav,
+  aiff: openAiff,
+  au: openAu,
+  flac: openFlac,
+  ogg: openOgg,
+};
 
-const KINDS: readonly Kind[] = [
-  { recognises: (head) => ['RIFF', 'RF64', 'BW64'].includes(ascii(head, 0, 4)), open: openWav },
-  {
-    recognises: (head) => ascii(head, 0, 4) === 'FORM' && ['AIFF', 'AIFC'].includes(ascii(head, 8, 12)),
-    open: openAiff,
-  },
-  { recognises: (head) => ascii(head, 0, 4) === '.snd', open: openAu },
-  { recognises: (head) => ascii(head, 0, 4) === 'fLaC', open: openFlac },
-  { recognises: (head) => ascii(head, 0, 4) === 'OggS', open: openOgg },
-];
+/** A path, all bytes of a recording, or a stream of them: process.stdin, the body of what fetch() has brought. */
+export type AudioInput = string | Uint8Array | Readable | WebByteStream;
+
+/** A ReadableStream of bytes, whoever has declared its type: Node, TypeScript's DOM. */
+export interface WebByteStream {
+  readonly locked: boolean;
+  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> };
+}
 
 /**
- * Opens a recording by its path, or as it comes through a stream such as process.stdin; what it is, its first octets tell.
- * Rejects with ERR_VSND_FILE for what cannot be read or is of no known kind, with ERR_VSND_INVALID_ARG for `raw` of a
- * format without frames.
+ * Opens a recording; what it is, its first octets tell. Rejects with ERR_VSND_FILE for what cannot be read or is of no known
+ * kind, with ERR_VSND_INVALID_ARG for an `input` that gives no bytes, and for `raw` of a format without frames.
  */
-export async function openAudio(
-  input: string | Readable,
-  options: OpenAudioOptions = {},
-): Promise<AudioSource> {
+export async function openAudio(input: AudioInput, options: OpenAudioOptions = {}): Promise<AudioSource> {
   checkOptionNames<OpenAudioOptions>('openAudio()', options, { raw: true, name: true });
-  const { raw, name = 'standard input' } = options;
+  const { raw, name } = options;
   if (raw) checkRaw(raw);
-  const octets = typeof input === 'string' ? await openFile(input) : new StreamOctets(input, name);
+  const octets = await octetsOf(input, name);
   try {
     return await (raw ? openRaw(octets, raw) : openByContent(octets));
   } catch (error) {
@@ -65,26 +62,44 @@ export async function openAudio(
   }
 }
 
-async function openByContent(octets: Octets): Promise<AudioSource> {
-  const start = await afterTags(octets);
-  const head = await readOctets(octets, start, HEAD_BYTES);
-  const kind = KINDS.find(({ recognises }) => recognises(head));
-  const source = kind ? await kind.open(octets, start) : await openMpeg(octets, start);
-  if (source === undefined) throw unknownKindError(octets.name, head);
-  return source;
-}
-
-/** Where the recording begins behind ID3v2 tags. */
-async function afterTags(octets: Octets): Promise<number> {
-  for (let start = 0; ; ) {
-    const [i, d, three, version = 0xff, , flags = 0, ...size] = await readOctets(octets, start, 10);
-    if (i !== 0x49 || d !== 0x44 || three !== 0x33 || version === 0xff || size.some((octet) => octet > 0x7f))
-      return start;
-    start += 10 + size.reduce((sum, octet) => sum * 128 + octet, 0) + (flags & 0x10 ? 10 : 0);
+async function octetsOf(input: AudioInput, name: string | undefined): Promise<Octets> {
+  if (typeof input === 'string') return await openFile(input);
+  if (input instanceof Uint8Array) return new MemoryOctets(input, name ?? 'memory');
+  const stream = input instanceof ReadableStream && !input.locked ? Readable.fromWeb(input) : input;
+  if (!isReadable(stream)) {
+    const allowed =
+      'a path, a Uint8Array, a Readable without an encoding, a ReadableStream that nobody reads';
+    throw invalidArgError('input', input, allowed);
   }
+  return new StreamOctets(stream, name ?? 'standard input');
 }
 
-function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): AudioSource {
+/** Of any copy of node:stream, and giving bytes: with an encoding it would give text. */
+function isReadable(input: unknown): input is Readable {
+  const { pipe, destroy, readableEncoding } = (input ?? {}) as Partial<Readable>;
+  return typeof pipe === 'function' && typeof destroy === 'function' && !readableEncoding;
+}
+
+/** Bytes before the first MPEG frame that may be something else: the rest of a frame that was cut, padding. */
+const REACH_BYTES = 64 * 1024;
+
+async function openByContent(octets: Octets): Promise<AudioSource> {
+  const start = await behindTags(octets, 0);
+  return sourceOf(octets, await openAt(octets, start, REACH_BYTES), openAt);
+}
+
+/** Opens the recording that begins at `start`, or, where it is MPEG, at most `reach` bytes behind it. */
+async function openAt(octets: Octets, start: number, reach = 0): Promise<Recording> {
+  const head = await readOctets(octets, start, HEAD_BYTES);
+  const beginning = beginningOf(head);
+  const recording = beginning
+    ? await OPENERS[beginning](octets, start)
+    : await openMpeg(octets, start, reach);
+  if (recording === undefined) throw unknownKindError(octets.name, head);
+  return recording;
+}
+
+async function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Promise<AudioSource> {
   const containerBytes = pcmFormatByName(format)?.sampleBytes ?? 1;
   const layout = {
     kind: 'raw PCM',
@@ -95,7 +110,7 @@ function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Audio
     dataOffset: 0,
     dataBytes: undefined,
   };
-  return openPcm(octets, layout);
+  return sourceOf(octets, await openPcm(octets, layout), openAt);
 }
 
 function checkRaw({ format, rate, channels }: FrameFormat): void {

@@ -1,31 +1,42 @@
-import { nextTurn } from '../clock.ts';
 import { invalidArgError, VsndError } from '../errors.ts';
+import { pcmFormat } from '../wire/pcm-format.ts';
 import type { AudioSource } from './audio-source.ts';
+import { gathered, gatheredAsTheyCome } from './gathered.ts';
+import { type OpenAt, readJoined } from './joined.ts';
 import type { Octets } from './octets.ts';
+import type { Recording } from './recording.ts';
+import { Turns } from './turns.ts';
 
-/** What one kind of recording says of itself, and how it is read: the rest is the same for all. */
-export type Recording = Pick<AudioSource, 'kind' | 'format' | 'rate' | 'channels' | 'frames'> & {
-  readonly warnings?: readonly string[];
-  /** False where even a file cannot be entered but at its start. */
-  readonly isSeekable?: boolean;
-  /** Whole frames from `from` on, `from` being at most `frames`. */
-  read(from: number): AsyncIterable<Uint8Array>;
-};
-
-/** A source that reads `recording` out of `octets`, and closes them. */
-export function sourceOf(octets: Octets, recording: Recording): AudioSource {
-  const { kind, format, rate, channels, frames, warnings = [] } = recording;
-  const isSeekable = octets.size !== undefined && (recording.isSeekable ?? true);
+/** A source that reads `recording` out of `octets`, and what `openAt` opens behind it, and closes them. */
+export function sourceOf(octets: Octets, recording: Recording, openAt: OpenAt): AudioSource {
+  const { kind, format, rate, channels, warnings } = recording;
+  const isSeekable = octets.size !== undefined && recording.frames !== undefined;
+  const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
+  let { frames } = recording;
   let isUsedUp = false;
+
+  async function* read(from: number): AsyncGenerator<Uint8Array> {
+    const turns = new Turns();
+    let end = from;
+    for await (const piece of readJoined(octets, recording, from, openAt)) {
+      end += piece.length / frameBytes;
+      if (frames !== undefined && end > frames) frames = undefined; // there is more than was promised
+      yield piece;
+      await turns.take(piece.length); // decoding must not keep the rest of the program waiting, however fast pieces are taken
+    }
+  }
+
   return {
     name: octets.name,
     kind,
     format,
     rate,
     channels,
-    frames,
+    get frames() {
+      return frames;
+    },
     isSeekable,
-    warnings,
+    warnings: warnings.texts,
     read(from = 0) {
       if (!Number.isSafeInteger(from) || from < 0) throw invalidArgError('from', from, '0 or more (frames)');
       if (!isSeekable && from > 0)
@@ -33,17 +44,10 @@ export function sourceOf(octets: Octets, recording: Recording): AudioSource {
       if (octets.size === undefined) {
         if (isUsedUp) throw new VsndError('ERR_VSND_INVALID_STATE', `${octets.name} has been read already`);
         isUsedUp = true;
+        return gatheredAsTheyCome(read(0), rate * frameBytes);
       }
-      return inTurns(recording.read(Math.min(from, frames ?? from)));
+      return gathered(read(Math.min(from, frames ?? from)), rate * frameBytes);
     },
     close: () => octets.close(),
   };
-}
-
-/** Decoding must not keep the rest of the program waiting, however fast the pieces are taken. */
-async function* inTurns(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const piece of pieces) {
-    yield piece;
-    await nextTurn();
-  }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { parseWavHeader, type WavHeader } from '../wav/header.ts';
-import { widenS24 } from '../wav/repack.ts';
+import { wavConverter } from '../wav/repack.ts';
 import { ClockedCapture, type FrameSource } from './clocked-capture.ts';
 import type { CaptureDevice } from './pcm-device.ts';
 
@@ -59,7 +59,8 @@ class WavLoop implements FrameSource {
   }
 
   fill(frames: Uint8Array): void {
-    const isPacked = this.header.format === 's24_le'; // 3 octets in the file, 4 in memory
+    const convert = wavConverter(this.header);
+    const isPacked = this.header.containerBytes === 3; // in the file, 4 in memory
     const wanted = isPacked ? (frames.length / 4) * 3 : frames.length;
     const octets = new Uint8Array(wanted);
     for (let filled = 0; filled < wanted; ) {
@@ -68,7 +69,7 @@ class WavLoop implements FrameSource {
       filled += length;
       this.#at = (this.#at + length) % this.#size;
     }
-    frames.set(isPacked ? widenS24(octets) : octets);
+    frames.set(convert ? convert(octets) : octets);
   }
 
   rewind(): void {

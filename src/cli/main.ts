@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Invocation } from './invocation.ts';
+import { closeLostTerminals } from './lost-terminals.ts';
 
 const SIGNAL_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -16,16 +17,19 @@ function setStatus(status: number): void {
   process.exitCode ??= status;
 }
 
+function stop(status: number): void {
+  setStatus(status);
+  stopped.abort();
+  setTimeout(() => process.exit(), GRACE).unref();
+}
+
 for (const [signal, status] of Object.entries(SIGNAL_STATUS)) {
   // The handler stays, so that a second Ctrl-C does not interrupt the clearing up after the first.
-  process.on(signal, () => {
-    setStatus(status);
-    stopped.abort();
-    setTimeout(() => process.exit(), GRACE).unref();
-  });
+  process.on(signal, () => stop(status));
 }
 // A reader that has gone away (`vsnd list | head -1`) is no reason to stop. Whoever writes sound there hears of it.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (stdout.isTTY) return stop(SIGNAL_STATUS.SIGHUP); // it has been closed: what is written hears of it before the signal
   if (!invocation.saysOnStdout || error.code === 'EPIPE' || process.exitCode !== undefined) return;
   setStatus(invocation.fail(error));
 });
@@ -33,7 +37,10 @@ stderr.on('error', () => {});
 process.removeAllListeners('warning').on('warning', (warning) => {
   terminal.complain(`warning: ${warning.message}`);
 });
-process.on('exit', () => terminal.release());
+process.on('exit', () => {
+  terminal.release();
+  closeLostTerminals();
+});
 process.on('uncaughtException', (error) => {
   setStatus(invocation.fail(error));
   process.exit();

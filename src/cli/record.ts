@@ -136,6 +136,8 @@ async function parseOptions({
 }: CommandLine<typeof OPTIONS>): Promise<RecordOptions> {
   const { json = false, emulate = false, source } = values;
   if (file === undefined) throw new UsageError('FILE.wav is missing (- is standard output)');
+  if (file.includes('\ufffd'))
+    throw new UsageError("FILE.wav's name is not UTF-8, and Node.js knows no others; allowed: - > FILE");
   checkEmulation(values);
   if (source !== undefined) await checkSource(source, file);
   return {

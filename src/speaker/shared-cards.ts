@@ -1,3 +1,4 @@
+import { abortError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import { listCards, openCard } from '../open-card.ts';
 
@@ -33,7 +34,7 @@ export class SharedCards {
   /** Joins the users of a card, by default of the guest's first. Rejects as openCard() does. */
   join(devid: number | undefined, signal: AbortSignal): Promise<CardShare> {
     return this.#inTurn(async () => {
-      signal.throwIfAborted();
+      if (signal.aborted) throw abortError(signal);
       const shared = (await this.#find(devid)) ?? (await this.#openAnother(devid, signal));
       shared.users++;
       return { card: shared.card, leave: () => this.#inTurn(() => this.#leave(shared)) };

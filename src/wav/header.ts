@@ -13,6 +13,10 @@ export interface WavHeader {
   dataOffset: number;
   /** Octets of sound; undefined where the writer streamed and did not know: up to the end of the file. */
   dataBytes: number | undefined;
+  /** The highest byte of a sample comes first: RIFX. */
+  isBigEndian?: true;
+  /** What is wrong with the header, though the sound can be read. */
+  warning?: string | undefined;
 }
 
 /** Octets of a file that a parser asks for; the answer is shorter where the file ends. */
@@ -60,39 +64,45 @@ const DS64_BYTES = 28;
 const MOST_CHUNKS = 4096;
 
 /**
- * Finds the sound in a WAV file: yields the ranges that it wants to see, in ascending order, and returns the
- * header. `name` is the file's, for errors: ERR_VSND_FILE for anything but RIFF or RF64 WAVE with a fmt and a
+ * Finds the sound in a WAV file that begins at the byte `start`: yields the ranges that it wants to see, and returns the
+ * header. `name` is the file's, for errors: ERR_VSND_FILE for anything but RIFF, RIFX or RF64 WAVE with a fmt and a
  * data chunk.
  */
-export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, Uint8Array> {
-  const head = yield { offset: 0, length: 12 };
+export function* parseWavHeader(name: string, start = 0): Generator<FileRange, WavHeader, Uint8Array> {
+  const head = yield { offset: start, length: 12 };
   if (head.length === 0) throw notWavError(name, 'it is empty');
   const magic = ascii(head, 0);
-  if (!['RIFF', 'RF64', 'BW64'].includes(magic) || (head.length === 12 && ascii(head, 8) !== 'WAVE')) {
+  if (
+    !['RIFF', 'RIFX', 'RF64', 'BW64'].includes(magic) ||
+    (head.length === 12 && ascii(head, 8) !== 'WAVE')
+  ) {
     throw notWavError(name, `it begins with "${printable(head)}" instead of RIFF or RF64, a size, and WAVE`);
   }
   if (head.length < 12) throw damagedError(name, 'it ends within its first 12 octets');
-  const riffBytes = u32(head, 4);
+  const isLittle = magic !== 'RIFX';
+  const riffBytes = u32(head, 4, isLittle);
 
-  let format: Omit<WavHeader, 'dataOffset' | 'dataBytes'> | undefined;
+  let format: WavFields | undefined;
+  let data: WavData | undefined;
   let ds64DataBytes: number | undefined;
-  for (let offset = 12, chunks = 0; ; chunks++) {
+  for (let offset = start + 12, chunks = 0; ; chunks++) {
+    if (format && data) return yield* withContainer({ ...format, ...data });
     if (chunks === MOST_CHUNKS)
       throw damagedError(name, `it has no data among its first ${MOST_CHUNKS} chunks`);
     const chunk = yield { offset, length: 8 };
     if (chunk.length < 8) throw damagedError(name, `it ends without a ${format ? 'data' : 'fmt'} chunk`);
     const id = ascii(chunk, 0);
-    const size = u32(chunk, 4);
+    const size = u32(chunk, 4, isLittle);
     const body = offset + 8;
     if (id === 'fmt ') {
-      format = parseFormat(name, yield { offset: body, length: Math.min(size, 40) });
+      format = parseFormat(name, yield { offset: body, length: Math.min(size, 40) }, isLittle);
     } else if (id === 'ds64' && magic !== 'RIFF') {
       ds64DataBytes = parseDs64(name, yield { offset: body, length: Math.min(size, DS64_BYTES) });
     } else if (id === 'data') {
-      if (format === undefined) throw damagedError(name, 'it has no fmt chunk before its data');
-      const streamed = size === 0 && (riffBytes === NO_SIZE || riffBytes + 8 <= body);
-      const dataBytes = size === NO_SIZE ? ds64DataBytes : streamed ? undefined : size;
-      return { ...format, dataOffset: body, dataBytes };
+      const streamed = size === 0 && (riffBytes === NO_SIZE || start + riffBytes + 8 <= body);
+      data = { dataOffset: body, dataBytes: size === NO_SIZE ? ds64DataBytes : streamed ? undefined : size };
+      if (format === undefined && data.dataBytes === undefined)
+        throw damagedError(name, 'it has no fmt chunk before its data');
     } else if (!/^[ -~]{4}$/.test(id)) {
       throw damagedError(
         name,
@@ -103,14 +113,22 @@ export function* parseWavHeader(name: string): Generator<FileRange, WavHeader, U
   }
 }
 
-function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffset' | 'dataBytes'> {
+/** What the fmt chunk says. */
+type WavFields = Omit<WavHeader, 'dataOffset' | 'dataBytes'> & {
+  /** The bytes of a sample, as the size of a frame has them. */
+  sampleBytes: number;
+};
+
+type WavData = Pick<WavHeader, 'dataOffset' | 'dataBytes'>;
+
+function parseFormat(name: string, body: Uint8Array, isLittle: boolean): WavFields {
   if (body.length < 16)
     throw damagedError(name, `its fmt chunk has ${body.length} octets; allowed: 16 or more`);
-  let tag = u16(body, 0);
-  const channels = u16(body, 2);
-  const rate = u32(body, 4);
-  const blockBytes = u16(body, 12);
-  const bits = u16(body, 14);
+  let tag = u16(body, 0, isLittle);
+  const channels = u16(body, 2, isLittle);
+  const rate = u32(body, 4, isLittle);
+  const blockBytes = u16(body, 12, isLittle);
+  const bits = u16(body, 14, isLittle);
   if (tag === EXTENSIBLE) {
     if (body.length < 40) {
       throw damagedError(name, `its extensible fmt chunk has ${body.length} octets; allowed: 40 or more`);
@@ -118,7 +136,7 @@ function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffse
     if (SUBTYPE_TAIL.some((octet, index) => body[26 + index] !== octet)) {
       throw unsupportedError(name, `the sub-format ${Buffer.from(body.subarray(24, 40)).toString('hex')}`);
     }
-    tag = u16(body, 24);
+    tag = u16(body, 24, isLittle);
   }
   if (channels === 0) throw damagedError(name, 'it has 0 channels; allowed: 1 or more');
   if (rate === 0) throw damagedError(name, 'its rate is 0 Hz; allowed: 1 or more');
@@ -129,14 +147,36 @@ function parseFormat(name: string, body: Uint8Array): Omit<WavHeader, 'dataOffse
   if (encoding === undefined || (tag !== PCM && bits % 8 !== 0)) {
     throw unsupportedError(name, `format 0x${tag.toString(16).padStart(4, '0')} with ${bits} bits a sample`);
   }
-  if (blockBytes !== channels * containerBytes) {
-    const expected = channels * containerBytes;
-    throw damagedError(
-      name,
-      `its frames take ${blockBytes} octets; allowed: ${expected} for its format and channels`,
-    );
+  const { format } = encoding;
+  const sampleBytes = blockBytes / channels;
+  return { format, rate, channels, containerBytes, sampleBytes, ...(isLittle ? {} : { isBigEndian: true }) };
+}
+
+/** Bytes of sound that show how 24 bits lie in a frame whose size has room for 32. */
+const SHOWN_BYTES = 64 * 1024;
+
+/** The header of sound whose frames take the bytes that it says, or that its channels and bits do. */
+function* withContainer({
+  sampleBytes,
+  ...header
+}: WavFields & WavData): Generator<FileRange, WavHeader, Uint8Array> {
+  const { channels, containerBytes, dataOffset, dataBytes = SHOWN_BYTES, isBigEndian } = header;
+  if (sampleBytes === containerBytes) return header;
+  if (containerBytes === 3 && sampleBytes === 4 && !isBigEndian) {
+    const sound = yield { offset: dataOffset, length: Math.min(dataBytes, SHOWN_BYTES) };
+    const format = formatOf24In32(sound);
+    if (format !== undefined) return { ...header, format, containerBytes: 4 };
   }
-  return { format: encoding.format, rate, channels, containerBytes };
+  const bytes = channels * containerBytes;
+  const warning = `gives its frames ${sampleBytes * channels} bytes, where its channels and bits take ${bytes}: these count`;
+  return { ...header, warning };
+}
+
+/** What 32 bits hold of which 24 count: at their top, with zeros below, or at their bottom, with the sign above. */
+function formatOf24In32(sound: Uint8Array): PcmFormatName | undefined {
+  const samples = new Int32Array(sound.slice(0, sound.length - (sound.length % 4)).buffer);
+  if (samples.every((sample) => (sample & 0xff) === 0)) return 's32_le';
+  return samples.every((sample) => (sample << 8) >> 8 === sample) ? 's24_le' : undefined;
 }
 
 /** The size of the data; undefined where it too was streamed. */
@@ -270,12 +310,12 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function u16(bytes: Uint8Array, offset: number): number {
-  return view(bytes).getUint16(offset, true);
+function u16(bytes: Uint8Array, offset: number, isLittle: boolean): number {
+  return view(bytes).getUint16(offset, isLittle);
 }
 
-function u32(bytes: Uint8Array, offset: number): number {
-  return view(bytes).getUint32(offset, true);
+function u32(bytes: Uint8Array, offset: number, isLittle: boolean): number {
+  return view(bytes).getUint32(offset, isLittle);
 }
 
 function ascii(bytes: Uint8Array, offset: number): string {

@@ -1,3 +1,5 @@
+import type { WavHeader } from './header.ts';
+
 /**
  * WAV's 24 bit samples, 3 octets each, as sndif's s24_le: 4 octets, the sign in the highest. Whole samples
  * only.
@@ -31,4 +33,37 @@ export function packS24(wide: Uint8Array): Uint8Array {
     packed[to + 2] = wide[from + 2] ?? 0;
   }
   return packed;
+}
+
+/** Turns samples of so many octets, the highest first, into those of sndif's little-endian formats. */
+export function fromBigEndian(containerBytes: number): ((samples: Uint8Array) => Uint8Array) | undefined {
+  if (containerBytes === 1) return undefined;
+  if (containerBytes === 3) return (samples) => widenS24(swap24(samples));
+  return (samples) => {
+    const swapped = Buffer.from(samples);
+    return containerBytes === 2
+      ? swapped.swap16()
+      : containerBytes === 4
+        ? swapped.swap32()
+        : swapped.swap64();
+  };
+}
+
+function swap24(samples: Uint8Array): Uint8Array {
+  const swapped = samples.slice();
+  for (let at = 0; at < samples.length; at += 3) {
+    swapped[at] = samples[at + 2] as number;
+    swapped[at + 2] = samples[at] as number;
+  }
+  return swapped;
+}
+
+/** Turns samples as they lie in a WAV file into those of its format; undefined where they are so already. */
+export function wavConverter({
+  format,
+  containerBytes,
+  isBigEndian,
+}: WavHeader): ((samples: Uint8Array) => Uint8Array) | undefined {
+  if (isBigEndian) return fromBigEndian(containerBytes);
+  return format === 's24_le' && containerBytes === 3 ? widenS24 : undefined;
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { AudioSource } from '../../src/audio/audio-source.ts';
-import { type OpenAudioOptions, openAudio } from '../../src/audio/open-audio.ts';
+import { type AudioInput, type OpenAudioOptions, openAudio } from '../../src/audio/open-audio.ts';
 
 export const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 
@@ -14,7 +14,7 @@ export const trickle = (bytes: Uint8Array, size: number): Readable =>
   );
 
 /** All that a recording says of itself, and its frames from `from` on. */
-export async function contents(input: string | Readable, options?: OpenAudioOptions, from = 0) {
+export async function contents(input: AudioInput, options?: OpenAudioOptions, from = 0) {
   const source = await openAudio(input, options);
   try {
     const octets = await framesFrom(source, from);

@@ -148,6 +148,67 @@ describe('a stream', () => {
   });
 });
 
+describe('what gives the bytes', () => {
+  const bytes = riff(fmt(), chunk('data', sound));
+  const whole = { kind: 'WAV', frames: 2, warnings: [], octets: Buffer.from(sound) };
+
+  test('memory: entered anywhere, and again', async () => {
+    expect(await contents(bytes)).toMatchObject({ ...whole, name: 'memory', isSeekable: true });
+    expect(await contents(Buffer.from(bytes), { name: 'a cue' }, 1)).toMatchObject({
+      name: 'a cue',
+      octets: Buffer.from(sound.subarray(4)),
+    });
+    const source = await openAudio(bytes);
+    await source.close();
+    await expect(framesFrom(source, 0)).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_STATE' });
+  });
+
+  test('a web stream, as of fetch()', async () => {
+    const { body } = new Response(bytes);
+    if (body === null) throw new Error('no body');
+    expect(await contents(body, { name: 'the radio' })).toMatchObject({ ...whole, name: 'the radio' });
+    await expect(openAudio(body)).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_ARG', option: 'input' });
+  });
+
+  test('a web stream that is closed early is cancelled', async () => {
+    let isCancelled = false;
+    const body = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(bytes),
+      cancel: () => {
+        isCancelled = true;
+      },
+    });
+    const source = await openAudio(body);
+    await source.close();
+    await new Promise(setImmediate);
+    expect(isCancelled).toBe(true);
+  });
+
+  test.each<[string, unknown]>([
+    ['undefined', undefined],
+    ['null', null],
+    ['a number', 7],
+    ['a URL', new URL('file:///x.wav')],
+    ['a Response', new Response(bytes)],
+    ['a Blob', new Blob([])],
+    ['an array', [1, 2, 3]],
+    ['an ArrayBuffer', new ArrayBuffer(8)],
+    ['a stream with an encoding', Readable.from(['text']).setEncoding('utf8')],
+  ])('%s is refused', async (_, input) => {
+    const opening = openAudio(input as string);
+    await expect(opening).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_ARG', option: 'input' });
+    await expect(opening).rejects.toThrow('allowed: a path, a Uint8Array, a Readable without an encoding');
+  });
+
+  test('a stream of something else is refused when it comes', async () => {
+    const opening = openAudio(Readable.from(['text']));
+    await expect(opening).rejects.toMatchObject({
+      code: 'ERR_VSND_INVALID_ARG',
+      message: 'what standard input gives is "text"; allowed: Uint8Array',
+    });
+  });
+});
+
 test.each<[string, Uint8Array, string]>([
   ['empty', new Uint8Array(0), ' is empty; known: WAV'],
   [
@@ -171,5 +232,5 @@ test('neither is what is not there, or is no file', async () => {
     errno: 'ENOENT',
   });
   await expect(openAudio(files.path('.'))).rejects.toThrow('is a directory, not a recording');
-  await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is not a regular file');
+  await expect(openAudio('/dev/null')).rejects.toThrow('/dev/null is empty');
 });

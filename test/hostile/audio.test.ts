@@ -10,7 +10,7 @@ import { type Octets, StreamOctets } from '../../src/audio/octets.ts';
 import { nextOggPage } from '../../src/audio/ogg-pages.ts';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { oggPages, withPages } from '../audio/ogg-pages.ts';
-import { ascii, chunk, fmt, useDirectory } from '../wav/files.ts';
+import { ascii, chunk, fmt, riff, useDirectory } from '../wav/files.ts';
 
 const files = useDirectory();
 const fixture = (name: string): Buffer => readFileSync(new URL(`../audio/fixtures/${name}`, import.meta.url));
@@ -55,12 +55,39 @@ const flacStart = Buffer.concat([
   fixture('noise16.flac').subarray(8, 8 + STREAMINFO_BYTES),
 ]);
 
+const emptyTag = Buffer.concat([ascii('ID3'), Uint8Array.of(4, 0, 0, 0, 0, 0, 0)]);
+const aiffChunks = (): Buffer => Buffer.concat([ascii('FORM....AIFF'), filledWith(chunk('JUNK', ascii('')))]);
+const smallWav = Buffer.from(riff(fmt(), chunk('data', Uint8Array.of(1, 2, 3, 4))));
+
+/** A page of 255 packets of one octet each, behind the headers of a fixture of {@link oggPages}. */
+function oneOctetPackets(name: string, headers: number): Buffer {
+  const first = oggPages(fixture(name)).slice(0, headers);
+  const page = Buffer.alloc(27 + 255 + 255, 1);
+  page.write('OggS\0\0');
+  page.writeBigInt64LE(-1n, 6);
+  page.fill(255, 26, 27);
+  const rest = filledWith(page).subarray(0, 24 * page.length);
+  return withPages(Buffer.concat([...first.map(({ octets }) => octets), rest]), (pages) => {
+    for (const page of pages) page.serial = first[0]?.serial ?? 0;
+  });
+}
+
 const JUNK: [string, () => Buffer][] = [
-  ['empty ID3 tags', () => filledWith(Buffer.concat([ascii('ID3'), Uint8Array.of(4, 0, 0, 0, 0, 0, 0)]))],
+  ['empty ID3 tags', () => filledWith(emptyTag)],
+  ['WAV behind ID3 tags', () => Buffer.concat([filledWith(emptyTag), smallWav])],
+  ['AIFF chunks of no octets', aiffChunks],
+  ['AIFF chunks behind ID3 tags', () => Buffer.concat([filledWith(emptyTag), aiffChunks()])],
   [
-    'AIFF chunks of no octets',
-    () => Buffer.concat([ascii('FORM....AIFF'), filledWith(chunk('JUNK', ascii('')))]),
+    'AU behind ID3 tags',
+    () =>
+      Buffer.concat([
+        filledWith(emptyTag),
+        Buffer.from('2e736e6400000018000000040000000300001f400000000201020304', 'hex'),
+      ]),
   ],
+  ['small WAV files, one behind the other', () => filledWith(smallWav).subarray(0, 100_000)],
+  ['Opus packets of one octet', () => oneOctetPackets('sweep.opus', 2)],
+  ['Vorbis packets of one octet', () => oneOctetPackets('sweep.ogg', 2)],
   ['FLAC metadata of no octets', () => Buffer.concat([flacStart, filledWith(Uint8Array.of(1, 0, 0, 0))])],
   ['Ogg pages of no octets', () => filledWith(emptyPage())],
   [
@@ -109,7 +136,7 @@ describe.each(JUNK)('%s', (_, make) => {
       const path = files.put('x', bytes);
       const before = readCalls();
       expect(await turnsDuring(openAndRead(path))).toBeGreaterThan(bytes.length / 65_536);
-      expect(readCalls() - before).toBeLessThan(bytes.length / 1024);
+      expect(readCalls() - before).toBeLessThan(Math.max(bytes.length, LENGTH) / 1024); // of the test runner, too
     },
   );
 });
@@ -142,7 +169,15 @@ test('false pages among true ones are not searched through for ever', async () =
 });
 
 test('false FLAC frames are not searched through for ever', async () => {
-  const info = { blockFrames: 4096, rate: 44_100, channels: 2, bits: 16, totalFrames: undefined };
+  const info = {
+    leastBlockFrames: 4096,
+    blockFrames: 4096,
+    isVariable: false,
+    rate: 44_100,
+    channels: 2,
+    bits: 16,
+    totalFrames: undefined,
+  };
   const bytes = filledWith(flacHeader());
   const cursor = new Cursor(octetsOf(bytes), 0);
   expect(await nextFlacFrame(cursor, info)).toBeUndefined();

@@ -359,6 +359,37 @@ describe('the end', () => {
     });
   });
 
+  test.each(['at once', 'while it plays'])(
+    'destroy() %s: each write that waits is told ABORT_ERR',
+    async (when) => {
+      const { guest, card } = await startCard();
+      const speaker = new Speaker({ card });
+      const told = Array.from(
+        { length: 3 },
+        () => new Promise((resolve) => speaker.write(pattern(400_000), resolve)),
+      );
+      if (when === 'while it plays') await guest.clock.advance(4800);
+      const closed = ended(speaker.destroy());
+      await guest.machine.settle();
+      await closed;
+      const aborted = expect.objectContaining({ name: 'AbortError', code: 'ABORT_ERR' });
+      expect(await Promise.all(told)).toEqual([aborted, aborted, aborted]);
+      await card.close();
+    },
+  );
+
+  test('destroy(error): each write that waits is told that error', async () => {
+    await withCard(async (card, guest) => {
+      const speaker = new Speaker({ card });
+      const told = new Promise((resolve) => speaker.write(pattern(400_000), resolve));
+      const error = closing(speaker);
+      const reason = new Error('enough');
+      speaker.destroy(reason);
+      await guest.machine.settle();
+      expect([await error, await told]).toEqual([reason, reason]);
+    });
+  });
+
   test('one that is closed makes room at once for the next: skipping to another track', async () => {
     await withCard(async (card, guest) => {
       const skipped = new Speaker({ card });

@@ -45,6 +45,7 @@ export class Keyboard {
     process.on('SIGCONT', this.#handleContinue);
     process.on('exit', this.#restore);
     stdin.on('data', this.#handleData);
+    stdin.on('error', () => {}); // the terminal has been closed: SIGHUP says so, too
     this.#listen();
   }
 

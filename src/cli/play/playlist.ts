@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { AudioSource, FrameFormat } from '../../audio/audio-source.ts';
 import { openAudio } from '../../audio/open-audio.ts';
+import { isVsndError, VsndError } from '../../errors.ts';
 
 /** Stands for standard input. */
 export const STDIN = '-';
@@ -74,9 +75,10 @@ export class Playlist {
     this.#options.onRemark(remark);
   }
 
-  /** Closes a recording that can be opened again. */
+  /** Closes a recording that can be opened again: what comes through a pipe, by name or not, comes once. */
   async leave(index: number): Promise<void> {
-    if (this.files[index] !== STDIN) await this.#close(index);
+    const source = await this.#opening.get(index)?.catch(() => undefined);
+    if (source?.isSeekable !== false) await this.#close(index);
   }
 
   async close(): Promise<void> {
@@ -86,7 +88,8 @@ export class Playlist {
   #open(index: number): Promise<AudioSource> {
     const { files, raw, stdin } = this.#options;
     const file = files[index] as string;
-    const opening = this.#opening.get(index) ?? openAudio(file === STDIN ? stdin : file, { raw });
+    const open = () => (file === STDIN ? openAudio(stdin, { raw }) : openNamed(file, raw));
+    const opening = this.#opening.get(index) ?? open();
     this.#opening.set(index, opening);
     return opening;
   }
@@ -96,5 +99,19 @@ export class Playlist {
     this.#opening.delete(index);
     const source = await opening?.catch(() => undefined);
     await source?.close();
+  }
+}
+
+/** What Node puts for bytes of an argument that are not UTF-8. */
+const REPLACEMENT = '\ufffd';
+
+async function openNamed(file: string, raw: FrameFormat | undefined): Promise<AudioSource> {
+  try {
+    return await openAudio(file, { raw });
+  } catch (error) {
+    if (!isVsndError(error, 'ERR_VSND_FILE') || error.errno !== 'ENOENT' || !file.includes(REPLACEMENT))
+      throw error;
+    const advice = 'its name is not UTF-8, and Node.js knows no others; play it with: vsnd play - < FILE';
+    throw new VsndError(error.code, `${error.message}: ${advice}`, { errno: error.errno, cause: error });
   }
 }

@@ -40,6 +40,10 @@ async function describe(): Promise<string[]> {
 }
 
 async function convert(path: string): Promise<void> {
+  const { body } = await fetch('http://radio.example/');
+  for (const input of [new Uint8Array(0), createReadStream(path), ...(body ? [body] : [])]) {
+    await (await openAudio(input, { name: 'any' })).close();
+  }
   const source: AudioSource = await openAudio(path);
   const converter = await createFrameConverter(source, { rate: 44_100, channels: 1, format: 's16_le' });
   const file = await createWavFile('heard.wav', converter.to);

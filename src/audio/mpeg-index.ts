@@ -1,0 +1,44 @@
+import { nextBeginning } from './beginnings.ts';
+import { Cursor } from './cursor.ts';
+import type { MpegEntry, MpegPart } from './mpeg-part.ts';
+import type { Octets } from './octets.ts';
+
+/** Every so many MPEG frames one is kept. */
+const STRIDE = 32;
+
+/** Where MPEG frames are: one of them says only where the next is, so all before it are looked at, once. */
+export class MpegIndex {
+  readonly #part: MpegPart;
+  readonly #cursor: Cursor;
+  readonly #offsets: number[] = [];
+  #count = 0;
+  #isComplete = false;
+
+  constructor(octets: Octets, part: MpegPart) {
+    this.#part = part;
+    this.#cursor = new Cursor(octets, part.start.offset);
+  }
+
+  /** The last entry at or before the MPEG frame `number`. */
+  async find(number: number): Promise<MpegEntry> {
+    await this.#extend(number);
+    const at = Math.floor(Math.min(Math.max(0, number), this.#count - 1) / STRIDE);
+    const offset = this.#offsets[at];
+    return offset === undefined ? this.#part.start : { number: at * STRIDE, offset };
+  }
+
+  /** MPEG frames in all, and where another recording begins behind them. */
+  async count(): Promise<{ mpegFrames: number; next: number | undefined }> {
+    await this.#extend(Number.POSITIVE_INFINITY);
+    const { octets, position } = this.#cursor;
+    return { mpegFrames: this.#count, next: await nextBeginning(octets, position) };
+  }
+
+  async #extend(number: number): Promise<void> {
+    while (this.#count <= number && !this.#isComplete) {
+      const frame = await this.#part.nextFrame(this.#cursor, this.#count);
+      if (frame === undefined) this.#isComplete = true;
+      else if (this.#count++ % STRIDE === 0) this.#offsets.push(frame.offset);
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import { nextBeginning } from './beginnings.ts';
+import { beginningOf, HEAD_BYTES } from './magic.ts';
+import { type Octets, readOctets } from './octets.ts';
+
+/** Chunks behind the sound: more than any program writes. */
+const MOST_CHUNKS = 4096;
+
+/** A chunk behind the sound of a stream is not longer than that: of a file, it is not longer than the file. */
+const MOST_CHUNK_BYTES = 1 << 24;
+
+/** Bytes behind the sound that are no sound: what else programs leave there. */
+const MOST_JUNK_BYTES = 64 * 1024;
+
+/** Chunks that may stand behind the sound. */
+export interface Chunks {
+  readonly isBigEndian: boolean;
+  /** A byte stands before the first of them. */
+  readonly isPadded: boolean;
+}
+
+/** What stands where sound should end. */
+export interface BehindSound {
+  /** The header has too small a size: the sound goes on. */
+  readonly goesOn: boolean;
+  /** Where another recording begins. */
+  readonly next: number | undefined;
+}
+
+/**
+ * Looks at what stands at the byte `end`, where the sound ends as a header says. That is so where chunks, another recording or
+ * no more than junk follows: a size that has wrapped at 4 GiB, or was never written, has the sound go on there. `isSure`:
+ * whether the header can be believed at all; `chunks`: what may follow, if chunks may.
+ */
+export async function behindSound(
+  octets: Octets,
+  end: number,
+  isSure: boolean,
+  chunks: Chunks | undefined,
+): Promise<BehindSound> {
+  const behind = chunks && (await behindChunks(octets, end, chunks));
+  const next = await nextBeginning(octets, behind ?? end);
+  const goesOn =
+    behind === undefined &&
+    next === undefined &&
+    (await reaches(octets, end + (isSure ? MOST_JUNK_BYTES : 0)));
+  return { goesOn, next };
+}
+
+/** Whether there are bytes from `offset` on. */
+async function reaches(octets: Octets, offset: number): Promise<boolean> {
+  return (await readOctets(octets, offset, 1)).length > 0;
+}
+
+/** The byte behind the chunks at `end`, or behind a byte that pads the sound; undefined where none is there. */
+async function behindChunks(
+  octets: Octets,
+  end: number,
+  { isPadded, isBigEndian }: Chunks,
+): Promise<number | undefined> {
+  const start = isPadded ? end + 1 : end;
+  let offset = start;
+  for (let count = 0; count < MOST_CHUNKS; count++) {
+    const head = await readOctets(octets, offset, HEAD_BYTES);
+    const most = octets.size === undefined ? MOST_CHUNK_BYTES : octets.size - offset - 8;
+    if (!isChunkId(head) || beginningOf(head) !== undefined) break;
+    const size = new DataView(head.buffer, head.byteOffset).getUint32(4, !isBigEndian);
+    if (size > most) break;
+    offset += 8 + size + (size & 1);
+  }
+  const isBeginning = beginningOf(await readOctets(octets, offset, HEAD_BYTES)) !== undefined;
+  return offset > start || isBeginning ? offset : undefined;
+}
+
+function isChunkId(head: Uint8Array): boolean {
+  return head.length >= 8 && /^[A-Za-z0-9_ ]{4}$/.test(String.fromCharCode(...head.subarray(0, 4)));
+}
