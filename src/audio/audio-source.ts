@@ -14,14 +14,18 @@ export interface AudioSource extends FrameFormat {
   readonly name: string;
   /** As a person reads it: WAV, AIFF, AU, FLAC, MP3, Ogg Vorbis, Ogg Opus, raw PCM. */
   readonly kind: string;
-  /** Frames in all; undefined where the source does not say, and it cannot be found out without reading it. */
+  /**
+   * Frames in all, as far as the source says, or as can be found out without reading it; else undefined. A hint: all that there
+   * is can be read, and where that turns out to be more it is undefined from then on.
+   */
   readonly frames: number | undefined;
   /** Whether `read()` can begin elsewhere than at the start, and be called again. */
   readonly isSeekable: boolean;
   /** What is wrong with it, though it can be played: as in 'ends early'. */
   readonly warnings: readonly string[];
   /**
-   * The frames from frame `from` on, in pieces of whole frames, each of at most a second or so. One loop at a time; leaving
+   * The frames from frame `from` on, in pieces of whole frames, of 64 KiB or a second of them, whichever is less, or more; a
+   * stream's are as they come. One loop at a time; leaving
    * the loop ends it. Rejects with ERR_VSND_FILE where the file cannot be read, or is damaged beyond decoding.
    */
   read(from?: number): AsyncIterable<Uint8Array>;

@@ -1,7 +1,9 @@
 import { Cursor } from './cursor.ts';
+import { findMark } from './flac-frames.ts';
 import { beginningOf, HEAD_BYTES } from './magic.ts';
 import { firstMpegFrame } from './mpeg-frames.ts';
 import { type Octets, readOctets } from './octets.ts';
+import { nextOggPage } from './ogg-pages.ts';
 import { behindTags } from './tags.ts';
 
 /**
@@ -12,4 +14,22 @@ export async function nextBeginning(octets: Octets, offset: number): Promise<num
   const start = await behindTags(octets, offset);
   if (beginningOf(await readOctets(octets, start, HEAD_BYTES)) !== undefined) return start;
   return (await firstMpegFrame(new Cursor(octets, start), 0)) && start;
+}
+
+/**
+ * Where a recording begins, within the first `reach` bytes behind `start`, that says so beyond doubt: the first page of an Ogg
+ * stream, whose checksum is right, or FLAC's mark before a block of STREAMINFO. Undefined where none does.
+ */
+export async function beginningBehindJunk(
+  octets: Octets,
+  start: number,
+  reach: number,
+): Promise<number | undefined> {
+  const window = Buffer.from(await readOctets(octets, start, reach));
+  for (let at = window.indexOf('OggS'); at !== -1; at = window.indexOf('OggS', at + 1)) {
+    const page = await nextOggPage(new Cursor(octets, start + at));
+    if (page?.offset === start + at && page.isFirst) return start + at;
+  }
+  const mark = findMark(window);
+  return mark === -1 ? undefined : start + mark;
 }

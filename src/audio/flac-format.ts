@@ -31,6 +31,9 @@ export interface FlacHeader {
   readonly first: number;
   /** Frames of sound in it. */
   readonly frames: number;
+  readonly rate: number;
+  readonly channels: number;
+  readonly bits: number;
 }
 
 export const STREAMINFO_BYTES = 34;
@@ -60,16 +63,15 @@ export function parseStreamInfo(name: string, block: Uint8Array): FlacInfo {
     bits: ((packed >>> 4) & 31) + 1,
     totalFrames: totalFrames === 0 ? undefined : totalFrames,
   };
-  if (info.rate === 0)
-    throw new VsndError('ERR_VSND_FILE', `${name} is a damaged FLAC file: its rate is 0 Hz`);
-  if (!FLAC_FORMATS.has(info.bits)) {
-    const allowed = [...FLAC_FORMATS.keys()].join(', ');
-    throw new VsndError(
-      'ERR_VSND_FILE',
-      `${name} holds FLAC with ${info.bits} bits a sample; allowed: ${allowed}`,
-    );
-  }
   return info;
+}
+
+/** Throws ERR_VSND_FILE for what cannot be decoded. */
+export function checkFlacInfo(name: string, { rate, bits }: FlacInfo): void {
+  if (rate === 0) throw new VsndError('ERR_VSND_FILE', `${name} is a damaged FLAC file: its rate is 0 Hz`);
+  if (FLAC_FORMATS.has(bits)) return;
+  const allowed = [...FLAC_FORMATS.keys()].join(', ');
+  throw new VsndError('ERR_VSND_FILE', `${name} holds FLAC with ${bits} bits a sample; allowed: ${allowed}`);
 }
 
 /** Bits a sample, and Hz, by their codes in a frame's header; 0 means STREAMINFO's. */
@@ -91,13 +93,20 @@ const RATES = [
 
 /** The header of a frame of this stream at the start of `octets`, or undefined: no such thing is there, or not all of it. */
 export function parseFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader | undefined {
+  const header = parseAnyFlacHeader(octets, info);
+  const isOwn = header?.rate === info.rate && header.channels === info.channels && header.bits === info.bits;
+  return isOwn ? header : undefined;
+}
+
+/** As {@link parseFlacHeader}, of any stream: `info` is for what the header leaves to STREAMINFO. */
+export function parseAnyFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader | undefined {
   const at = (index: number): number => octets[index] ?? 0;
   if (at(0) !== 0xff || (at(1) & 0xfe) !== 0xf8) return undefined;
   const isVariable = (at(1) & 1) === 1; // numbers count frames of sound, not FLAC frames
   const [sizeCode, rateCode, channelCode, bitsCode] = [at(2) >> 4, at(2) & 15, at(3) >> 4, (at(3) >> 1) & 7];
   if (sizeCode === 0 || rateCode === 15 || channelCode > 10 || (at(3) & 1) === 1) return undefined;
   const bits = bitsCode === 0 ? info.bits : BITS[bitsCode];
-  if ((channelCode < 8 ? channelCode + 1 : 2) !== info.channels || bits !== info.bits) return undefined;
+  const channels = channelCode < 8 ? channelCode + 1 : 2;
 
   const number = parseNumber(octets, 4);
   if (number === undefined) return undefined;
@@ -115,10 +124,9 @@ export function parseFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader 
     14: () => field(2) * 10,
   };
   const rate = rates[rateCode]?.() ?? RATES[rateCode];
-  if (rate !== info.rate || end >= octets.length || crc8(octets.subarray(0, end)) !== at(end))
-    return undefined;
+  if (!rate || !bits || end >= octets.length || crc8(octets.subarray(0, end)) !== at(end)) return undefined;
   const first = isVariable || info.isVariable ? number.value : number.value * info.blockFrames;
-  return { headerBytes: end + 1, number: number.value, isVariable, first, frames };
+  return { headerBytes: end + 1, number: number.value, isVariable, first, frames, rate, channels, bits };
 }
 
 function blockFrames(code: number): number {

@@ -7,6 +7,7 @@ import {
   MAX_HEADER_BYTES,
   maxFrameBytes,
   parseFlacHeader,
+  STREAMINFO_BYTES,
 } from './flac-format.ts';
 import { beginningOf } from './magic.ts';
 import { isTag } from './tags.ts';
@@ -48,7 +49,7 @@ async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | 
     // The last octets of a window are the first of the next one, unless there is none.
     const isLast = window.length < length;
     const mark = length === MAX_HEADER_BYTES ? -1 : findMark(window);
-    const stop = mark !== -1 ? mark : isLast ? window.length : length - MAX_HEADER_BYTES + 1;
+    const stop = mark !== -1 ? mark : isLast ? window.length : length - MAX_HEADER_BYTES + 1; // a mark is shorter than a header
     for (let at = window.indexOf(0xff); at !== -1 && at < stop; at = window.indexOf(0xff, at + 1)) {
       const header = parseFlacHeader(window.subarray(at), info);
       if (header === undefined) continue;
@@ -65,8 +66,9 @@ async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | 
 export function findMark(octets: Uint8Array): number {
   const { buffer, byteOffset, length } = octets;
   const all = Buffer.from(buffer, byteOffset, length);
+  const hasStreamInfo = (at: number) => (all.readUIntBE(at + 4, 4) & 0x7fff_ffff) === STREAMINFO_BYTES;
   let at = all.indexOf('fLaC');
-  while (at !== -1 && ((all[at + 4] ?? 1) & 0x7f) !== 0) at = all.indexOf('fLaC', at + 1);
+  while (at !== -1 && !(at + 8 <= length && hasStreamInfo(at))) at = all.indexOf('fLaC', at + 1);
   return at;
 }
 

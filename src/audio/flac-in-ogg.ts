@@ -1,6 +1,6 @@
 import { flacFormat } from './flac.ts';
 import { FlacDecoder } from './flac-decoder.ts';
-import { parseFlacHeader, parseStreamInfo } from './flac-format.ts';
+import { checkFlacInfo, parseFlacHeader, parseStreamInfo } from './flac-format.ts';
 import { type OggMapping, startsWith } from './ogg-codec.ts';
 
 /** Octets before 'fLaC' and a metadata block's header in the first packet (RFC 9639, 10.1). */
@@ -15,6 +15,7 @@ export const OGG_FLAC: OggMapping = {
     isLastBlock(headers.length === 1 ? headers[0]?.[PREFIX_BYTES + 4] : headers.at(-1)?.[0]),
   codec(name, [packet = new Uint8Array(0)]) {
     const info = parseStreamInfo(name, packet.subarray(STREAMINFO_OFFSET));
+    checkFlacInfo(name, info);
     return {
       kind: 'Ogg FLAC',
       format: flacFormat(info),

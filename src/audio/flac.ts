@@ -5,10 +5,12 @@ import { nextBeginning } from './beginnings.ts';
 import { Cursor } from './cursor.ts';
 import { FlacDecoder } from './flac-decoder.ts';
 import {
+  checkFlacInfo,
   FLAC_FORMATS,
   type FlacInfo,
   MAX_HEADER_BYTES,
   maxFrameBytes,
+  parseAnyFlacHeader,
   parseFlacHeader,
   parseStreamInfo,
   STREAMINFO_BYTES,
@@ -27,7 +29,10 @@ const TAG_BYTES = 4096;
 
 /** Opens a FLAC stream that begins at `start`. Rejects with ERR_VSND_FILE. */
 export async function openFlac(octets: Octets, start: number): Promise<Recording> {
-  const { info: said, audioStart } = await readMetadata(octets, start);
+  const metadata = await readMetadata(octets, start);
+  const { audioStart } = metadata;
+  const said = asFramesHave(await readOctets(octets, audioStart, MAX_HEADER_BYTES), metadata.info);
+  checkFlacInfo(octets.name, said);
   const format: FrameFormat = { format: flacFormat(said), rate: said.rate, channels: said.channels };
   const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * said.channels;
   const warnings = new Warnings();
@@ -122,6 +127,12 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
   return { kind: 'FLAC', ...format, frames, warnings, read };
 }
 
+/** STREAMINFO, with what the first frame has otherwise. */
+function asFramesHave(head: Uint8Array, info: FlacInfo): FlacInfo {
+  const { rate, channels, bits } = parseAnyFlacHeader(head, info) ?? info;
+  return { ...info, rate, channels, bits };
+}
+
 /** Whether a frame begins at the cursor. */
 async function isHeaderAt(cursor: Cursor, info: FlacInfo): Promise<boolean> {
   return parseFlacHeader(await cursor.peek(MAX_HEADER_BYTES), info) !== undefined;
@@ -130,9 +141,10 @@ async function isHeaderAt(cursor: Cursor, info: FlacInfo): Promise<boolean> {
 /** Whether another FLAC stream begins behind the cursor: then it is not the end that says how long this one is. */
 async function isJoined(cursor: Cursor): Promise<boolean> {
   const length = 64 * 1024;
-  for (let window = await cursor.peek(length); window.length > 4; window = await cursor.peek(length)) {
+  const overlap = 8; // a mark may lie in two windows
+  for (let window = await cursor.peek(length); window.length > overlap; window = await cursor.peek(length)) {
     if (findMark(window) !== -1) return true;
-    cursor.position += window.length - 4;
+    cursor.position += window.length - overlap;
   }
   return false;
 }

@@ -1,5 +1,5 @@
 import { createFrameConverter, type FrameConverter } from './frame-converter.ts';
-import type { Octets } from './octets.ts';
+import { type Octets, passing } from './octets.ts';
 import type { Recording } from './recording.ts';
 
 /** Opens the recording that begins at a byte. Rejects with ERR_VSND_FILE. */
@@ -38,14 +38,4 @@ async function* readThrough(
   } finally {
     await reading.return(undefined);
   }
-}
-
-/** As they pass by: what is joined is read once, and nobody asks how long it is. */
-function passing(octets: Octets): Octets {
-  return {
-    name: octets.name,
-    size: undefined,
-    readInto: (target, offset) => octets.readInto(target, offset),
-    close: () => octets.close(),
-  };
 }

@@ -12,11 +12,13 @@ export class MpegIndex {
   readonly #cursor: Cursor;
   readonly #offsets: number[] = [];
   #count = 0;
+  #end: number;
   #isComplete = false;
 
   constructor(octets: Octets, part: MpegPart) {
     this.#part = part;
-    this.#cursor = new Cursor(octets, part.start.offset);
+    this.#end = part.start.offset;
+    this.#cursor = new Cursor(octets, this.#end);
   }
 
   /** The last entry at or before the MPEG frame `number`. */
@@ -27,18 +29,22 @@ export class MpegIndex {
     return offset === undefined ? this.#part.start : { number: at * STRIDE, offset };
   }
 
-  /** MPEG frames in all, and where another recording begins behind them. */
-  async count(): Promise<{ mpegFrames: number; next: number | undefined }> {
+  /** MPEG frames in all, the byte behind them, and where another recording begins behind that. */
+  async count(): Promise<{ mpegFrames: number; end: number; next: number | undefined }> {
     await this.#extend(Number.POSITIVE_INFINITY);
     const { octets, position } = this.#cursor;
-    return { mpegFrames: this.#count, next: await nextBeginning(octets, position) };
+    return { mpegFrames: this.#count, end: this.#end, next: await nextBeginning(octets, position) };
   }
 
   async #extend(number: number): Promise<void> {
     while (this.#count <= number && !this.#isComplete) {
       const frame = await this.#part.nextFrame(this.#cursor, this.#count);
-      if (frame === undefined) this.#isComplete = true;
-      else if (this.#count++ % STRIDE === 0) this.#offsets.push(frame.offset);
+      if (frame === undefined) {
+        this.#isComplete = true;
+        return;
+      }
+      this.#end = frame.offset + frame.bytes;
+      if (this.#count++ % STRIDE === 0) this.#offsets.push(frame.offset);
     }
   }
 }

@@ -24,6 +24,11 @@ export class MpegPart {
     this.#promisedFrames = tag?.mpegFrames;
   }
 
+  /** Whether so many frames, the last of which ends at the byte `end`, are all that the tag promises. */
+  isWhole(frames: number, end: number): boolean {
+    return frames === this.#promisedFrames || end === this.promisedEnd;
+  }
+
   /** The next `most` frames from the cursor on, the first of which has this number; fewer where the recording ends. */
   async next(cursor: Cursor, number: number, most: number): Promise<Uint8Array[]> {
     const batch: Uint8Array[] = [];

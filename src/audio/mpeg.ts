@@ -17,6 +17,10 @@ const DECODER_DELAY = 529;
 /** MPEG frames before one that is entered at: its octets may lie in several of them, and it overlaps the last. */
 const PRE_ROLL = 24;
 
+/** Of the shortest and the longest frame of layer 3, which alone has tags. */
+const LEAST_FRAME_BYTES = 24;
+const MOST_FRAME_BYTES = 1441;
+
 /** MPEG frames that are decoded at once. A stream's are decoded one by one: the next may be late. */
 const FRAMES_AT_ONCE = 16;
 
@@ -43,25 +47,27 @@ async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
   const skip = tag?.delay === undefined ? 0 : tag.delay + DECODER_DELAY;
   const cut = Math.max(0, (tag?.delay ?? 0) + (tag?.padding ?? 0) - skip);
 
-  const promised = tag?.mpegFrames === undefined ? undefined : framesOf(tag.mpegFrames);
+  const promised = tag?.mpegFrames === undefined ? undefined : framesOf(tag.mpegFrames, true);
   if (size !== undefined && (part.promisedEnd ?? 0) > size) warnings.add(ENDS_EARLY);
   const frames = size === undefined || (await isTagRight(size)) ? promised : await count();
 
-  function framesOf(mpegFrames: number): number {
-    return Math.max(0, mpegFrames * first.frames - skip - (mpegFrames === tag?.mpegFrames ? cut : 0));
+  function framesOf(mpegFrames: number, isWhole: boolean): number {
+    return Math.max(0, mpegFrames * first.frames - skip - (isWhole ? cut : 0));
   }
 
   /** Whether the recording ends where its tag says that it does. */
   async function isTagRight(size: number): Promise<boolean> {
     const { promisedEnd } = part;
-    if (promised === undefined || promisedEnd === undefined || promisedEnd > size) return false;
+    if (tag?.mpegFrames === undefined || promisedEnd === undefined || promisedEnd > size) return false;
+    const meanBytes = (promisedEnd - first.offset) / (tag.mpegFrames + 1);
+    if (meanBytes < LEAST_FRAME_BYTES || meanBytes > MOST_FRAME_BYTES) return false;
     return (await nextBeginning(octets, promisedEnd)) === undefined;
   }
 
   /** Undefined where something else follows. */
   async function count(): Promise<number | undefined> {
-    const { mpegFrames, next } = await index.count();
-    return next === undefined ? framesOf(mpegFrames) : undefined;
+    const { mpegFrames, end, next } = await index.count();
+    return next === undefined ? framesOf(mpegFrames, part.isWhole(mpegFrames, end)) : undefined;
   }
 
   async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
@@ -70,32 +76,23 @@ async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
     const cursor = new Cursor(octets, entry.offset);
     const decoder = new MpegDecoder(format, first.frames);
     const atOnce = size === undefined ? 1 : FRAMES_AT_ONCE;
-    let { number } = entry;
-    /** From here on sound is held until it is known whether it is what an encoder has added. */
-    let limit = promised ?? Number.POSITIVE_INFINITY;
-    let held: Uint8Array[] = [];
+    let { number, offset: end } = entry;
+    const tail = new Tail(cut * frameBytes);
     try {
       for (;;) {
         const batch = await part.next(cursor, number, atOnce);
         if (batch.length === 0) break;
+        end = cursor.position;
         const { sound, hasHoles } = await decoder.decode(batch);
         const begin = number * first.frames - skip;
         number += batch.length;
-        if (number > (tag?.mpegFrames ?? Number.POSITIVE_INFINITY)) {
-          yield* held;
-          held = [];
-          limit = Number.POSITIVE_INFINITY;
-        }
-        const between = (start: number, end: number): Uint8Array =>
-          sound.subarray(Math.max(0, start - begin) * frameBytes, Math.max(0, end - begin) * frameBytes);
-        const now = between(from, limit);
-        if (hasHoles && now.length > 0) warnings.add(HAS_HOLES);
-        if (now.length > 0) yield now;
-        if (limit < begin + batch.length * first.frames)
-          held.push(between(Math.max(from, limit), Number.POSITIVE_INFINITY));
+        const wanted = sound.subarray(Math.max(0, from - begin) * frameBytes);
+        if (hasHoles && wanted.length > 0) warnings.add(HAS_HOLES);
+        yield* tail.push(wanted);
       }
-      if (number !== tag?.mpegFrames) yield* held;
-      if (number < (tag?.mpegFrames ?? 0)) warnings.add(ENDS_EARLY);
+      const isWhole = part.isWhole(number, end);
+      if (!isWhole) yield* tail.rest();
+      if (!isWhole && number < (tag?.mpegFrames ?? 0)) warnings.add(ENDS_EARLY);
       return await nextBeginning(octets, cursor.position);
     } finally {
       decoder.free();
@@ -103,6 +100,35 @@ async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
   }
 
   return { kind: `MP${first.layer}`, ...format, frames, warnings, read };
+}
+
+/** Keeps the last bytes of sound back: at the end it is known whether an encoder has added them. */
+class Tail {
+  readonly #most: number;
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Gives what is not among the last bytes any more. */
+  *push(piece: Uint8Array): Generator<Uint8Array> {
+    this.#pieces.push(piece);
+    this.#bytes += piece.length;
+    while (this.#bytes > this.#most) {
+      const [oldest = piece] = this.#pieces;
+      const given = oldest.subarray(0, this.#bytes - this.#most);
+      this.#bytes -= given.length;
+      if (given.length === oldest.length) this.#pieces.shift();
+      else this.#pieces[0] = oldest.subarray(given.length);
+      yield given;
+    }
+  }
+
+  rest(): Iterable<Uint8Array> {
+    return this.#pieces;
+  }
 }
 
 /** Bytes in which another frame of free format follows a first one. */

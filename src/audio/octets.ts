@@ -28,6 +28,16 @@ export async function readOctets(octets: Octets, offset: number, length: number)
   return target.subarray(0, await octets.readInto(target, offset));
 }
 
+/** The octets as they pass by: what is joined to a recording is read once, and nobody asks how long it is. */
+export function passing(octets: Octets): Octets {
+  return {
+    name: octets.name,
+    size: undefined,
+    readInto: (target, offset) => octets.readInto(target, offset),
+    close: () => octets.close(),
+  };
+}
+
 /** The octets of a file, or those that come through a pipe or a device with that name. Rejects with ERR_VSND_FILE. */
 export async function openFile(path: string): Promise<Octets> {
   let handle: FileHandle | undefined;

@@ -6,6 +6,7 @@ import { PCM_FORMATS, pcmFormatByName } from '../wire/pcm-format.ts';
 import { openAiff } from './aiff.ts';
 import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
+import { beginningBehindJunk } from './beginnings.ts';
 import { openFlac } from './flac.ts';
 import { type Beginning, beginningOf, HEAD_BYTES } from './magic.ts';
 import { openMpeg } from './mpeg.ts';
@@ -80,7 +81,7 @@ function isReadable(input: unknown): input is Readable {
   return typeof pipe === 'function' && typeof destroy === 'function' && !readableEncoding;
 }
 
-/** Bytes before the first MPEG frame that may be something else: the rest of a frame that was cut, padding. */
+/** Bytes before a recording that may be something else: the rest of a frame that was cut, padding. */
 const REACH_BYTES = 64 * 1024;
 
 async function openByContent(octets: Octets): Promise<AudioSource> {
@@ -88,15 +89,19 @@ async function openByContent(octets: Octets): Promise<AudioSource> {
   return sourceOf(octets, await openAt(octets, start, REACH_BYTES), openAt);
 }
 
-/** Opens the recording that begins at `start`, or, where it is MPEG, at most `reach` bytes behind it. */
+/** Opens the recording that begins at `start`, or, where that cannot be something else, at most `reach` bytes behind it. */
 async function openAt(octets: Octets, start: number, reach = 0): Promise<Recording> {
   const head = await readOctets(octets, start, HEAD_BYTES);
   const beginning = beginningOf(head);
-  const recording = beginning
-    ? await OPENERS[beginning](octets, start)
-    : await openMpeg(octets, start, reach);
+  if (beginning) return await OPENERS[beginning](octets, start);
+  const recording = (await openMpeg(octets, start, reach)) ?? (await openBehindJunk(octets, start, reach));
   if (recording === undefined) throw unknownKindError(octets.name, head);
   return recording;
+}
+
+async function openBehindJunk(octets: Octets, start: number, reach: number): Promise<Recording | undefined> {
+  const behind = reach > 0 ? await beginningBehindJunk(octets, start, reach) : undefined;
+  return behind === undefined ? undefined : await openAt(octets, behind);
 }
 
 async function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Promise<AudioSource> {

@@ -24,6 +24,13 @@ export interface BehindSound {
   readonly goesOn: boolean;
   /** Where another recording begins. */
   readonly next: number | undefined;
+  /** Another chunk of the same sound. */
+  readonly more: SoundChunk | undefined;
+}
+
+export interface SoundChunk {
+  readonly dataOffset: number;
+  readonly dataBytes: number;
 }
 
 /**
@@ -37,26 +44,29 @@ export async function behindSound(
   isSure: boolean,
   chunks: Chunks | undefined,
 ): Promise<BehindSound> {
-  const behind = chunks && (await behindChunks(octets, end, chunks));
+  const { behind, more } = chunks ? await behindChunks(octets, end, chunks) : NO_CHUNKS;
+  if (more) return { goesOn: false, next: undefined, more };
   const next = await nextBeginning(octets, behind ?? end);
   const goesOn =
     behind === undefined &&
     next === undefined &&
     (await reaches(octets, end + (isSure ? MOST_JUNK_BYTES : 0)));
-  return { goesOn, next };
+  return { goesOn, next, more };
 }
+
+const NO_CHUNKS = { behind: undefined, more: undefined };
 
 /** Whether there are bytes from `offset` on. */
 async function reaches(octets: Octets, offset: number): Promise<boolean> {
   return (await readOctets(octets, offset, 1)).length > 0;
 }
 
-/** The byte behind the chunks at `end`, or behind a byte that pads the sound; undefined where none is there. */
+/** The byte behind the chunks at `end`, or behind a byte that pads the sound; undefined where none is there. A chunk of sound among them. */
 async function behindChunks(
   octets: Octets,
   end: number,
   { isPadded, isBigEndian }: Chunks,
-): Promise<number | undefined> {
+): Promise<{ behind: number | undefined; more: SoundChunk | undefined }> {
   const start = isPadded ? end + 1 : end;
   let offset = start;
   for (let count = 0; count < MOST_CHUNKS; count++) {
@@ -65,12 +75,18 @@ async function behindChunks(
     if (!isChunkId(head) || beginningOf(head) !== undefined) break;
     const size = new DataView(head.buffer, head.byteOffset).getUint32(4, !isBigEndian);
     if (size > most) break;
+    if (isSound(head)) return { behind: offset, more: { dataOffset: offset + 8, dataBytes: size } };
     offset += 8 + size + (size & 1);
   }
   const isBeginning = beginningOf(await readOctets(octets, offset, HEAD_BYTES)) !== undefined;
-  return offset > start || isBeginning ? offset : undefined;
+  return { behind: offset > start || isBeginning ? offset : undefined, more: undefined };
 }
 
 function isChunkId(head: Uint8Array): boolean {
   return head.length >= 8 && /^[A-Za-z0-9_ ]{4}$/.test(String.fromCharCode(...head.subarray(0, 4)));
+}
+
+/** Whether a WAV file's chunk of sound begins with `head`: some writers begin another one where they were stopped. */
+function isSound(head: Uint8Array): boolean {
+  return String.fromCharCode(...head.subarray(0, 4)) === 'data';
 }

@@ -1,6 +1,6 @@
 import { VsndError } from '../errors.ts';
 import type { FrameFormat } from './audio-source.ts';
-import { type Octets, readOctets } from './octets.ts';
+import { type Octets, passing, readOctets } from './octets.ts';
 import { type BehindSound, behindSound } from './pcm-end.ts';
 import { noFramesError, type Recording } from './recording.ts';
 import { ENDS_EARLY, GOES_ON, Warnings } from './warnings.ts';
@@ -45,9 +45,15 @@ export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Record
   const warnings = new Warnings();
   if (layout.warning !== undefined) warnings.add(layout.warning);
   const isPromise = promised !== undefined && !isUnknown(promised);
+  let hasMore = false;
   const end = size === undefined ? undefined : await endOfSound(size);
-  const frames =
-    end !== undefined ? framesTo(end) : isPromise ? Math.floor(promised / frameBytes) : undefined;
+  const frames = hasMore
+    ? undefined
+    : end !== undefined
+      ? framesTo(end)
+      : isPromise
+        ? Math.floor(promised / frameBytes)
+        : undefined;
   if (frames === 0 && promised !== 0 && (await readOctets(octets, dataOffset, 1)).length > 0)
     throw noFramesError(name);
 
@@ -68,16 +74,18 @@ export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Record
     const end = dataOffset + promised;
     if (end > available && isPromise) warnings.add(ENDS_EARLY);
     if (end >= available) return available;
-    const { goesOn } = await behind(end);
+    const { goesOn, more } = await behind(end);
+    hasMore = more !== undefined;
     if (goesOn && isPromise) warnings.add(GOES_ON);
     return goesOn ? available : end;
   }
 
   async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
     const known = end ?? (promised === undefined ? Number.POSITIVE_INFINITY : dataOffset + promised);
-    const hasMore = yield* readTo(from, framesTo(known));
-    if (!hasMore || known === Number.POSITIVE_INFINITY) return undefined;
-    const { goesOn, next } = await behind(known);
+    const isWhole = yield* readTo(from, framesTo(known));
+    if (!isWhole || known === Number.POSITIVE_INFINITY) return undefined;
+    const { goesOn, next, more } = await behind(known);
+    if (more) return yield* (await openPcm(passing(octets), { ...layout, ...more })).read(0);
     if (!goesOn || end !== undefined) return next;
     if (isPromise) warnings.add(GOES_ON);
     yield* readTo(framesTo(known), Number.POSITIVE_INFINITY);

@@ -15,6 +15,7 @@ export async function openWav(octets: Octets, start: number): Promise<Recording>
   return await openPcm(octets, {
     ...header,
     kind: 'WAV',
+    dataBytes: header.dataBytes ?? 0, // not known: what follows tells
     chunks: header.isBigEndian ? 'big-endian' : 'little-endian',
     convert: wavConverter(header),
   });

@@ -53,8 +53,9 @@ export const WAV_FORMATS: readonly PcmFormatName[] = ENCODINGS.map(({ format }) 
 
 const READABLE = 'PCM of 8, 16, 24 or 32 bits, float of 32 or 64 bits, A-law or mu-law';
 
-/** What follows the format tag in KSDATAFORMAT_SUBTYPE_* GUIDs. */
+/** What follows the format tag in KSDATAFORMAT_SUBTYPE_* GUIDs, and in those of Ambisonics, whose samples lie no otherwise. */
 const SUBTYPE_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+const AMBISONIC_TAIL = [0, 0, 0x21, 0x07, 0xd3, 0x11, 0x86, 0x44, 0xc8, 0xc1, 0xca, 0, 0, 0];
 
 /** A size field that says "not known" (a stream) or "see ds64" (RF64). */
 const NO_SIZE = 0xffff_ffff;
@@ -133,7 +134,8 @@ function parseFormat(name: string, body: Uint8Array, isLittle: boolean): WavFiel
     if (body.length < 40) {
       throw damagedError(name, `its extensible fmt chunk has ${body.length} octets; allowed: 40 or more`);
     }
-    if (SUBTYPE_TAIL.some((octet, index) => body[26 + index] !== octet)) {
+    const tails = [SUBTYPE_TAIL, AMBISONIC_TAIL];
+    if (!tails.some((tail) => tail.every((octet, index) => body[26 + index] === octet))) {
       throw unsupportedError(name, `the sub-format ${Buffer.from(body.subarray(24, 40)).toString('hex')}`);
     }
     tag = u16(body, 24, isLittle);

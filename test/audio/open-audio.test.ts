@@ -209,6 +209,36 @@ describe('what gives the bytes', () => {
   });
 });
 
+describe('pieces', () => {
+  const LEAST_BYTES = 32 * 1024;
+
+  test.each(['cbr.mp3', 'sweep.ogg', 'sweep.opus', 'noise24.flac'])(
+    'of %s go on in at least 32 KiB',
+    async (name) => {
+      const source = await openAudio(new URL(`fixtures/${name}`, import.meta.url).pathname);
+      const lengths: number[] = [];
+      for await (const piece of source.read()) lengths.push(piece.length);
+      expect(Math.min(...lengths.slice(0, -1))).toBeGreaterThanOrEqual(LEAST_BYTES);
+      await source.close();
+    },
+  );
+
+  test('of a stream do not wait for what comes later, and leaving the loop does not either', async () => {
+    const octets = readFileSync(new URL('fixtures/untagged.mp3', import.meta.url));
+    const stream = new Readable({ read() {} });
+    stream.push(octets.subarray(0, 2000));
+    const source = await openAudio(stream);
+    let heard = 0;
+    for await (const piece of source.read()) {
+      heard += piece.length;
+      if (heard < 4 * 576 * 15) continue;
+      break;
+    }
+    expect(heard).toBeLessThan(LEAST_BYTES * 2);
+    await source.close();
+  });
+});
+
 test.each<[string, Uint8Array, string]>([
   ['empty', new Uint8Array(0), ' is empty; known: WAV'],
   [

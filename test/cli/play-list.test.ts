@@ -99,6 +99,19 @@ describe('several files are one sound', () => {
   });
 });
 
+test('"holds no frames" where bytes follow the header: status 1, of a file and of standard input', async () => {
+  const fake = files.put(
+    'x.flac',
+    Buffer.concat([readFileSync(fixture('noise16.flac')).subarray(0, 130), Buffer.alloc(3000, 7)]),
+  );
+  const piped = start(['play', '--emulate', '--fast', '--sink', 'null', '-']);
+  piped.child.stdin?.end(readFileSync(fake));
+  for (const { status, stderr } of [await vsnd(['play', '--emulate', '--fast', fake]), await piped.ended()]) {
+    expect(status).toBe(1);
+    expect(stderr).toContain('holds no frames: what follows its header is no sound');
+  }
+});
+
 describe('standard input', () => {
   /** Plays what it is given there. */
   async function pipe(octets: Uint8Array, ...args: string[]) {
