@@ -1,5 +1,7 @@
-import { type EmulatedGuest, type EmulatedGuestOptions, startEmulatedGuest } from '../emulation/guest.ts';
-import { type Card, type CardInfo, openCard } from '../index.ts';
+import type { EmulatedGuest, EmulatedGuestOptions } from '../emulation/guest.ts';
+import type { Card } from '../frontend/card.ts';
+import type { CardInfo } from '../frontend/discovery.ts';
+import { openCard } from '../open-card.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { CommandContext } from './command.ts';
 import type { Terminal } from './terminal.ts';
@@ -32,7 +34,7 @@ export async function withCard<T>(
 ): Promise<T> {
   const releases = new ReleaseStack();
   try {
-    const guest = emulation && (await startEmulatedGuest(emulation));
+    const guest = emulation && (await emulate(emulation));
     if (guest) releases.push(() => guest.close());
     const card = await openCard({ control: true, hypervisor: guest?.hypervisor, card: devid, signal });
     releases.push(() => card.close());
@@ -41,6 +43,11 @@ export async function withCard<T>(
   } finally {
     await releases.releaseAll();
   }
+}
+
+async function emulate(options: EmulatedGuestOptions): Promise<EmulatedGuest> {
+  const { startEmulatedGuest } = await import('../emulation/guest.ts');
+  return await startEmulatedGuest(options);
 }
 
 /** A line for each warning about a card's configuration. */

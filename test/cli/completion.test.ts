@@ -1,13 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { COMMANDS } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
 import { bashCompletion } from '../../src/cli/completion/bash.ts';
 import { fishCompletion } from '../../src/cli/completion/fish.ts';
 import { zshCompletion } from '../../src/cli/completion/zsh.ts';
 import { useDirectory } from '../wav/files.ts';
 import { hasScript } from './on-terminal.ts';
 import { Running, start, vsnd } from './run.ts';
+
+const COMMANDS = await loadCommands();
 
 const files = useDirectory();
 const has = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
