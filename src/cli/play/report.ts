@@ -1,7 +1,7 @@
 import type { FrameFormat } from '../../audio/audio-source.ts';
 import type { EmulatedGuest } from '../../emulation/guest.ts';
 import type { Card } from '../../index.ts';
-import { clockTime, describeFormat, errorMessage } from '../messages.ts';
+import { clockTime, describeChosen, describeFormat, errorMessage } from '../messages.ts';
 import { type Xruns, xrunCount } from '../status-line.ts';
 import type { Player } from './player.ts';
 import type { Playlist } from './playlist.ts';
@@ -30,7 +30,7 @@ export function announceFile({ source, target }: Heard): string {
 export function announceCard(card: Card, guest: EmulatedGuest | undefined): string {
   const { devid, backendDomid } = card.info;
   const where = guest
-    ? `${guest.hypervisor.description}, sink ${guest.sink.description}`
+    ? `${guest.hypervisor.description}, sink ${describeChosen(guest.sink, '--sink')}`
     : `this guest, through the backend in domain ${backendDomid}`;
   return `on card ${devid} of ${where}`;
 }

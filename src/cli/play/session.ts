@@ -92,10 +92,10 @@ export class PlaySession {
     return options.json ? summaryJson(summary) : summarize(summary);
   }
 
-  /** A speaker keeps its own time, --fast or not. */
+  /** What has a clock of its own keeps time, --fast or not. */
   get #isPaced(): boolean {
     const { options, guest } = this.#parts;
-    return !options.emulation?.fast || guest?.sink.kind === 'speaker';
+    return !options.emulation?.fast || guest?.sink.hasOwnClock === true;
   }
 
   get #progress(): StreamProgress {
