@@ -1,4 +1,5 @@
 import type { EmulatedGuest, EmulatedGuestOptions } from '../emulation/guest.ts';
+import { isVsndError, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { CardInfo } from '../frontend/discovery.ts';
 import { openCard } from '../open-card.ts';
@@ -39,10 +40,19 @@ export async function withCard<T>(
     const card = await openCard({ control: true, hypervisor: guest?.hypervisor, card: devid, signal });
     releases.push(() => card.close());
     complainOfConfig(card.info, terminal);
-    return await use({ card, guest, releases });
+    return await use({ card, guest, releases }).catch((error: unknown) => {
+      throw withReason(error, guest);
+    });
   } finally {
     await releases.releaseAll();
   }
+}
+
+/** On Xen, Dom0 has the reason why its backend refused something; here the backend is the user's own. */
+function withReason(error: unknown, guest: EmulatedGuest | undefined): unknown {
+  const reason = guest?.lastRefusal;
+  if (reason === undefined || !isVsndError(error, 'ERR_VSND_STATUS')) return error;
+  return new VsndError(error.code, `${error.message}: ${reason}`, { cause: error });
 }
 
 async function emulate(options: EmulatedGuestOptions): Promise<EmulatedGuest> {

@@ -53,6 +53,8 @@ export interface EmulatedGuest {
   readonly hypervisor: Hypervisor;
   readonly sink: Chosen<SinkInfo>;
   readonly source: Chosen<SourceInfo>;
+  /** Why its backend has refused what it refused last, as in 'aplay ended with status 1'; undefined where it never has. */
+  readonly lastRefusal: string | undefined;
   /** Closes the backend's devices, ends its thread and the machine. Idempotent. */
   close(): Promise<void>;
 }
@@ -94,6 +96,10 @@ export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Pr
     port1.unref();
     releases.push(() => port1.ref()); // the machine's close waits for what is under way there
     const worker = startBackend(port2, options);
+    let lastRefusal: string | undefined;
+    worker.on('message', (message: FromBackendWorker) => {
+      if (message.type === 'log') lastRefusal = / refused: (.*)$/s.exec(message.message)?.[1] ?? lastRefusal;
+    });
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     releases.push(() => stopBackend(worker, exited));
     const { sink, source, playback, capture } = await backendReady(worker, options);
@@ -102,6 +108,9 @@ export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Pr
       hypervisor: guest,
       sink: { ...sink, isChosen: (options.sink ?? ANY) === ANY },
       source: { ...source, isChosen: options.source === ANY },
+      get lastRefusal() {
+        return lastRefusal;
+      },
       close: () => releases.releaseAll(),
     };
   } catch (error) {

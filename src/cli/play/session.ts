@@ -1,7 +1,7 @@
 import { stdin } from 'node:process';
 import { type StreamPlace, streamsOf } from '../../config/card.ts';
 import type { EmulatedGuest } from '../../emulation/guest.ts';
-import { invalidArgError, isVsndError, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import type { Card, PlaybackStream, StreamWarning } from '../../index.ts';
 import { showProgress } from '../show-progress.ts';
 import type { StreamProgress } from '../status-line.ts';
@@ -61,7 +61,7 @@ export class PlaySession {
 
   /** Resolves when the last frame has been heard, or at once when `signal` aborts or the user has had enough. */
   async play(first: number, signal: AbortSignal): Promise<void> {
-    const { options, terminal, guest } = this.#parts;
+    const { options, terminal } = this.#parts;
     const stop = () => this.#player.stop();
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
@@ -69,8 +69,6 @@ export class PlaySession {
     const hide = options.json ? () => {} : showProgress(terminal, () => this.#progress);
     try {
       await this.#player.play(first);
-    } catch (error) {
-      throw errorWithSink(error, guest);
     } finally {
       hide();
       keyboard?.close();
@@ -161,10 +159,4 @@ function chooseDevice({ info }: Card, wanted: number | undefined): StreamPlace {
   if (wanted === undefined)
     throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid} has no stream that plays`);
   throw invalidArgError('device', wanted, [...new Set(playing.map(({ device }) => device))].join(', '));
-}
-
-/** On Xen, Dom0 has the reason why its backend refused something; here the sink is the user's own. */
-function errorWithSink(error: unknown, guest: EmulatedGuest | undefined): unknown {
-  if (guest === undefined || !isVsndError(error, 'ERR_VSND_STATUS')) return error;
-  return new VsndError(error.code, `${error.message}; its sink: ${guest.sink.description}`, { cause: error });
 }
