@@ -6,6 +6,7 @@ import { openAiff } from './aiff.ts';
 import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { openFlac } from './flac.ts';
+import { foreignKindError, foreignKindOf } from './foreign-kinds.ts';
 import { openMpeg } from './mpeg.ts';
 import { type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
@@ -68,6 +69,8 @@ export async function openAudio(
 async function openByContent(octets: Octets): Promise<AudioSource> {
   const start = await afterTags(octets);
   const head = await readOctets(octets, start, HEAD_BYTES);
+  const foreign = foreignKindOf(head);
+  if (foreign !== undefined) throw foreignKindError(octets.name, foreign, octets.size !== undefined);
   const kind = KINDS.find(({ recognises }) => recognises(head));
   const source = kind ? await kind.open(octets, start) : await openMpeg(octets, start);
   if (source === undefined) throw unknownKindError(octets.name, head);

@@ -1,7 +1,7 @@
 import { env, stdin } from 'node:process';
 import { type CommandLine, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
-import { errorMessage } from './messages.ts';
+import { errorMessage, oneLine } from './messages.ts';
 import { PLAY_OPTIONS, type PlayOptions, parsePlayOptions } from './play/options.ts';
 import { Playlist, STDIN } from './play/playlist.ts';
 import { PlaySession } from './play/session.ts';
@@ -41,6 +41,8 @@ async function playFiles(line: CommandLine<typeof PLAY_OPTIONS>, context: Comman
   const playlist = new Playlist({
     ...options,
     stdin,
+    signal,
+    onTitle: (title) => options.isQuiet || terminal.say(`title: ${oneLine(title)}`),
     onFailure: (error) => terminal.complain(errorMessage(error, env['VSND_DEBUG'] === '1')),
     onRemark: (remark) => terminal.complain(remark),
   });

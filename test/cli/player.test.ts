@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Excerpt } from '../../src/audio/excerpt.ts';
 import { Loudness } from '../../src/cli/play/loudness.ts';
 import { Player } from '../../src/cli/play/player.ts';
 import { Playlist } from '../../src/cli/play/playlist.ts';
@@ -29,27 +30,45 @@ afterEach(async () => {
 
 /** Plays files of 8000 Hz, 16 bits, stereo, on a clock in the test's hand. */
 function playFiles(...names: string[]) {
+  return playWith({}, ...names);
+}
+
+/** As {@link playFiles}, with options of the command. */
+function playWith(
+  {
+    rounds = 1,
+    volume,
+    buffer,
+    excerpt = { start: 0, duration: undefined },
+  }: { rounds?: number; volume?: number; buffer?: number; excerpt?: Excerpt },
+  ...names: string[]
+) {
   const heard: Heard[] = [];
   const playlist = new Playlist({
     files: names,
     raw: undefined,
+    excerpt,
     stdin: process.stdin,
+    signal: new AbortController().signal,
+    onTitle: () => {},
     onFailure: (error) => problems.push(error),
     onRemark: (remark) => problems.push(remark),
   });
   const limits = card.info.pcmDevices[0]?.streams[0] ?? expect.unreachable();
-  const loudness = new Loudness(() => {
+  const loudness = new Loudness(volume, () => {
     voice.useSoftwareVolume();
     player.restart();
   });
   const voice = new Voice({
     card,
     device: 0,
+    limits,
+    buffer,
     isMetered: true,
-    isVolumeSoftware: false,
+    isVolumeSoftware: volume !== undefined,
     onStream: (stream) => void loudness.attach(stream),
   });
-  const player = new Player({ voice, limits, playlist, onHeard: (what) => heard.push(what) });
+  const player = new Player({ voice, limits, playlist, rounds, onHeard: (what) => heard.push(what) });
   const done = player.play(0).finally(() => playlist.close());
   return { player, voice, loudness, heard, done };
 }

@@ -43,7 +43,9 @@ export class PlaySession {
     this.#voice = new Voice({
       card,
       device,
-      isMetered: terminal.live && !options.json,
+      limits,
+      buffer: options.buffer,
+      isMetered: terminal.live && !options.isQuiet,
       isVolumeSoftware: options.softwareVolume,
       onStream: (stream) => this.#attach(stream),
     });
@@ -51,9 +53,10 @@ export class PlaySession {
       voice: this.#voice,
       limits,
       playlist,
+      rounds: options.rounds,
       onHeard: (heard) => this.#announce(heard),
     });
-    this.#loudness = new Loudness(() => {
+    this.#loudness = new Loudness(options.volume, () => {
       this.#voice.useSoftwareVolume();
       this.#player.restart();
     });
@@ -66,7 +69,7 @@ export class PlaySession {
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
     const keyboard = this.#openKeyboard();
-    const hide = options.json ? () => {} : showProgress(terminal, () => this.#progress);
+    const hide = options.isQuiet ? () => {} : showProgress(terminal, () => this.#progress);
     try {
       await this.#player.play(first);
     } finally {
@@ -87,7 +90,8 @@ export class PlaySession {
       guest,
       isPaced: this.#isPaced,
     };
-    return options.json ? summaryJson(summary) : summarize(summary);
+    if (options.json) return summaryJson(summary);
+    return options.isQuiet ? undefined : summarize(summary);
   }
 
   /** What has a clock of its own keeps time, --fast or not. */
@@ -123,10 +127,10 @@ export class PlaySession {
   }
 
   #announce(heard: Heard): void {
-    const { options, terminal, card, guest } = this.#parts;
+    const { options, terminal, card, guest, playlist } = this.#parts;
     if (!this.#heard.has(heard.index)) this.#heard.set(heard.index, heard);
-    if (options.json || heard.index === this.#announced) return;
-    terminal.say(announceFile(heard));
+    if (options.isQuiet || heard.index === this.#announced) return;
+    terminal.say(announceFile(heard, playlist.tagsOf(heard.source)));
     if (this.#announced === undefined) terminal.say(announceCard(card, guest));
     this.#announced = heard.index;
   }
@@ -134,7 +138,7 @@ export class PlaySession {
   /** The keys, where somebody sits at a terminal and sees what they do. */
   #openKeyboard(): Keyboard | undefined {
     const { options, terminal } = this.#parts;
-    if (!stdin.isTTY || !terminal.live || options.json || options.files.includes(STDIN)) return undefined;
+    if (!stdin.isTTY || !terminal.live || options.isQuiet || options.files.includes(STDIN)) return undefined;
     const controlled = { player: this.#player, voice: this.#voice, loudness: this.#loudness, terminal };
     let wasPaused = false;
     return new Keyboard(stdin, {
