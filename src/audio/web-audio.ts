@@ -105,7 +105,9 @@ class WebSound {
   }
 
   async open(): Promise<WebAudio | string[]> {
-    const answer = await this.#ask();
+    const answer = await this.#ask().catch((error: unknown) => {
+      throw this.#failure(error);
+    });
     const chunks = answer.octets[Symbol.asyncIterator]();
     const first = await chunks.next().catch((error: unknown) => {
       throw this.#failure(error);
@@ -187,7 +189,7 @@ class WebSound {
 
   #recording(source: AudioSource): WebAudio {
     const about = { frames: source.frames, isStation: false, station: undefined };
-    return this.#sound(source, about, () => source.read());
+    return this.#sound(source, about, () => inReserve(source));
   }
 
   #station(source: AudioSource, { headers }: WebAnswer): WebAudio {
@@ -202,7 +204,6 @@ class WebSound {
     read: () => AsyncIterable<Uint8Array>,
   ): WebAudio {
     let isUsedUp = false;
-    const reserve = RESERVE * rate * channels * (pcmFormat(format).sampleBytes ?? 1);
     return {
       ...{ name: this.#address, kind, format, rate, channels, warnings, ...about },
       isSeekable: false,
@@ -211,7 +212,7 @@ class WebSound {
           throw invalidArgError('from', from, `0: ${this.#address} cannot be entered elsewhere`);
         if (isUsedUp) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.#address} has been read already`);
         isUsedUp = true;
-        return inReserve(read(), reserve);
+        return read();
       },
       close: async () => this.#closed.abort(),
     };
@@ -260,7 +261,7 @@ async function* startingWith<T>(first: IteratorResult<T>, rest: AsyncIterator<T>
 async function* framesAs(format: FrameFormat, source: AudioSource): AsyncGenerator<Uint8Array> {
   const converter = await createFrameConverter(source, format);
   try {
-    for await (const piece of source.read()) {
+    for await (const piece of inReserve(source)) {
       const frames = converter.convert(piece);
       if (frames.length > 0) yield frames;
     }
@@ -271,18 +272,24 @@ async function* framesAs(format: FrameFormat, source: AudioSource): AsyncGenerat
   }
 }
 
-/** Gives the first piece when so many octets have come, or there are no more. */
-async function* inReserve(pieces: AsyncIterable<Uint8Array>, octets: number): AsyncGenerator<Uint8Array> {
+/** Gives the first piece when the reserve has come, or no more will. */
+async function* inReserve(source: AudioSource): AsyncGenerator<Uint8Array> {
+  const { rate, channels, format } = source;
   const first: Uint8Array[] = [];
-  let missing = octets;
-  for await (const piece of pieces) {
-    missing -= piece.length;
-    if (missing > 0) {
-      first.push(piece.slice());
-      continue;
+  let missing = RESERVE * rate * channels * (pcmFormat(format).sampleBytes ?? 1);
+  try {
+    for await (const piece of source.read()) {
+      missing -= piece.length;
+      if (missing > 0) {
+        first.push(piece.slice());
+        continue;
+      }
+      yield* first.splice(0);
+      yield piece;
     }
-    yield* first.splice(0);
-    yield piece;
+  } catch (error) {
+    yield* first;
+    throw error;
   }
   yield* first;
 }

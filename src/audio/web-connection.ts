@@ -23,7 +23,7 @@ export interface WebAnswer {
   readonly octets: AsyncIterable<Uint8Array>;
 }
 
-/** Asks a server. Rejects with ERR_VSND_FILE, and with an AbortError where `signal` aborts. */
+/** Asks a server. Rejects with why it does not answer, and with the reason of `signal` where that aborts. */
 export async function askServer(
   address: string,
   { clock, signal, from = 0 }: WebRequest,
@@ -53,7 +53,7 @@ export async function askServer(
   } catch (error) {
     connection.abort();
     signal.throwIfAborted();
-    throw webError(address, error);
+    throw error;
   }
 }
 
