@@ -75,7 +75,10 @@ export class Playlist {
 
   /** The number of the first recording that can be played; undefined where there is none. */
   async firstToPlay(): Promise<number | undefined> {
-    for (let index = 0; index < this.length; index++) if (await this.open(index)) return index;
+    const { signal } = this.#options;
+    for (let index = 0; index < this.length && !signal.aborted; index++) {
+      if (await this.open(index)) return index;
+    }
     return undefined;
   }
 
@@ -93,7 +96,7 @@ export class Playlist {
         this.#replace(index, opened.names);
       }
     } catch (error) {
-      if (asked === this.#asked) this.fail(index, error);
+      if (asked === this.#asked && !this.#options.signal.aborted) this.fail(index, error);
       return undefined;
     }
   }
