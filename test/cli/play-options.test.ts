@@ -73,6 +73,14 @@ describe('--loop', () => {
     expect(stdout).toMatch(/^played \d{4,} frames/m);
   });
 
+  test('what cannot be played is told once', async () => {
+    const [none, a] = [files.path('none.wav'), song('a.wav', 0.1)];
+    const { status, stderr, heard } = await hear('--loop=3', none, a);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^vsnd: cannot open .*none\.wav: [^\n]*\n$/);
+    expect(heard.length).toBe(3 * 800 * FRAME_BYTES);
+  });
+
   test('ends where nothing of the list can be played any more', async () => {
     const { status, stderr } = await hear('--loop', files.path('none.wav'));
     expect(status).toBe(1);

@@ -46,6 +46,7 @@ export class Playlist {
   readonly #opening = new Map<Entry, Promise<Opened>>();
   readonly #tags = new WeakMap<AudioSource, Tags>();
   readonly #failures = new Map<number, unknown>();
+  readonly #remarks = new Set<string>();
   /** Counts the calls of {@link open}: whoever has asked since then is answered, and nobody else. */
   #asked = 0;
 
@@ -106,13 +107,17 @@ export class Playlist {
     if (index < this.length) this.#open(index).catch(() => {});
   }
 
-  /** The recording with this number cannot be played, or not to its end. */
+  /** The recording with this number cannot be played, or not to its end; that is said once, however often it is played. */
   fail(index: number, error: unknown): void {
+    const isNews = String(this.#failures.get(index)) !== String(error);
     this.#failures.set(index, error);
-    this.#options.onFailure(error);
+    if (isNews) this.#options.onFailure(error);
   }
 
+  /** Said once, however often it is played. */
   remark(remark: string): void {
+    if (this.#remarks.has(remark)) return;
+    this.#remarks.add(remark);
     this.#options.onRemark(remark);
   }
 
@@ -166,7 +171,7 @@ export class Playlist {
     const { openWeb } = await import('../../audio/web-audio.ts'); // most people have files
     const { raw, signal, onTitle } = this.#options;
     const onLost = (reason: string, seconds: number) =>
-      this.remark(`lost ${file}: ${reason}; again in ${seconds} s`);
+      this.#options.onRemark(`lost ${file}: ${reason}; again in ${seconds} s`);
     const found = await openWeb(file, { raw, signal, onTitle, onLost });
     if (!Array.isArray(found)) return this.#recording(found, { title: found.station });
     checkNesting(file, within);
