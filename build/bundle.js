@@ -7,33 +7,29 @@ import { rollup } from 'rollup';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 
-/** The files that are made, and what goes into each: whole layers, as imports run one way between those. */
-const BUNDLES = {
-  foundation:
-    /^(errors|option-names|deferred|release-stack|clock|repeater|child-program)\.js$|^emulation\/process-guest\.js$/,
-  library:
-    /^((wire|pcm|xenstore|xenbus|config|frontend)\/|open-card\.js$|xen\/[a-z-]+\.js$|control\/(places|own-directory)\.js$)/,
-  wav: /^wav\//,
-  audio: /^audio\//,
-  control: /^control\//,
-  backend: /^backend\//,
-  emulation: /^(emulation|xen\/emulated)\//,
-  linux: /^xen\/linux\//,
-  bridge: /^bridge\//,
-  metrics: /^metrics\//,
-  command: /^cli\/(invocation|arguments|command|commands|messages|terminal|version)\.js$/,
-  play: /^cli\/play\//,
-  completion: /^cli\/completion\//,
-  doctor: /^cli\/doctor\//,
-};
-
 /** Those that do something when they are loaded, and those that users import. */
 const ALONE =
-  /^(index|audio|testing|speaker|speaker-commonjs|create-bridge)\.js$|^emulation\/backend-worker\.js$|^cli\/main\.js$/;
+  /^(index|audio|testing|speaker|speaker-commonjs|create-bridge|emulation\/backend-worker|cli\/main)\.js$/;
+
+/** Modules of several layers that are loaded together; of all others each layer is a bundle, and each part of the command. */
+const BUNDLES = {
+  foundation:
+    /^((errors|option-names|deferred|release-stack|clock|repeater|child-program)\.js$|emulation\/process-guest\.js$)/,
+  library:
+    /^((wire|pcm|xenstore|xenbus|config|frontend)\/|open-card\.js$|xen\/[a-z-]+\.js$|control\/(places|own-directory)\.js$)/,
+  command: /^cli\/(invocation|arguments|command|commands|messages|terminal|version)\.js$/,
+  emulation: /^(emulation|xen\/emulated)\//,
+};
+
+/** The name of a module's bundle; undefined where it stays alone. */
+function bundleOf(path) {
+  if (ALONE.test(path)) return undefined;
+  const name = Object.keys(BUNDLES).find((name) => BUNDLES[name].test(path));
+  return name ?? /^(?:cli\/|xen\/|(?!cli\/))([a-z-]+)\//.exec(path)?.[1];
+}
 
 const hasCode = (path) => path.endsWith('.js') && readFileSync(join(DIST, path), 'utf8') !== 'export {};\n'; // else: types
 const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter(hasCode);
-const bundleOf = (path) => Object.keys(BUNDLES).find((name) => !ALONE.test(path) && BUNDLES[name].test(path));
 
 const bundle = await rollup({
   input: Object.fromEntries(files.map((path) => [path.slice(0, -3), join(DIST, path)])),
