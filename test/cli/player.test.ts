@@ -1,4 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Excerpt } from '../../src/audio/excerpt.ts';
 import { Loudness } from '../../src/cli/play/loudness.ts';
 import { Player } from '../../src/cli/play/player.ts';
@@ -96,6 +100,26 @@ const FRAME_BYTES = 4;
 const framesOf = (octets: Uint8Array) => octets.length / FRAME_BYTES;
 
 describe('going elsewhere', () => {
+  it('asks a server again for what it has only from the start', async () => {
+    const [path] = await song('song.wav', 60);
+    let requests = 0;
+    const server = createServer((_, response) => {
+      requests += 1;
+      response.end(readFileSync(path));
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { player, voice, done } = playFiles(`http://127.0.0.1:${port}/`);
+    await until(() => voice.position > 4000);
+    player.restart();
+    await until(() => guest.device.heard(1) !== undefined && voice.position > 8000);
+    player.stop();
+    await done;
+    expect(problems).toEqual([]);
+    expect(requests).toBe(2);
+  });
+
   it('goes on at the very frame, and nothing of what was queued is heard', async () => {
     const [path, octets] = await song('song.wav', 60);
     const { player, voice, done } = playFiles(path);
