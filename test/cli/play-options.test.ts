@@ -99,12 +99,6 @@ test('--volume makes it softer, in this process', async () => {
   expect(softer.every((sample, at) => Math.abs(sample - (samples[at] ?? 0) / 10) <= 1)).toBe(true);
 });
 
-test('--buffer says how much the card holds', async () => {
-  const args = ['play', '--emulate', '--sink', 'null', '--buffer', '1000', song('a.wav', 2)];
-  const { stdout } = await vsnd(args);
-  expect(stdout).toMatch(/buffer +\d+% {2}latency +[6-9]\d\d ms/);
-});
-
 describe('--quiet', () => {
   test('says nothing of what goes well', async () => {
     expect(await hear('-q', song('a.wav', 0.1))).toMatchObject({ status: 0, stdout: '', stderr: '' });

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Excerpt } from '../../src/audio/excerpt.ts';
 import { Loudness } from '../../src/cli/play/loudness.ts';
 import { Player } from '../../src/cli/play/player.ts';
 import { Playlist } from '../../src/cli/play/playlist.ts';
@@ -38,20 +37,12 @@ function playFiles(...names: string[]) {
 }
 
 /** As {@link playFiles}, with options of the command. */
-function playWith(
-  {
-    rounds = 1,
-    volume,
-    buffer,
-    excerpt = { start: 0, duration: undefined },
-  }: { rounds?: number; volume?: number; buffer?: number; excerpt?: Excerpt },
-  ...names: string[]
-) {
+function playWith({ buffer }: { buffer?: number }, ...names: string[]) {
   const heard: Heard[] = [];
   const playlist = new Playlist({
     files: names,
     raw: undefined,
-    excerpt,
+    excerpt: { start: 0, duration: undefined },
     stdin: process.stdin,
     signal: new AbortController().signal,
     onTitle: () => {},
@@ -59,7 +50,7 @@ function playWith(
     onRemark: (remark) => problems.push(remark),
   });
   const limits = card.info.pcmDevices[0]?.streams[0] ?? expect.unreachable();
-  const loudness = new Loudness(volume, () => {
+  const loudness = new Loudness(undefined, () => {
     voice.useSoftwareVolume();
     player.restart();
   });
@@ -69,10 +60,10 @@ function playWith(
     limits,
     buffer,
     isMetered: true,
-    isVolumeSoftware: volume !== undefined,
+    isVolumeSoftware: false,
     onStream: (stream) => void loudness.attach(stream),
   });
-  const player = new Player({ voice, limits, playlist, rounds, onHeard: (what) => heard.push(what) });
+  const player = new Player({ voice, limits, playlist, rounds: 1, onHeard: (what) => heard.push(what) });
   const done = player.play(0).finally(() => playlist.close());
   return { player, voice, loudness, heard, done };
 }
@@ -98,6 +89,20 @@ async function until(what: () => boolean, frames = 80): Promise<void> {
 
 const FRAME_BYTES = 4;
 const framesOf = (octets: Uint8Array) => octets.length / FRAME_BYTES;
+
+describe('the buffer', () => {
+  it.each([
+    [1000, 8000],
+    [10_000, 13_104], // as far as the card has room: 64 KiB
+  ])('of %i ms', async (buffer, frames) => {
+    const [path] = await song('song.wav', 3);
+    const { player, voice, done } = playWith({ buffer }, path);
+    await until(() => voice.position > 0);
+    expect(voice.stream?.bufferFrames).toBe(frames);
+    player.stop();
+    await done;
+  });
+});
 
 describe('going elsewhere', () => {
   it('asks a server again for what it has only from the start', async () => {
