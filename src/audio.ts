@@ -9,6 +9,7 @@ export {
 export { type AudioInput, type OpenAudioOptions, openAudio, type WebByteStream } from './audio/open-audio.ts';
 export type { ResamplerQuality } from './audio/resampler.ts';
 export { chooseTarget } from './audio/target-format.ts';
+export { openWebAudio, type WebAudio, type WebAudioOptions } from './audio/web-audio.ts';
 export type { StreamLimits } from './pcm/hw-params.ts';
 export type { WavFormat } from './wav/header.ts';
 export { createWavFile, WavStream } from './wav/stream.ts';

@@ -1,14 +1,14 @@
-export {
-  type Bridge,
-  type BridgeEndpoint,
-  type BridgeEvents,
-  type BridgeState,
-  createBridge,
+export type {
+  Bridge,
+  BridgeEndpoint,
+  BridgeEvents,
+  BridgeState,
 } from './bridge/bridge.ts';
 export type { PathStatistics } from './bridge/path.ts';
 export type { BridgeOptions } from './bridge/plan.ts';
 export type { Direction, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
+export { createBridge } from './create-bridge.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
 export { CaptureStream, type CaptureStreamOptions } from './frontend/capture-stream.ts';
 export { Card, type CardOptions } from './frontend/card.ts';

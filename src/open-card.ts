@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { cardSocket, emulatedSocket } from './control/places.ts';
-import { offerControl } from './control/server.ts';
 import { isEmulationRequested, joinProcessGuest } from './emulation/process-guest.ts';
 import { invalidArgError, VsndError } from './errors.ts';
 import { Card, type CardOptions, listCards as listCardsOf } from './frontend/card.ts';
@@ -10,7 +9,6 @@ import type { CardInfo } from './frontend/discovery.ts';
 import { checkOptionNames, type OptionNames } from './option-names.ts';
 import { ReleaseStack } from './release-stack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
-import { openLinuxHypervisor } from './xen/linux/hypervisor.ts';
 
 export interface OpenCardOptions extends CardOptions {
   /** The machine to use: one of `vsnd/testing`, say. By default this machine's Xen, or with VSND_EMULATE=1 an emulated one. */
@@ -51,6 +49,7 @@ export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
     : await openOwnCard(cardOptions, releases);
   if (control !== false) {
     const isEmulated = hypervisor !== undefined || isEmulationRequested();
+    const { offerControl } = await import('./control/server.ts');
     const name = isEmulated ? emulatedSocket(process.pid) : cardSocket(card.info.devid);
     releases.push(await offerControl(card, control === true ? { name } : { path: control }));
   }
@@ -112,6 +111,7 @@ async function* watchAll({ hypervisor, signal }: WatchCardsOptions): AsyncGenera
 async function ownHypervisor(): Promise<{ hypervisor: Hypervisor; release(): Promise<void> }> {
   if (isEmulationRequested()) return await joinProcessGuest();
   if (existsSync(XENBUS)) {
+    const { openLinuxHypervisor } = await import('./xen/linux/hypervisor.ts');
     const hypervisor = await openLinuxHypervisor();
     return { hypervisor, release: () => hypervisor.close() };
   }

@@ -30,7 +30,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['metrics/'],
   ['bridge/'],
   ['emulation/'],
-  ['open-card.ts', 'index.ts', 'audio.ts', 'testing.ts'],
+  ['open-card.ts', 'create-bridge.ts', 'index.ts', 'audio.ts', 'testing.ts'],
   ['speaker/'],
   ['speaker.ts'],
   ['speaker-commonjs.ts'],

@@ -4,15 +4,10 @@
 //
 // Lines on standard input are its keys: + and - change the volume, q stops.
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { openCard } from 'vsnd';
+import { openWebAudio } from 'vsnd/audio';
 import { Player } from './player.js';
-import { openStation } from './station.js';
-
-/** ms: how long to wait when a station is lost; each time twice as long, up to the last. */
-const FIRST_PAUSE = 500;
-const LAST_PAUSE = 30_000;
 
 /** dB */
 const VOLUME_STEP = 2;
@@ -51,37 +46,28 @@ function changeVolume(decibels) {
   console.log(`volume ${player.volume} dB`);
 }
 
-/** Plays the station for ever, a recording once. A station that has played is waited for when it is lost. */
+/** Plays the station for ever, a recording once. A server that is lost is waited for. */
 async function listen() {
-  let hasPlayed = false;
-  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LAST_PAUSE)) {
-    try {
-      const onTitle = (title) => console.log(`title: ${title}`);
-      const { source, isEndless } = await openStation(url, { signal, onTitle });
-      console.log(`${url}: ${source.kind}, ${source.rate} Hz, ${source.channels} channels`);
-      hasPlayed = true;
-      pause = FIRST_PAUSE;
-      await player.play(source).finally(() => source.close());
-      if (!isEndless) return await player.end();
-      throw new Error('it has ended');
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!hasPlayed) throw error;
-      console.log(`lost the station: ${reasonOf(error)}; again in ${pause / 1000} s`);
-      await delay(pause, undefined, { signal });
-    }
+  const source = await openWebAudio(url, {
+    signal,
+    onTitle: (title) => console.log(`title: ${title}`),
+    onLost: (reason, seconds) => console.log(`lost the station: ${reason}; again in ${seconds} s`),
+  });
+  console.log(`${url}: ${source.kind}, ${source.rate} Hz, ${source.channels} channels`);
+  try {
+    await player.play(source);
+    await player.end();
+  } finally {
+    await source.close();
   }
 }
-
-/** fetch says why in the cause. */
-const reasonOf = (error) => error.cause?.message ?? error.message;
 
 try {
   await listen();
 } catch (error) {
   const reason = signal.aborted ? signal.reason : error;
   if (reason.name !== 'AbortError') {
-    console.error(`${url}: ${reasonOf(reason)}`);
+    console.error(reason.message);
     process.exitCode = 1;
   }
 } finally {

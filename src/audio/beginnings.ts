@@ -1,10 +1,10 @@
 import { Cursor } from './cursor.ts';
 import { findMark } from './flac-frames.ts';
-import { beginningOf, HEAD_BYTES } from './magic.ts';
+import { beginningAt } from './magic.ts';
 import { firstMpegFrame } from './mpeg-frames.ts';
 import { type Octets, readOctets } from './octets.ts';
 import { nextOggPage } from './ogg-pages.ts';
-import { behindTags } from './tags.ts';
+import { behindTags } from './tag-bytes.ts';
 
 /**
  * Where at `offset`, or behind tags there, a recording begins: `cat` joins files, and what joins them is a tag at most.
@@ -12,7 +12,7 @@ import { behindTags } from './tags.ts';
  */
 export async function nextBeginning(octets: Octets, offset: number): Promise<number | undefined> {
   const start = await behindTags(octets, offset);
-  if (beginningOf(await readOctets(octets, start, HEAD_BYTES)) !== undefined) return start;
+  if ((await beginningAt(octets, start)) !== undefined) return start;
   return (await firstMpegFrame(new Cursor(octets, start), 0)) && start;
 }
 

@@ -10,7 +10,7 @@ import {
   STREAMINFO_BYTES,
 } from './flac-format.ts';
 import { beginningOf } from './magic.ts';
-import { isTag } from './tags.ts';
+import { isTag } from './tag-bytes.ts';
 
 /** A FLAC frame whose checksums are right. */
 export interface FlacFrame extends FlacHeader {

@@ -1,5 +1,8 @@
-/** Kinds of recordings that begin with what is theirs alone: MPEG audio does not. */
-export type Beginning = 'wav' | 'aiff' | 'au' | 'flac' | 'ogg';
+import { foreignKindAt } from './foreign-kinds.ts';
+import { type Octets, readOctets } from './octets.ts';
+
+/** Kinds of recordings that begin with what is theirs alone: MPEG audio does not. 'foreign': there is no decoder here. */
+export type Beginning = 'wav' | 'aiff' | 'au' | 'flac' | 'ogg' | 'foreign';
 
 /** Bytes that are enough to tell. */
 export const HEAD_BYTES = 12;
@@ -12,8 +15,15 @@ const MAGICS: readonly [Beginning, RegExp][] = [
   ['ogg', /^OggS/],
 ];
 
-/** What a recording that begins with `head` is. */
+/** What a recording that begins with `head` is, where there is a decoder. */
 export function beginningOf(head: Uint8Array): Beginning | undefined {
   const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));
   return MAGICS.find(([, magic]) => magic.test(text))?.[0];
+}
+
+/** What a recording that begins at `start` is. */
+export async function beginningAt(octets: Octets, start: number): Promise<Beginning | undefined> {
+  const beginning = beginningOf(await readOctets(octets, start, HEAD_BYTES));
+  if (beginning) return beginning;
+  return (await foreignKindAt(octets, start)) === undefined ? undefined : 'foreign';
 }

@@ -1,7 +1,7 @@
 import type { Cursor } from './cursor.ts';
-import { beginningOf, HEAD_BYTES } from './magic.ts';
+import { beginningAt } from './magic.ts';
 import { HEADER_BYTES, isAlike, type MpegHeader, parseMpegHeader, parseMpegTag } from './mpeg-format.ts';
-import { behindTags, isTag } from './tags.ts';
+import { behindTags, isTag } from './tag-bytes.ts';
 
 /** An MPEG frame. */
 export interface MpegFrame extends MpegHeader {
@@ -46,7 +46,7 @@ export async function nextMpegFrame(cursor: Cursor, like: MpegHeader): Promise<M
   const here = parseMpegHeader(await cursor.peek(HEADER_BYTES));
   if (here && isNext(here)) return await frameAt(cursor, here);
   cursor.position = await behindTags(cursor.octets, cursor.position);
-  if (beginningOf(await cursor.peek(HEAD_BYTES)) !== undefined) return undefined;
+  if ((await beginningAt(cursor.octets, cursor.position)) !== undefined) return undefined;
   const isBelievable = async (header: MpegHeader): Promise<boolean> => {
     const enough = isNext(header) ? 2 : CONVINCING_FRAMES;
     const { frames, isToEnd } = await run(cursor, header, enough);

@@ -12,6 +12,8 @@ export interface Octets {
   readonly name: string;
   /** Octets in all; undefined for a stream, whose octets pass by once. */
   readonly size: number | undefined;
+  /** By what other programs open them; undefined where only this one has them. */
+  readonly path?: string | undefined;
   /**
    * Fills `target` with the octets from `offset` on, and says how many those were: fewer only where they end. Rejects with
    * ERR_VSND_FILE, and after close() with ERR_VSND_INVALID_STATE.
@@ -33,6 +35,7 @@ export function passing(octets: Octets): Octets {
   return {
     name: octets.name,
     size: undefined,
+    path: octets.path,
     readInto: (target, offset) => octets.readInto(target, offset),
     close: () => octets.close(),
   };
@@ -48,11 +51,11 @@ export async function openFile(path: string): Promise<Octets> {
     if (stats.isFile()) return new FileOctets(path, stats.size, handle);
     const stream = stats.isFIFO() ? openPipe(path) : createReadStream(path);
     await handle.close(); // only now: whoever writes to a pipe must never find it without a reader
-    return new StreamOctets(stream, path);
+    return new StreamOctets(stream, path, path);
   } catch (error) {
     await handle?.close();
     const own = (error as NodeJS.ErrnoException).code === 'ENXIO' ? ownDescriptor(path) : undefined;
-    if (own !== undefined) return new StreamOctets(new Socket({ fd: own, writable: false }), path);
+    if (own !== undefined) return new StreamOctets(new Socket({ fd: own, writable: false }), path, path);
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
 }
@@ -106,6 +109,7 @@ export class MemoryOctets implements Octets {
 
 class FileOctets implements Octets {
   readonly name: string;
+  readonly path: string;
   readonly size: number;
   readonly #handle: FileHandle;
   readonly #turns = new Turns();
@@ -115,6 +119,7 @@ class FileOctets implements Octets {
 
   constructor(path: string, size: number, handle: FileHandle) {
     this.name = path;
+    this.path = path;
     this.size = size;
     this.#handle = handle;
   }
@@ -169,6 +174,7 @@ const PIECE_BYTES = 64 * 1024;
 export class StreamOctets implements Octets {
   readonly name: string;
   readonly size = undefined;
+  readonly path: string | undefined;
   readonly #stream: Readable;
   readonly #incoming: AsyncIterator<unknown>;
   readonly #turns = new Turns();
@@ -179,8 +185,9 @@ export class StreamOctets implements Octets {
   #received = 0;
   #hasEnded = false;
 
-  constructor(stream: Readable, name: string) {
+  constructor(stream: Readable, name: string, path?: string) {
     this.name = name;
+    this.path = path;
     this.#stream = stream;
     this.#incoming = stream[Symbol.asyncIterator]();
   }

@@ -8,14 +8,15 @@ import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { beginningBehindJunk } from './beginnings.ts';
 import { openFlac } from './flac.ts';
-import { type Beginning, beginningOf, HEAD_BYTES } from './magic.ts';
+import { refuseForeign } from './foreign-kinds.ts';
+import { type Beginning, beginningAt, HEAD_BYTES } from './magic.ts';
 import { openMpeg } from './mpeg.ts';
 import { MemoryOctets, type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
 import type { Recording } from './recording.ts';
 import { sourceOf } from './source.ts';
-import { behindTags } from './tags.ts';
+import { behindTags } from './tag-bytes.ts';
 import { openWav } from './wav.ts';
 
 export interface OpenAudioOptions {
@@ -35,6 +36,7 @@ const OPENERS: Readonly<Record<Beginning, (octets: Octets, start: number) => Pro
   au: openAu,
   flac: openFlac,
   ogg: openOgg,
+  foreign: refuseForeign,
 };
 
 /** A path, all bytes of a recording, or a stream of them: process.stdin, the body of what fetch() has brought. */
@@ -91,11 +93,11 @@ async function openByContent(octets: Octets): Promise<AudioSource> {
 
 /** Opens the recording that begins at `start`, or, where that cannot be something else, at most `reach` bytes behind it. */
 async function openAt(octets: Octets, start: number, reach = 0): Promise<Recording> {
-  const head = await readOctets(octets, start, HEAD_BYTES);
-  const beginning = beginningOf(head);
+  const beginning = await beginningAt(octets, start);
   if (beginning) return await OPENERS[beginning](octets, start);
   const recording = (await openMpeg(octets, start, reach)) ?? (await openBehindJunk(octets, start, reach));
-  if (recording === undefined) throw unknownKindError(octets.name, head);
+  if (recording === undefined)
+    throw unknownKindError(octets.name, await readOctets(octets, start, HEAD_BYTES));
   return recording;
 }
 

@@ -1,5 +1,5 @@
 import { nextBeginning } from './beginnings.ts';
-import { beginningOf, HEAD_BYTES } from './magic.ts';
+import { beginningAt, HEAD_BYTES } from './magic.ts';
 import { type Octets, readOctets } from './octets.ts';
 
 /** Chunks behind the sound: more than any program writes. */
@@ -72,13 +72,13 @@ async function behindChunks(
   for (let count = 0; count < MOST_CHUNKS; count++) {
     const head = await readOctets(octets, offset, HEAD_BYTES);
     const most = octets.size === undefined ? MOST_CHUNK_BYTES : octets.size - offset - 8;
-    if (!isChunkId(head) || beginningOf(head) !== undefined) break;
+    if (!isChunkId(head) || (await beginningAt(octets, offset)) !== undefined) break;
     const size = new DataView(head.buffer, head.byteOffset).getUint32(4, !isBigEndian);
     if (size > most) break;
     if (isSound(head)) return { behind: offset, more: { dataOffset: offset + 8, dataBytes: size } };
     offset += 8 + size + (size & 1);
   }
-  const isBeginning = beginningOf(await readOctets(octets, offset, HEAD_BYTES)) !== undefined;
+  const isBeginning = (await beginningAt(octets, offset)) !== undefined;
   return { behind: offset > start || isBeginning ? offset : undefined, more: undefined };
 }
 

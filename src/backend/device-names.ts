@@ -15,14 +15,15 @@ export type SourceName =
   | HostName;
 
 /** What programs play or capture. `device`: without it, the default one. */
-type HostName =
+export type HostName =
   | { readonly kind: 'exec'; readonly command: string }
-  | { readonly kind: 'alsa'; readonly device: string | undefined }
+  | { readonly kind: 'alsa' | 'pipewire'; readonly device: string | undefined }
   | { readonly kind: 'pulse'; readonly device: string | undefined; readonly properties: readonly string[] };
 
-export const SINK_NAMES = 'null, speaker, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SINK>';
+export const SINK_NAMES =
+  'null, speaker, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SINK>, pipewire, pipewire<NODE>';
 export const SOURCE_NAMES =
-  'silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SOURCE>';
+  'silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SOURCE>, pipewire, pipewire<NODE>';
 
 /** What a WAV file's name may have in braces. */
 const WAV_PLACEHOLDERS = ['domid', 'devid', 'pcm', 'stream', 'id'];
@@ -96,14 +97,18 @@ const PULSE_PROPERTY = /^([a-z][a-z0-9._-]{0,63}):([A-Za-z0-9][A-Za-z0-9 ._-]{0,
 
 /**
  * A device of a sound server's, as the operator names it: `alsa`, `alsa<hw:0;0>`, `pulse`, `pulse<device>`,
- * `pulse<device>media.role:navi`; `;` stands for `,`.
+ * `pulse<device>media.role:navi`, `pipewire`, `pipewire<node>`; `;` stands for `,`.
  */
 function hostName(text: string): HostName | undefined {
-  const [, server, named, rest = ''] = /^(alsa|pulse)(?:<([^<>]*)>([^<>]*))?$/.exec(text) ?? [];
+  const [, server, named, rest = ''] = /^(alsa|pulse|pipewire)(?:<([^<>]*)>([^<>]*))?$/.exec(text) ?? [];
   const device = named || undefined;
   if (server === 'alsa') {
     const isUsable = rest === '' && (device === undefined || ALSA_NAME.test(device));
     return isUsable ? { kind: 'alsa', device: device?.replaceAll(';', ',') } : undefined;
+  }
+  if (server === 'pipewire') {
+    const isUsable = rest === '' && (device === undefined || PULSE_NAME.test(device));
+    return isUsable ? { kind: 'pipewire', device } : undefined;
   }
   if (server === 'pulse') {
     const properties = rest === '' ? [] : rest.split(';').map(pulseProperty);
@@ -153,6 +158,7 @@ function isForGuests(named: HostName): boolean {
       const isOwn = device === undefined || (PULSE_OWN_NAME.test(device) && !isMonitor(device));
       return isOwn && properties.every((property) => PULSE_PROPERTIES.test(property));
     }
+    case 'pipewire': // no guest has been given one by its unique-id so far
     case 'exec':
       return false;
   }

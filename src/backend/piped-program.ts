@@ -17,6 +17,15 @@ export function loadSetPipeSize(): SetPipeSize {
   return (loadAddon() as Addon & { setPipeSize: SetPipeSize }).setPipeSize;
 }
 
+/** The same where the addon is to be had. */
+export function tryLoadSetPipeSize(): SetPipeSize | undefined {
+  try {
+    return loadSetPipeSize();
+  } catch {
+    return undefined;
+  }
+}
+
 /** A program, and this process's end of a pipe to it or from it. */
 export interface PipedProgram {
   readonly program: ChildProgram;

@@ -2,9 +2,10 @@ import type { ProgramCommand } from '../child-program.ts';
 import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
 import { PCM_FORMATS, type PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
+import type { HostName } from './device-names.ts';
 import type { DeviceParams } from './pcm-device.ts';
 
-/** ms that aplay, pacat and arecord are asked to buffer themselves. */
+/** ms that aplay, pacat, pw-cat and arecord are asked to buffer themselves. */
 const LATENCY = 100;
 
 /** ms of sound that parec gives at once; arecord gives a quarter of what it buffers. */
@@ -42,15 +43,60 @@ export interface SoundProgram {
   readonly description: string;
   /** What it can be told to play or to capture. */
   readonly formats: readonly PcmFormatName[];
+  /** Debian's package that has it; undefined for the operator's own. */
+  readonly debian?: string;
   commandFor(params: DeviceParams): ProgramCommand;
 }
 
+/** Which stream it is: numbers, nothing that a guest could have written. */
+export interface StreamNumbers {
+  readonly domid: number;
+  readonly devid: number;
+  readonly pcm: number;
+  readonly stream: number;
+}
+
+/** Those of a stream; zeros for none, as a program has them that is only tried. */
+export function numbersOf(address?: StreamAddress): StreamNumbers {
+  const { frontendDomid = 0, devid = 0, pcmDevice = 0, config } = address ?? {};
+  return { domid: frontendDomid, devid, pcm: pcmDevice, stream: config?.index ?? 0 };
+}
+
+/** The program that plays a stream into a sink. */
+export function playerFor(sink: HostName, stream: StreamNumbers): SoundProgram {
+  switch (sink.kind) {
+    case 'exec':
+      return shellProgram(sink.command, stream);
+    case 'alsa':
+      return alsaProgram('aplay', sink.device);
+    case 'pulse':
+      return pulseProgram('pacat', sink.device, sink.properties, stream);
+    case 'pipewire':
+      return pipewireProgram('--playback', sink.device, stream);
+  }
+}
+
+/** The program that captures for a stream from a source. */
+export function recorderFor(source: HostName, stream: StreamNumbers): SoundProgram {
+  switch (source.kind) {
+    case 'exec':
+      return shellProgram(source.command, stream);
+    case 'alsa':
+      return alsaProgram('arecord', source.device);
+    case 'pulse':
+      return pulseProgram('parec', source.device, source.properties, stream);
+    case 'pipewire':
+      return pipewireProgram('--record', source.device, stream);
+  }
+}
+
 /** ALSA's aplay or arecord, on the PCM device of that name, or on the default one. */
-export function alsaProgram(name: 'aplay' | 'arecord', alsaDevice: string | undefined): SoundProgram {
+function alsaProgram(name: 'aplay' | 'arecord', alsaDevice: string | undefined): SoundProgram {
   const where = alsaDevice === undefined ? [] : [`--device=${alsaDevice}`];
   return {
     description: [name, ...where].join(' '),
     formats: formatsOf(ALSA_NAMES),
+    debian: 'alsa-utils',
     commandFor: ({ rate, channels, format }) => ({
       name,
       file: name,
@@ -63,28 +109,58 @@ export function alsaProgram(name: 'aplay' | 'arecord', alsaDevice: string | unde
 }
 
 /** PulseAudio's pacat or parec, at the sink or source of that name, or at the default one. */
-export function pulseProgram(
+function pulseProgram(
   name: 'pacat' | 'parec',
   pulseDevice: string | undefined,
   properties: readonly string[],
-  { frontendDomid, devid, pcmDevice, config }: StreamAddress,
+  stream: StreamNumbers,
 ): SoundProgram {
   const where = [
     ...(pulseDevice === undefined ? [] : [`--device=${pulseDevice}`]),
     ...properties.map((property) => `--property=${property}`),
   ];
   const [direction, latency] = name === 'pacat' ? ['--playback', LATENCY] : ['--record', FRAGMENT];
-  const streamName = `domain ${frontendDomid}, card ${devid}, stream ${pcmDevice}/${config.index}`;
   return {
     description: [name, ...where].join(' '),
     formats: formatsOf(PULSE_FORMATS),
+    debian: 'pulseaudio-utils',
     commandFor: ({ rate, channels, format }) => ({
       name,
       file: name,
       args: [
         ...[direction, '--raw', ...where, `--latency-msec=${latency}`],
-        ...['--client-name=vsnd', `--stream-name=${streamName}`],
+        ...['--client-name=vsnd', `--stream-name=${nameOf(stream)}`],
         ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_FORMATS[format]}`],
+      ],
+    }),
+  };
+}
+
+function nameOf({ domid, devid, pcm, stream }: StreamNumbers): string {
+  return `domain ${domid}, card ${devid}, stream ${pcm}/${stream}`;
+}
+
+/** Since PipeWire 1.5 pw-cat looks for a file's header in its standard input unless it is told --raw, which older ones do not know. */
+const PW_CAT = 'pw-cat --help | grep -q -e --raw && set -- --raw "$@"; exec pw-cat "$@" -';
+
+/** PipeWire's pw-cat, at the node of that name, or at the default one. */
+function pipewireProgram(
+  mode: '--playback' | '--record',
+  node: string | undefined,
+  stream: StreamNumbers,
+): SoundProgram {
+  const where = [mode, ...(node === undefined ? [] : [`--target=${node}`])];
+  return {
+    description: ['pw-cat', ...where].join(' '),
+    formats: formatsOf(PW_NAMES),
+    debian: 'pipewire-bin',
+    commandFor: ({ rate, channels, format }) => ({
+      name: 'pw-cat',
+      file: 'sh',
+      args: [
+        ...['-c', PW_CAT, 'pw-cat', ...where, `--latency=${mode === '--playback' ? LATENCY : FRAGMENT}ms`],
+        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PW_NAMES[format]}`],
+        `--properties=${JSON.stringify({ 'node.name': 'vsnd', 'media.name': nameOf(stream) })}`,
       ],
     }),
   };
@@ -94,7 +170,7 @@ export function pulseProgram(
  * A command line of the operator's, run by a shell. What it is told are numbers and names of formats: nothing
  * that a guest could have written. It takes the formats that have a name for the placeholders that it uses.
  */
-export function shellProgram(command: string, address: StreamAddress): SoundProgram {
+function shellProgram(command: string, stream: StreamNumbers): SoundProgram {
   const name = `exec:${command}`;
   const used = Object.entries(NAMES_BY_PLACEHOLDER).filter(
     ([placeholder]) => command.includes(`{${placeholder}}`) || command.includes(variableOf(placeholder)),
@@ -106,7 +182,7 @@ export function shellProgram(command: string, address: StreamAddress): SoundProg
     description: name,
     formats,
     commandFor: (params) => {
-      const values = valuesFor(params, address);
+      const values = valuesFor(params, stream);
       const env = Object.fromEntries(
         Object.entries(values).map(([placeholder, value]) => [variableOf(placeholder), value]),
       );
@@ -120,11 +196,8 @@ export function fillIn(text: string, values: Readonly<Record<string, string>>): 
   return text.replace(/(?<!\$)\{([a-z-]+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
-function valuesFor(
-  { rate, channels, format }: DeviceParams,
-  { frontendDomid, devid, pcmDevice, config }: StreamAddress,
-): Record<string, string> {
-  const numbers = { rate, channels, domid: frontendDomid, devid, pcm: pcmDevice, stream: config.index };
+function valuesFor({ rate, channels, format }: DeviceParams, stream: StreamNumbers): Record<string, string> {
+  const numbers = { rate, channels, ...stream };
   const names = Object.entries(NAMES_BY_PLACEHOLDER).map(([name, formats]) => [name, formats[format]]);
   const values = [...Object.entries(numbers), ...names].filter(([, value]) => value !== undefined);
   return Object.fromEntries(values.map(([name, value]) => [name, String(value)]));

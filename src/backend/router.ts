@@ -5,7 +5,7 @@ import { isVsndError, VsndError } from '../errors.ts';
 import { PCM_FORMATS } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
 import { defaultSource } from './default-source.ts';
-import { deviceOfId, type SinkName, type SourceName } from './device-names.ts';
+import { deviceOfId, type HostName, type SinkName, type SourceName } from './device-names.ts';
 import { wavDevice } from './devices.ts';
 import { execCaptureDevice } from './exec-capture.ts';
 import { execPlaybackDevice } from './exec-playback.ts';
@@ -13,7 +13,7 @@ import { countedCapture, countedPlayback, loggedCapture, loggedPlayback } from '
 import type { Guest } from './guest.ts';
 import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
 import type { SetPipeSize } from './piped-program.ts';
-import { alsaProgram, fillIn, pulseProgram, type SoundProgram, shellProgram } from './programs.ts';
+import { fillIn, numbersOf, playerFor, recorderFor } from './programs.ts';
 import type { Admit } from './relaunch.ts';
 import { matchesPattern, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
@@ -121,32 +121,21 @@ class Router {
         return this.#sharedDevice(sink.kind);
       case 'wav':
         return this.#wavDevice(fillIn(sink.file, wavValues(address)), address, log);
-      case 'exec':
-        return this.#player(shellProgram(sink.command, address), address);
-      case 'alsa':
-        return this.#player(alsaProgram('aplay', sink.device), address);
-      case 'pulse':
-        return this.#player(pulseProgram('pacat', sink.device, sink.properties, address), address);
+      default:
+        return this.#player(sink, address);
     }
   }
 
   #makeSource(source: SourceName, address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { clock } = this.#options;
-    const admit = admitStart(address.guest);
-    const recorder = (program: SoundProgram, isLive: boolean) =>
-      countedCapture(execCaptureDevice({ ...program, clock, isLive, admit, log }), address.guest);
     switch (source.kind) {
       case 'silence':
       case 'sine':
         return clockedSource(source, clock);
       case 'wav':
         return this.#wavSource(fillIn(source.file, wavValues(address)));
-      case 'exec':
-        return recorder(shellProgram(source.command, address), false);
-      case 'alsa':
-        return recorder(alsaProgram('arecord', source.device), true);
-      case 'pulse':
-        return recorder(pulseProgram('parec', source.device, source.properties, address), true);
+      default:
+        return this.#recorder(source, address, log);
     }
   }
 
@@ -154,9 +143,19 @@ class Router {
     return wavDevice(file, this.#options.clock, this.#takes, (open) => keepWithin(guest, open, log));
   }
 
-  #player(program: SoundProgram, { guest }: StreamAddress): PlaybackDevice {
+  #player(sink: HostName, address: StreamAddress): PlaybackDevice {
+    const { guest } = address;
     const { setPipeSize } = this.#options;
-    return countedPlayback(execPlaybackDevice({ ...program, setPipeSize, admit: admitStart(guest) }), guest);
+    const options = { ...playerFor(sink, numbersOf(address)), setPipeSize, admit: admitStart(guest) };
+    return countedPlayback(execPlaybackDevice(options), guest);
+  }
+
+  #recorder(source: HostName, address: StreamAddress, log: (message: string) => void): CaptureDevice {
+    const { guest } = address;
+    const { clock } = this.#options;
+    const how = { clock, isLive: source.kind !== 'exec', admit: admitStart(guest), log };
+    const program = recorderFor(source, numbersOf(address));
+    return countedCapture(execCaptureDevice({ ...program, ...how }), guest);
   }
 
   /** One guest's file that cannot be read leaves the card's other streams alone. */
@@ -170,7 +169,7 @@ class Router {
   }
 
   async #openShared(kind: 'null' | 'speaker'): Promise<void> {
-    this.#shared.set(kind, (await openSink(kind, this.#options.clock)).device);
+    this.#shared.set(kind, (await openSink(kind, this.#options.clock)).deviceFor());
   }
 
   #sharedDevice(kind: 'null' | 'speaker'): PlaybackDevice {
@@ -198,11 +197,9 @@ function checkTemplate(file: string): void {
   if (!dirname(file).includes('{')) checkWritable(file);
 }
 
-function wavValues({ frontendDomid, devid, pcmDevice, config }: StreamAddress): Record<string, string> {
-  const { index, uniqueId } = config;
-  const numbers = { domid: frontendDomid, devid, pcm: pcmDevice, stream: index };
-  const values = Object.entries(numbers).map(([name, value]) => [name, String(value)]);
-  return { ...Object.fromEntries(values), id: fileNameOf(uniqueId) };
+function wavValues(address: StreamAddress): Record<string, string> {
+  const values = Object.entries(numbersOf(address)).map(([name, value]) => [name, String(value)]);
+  return { ...Object.fromEntries(values), id: fileNameOf(address.config.uniqueId) };
 }
 
 /** A unique-id as part of a file's name: a guest must not leave the directory. */

@@ -19,6 +19,8 @@ export interface OptionDescription {
   readonly short?: string;
   /** What stands for its value, as in HZ; without it, the option has none. */
   readonly argument?: string;
+  /** Whether its value may be left out, and else stands behind a =: '' is then its value. */
+  readonly optional?: true;
   /** Whether it may be given several times. */
   readonly multiple?: true;
   /** White space is free. */
@@ -64,7 +66,7 @@ export function parseCommandLine<T extends OptionDescriptions>(
 
 function parseStrictly(args: readonly string[], options: OptionDescriptions) {
   // node:util takes a negative number for options; none of ours begins with a digit.
-  const hidden = args.map((arg) => arg.replace(/^-(?=\.?\d)/, MINUS));
+  const hidden = withEmptyValues(args, options).map((arg) => arg.replace(/^-(?=\.?\d)/, MINUS));
   const shown = (text: string) => text.replace(MINUS, '-');
   try {
     const { values, positionals } = parseArgs({
@@ -78,6 +80,15 @@ function parseStrictly(args: readonly string[], options: OptionDescriptions) {
     const [sentence = ''] = (error as Error).message.split(/\.\s/, 1);
     throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1));
   }
+}
+
+/** An option whose value may be left out takes nothing from behind it. */
+function withEmptyValues(args: readonly string[], options: OptionDescriptions): string[] {
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  return args.map((arg, at) => {
+    const isBare = at < end && arg.startsWith('--') && options[arg.slice(2)]?.optional;
+    return isBare ? `${arg}=` : arg;
+  });
 }
 
 /** The options as node:util wants them. */
@@ -119,6 +130,17 @@ export function parseIndex(option: string, value: string | undefined): number | 
   if (value === undefined) return undefined;
   if (!/^\d{1,9}$/.test(value)) throw new UsageError(`${option} is '${value}'; allowed: 0, 1, 2, ...`);
   return Number(value);
+}
+
+/** Seconds, of an option that is a time: 90, 1:30 or 1:02:03.5. Throws {@link UsageError}. */
+export function parseTime(option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const isTime = /^(\d{1,7}:)?(\d{1,2}:)?\d{1,7}(\.\d{1,9})?$/.test(value);
+  const parts = value.split(':').map(Number);
+  if (isTime && parts.slice(1).every((part) => part < 60)) {
+    return parts.reduce((seconds, part) => seconds * 60 + part, 0);
+  }
+  throw new UsageError(`${option} is '${value}'; allowed: seconds, as in 90 or 1.5, or 1:30, or 1:02:03`);
 }
 
 /** The value of an option that is one of some words, in capitals or not. Throws {@link UsageError}. */

@@ -58,6 +58,7 @@ export const BACKEND_OPTIONS = {
         {pulse-format} {pw-format} {domid} {devid} {pcm} {stream}, or $VSND_RATE and so on`,
       alsa: 'aplay; alsa<hw:0;0> for the device hw:0,0',
       pulse: 'pacat; pulse<SINK>, or pulse<SINK>media.role:music',
+      pipewire: 'pw-cat; pipewire<NODE> for the node of that name',
     },
   },
   source: {
@@ -72,6 +73,7 @@ export const BACKEND_OPTIONS = {
       'exec:COMMAND': "a program's standard output; COMMAND as above",
       alsa: 'arecord; alsa<hw:0;0> for the device hw:0,0',
       pulse: 'parec; pulse<SOURCE>, or pulse<SOURCE>media.role:phone',
+      pipewire: 'pw-cat; pipewire<NODE> for the node of that name',
     },
   },
   map: {

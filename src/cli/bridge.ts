@@ -27,7 +27,7 @@ const OPTIONS = {
   exact: { help: 'never resample: drop or repeat frames where the clocks differ, and count them' },
   json: { help: 'one JSON object a line, for machines' },
   emulate: EMULATE,
-  sink: SINK,
+  sink: { ...SINK, help: "where the emulated card's sound goes; without it, to null" },
   source: SOURCE,
 } as const;
 
@@ -87,7 +87,8 @@ function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS
   return {
     options,
     card: parseIndex('--card', values.card),
-    emulation: emulate ? { sink, source } : undefined,
+    // What any program of this machine plays may come from the bridge: it would play to itself.
+    emulation: emulate ? { sink: sink ?? 'null', source } : undefined,
     json: values.json ?? false,
   };
 }

@@ -37,7 +37,7 @@ export interface CommandContext {
   /** Aborts when the user has had enough. */
   readonly signal: AbortSignal;
   /** All commands that there are. */
-  readonly commands: readonly Command[];
+  readonly loadCommands: () => Promise<readonly Command[]>;
 }
 
 export interface Command extends CommandDescription {

@@ -1,33 +1,33 @@
 import { UsageError } from './arguments.ts';
-import { backend } from './backend.ts';
-import { bridge } from './bridge.ts';
 import type { Command } from './command.ts';
-import { completion } from './completion.ts';
-import { doctor } from './doctor.ts';
-import { list } from './list.ts';
-import { monitor } from './monitor.ts';
-import { play } from './play.ts';
-import { record } from './record.ts';
-import { tone } from './tone.ts';
-import { volume } from './volume.ts';
 
-/** All commands, in the order in which they are told of. */
-export const COMMANDS: readonly Command[] = [
-  play,
-  record,
-  tone,
-  volume,
-  monitor,
-  list,
-  bridge,
-  backend,
-  doctor,
-  completion,
-];
+/** All commands, in the order in which they are told of, and what loads each: whoever runs one does not pay for the others. */
+const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
+  play: async () => (await import('./play.ts')).play,
+  record: async () => (await import('./record.ts')).record,
+  tone: async () => (await import('./tone.ts')).tone,
+  volume: async () => (await import('./volume.ts')).volume,
+  monitor: async () => (await import('./monitor.ts')).monitor,
+  list: async () => (await import('./list.ts')).list,
+  bridge: async () => (await import('./bridge.ts')).bridge,
+  backend: async () => (await import('./backend.ts')).backend,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  completion: async () => (await import('./completion.ts')).completion,
+};
 
-/** The command of this name. Throws {@link UsageError}. */
-export function findCommand(name: string): Command {
-  const command = COMMANDS.find((one) => one.name === name);
+/** The command of this name; undefined where there is none. */
+export async function findCommand(name: string): Promise<Command | undefined> {
+  return Object.hasOwn(LOADERS, name) ? await LOADERS[name]?.() : undefined;
+}
+
+/** As {@link findCommand}. Rejects with {@link UsageError} where there is none. */
+export async function commandNamed(name: string): Promise<Command> {
+  const command = await findCommand(name);
   if (command) return command;
   throw new UsageError(`unknown ${name.startsWith('-') ? 'option' : 'command'} '${name}'`);
+}
+
+/** All of them. */
+export async function loadCommands(): Promise<Command[]> {
+  return await Promise.all(Object.values(LOADERS).map((load) => load()));
 }

@@ -1,4 +1,4 @@
-import { sourceOf } from '../backend/device-names.ts';
+import { SINK_NAMES, SOURCE_NAMES, sinkOf, sourceOf } from '../backend/device-names.ts';
 import { type OptionValues, UsageError } from './arguments.ts';
 
 /** Options that several commands have. */
@@ -20,10 +20,15 @@ export const EMULATE = { help: 'use an emulated Xen machine inside this process'
 
 export const SINK = {
   argument: 'SINK',
-  help: `where the emulated card's sound goes; without it, to the speaker if that is installed and opens, else
-    to null`,
+  help: `where the emulated card's sound goes; without it, to the first of pipewire, pulse, alsa and speaker that plays
+    here, else to null; to null where nobody listens, which is without a terminal, with CI set, or with --fast`,
   values: {
+    pipewire: 'pw-cat; pipewire<NODE> for another node than the default one',
+    pulse: 'pacat; pulse<SINK> for another sink than the default one',
+    alsa: 'aplay; alsa<hw:0;0> for the device hw:0,0',
     speaker: "this machine's speakers, by the npm package speaker",
+    'exec:COMMAND': `a program that plays its standard input, run by sh; may have {rate} {channels} {format}, see vsnd
+      backend --help`,
     'wav:FILE': 'a WAV file: what the card heard, bit for bit',
     null: 'nowhere, at the pace of a real card',
   },
@@ -33,9 +38,13 @@ export const SOURCE = {
   argument: 'SOURCE',
   help: 'what the emulated card captures; without it, sine',
   values: {
-    silence: 'nothing',
-    'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
+    pipewire: 'pw-cat; pipewire<NODE> for another node than the default one',
+    pulse: 'parec; pulse<SOURCE> for another source than the default one',
+    alsa: 'arecord; alsa<hw:0;0> for the device hw:0,0',
+    'exec:COMMAND': "a program's standard output; COMMAND as with vsnd backend",
     'wav:FILE': 'a WAV file, again and again',
+    'sine:HZ': 'a sine; sine alone is one of 1000 Hz',
+    silence: 'nothing',
   },
 } as const;
 
@@ -68,10 +77,10 @@ export function checkEmulation({
   const { fast, sink, source } = values;
   const [needless] = Object.entries({ fast, sink, source }).filter(([, value]) => value !== undefined);
   if (!emulate && needless) throw new UsageError(`--${needless[0]} needs --emulate`);
-  if (sink !== undefined && !/^(null|speaker|wav:.+)$/s.test(sink)) {
-    throw new UsageError(`--sink is '${sink}'; allowed: null, speaker, wav:FILE`);
+  if (sink !== undefined && !sinkOf(sink)) {
+    throw new UsageError(`--sink is '${sink}'; allowed: ${SINK_NAMES}`);
   }
-  if (source !== undefined && !['silence', 'sine', 'wav'].includes(sourceOf(source)?.kind ?? '')) {
-    throw new UsageError(`--source is '${source}'; allowed: silence, sine, sine:HZ, wav:FILE`);
+  if (source !== undefined && !sourceOf(source)) {
+    throw new UsageError(`--source is '${source}'; allowed: ${SOURCE_NAMES}`);
   }
 }

@@ -22,10 +22,10 @@ export const completion = defineCommand({
     'vsnd completion zsh >~/.zfunc/_vsnd': 'where ~/.zshrc has fpath+=~/.zfunc before compinit',
     'vsnd completion fish >~/.config/fish/completions/vsnd.fish': 'for each fish',
   },
-  run: async ({ operands: [name] }, { terminal, commands }) => {
+  run: async ({ operands: [name] }, { terminal, loadCommands }) => {
     const shell = parseOneOf('the shell', name, SHELLS);
     if (shell === undefined) throw new UsageError(`the shell is missing; allowed: ${SHELLS.join(', ')}`);
-    terminal.say(SCRIPTS[shell](commands));
+    terminal.say(SCRIPTS[shell](await loadCommands()));
     return true;
   },
 });

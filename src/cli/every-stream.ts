@@ -5,7 +5,8 @@ import { testTone } from '../audio/test-tone.ts';
 import { streamsOf } from '../config/card.ts';
 import type { StreamName } from '../control/protocol.ts';
 import { isVsndError, VsndError } from '../errors.ts';
-import { type Card, openCard } from '../index.ts';
+import type { Card } from '../frontend/card.ts';
+import { openCard } from '../open-card.ts';
 import { sineSignal } from '../pcm/signal.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 

@@ -2,8 +2,7 @@ import type { Writable } from 'node:stream';
 import { isEmulationRequested } from '../emulation/process-guest.ts';
 import { UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { COMMANDS, findCommand } from './commands.ts';
-import { commandHelp, generalHelp } from './help.ts';
+import { commandNamed, findCommand, loadCommands } from './commands.ts';
 import { errorMessage } from './messages.ts';
 import { type OutputStream, Terminal } from './terminal.ts';
 import { version } from './version.ts';
@@ -30,11 +29,21 @@ export class Invocation {
   readonly #surroundings: Surroundings;
 
   /** `args`: those after the name of the program. */
-  constructor([name, ...args]: readonly string[], surroundings: Surroundings) {
+  static async of([name, ...args]: readonly string[], surroundings: Surroundings): Promise<Invocation> {
+    const command = name === undefined ? undefined : await findCommand(name);
+    return new Invocation(name, args, command, surroundings);
+  }
+
+  private constructor(
+    name: string | undefined,
+    args: readonly string[],
+    command: Command | undefined,
+    surroundings: Surroundings,
+  ) {
     const { stdout, stderr, env } = surroundings;
     this.#name = name;
     this.#args = args;
-    this.#command = COMMANDS.find((one) => one.name === name);
+    this.#command = command;
     this.#surroundings = surroundings;
     this.isService = this.#command?.isService ?? false;
     this.saysOnStdout = !this.#command?.writesToStdout?.(args);
@@ -61,18 +70,20 @@ export class Invocation {
   /** Returns whether all went well. */
   async #run(): Promise<boolean> {
     if (this.#command) return await this.#runCommand(this.#command);
-    this.terminal.say(this.#about());
+    this.terminal.say(await this.#about());
     return true;
   }
 
-  /** What is asked for where no command is. Throws {@link UsageError}. */
-  #about(): string {
+  /** What is asked for where no command is. Rejects with {@link UsageError}. */
+  async #about(): Promise<string> {
     const name = this.#name;
     if (name === undefined) throw new UsageError('a command is missing');
     if (name === '--version') return version();
     const topic = name === 'help' ? this.#args[0] : name;
-    if (topic === undefined || ['--help', '-h', 'help'].includes(topic)) return generalHelp(COMMANDS);
-    return commandHelp(findCommand(topic));
+    const { commandHelp, generalHelp } = await import('./help.ts');
+    if (topic === undefined || ['--help', '-h', 'help'].includes(topic))
+      return generalHelp(await loadCommands());
+    return commandHelp(await commandNamed(topic));
   }
 
   async #runCommand(command: Command): Promise<boolean> {
@@ -81,13 +92,14 @@ export class Invocation {
     const end = this.#args.indexOf('--');
     const options = end === -1 ? this.#args : this.#args.slice(0, end);
     if (options.includes('--help') || options.includes('-h')) {
+      const { commandHelp } = await import('./help.ts');
       terminal.say(commandHelp(command));
       return true;
     }
     const isEmulated = isEmulationRequested(env) && 'emulate' in command.options;
     const args = isEmulated ? ['--emulate', ...this.#args] : this.#args;
     try {
-      return await command.run(args, { terminal, stdout, signal, commands: COMMANDS });
+      return await command.run(args, { terminal, stdout, signal, loadCommands });
     } catch (error) {
       if (signal.aborted && error instanceof Error && error.name === 'AbortError') return true; // as it was told
       throw error;

@@ -1,5 +1,6 @@
-import { startEmulatedGuest } from '../emulation/guest.ts';
-import { type CardInfo, listCards, type VsndError } from '../index.ts';
+import type { VsndError } from '../errors.ts';
+import type { CardInfo } from '../frontend/discovery.ts';
+import { listCards } from '../open-card.ts';
 import { defineCommand } from './command.ts';
 import { oneLine } from './messages.ts';
 import { complainOfConfig } from './with-card.ts';
@@ -36,6 +37,7 @@ export const list = defineCommand({
 });
 
 async function listEmulatedCards(): Promise<CardInfo[]> {
+  const { startEmulatedGuest } = await import('../emulation/guest.ts');
   const guest = await startEmulatedGuest({ sink: 'null' });
   try {
     return await listCards({ hypervisor: guest.hypervisor });

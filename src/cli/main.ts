@@ -9,7 +9,7 @@ const GRACE = 5000;
 
 const { argv, env, stdout, stderr } = process;
 const stopped = new AbortController();
-const invocation = new Invocation(argv.slice(2), { stdout, stderr, env, signal: stopped.signal });
+const invocation = await Invocation.of(argv.slice(2), { stdout, stderr, env, signal: stopped.signal });
 const { terminal } = invocation;
 
 /** The first one counts. */

@@ -33,8 +33,9 @@ export function usageOf({ name, operands }: Command): string {
 }
 
 /** An option as the user types it: -d, --duration SECONDS. */
-export function optionTerm(name: string, { short, argument }: OptionDescription): string {
-  return `${short ? `-${short}, ` : ''}--${name}${argument === undefined ? '' : ` ${argument}`}`;
+export function optionTerm(name: string, { short, argument, optional }: OptionDescription): string {
+  const value = argument === undefined ? '' : optional ? `[=${argument}]` : ` ${argument}`;
+  return `${short ? `-${short}, ` : ''}--${name}${value}`;
 }
 
 /** What there is to say about an option, its values without a meaning included. */

@@ -27,6 +27,14 @@ export function describeFormat({
   return `${format}, ${rate} Hz, ${channels} ${channels === 1 ? 'channel' : 'channels'}`;
 }
 
+/** A sink or a source, and how to have another one where nobody has named it. */
+export function describeChosen(
+  { description, isChosen }: { description: string; isChosen: boolean },
+  option: string,
+): string {
+  return isChosen ? `${description} (${option} chooses another)` : description;
+}
+
 /** Control characters, which a file name or a XenStore value may contain, would reach the terminal. */
 export function withoutControls(text: string): string {
   return text.replace(/(?!\n)\p{Cc}/gu, '?');

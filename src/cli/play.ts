@@ -1,7 +1,7 @@
 import { env, stdin } from 'node:process';
 import { type CommandLine, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
-import { errorMessage } from './messages.ts';
+import { errorMessage, oneLine } from './messages.ts';
 import { PLAY_OPTIONS, type PlayOptions, parsePlayOptions } from './play/options.ts';
 import { Playlist, STDIN } from './play/playlist.ts';
 import { PlaySession } from './play/session.ts';
@@ -15,7 +15,9 @@ export const play = defineCommand({
   operands: { usage: '[FILE...|-]', most: Number.POSITIVE_INFINITY, complete: 'files' },
   description: [
     `Plays recordings through this guest's virtual sound card, at the pace of the backend: WAV, AIFF, AU, FLAC, MP3,
-    Ogg Vorbis and Ogg Opus, by their contents, and raw PCM; - is standard input. Between files there is no gap.`,
+    Ogg Vorbis and Ogg Opus, by their contents, and raw PCM; - is standard input. FILE may be a playlist (.m3u,
+    .m3u8, .pls), or an address, http://... or https://..., of a recording, a station or a playlist. Between files
+    there is no gap.`,
     `What the card takes as it is reaches it bit for bit; for the rest, the first line says as what it is played:
     rate, channels and format are converted as far as needed.`,
     `On a terminal there are keys: space pauses, left and right seek by 10 s, up and down (or + and -) set the
@@ -26,6 +28,8 @@ export const play = defineCommand({
     'vsnd play --emulate': 'hear a voice, on any machine',
     'vsnd play side-a.flac side-b.flac': 'hear files one after the other, without a gap',
     'vsnd play - < song.ogg': 'play what comes in',
+    'vsnd play https://example.org/radio.m3u': 'a station, until Ctrl-C',
+    'vsnd play --loop --volume -6 album.m3u': 'a playlist, again and again, half as loud',
     'vsnd play -f cd track.raw': 'play raw PCM: 44100 Hz, 16 bits, stereo',
     'vsnd play --emulate --fast --sink wav:heard.wav song.wav': 'keep what the card has heard, at once',
     'vsnd play --card 1 --device 0 song.wav': 'in a guest with several cards',
@@ -41,6 +45,8 @@ async function playFiles(line: CommandLine<typeof PLAY_OPTIONS>, context: Comman
   const playlist = new Playlist({
     ...options,
     stdin,
+    signal,
+    onTitle: (title) => options.isQuiet || terminal.say(`title: ${oneLine(title)}`),
     onFailure: (error) => terminal.complain(errorMessage(error, env['VSND_DEBUG'] === '1')),
     onRemark: (remark) => terminal.complain(remark),
   });

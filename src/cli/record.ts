@@ -15,7 +15,7 @@ import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } fro
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SOFTWARE_VOLUME, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
-import { clockTime, describeFormat } from './messages.ts';
+import { clockTime, describeChosen, describeFormat } from './messages.ts';
 import { isSameFile } from './same-file.ts';
 import { showProgress } from './show-progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -83,7 +83,11 @@ const OPTIONS = {
   },
   json: { help: 'print JSON: an object that says what has been recorded' },
   emulate: EMULATE,
-  source: SOURCE,
+  source: {
+    ...SOURCE,
+    help: `what the emulated card captures; without it, the first of pipewire, pulse and alsa that captures here, else sine;
+      sine where nobody listens, which is without a terminal, or with CI set`,
+  },
 } as const;
 
 /** `vsnd record`: records into a WAV file and says how it went. */
@@ -151,7 +155,7 @@ async function parseOptions({
     softwareVolume: values['software-volume'] ?? false,
     volume: parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' }),
     json,
-    emulation: emulate ? { sink: 'null', source } : undefined,
+    emulation: emulate ? { sink: 'null', source: source ?? 'any' } : undefined,
   };
 }
 
@@ -251,7 +255,7 @@ function announcement({ options, card, stream, guest }: Recording): string {
   const { devid, backendDomid } = card.info;
   const { duration } = options;
   const where = guest
-    ? `${guest.hypervisor.description}, source ${guest.source.description}`
+    ? `${guest.hypervisor.description}, source ${describeChosen(guest.source, '--source')}`
     : `this guest, through the backend in domain ${backendDomid}`;
   const length = duration === undefined ? '' : `, ${clockTime(duration)}`;
   return [

@@ -97,7 +97,7 @@ async function playTone({ values }: CommandLine<typeof OPTIONS>, context: Comman
     stream.on('warning', (warning: StreamWarning) => terminal.complain(`warning: ${warning.message}`));
     const pieces = tonePieces(stream, options, signal);
     if (!json) terminal.say(`${announcement(options, stream)}\n${announceCard(card, guest)}`);
-    const isPaced = !emulation?.fast || guest?.sink.kind === 'speaker';
+    const isPaced = !emulation?.fast || guest?.sink.hasOwnClock === true;
     await playThrough(pieces, stream, isPaced, terminal, options);
     terminal.say(json ? report(options, stream, isPaced, guest) : summary(options, stream, isPaced));
   });

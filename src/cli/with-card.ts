@@ -1,5 +1,8 @@
-import { type EmulatedGuest, type EmulatedGuestOptions, startEmulatedGuest } from '../emulation/guest.ts';
-import { type Card, type CardInfo, openCard } from '../index.ts';
+import type { EmulatedGuest, EmulatedGuestOptions } from '../emulation/guest.ts';
+import { isVsndError, VsndError } from '../errors.ts';
+import type { Card } from '../frontend/card.ts';
+import type { CardInfo } from '../frontend/discovery.ts';
+import { openCard } from '../open-card.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { CommandContext } from './command.ts';
 import type { Terminal } from './terminal.ts';
@@ -32,15 +35,29 @@ export async function withCard<T>(
 ): Promise<T> {
   const releases = new ReleaseStack();
   try {
-    const guest = emulation && (await startEmulatedGuest(emulation));
+    const guest = emulation && (await emulate(emulation));
     if (guest) releases.push(() => guest.close());
     const card = await openCard({ control: true, hypervisor: guest?.hypervisor, card: devid, signal });
     releases.push(() => card.close());
     complainOfConfig(card.info, terminal);
-    return await use({ card, guest, releases });
+    return await use({ card, guest, releases }).catch((error: unknown) => {
+      throw withReason(error, guest);
+    });
   } finally {
     await releases.releaseAll();
   }
+}
+
+/** On Xen, Dom0 has the reason why its backend refused something; here the backend is the user's own. */
+function withReason(error: unknown, guest: EmulatedGuest | undefined): unknown {
+  const reason = guest?.lastRefusal;
+  if (reason === undefined || !isVsndError(error, 'ERR_VSND_STATUS')) return error;
+  return new VsndError(error.code, `${error.message}: ${reason}`, { cause: error });
+}
+
+async function emulate(options: EmulatedGuestOptions): Promise<EmulatedGuest> {
+  const { startEmulatedGuest } = await import('../emulation/guest.ts');
+  return await startEmulatedGuest(options);
 }
 
 /** A line for each warning about a card's configuration. */

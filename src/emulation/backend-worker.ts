@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Backend } from '../backend/backend.ts';
 import type { PcmDevice } from '../backend/pcm-device.ts';
-import { openSink } from '../backend/sinks.ts';
-import { openSource } from '../backend/sources.ts';
+import { firstSink, openSink } from '../backend/sinks.ts';
+import { firstSource, openSource } from '../backend/sources.ts';
 import { DeviatingClock, FastClock, RealClock } from '../clock.ts';
 import { isVsndError } from '../errors.ts';
 import { connectDomain } from '../xen/emulated/remote.ts';
@@ -13,16 +13,20 @@ async function main(): Promise<void> {
   const { port, fast, deviation, queueMode, ...names } = workerData as BackendWorkerData;
   const hypervisor = await connectDomain(port, { clock: new RealClock() });
   const cardClock = new DeviatingClock(new RealClock(), deviation);
-  const sink = await openSink(names.sink, fast ? new FastClock() : cardClock);
+  const sinkClock = fast ? new FastClock() : cardClock;
+  const sink = await (names.sink === undefined ? firstSink(sinkClock) : openSink(names.sink, sinkClock));
   // Without a clock it would capture more than anybody could read.
-  const source = openSource(names.source, cardClock);
+  const source = await (names.source === undefined
+    ? firstSource(cardClock)
+    : openSource(names.source, cardClock));
   const backend = await Backend.start(hypervisor, {
-    deviceFor: ({ config }) => (config.type === 'playback' ? sink.device : source),
+    deviceFor: (address) => (address.config.type === 'playback' ? sink : source).deviceFor(address),
     queueMode,
     log: (message) => say({ type: 'log', message }),
   });
-  const { kind, device, file } = sink;
-  const info = { kind, description: device.description, ...(file !== undefined && { file }) };
+  const [player, recorder] = [sink.deviceFor(), source.deviceFor()];
+  const { kind, hasOwnClock, file } = sink;
+  const info = { kind, description: player.description, hasOwnClock, ...(file !== undefined && { file }) };
   parentPort?.once('message', async (_message: ToBackendWorker) => {
     await backend.close();
     await hypervisor.close();
@@ -31,9 +35,9 @@ async function main(): Promise<void> {
   say({
     type: 'ready',
     sink: info,
-    source: { description: source.description },
-    playback: limitsOf(device),
-    capture: limitsOf(source),
+    source: { kind: source.kind, description: recorder.description },
+    playback: limitsOf(player),
+    capture: limitsOf(recorder),
   });
 }
 

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { QueueMode } from '../backend/playback-queue.ts';
 import { invalidArgError, VsndError } from '../errors.ts';
@@ -9,6 +10,7 @@ import { createSoundCard, type Fields, type SoundCardOptions } from '../xen/emul
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type {
   BackendWorkerData,
+  Chosen,
   DeviceLimits,
   FromBackendWorker,
   SinkInfo,
@@ -17,11 +19,17 @@ import type {
 } from './protocol.ts';
 
 export interface EmulatedGuestOptions {
-  /** 'null', 'speaker' or 'wav:FILE'; by default the speaker where it is installed and opens, else null. */
+  /**
+   * Where sound goes: see SINK_NAMES; or 'any', which is the default: the first of PipeWire, PulseAudio, ALSA and the npm
+   * package speaker that plays here, else null; null where nobody listens: without a terminal, with CI set, or with `fast`.
+   */
   sink?: string | undefined;
-  /** What is captured: 'silence', 'sine', 'sine:HZ' or 'wav:FILE', in a loop; by default 'sine', of 1000 Hz. */
+  /**
+   * What is captured: see SOURCE_NAMES; by default 'sine', of 1000 Hz; or 'any': the first of PipeWire, PulseAudio and ALSA
+   * that captures here, else sine; sine where nobody listens.
+   */
   source?: string | undefined;
-  /** The sound card does not keep time: it plays as fast as data comes. Not for the speaker, nor for the source. */
+  /** The sound card does not keep time: it plays as fast as data comes. Not for a sink with a clock of its own, nor for the source. */
   fast?: boolean | undefined;
   /** Parts per million by which the sound card's clock is fast; negative, slow. By default 0. */
   deviation?: number | undefined;
@@ -43,11 +51,16 @@ const EMULATED_GUEST_OPTIONS: OptionNames<EmulatedGuestOptions> = {
 /** A guest of an emulated machine, with one sound card of several PCM devices, whose backend runs in a thread of its own. */
 export interface EmulatedGuest {
   readonly hypervisor: Hypervisor;
-  readonly sink: SinkInfo;
-  readonly source: SourceInfo;
+  readonly sink: Chosen<SinkInfo>;
+  readonly source: Chosen<SourceInfo>;
+  /** Why its backend has refused what it refused last, as in 'aplay ended with status 1'; undefined where it never has. */
+  readonly lastRefusal: string | undefined;
   /** Closes the backend's devices, ends its thread and the machine. Idempotent. */
   close(): Promise<void>;
 }
+
+/** In the place of a sink or a source: the first that there is here. */
+export const ANY = 'any';
 
 /** Parts per million; no crystal is that far off. */
 const LARGEST_DEVIATION = 10_000;
@@ -83,11 +96,23 @@ export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Pr
     port1.unref();
     releases.push(() => port1.ref()); // the machine's close waits for what is under way there
     const worker = startBackend(port2, options);
+    let lastRefusal: string | undefined;
+    worker.on('message', (message: FromBackendWorker) => {
+      if (message.type === 'log') lastRefusal = / refused: (.*)$/s.exec(message.message)?.[1] ?? lastRefusal;
+    });
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     releases.push(() => stopBackend(worker, exited));
     const { sink, source, playback, capture } = await backendReady(worker, options);
     createSoundCard(machine, emulatedCard(guest.domid, playback, capture));
-    return { hypervisor: guest, sink, source, close: () => releases.releaseAll() };
+    return {
+      hypervisor: guest,
+      sink: { ...sink, isChosen: (options.sink ?? ANY) === ANY },
+      source: { ...source, isChosen: options.source === ANY },
+      get lastRefusal() {
+        return lastRefusal;
+      },
+      close: () => releases.releaseAll(),
+    };
   } catch (error) {
     await releases.releaseAll();
     throw error;
@@ -96,8 +121,12 @@ export async function startEmulatedGuest(options: EmulatedGuestOptions = {}): Pr
 
 /** `port`: to the machine. */
 function startBackend(port: MessagePort, options: EmulatedGuestOptions): Worker {
-  const { sink, source = 'sine', fast = false, deviation = 0, queueMode = 'copy' } = options;
-  const workerData: BackendWorkerData = { port, sink, source, fast, deviation, queueMode };
+  const { sink = ANY, source = 'sine', fast = false, deviation = 0, queueMode = 'copy' } = options;
+  const chosen = {
+    sink: sink === ANY ? (hasListener() && !fast ? undefined : 'null') : sink,
+    source: source === ANY ? (hasListener() ? undefined : 'sine') : source,
+  };
+  const workerData: BackendWorkerData = { port, ...chosen, fast, deviation, queueMode };
   const worker = new Worker(new URL('./backend-worker.js', import.meta.url), {
     workerData,
     transferList: [port],
@@ -105,6 +134,11 @@ function startBackend(port: MessagePort, options: EmulatedGuestOptions): Worker 
   });
   worker.unref();
   return worker;
+}
+
+/** Whether somebody may sit here and listen. */
+function hasListener(): boolean {
+  return !process.env['CI'] && (isatty(1) || isatty(2));
 }
 
 async function backendReady(worker: Worker, { log }: EmulatedGuestOptions) {

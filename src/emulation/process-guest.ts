@@ -1,6 +1,6 @@
 import { invalidArgError } from '../errors.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import { type EmulatedGuest, startEmulatedGuest } from './guest.ts';
+import type { EmulatedGuest } from './guest.ts';
 
 /** The emulated guest that all of a process is, as on Xen it would be in one domain; started by the first user. */
 interface ProcessGuest {
@@ -26,7 +26,7 @@ export function isEmulationRequested(env: NodeJS.ProcessEnv = process.env): bool
 export async function joinProcessGuest(): Promise<{ hypervisor: Hypervisor; release(): Promise<void> }> {
   const shared = globalThis as ProcessWide;
   warnOnce(shared);
-  shared[PROCESS_GUEST] ??= { guest: startEmulatedGuest(), users: 0 };
+  shared[PROCESS_GUEST] ??= { guest: startGuest(), users: 0 };
   const joined = shared[PROCESS_GUEST];
   joined.users++;
   const release = async () => {
@@ -41,6 +41,11 @@ export async function joinProcessGuest(): Promise<{ hypervisor: Hypervisor; rele
     if (shared[PROCESS_GUEST] === joined) shared[PROCESS_GUEST] = undefined;
     throw error;
   }
+}
+
+async function startGuest(): Promise<EmulatedGuest> {
+  const { startEmulatedGuest } = await import('./guest.ts');
+  return await startEmulatedGuest();
 }
 
 function warnOnce(shared: ProcessWide): void {

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { SinkName, SourceName } from '../backend/device-names.ts';
 import type { PcmDevice } from '../backend/pcm-device.ts';
 import type { QueueMode } from '../backend/playback-queue.ts';
 import type { VsndErrorCode } from '../errors.ts';
@@ -7,8 +8,10 @@ import type { VsndErrorCode } from '../errors.ts';
 export interface BackendWorkerData {
   /** The thread's end of domain 0. */
   readonly port: MessagePort;
+  /** Undefined: the first that plays here. */
   readonly sink: string | undefined;
-  readonly source: string;
+  /** Undefined: the first that captures here. */
+  readonly source: string | undefined;
   readonly fast: boolean;
   /** Parts per million */
   readonly deviation: number;
@@ -17,14 +20,23 @@ export interface BackendWorkerData {
 
 /** What the backend's sound goes to. */
 export interface SinkInfo {
-  readonly kind: 'null' | 'speaker' | 'wav';
+  readonly kind: SinkName['kind'];
   /** As a person reads it. */
   readonly description: string;
+  /** Whether it plays at its own pace: `fast` is nothing to it. */
+  readonly hasOwnClock: boolean;
   readonly file?: string;
 }
 
+/** A sink or a source, as the user of an emulated guest knows it. */
+export type Chosen<Info> = Info & {
+  /** Nobody has named it. */
+  readonly isChosen: boolean;
+};
+
 /** What the backend captures. */
 export interface SourceInfo {
+  readonly kind: SourceName['kind'];
   /** As a person reads it. */
   readonly description: string;
 }

@@ -5,7 +5,8 @@ import { VsndError } from '../errors.ts';
 export function fileError(tried: string, error: unknown): VsndError {
   const { code, errno } = error as NodeJS.ErrnoException;
   if (code === undefined || errno === undefined) {
-    return new VsndError('ERR_VSND_FILE', `${tried}: ${String(error)}`, { cause: error });
+    const reason = error instanceof Error ? error.message : String(error);
+    return new VsndError('ERR_VSND_FILE', `${tried}: ${reason}`, { cause: error });
   }
   const reason = getSystemErrorMap().get(errno)?.[1] ?? 'failed';
   return new VsndError('ERR_VSND_FILE', `${tried}: ${reason} (${code})`, { errno: code, cause: error });

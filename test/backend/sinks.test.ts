@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openSink } from '../../src/backend/sinks.ts';
+import { firstSink, openSink } from '../../src/backend/sinks.ts';
 import { ManualClock } from '../../src/clock.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { useDirectory } from '../wav/files.ts';
@@ -17,14 +17,14 @@ describe('a sink’s name', () => {
     const sink = await openSink('null', clock);
     expect(sink.kind).toBe('null');
     expect(sink.file).toBeUndefined();
-    expect(sink.device.description).toMatch(/^null/);
+    expect(sink.deviceFor().description).toMatch(/^null/);
   });
 
   test('wav:FILE, which is not created before something is played', async () => {
     const file = directory.path('with: colons, and spaces.wav');
     const sink = await openSink(`wav:${file}`, clock);
     expect(sink).toMatchObject({ kind: 'wav', file });
-    expect(sink.device.description).toContain(file);
+    expect(sink.deviceFor().description).toContain(file);
     expect(readdirSync(directory.path('.'))).toEqual([]);
   });
 
@@ -33,7 +33,7 @@ describe('a sink’s name', () => {
     expect((await openSink(`wav:${file}`, clock)).file).toBe(file);
   });
 
-  test.each(['', 'wav', 'wav:', 'WAV:x', 'nul', 'speaker:0', 'alsa', ' null'])(
+  test.each(['', 'wav', 'wav:', 'WAV:x', 'nul', 'speaker:0', 'alsa:', 'pipewire<a b>', 'exec:', ' null'])(
     'that is none, %j, gets a list of those that are',
     async (name) => {
       await expect(openSink(name, clock)).rejects.toMatchObject({
@@ -122,6 +122,61 @@ function isResolvable(): boolean {
   }
 }
 
+/** The programs of this machine are out of reach; those that a test puts into bin/ are not. */
+function hideOwnPrograms(): void {
+  mkdirSync(directory.path('bin'));
+  vi.stubEnv('PATH', directory.path('bin'));
+}
+
+/** A program in the place of a real one. */
+function putProgram(name: string, command: string): void {
+  const script = `#!/bin/sh\nPATH=/usr/bin:/bin\n${command}\n`;
+  chmodSync(directory.put(`bin/${name}`, Buffer.from(script)), 0o755);
+}
+
+describe('a program of this machine', () => {
+  beforeEach(hideOwnPrograms);
+  afterEach(() => vi.unstubAllEnvs());
+
+  test('that is not installed is named, with the package that has it', async () => {
+    await expect(openSink('alsa', clock)).rejects.toMatchObject({
+      code: 'ERR_VSND_DEVICE',
+      message: 'cannot start aplay: spawn aplay ENOENT (Debian: alsa-utils)',
+    });
+  });
+
+  test('that does not play says why', async () => {
+    putProgram('pacat', 'echo Connection refused >&2; exit 1');
+    await expect(openSink('pulse', clock)).rejects.toMatchObject({
+      code: 'ERR_VSND_DEVICE',
+      message: 'pacat ended with status 1: Connection refused',
+    });
+  });
+
+  test('that ends well with nothing to play is one that plays', async () => {
+    putProgram('aplay', 'exec cat >&2');
+    const sink = await openSink('alsa<hw:1;0>', clock);
+    expect(sink).toMatchObject({ kind: 'alsa', hasOwnClock: true });
+    expect(sink.deviceFor().description).toBe('aplay --device=hw:1,0');
+  });
+
+  test('exec: is not run before it is to play', async () => {
+    const sink = await openSink('exec:touch ran', clock);
+    expect(sink).toMatchObject({ kind: 'exec', hasOwnClock: false });
+    expect(readdirSync(directory.path('.'))).toEqual(['bin']);
+  });
+
+  test('the first that plays is the sink where none is named', async () => {
+    expect((await firstSink(clock)).kind).toBe('null');
+    putProgram('aplay', 'exit 0');
+    expect((await firstSink(clock)).kind).toBe('alsa');
+    putProgram('pacat', 'exit 1');
+    expect((await firstSink(clock)).kind).toBe('alsa');
+    putProgram('pacat', 'exit 0');
+    expect((await firstSink(clock)).kind).toBe('pulse');
+  });
+});
+
 describe.skipIf(isInstalled)('without the npm package speaker', () => {
   test('the sink speaker says what to install', async () => {
     await expect(openSink('speaker', clock)).rejects.toMatchObject({
@@ -129,14 +184,11 @@ describe.skipIf(isInstalled)('without the npm package speaker', () => {
       message: expect.stringMatching(/not installed.*npm install speaker/),
     });
   });
-
-  test('no sink at all means null', async () => {
-    expect((await openSink(undefined, clock)).kind).toBe('null');
-  });
 });
 
 describe.skipIf(isInstalled)('with a speaker', () => {
   beforeEach(() => {
+    hideOwnPrograms();
     mkdirSync(directory.path('speaker'));
     directory.put('speaker/index.js', Buffer.from(FAKE_SPEAKER));
     setNodePath(directory.path('.'));
@@ -156,9 +208,9 @@ describe.skipIf(isInstalled)('with a speaker', () => {
   };
 
   test('it is the sink where none is named', async () => {
-    const { kind, device } = await openSink(undefined, clock);
-    expect(kind).toBe('speaker');
-    expect(device.description).toMatch(/^speaker/);
+    const sink = await firstSink(clock);
+    expect(sink.kind).toBe('speaker');
+    expect(sink.deviceFor().description).toMatch(/^speaker/);
     expect(instances()).toHaveLength(0);
   });
 
@@ -166,7 +218,7 @@ describe.skipIf(isInstalled)('with a speaker', () => {
     'one that fails in %s leads to null, or to an error where it is asked for',
     async (what) => {
       vi.stubEnv('SPEAKER_FAILS', what);
-      expect((await openSink(undefined, clock)).kind).toBe('null');
+      expect((await firstSink(clock)).kind).toBe('null');
       await expect(openSink('speaker', clock)).rejects.toMatchObject({
         code: 'ERR_VSND_DEVICE',
         message: expect.stringContaining('the speaker cannot be opened'),
@@ -175,7 +227,7 @@ describe.skipIf(isInstalled)('with a speaker', () => {
   );
 
   test('one that does not open later answers OPEN with -EIO, and says why', async () => {
-    const { device } = await openSink('speaker', clock);
+    const device = (await openSink('speaker', clock)).deviceFor();
     vi.stubEnv('SPEAKER_FAILS', 'opening');
     const world = await startWorld({ device: () => device });
     const channel = await world.guest.connectOne();
@@ -184,7 +236,7 @@ describe.skipIf(isInstalled)('with a speaker', () => {
   });
 
   test('it is opened as the frontend wants it', async () => {
-    const { device } = await openSink('speaker', clock);
+    const device = (await openSink('speaker', clock)).deviceFor();
     const world = await startWorld({ device: () => device });
     await world.openStream({ rate: 44_100, channels: 1, periodBytes: 512 });
     expect(instances()[0]?.options).toMatchObject({
@@ -197,7 +249,7 @@ describe.skipIf(isInstalled)('with a speaker', () => {
   });
 
   test('it is not opened for what it cannot play', async () => {
-    const { device } = await openSink('speaker', clock);
+    const device = (await openSink('speaker', clock)).deviceFor();
     const world = await startWorld({ device: () => device });
     const channel = await world.guest.connectOne();
     const buffer = await world.guest.createBuffer(BUFFER_BYTES);
@@ -208,7 +260,7 @@ describe.skipIf(isInstalled)('with a speaker', () => {
   });
 
   test('it gets 24 bits packed, all others as they are', async () => {
-    const { device } = await openSink('speaker', clock);
+    const device = (await openSink('speaker', clock)).deviceFor();
     for (const format of ['s24_le', 's16_le'] as const) {
       const world = await startWorld({ device: () => device });
       const { channel, buffer } = await world.openStream({ format: pcmFormat(format).code });

@@ -1,8 +1,8 @@
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CaptureDevice, CaptureFeed, DeviceParams } from '../../src/backend/pcm-device.ts';
 import { sineDevice } from '../../src/backend/sine.ts';
-import { openSource } from '../../src/backend/sources.ts';
+import { firstSource, openSource } from '../../src/backend/sources.ts';
 import { wavLoopDevice } from '../../src/backend/wav-loop.ts';
 import { type Clock, ManualClock } from '../../src/clock.ts';
 import { sampleCodec } from '../../src/pcm/samples.ts';
@@ -262,24 +262,62 @@ describe('a clock that captures', () => {
   });
 });
 
+describe('a program of this machine that captures', () => {
+  const clock = new ManualClock();
+  const putProgram = (name: string, command: string) => {
+    const script = `#!/bin/sh\nPATH=/usr/bin:/bin\n${command}\n`;
+    chmodSync(directory.put(`bin/${name}`, Buffer.from(script)), 0o755);
+  };
+
+  beforeEach(() => {
+    mkdirSync(directory.path('bin'));
+    vi.stubEnv('PATH', directory.path('bin'));
+  });
+  afterEach(() => vi.unstubAllEnvs());
+
+  test('says why it does not', async () => {
+    putProgram('arecord', 'echo No such device >&2; exit 1');
+    await expect(openSource('alsa', clock)).rejects.toMatchObject({
+      code: 'ERR_VSND_DEVICE',
+      message: 'arecord ended with status 1: No such device',
+    });
+  });
+
+  test('is one as soon as something comes of it, and is ended then', async () => {
+    putProgram('parec', 'echo $$ > "$0.pid"; exec cat /dev/zero');
+    const source = await openSource('pulse<mic>', clock);
+    expect(source.kind).toBe('pulse');
+    expect(source.deviceFor().description).toBe('parec --device=mic');
+    const pid = Number(readFileSync(directory.path('bin/parec.pid'), 'utf8'));
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  });
+
+  test('the first of them is the source where none is named, else a sine', async () => {
+    expect((await firstSource(clock)).kind).toBe('sine');
+    putProgram('arecord', 'exec cat /dev/zero');
+    expect((await firstSource(clock)).kind).toBe('alsa');
+  });
+});
+
 describe('a source’s name', () => {
-  test('is that of a device which needs nothing but a clock', () => {
+  test('is that of a device which needs nothing but a clock', async () => {
+    const description = async (name: string) => (await openSource(name, clock)).deviceFor().description;
     const clock = new ManualClock();
     const file = directory.path('x.wav');
     const writer = new WavWriter(file, { format: 'u8', rate: 8000, channels: 1 });
     writer.write(noise(8));
     writer.close();
-    expect(openSource('silence', clock).description).toBe('silence');
-    expect(openSource('sine', clock).description).toBe('a sine of 1000 Hz at -20 dBFS');
-    expect(openSource('sine:0.5', clock).description).toBe('a sine of 0.5 Hz at -20 dBFS');
-    expect(openSource(`wav:${file}`, clock).description).toBe(`WAV file ${file}, in a loop`);
+    expect(await description('silence')).toBe('silence');
+    expect(await description('sine')).toBe('a sine of 1000 Hz at -20 dBFS');
+    expect(await description('sine:0.5')).toBe('a sine of 0.5 Hz at -20 dBFS');
+    expect(await description(`wav:${file}`)).toBe(`WAV file ${file}, in a loop`);
   });
 
-  test.each(['', 'speaker', 'sine:x', 'alsa', 'pulse', 'exec:cat', 'wav:'])(
+  test.each(['', 'speaker', 'sine:x', 'alsa:', 'pulse<', 'exec:', 'wav:'])(
     'that is none, %j, gets a list of those that are',
-    (name) => {
-      expect(() => openSource(name, new ManualClock())).toThrow(
-        /^source is .*; allowed: silence, sine, sine:HZ, wav:FILE$/,
+    async (name) => {
+      await expect(openSource(name, new ManualClock())).rejects.toThrow(
+        /^source is .*; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa/,
       );
     },
   );

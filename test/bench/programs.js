@@ -7,6 +7,7 @@ import { WavWriter } from '../../dist/wav/writer.js';
 import { median, printHead, printRow } from './figures.js';
 import { alsaWith, HOW_TO_INSTALL_SPEAKER, isSpeakerInstalled, NULL_CARD } from './peers.js';
 import { cpuOf, pathOf } from './process-cpu.js';
+import { run as measureStartUp } from './start-up.js';
 
 /** s16 stereo, 44100 Hz: the recording that comes with vsnd, behind a header of 44 octets. */
 const HELLO = readFileSync(pathOf('../../examples/hello.wav')).subarray(44);
@@ -79,4 +80,6 @@ export async function run({ rounds, share }) {
   } finally {
     rmSync(directory, { recursive: true });
   }
+  console.log();
+  await measureStartUp({ rounds });
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { SINK_NAMES } from '../../src/backend/device-names.ts';
 import { vsnd } from './run.ts';
 
 // What it does is tested with real sound servers: test/bridge/real.
@@ -8,7 +9,7 @@ describe('wrong usage', () => {
     [['pulse', 'pipewire'], "unexpected argument 'pipewire'"],
     [['--sink', 'null'], '--sink needs --emulate'],
     [['--source', 'sine'], '--source needs --emulate'],
-    [['--emulate', '--sink', 'x'], "--sink is 'x'; allowed: null, speaker, wav:FILE"],
+    [['--emulate', '--sink', 'x'], `--sink is 'x'; allowed: ${SINK_NAMES}`],
     [['--no-sink', '--no-source'], '--no-sink and --no-source leave nothing to do'],
     [['--latency', '5'], "--latency is '5'; allowed: 10 to 2000 ms"],
     [['--card', 'x'], "--card is 'x'"],

@@ -1,13 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { COMMANDS } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
 import { bashCompletion } from '../../src/cli/completion/bash.ts';
 import { fishCompletion } from '../../src/cli/completion/fish.ts';
 import { zshCompletion } from '../../src/cli/completion/zsh.ts';
 import { useDirectory } from '../wav/files.ts';
 import { hasScript } from './on-terminal.ts';
 import { Running, start, vsnd } from './run.ts';
+
+const COMMANDS = await loadCommands();
 
 const files = useDirectory();
 const has = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
@@ -60,9 +62,10 @@ const OFFERS: [line: string, words: string[]][] = [
   ['vsnd record --du', ['--duration']],
   ['vsnd record --format s', ['s16_le', 's24_le', 's32_le']],
   ['vsnd record -d 1 -f a', ['a_law']],
-  ['vsnd play --sink ', ['speaker', 'wav:', 'null']],
+  ['vsnd play --sink ', ['pipewire', 'pulse', 'alsa', 'speaker', 'exec:', 'wav:', 'null']],
   ['vsnd play --sink wav:so', ['wav:song.wav']],
   ['vsnd play --card ', []],
+  ['vsnd play --loop so', ['song.wav']],
   ['vsnd play so', ['song.wav']],
   ['vsnd monitor --socket t', ['take two.wav']],
   ['vsnd volume m', ['mute']],

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { COMMANDS, findCommand } from '../../src/cli/commands.ts';
+import { commandNamed, loadCommands } from '../../src/cli/commands.ts';
 import { commandHelp, generalHelp, wrap } from '../../src/cli/help.ts';
+
+const COMMANDS = await loadCommands();
 
 describe.each(COMMANDS)('vsnd $name', (command) => {
   const help = commandHelp(command);
@@ -39,9 +41,10 @@ test('the general help fits 80 columns', () => {
   for (const line of generalHelp(COMMANDS).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
 });
 
-test('a command that there is not', () => {
-  expect(() => findCommand('nope')).toThrow("unknown command 'nope'");
-  expect(() => findCommand('--nope')).toThrow("unknown option '--nope'");
+test('a command that there is not', async () => {
+  await expect(commandNamed('nope')).rejects.toThrow("unknown command 'nope'");
+  await expect(commandNamed('--nope')).rejects.toThrow("unknown option '--nope'");
+  await expect(commandNamed('toString')).rejects.toThrow("unknown command 'toString'");
 });
 
 test('lines are as full as they may be, and a long word has one of its own', () => {

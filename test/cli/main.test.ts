@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { SINK_NAMES } from '../../src/backend/device-names.ts';
 import { version } from '../../src/cli/version.ts';
 import { MAIN, start, vsnd } from './run.ts';
 
@@ -38,7 +39,7 @@ describe('usage', () => {
     [['play', '--card', 'x', 'a.wav'], "--card is 'x'; allowed: 0, 1, 2, ...; see vsnd play --help"],
     [
       ['play', '--emulate', '--sink', 'wav:'],
-      "--sink is 'wav:'; allowed: null, speaker, wav:FILE; see vsnd play --help",
+      `--sink is 'wav:'; allowed: ${SINK_NAMES}; see vsnd play --help`,
     ],
     [['list', 'a'], "unexpected argument 'a'; see vsnd list --help"],
     [['list', '--xml'], "unknown option '--xml'; see vsnd list --help"],

@@ -2,9 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { Command } from '../../src/cli/command.ts';
-import { COMMANDS } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
 import { manPage } from '../../src/cli/man-page.ts';
 import { version } from '../../src/cli/version.ts';
+
+const COMMANDS = await loadCommands();
 
 const page = manPage(COMMANDS, version());
 const canFormat = spawnSync('man', ['--version']).status === 0;

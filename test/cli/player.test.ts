@@ -1,4 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Loudness } from '../../src/cli/play/loudness.ts';
 import { Player } from '../../src/cli/play/player.ts';
 import { Playlist } from '../../src/cli/play/playlist.ts';
@@ -29,27 +33,37 @@ afterEach(async () => {
 
 /** Plays files of 8000 Hz, 16 bits, stereo, on a clock in the test's hand. */
 function playFiles(...names: string[]) {
+  return playWith({}, ...names);
+}
+
+/** As {@link playFiles}, with options of the command. */
+function playWith({ buffer }: { buffer?: number }, ...names: string[]) {
   const heard: Heard[] = [];
   const playlist = new Playlist({
     files: names,
     raw: undefined,
+    excerpt: { start: 0, duration: undefined },
     stdin: process.stdin,
+    signal: new AbortController().signal,
+    onTitle: () => {},
     onFailure: (error) => problems.push(error),
     onRemark: (remark) => problems.push(remark),
   });
   const limits = card.info.pcmDevices[0]?.streams[0] ?? expect.unreachable();
-  const loudness = new Loudness(() => {
+  const loudness = new Loudness(undefined, () => {
     voice.useSoftwareVolume();
     player.restart();
   });
   const voice = new Voice({
     card,
     device: 0,
+    limits,
+    buffer,
     isMetered: true,
     isVolumeSoftware: false,
     onStream: (stream) => void loudness.attach(stream),
   });
-  const player = new Player({ voice, limits, playlist, onHeard: (what) => heard.push(what) });
+  const player = new Player({ voice, limits, playlist, rounds: 1, onHeard: (what) => heard.push(what) });
   const done = player.play(0).finally(() => playlist.close());
   return { player, voice, loudness, heard, done };
 }
@@ -76,7 +90,41 @@ async function until(what: () => boolean, frames = 80): Promise<void> {
 const FRAME_BYTES = 4;
 const framesOf = (octets: Uint8Array) => octets.length / FRAME_BYTES;
 
+describe('the buffer', () => {
+  it.each([
+    [1000, 8000],
+    [10_000, 13_104], // as far as the card has room: 64 KiB
+  ])('of %i ms', async (buffer, frames) => {
+    const [path] = await song('song.wav', 3);
+    const { player, voice, done } = playWith({ buffer }, path);
+    await until(() => voice.position > 0);
+    expect(voice.stream?.bufferFrames).toBe(frames);
+    player.stop();
+    await done;
+  });
+});
+
 describe('going elsewhere', () => {
+  it('asks a server again for what it has only from the start', async () => {
+    const [path] = await song('song.wav', 60);
+    let requests = 0;
+    const server = createServer((_, response) => {
+      requests += 1;
+      response.end(readFileSync(path));
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { player, voice, done } = playFiles(`http://127.0.0.1:${port}/`);
+    await until(() => voice.position > 4000);
+    player.restart();
+    await until(() => guest.device.heard(1) !== undefined && voice.position > 8000);
+    player.stop();
+    await done;
+    expect(problems).toEqual([]);
+    expect(requests).toBe(2);
+  });
+
   it('goes on at the very frame, and nothing of what was queued is heard', async () => {
     const [path, octets] = await song('song.wav', 60);
     const { player, voice, done } = playFiles(path);

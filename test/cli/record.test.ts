@@ -159,7 +159,7 @@ describe('to standard output', () => {
   });
 
   test.skipIf(!hasScript)('not to a terminal (skipped without util-linux script)', async () => {
-    const { status, stdout } = await onTerminal([...emulate, '-'], env()).ended();
+    const { status, stdout } = await onTerminal([...emulate, '--source', 'sine', '-'], env()).ended();
     expect(status).toBe(2);
     expect(stdout).toBe(
       'vsnd: - is standard output, which is a terminal; allowed: a file, a pipe; see vsnd record --help\r\n',
@@ -230,12 +230,12 @@ describe('what cannot be recorded', () => {
     [
       'from nowhere',
       ['--source', 'noise', 'a.wav'],
-      /^vsnd: --source is 'noise'; allowed: silence, sine, sine:HZ, wav:FILE; /,
+      /^vsnd: --source is 'noise'; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa, .*; see/,
     ],
     [
-      'from a program',
-      ['--source', 'exec:cat', 'a.wav'],
-      /^vsnd: --source is 'exec:cat'; allowed: silence, /,
+      'from a program without a name',
+      ['--source', 'exec: ', 'a.wav'],
+      /^vsnd: --source is 'exec: '; allowed: silence, /,
     ],
   ])('%s: wrong usage', async (_, args, message) => {
     const { status, stdout, stderr } = await vsnd([...emulate, ...args], env());
@@ -303,7 +303,10 @@ describe('what cannot be recorded', () => {
 
 describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', () => {
   test('one live line with a meter, and a cursor at the end', async () => {
-    const { status, stdout } = await onTerminal([...emulate, '-d', '1', out()], env()).ended();
+    const { status, stdout } = await onTerminal(
+      [...emulate, '--source', 'sine', '-d', '1', out()],
+      env(),
+    ).ended();
     expect(status).toBe(0);
     const painted = stdout.split('\r\x1b[K').slice(1, -1);
     expect(painted.length).toBeGreaterThan(5);
@@ -315,7 +318,7 @@ describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)',
   });
 
   test('Ctrl-C, twice, with no end in sight: status 130, and the cursor is back', async () => {
-    const running = onTerminal([...emulate, out()], env());
+    const running = onTerminal([...emulate, '--source', 'sine', out()], env());
     await running.said('buffer');
     running.child.stdin?.write('\x03\x03');
     const { status, stdout } = await running.ended();

@@ -94,7 +94,9 @@ export async function vsnd(args: string[], env: NodeJS.ProcessEnv = {}): Promise
   process.on('warning', warn);
   try {
     const { signal } = new AbortController();
-    const status = await new Invocation(args, { stdout: out, stderr: err, env: process.env, signal }).run();
+    const status = await (
+      await Invocation.of(args, { stdout: out, stderr: err, env: process.env, signal })
+    ).run();
     expect(out.text + err.text, 'no stack reaches the user').not.toMatch(STACK);
     return { status, stdout: out.text, stderr: err.text };
   } finally {

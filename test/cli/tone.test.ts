@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { SINK_NAMES } from '../../src/backend/device-names.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
 import { start, vsnd } from './run.ts';
 
@@ -25,7 +26,7 @@ describe('wrong usage', () => {
     [['--level', '3'], "--level is '3'; allowed: -120 to 0 dBFS"],
     [['-d', '0'], "--duration is '0'; allowed: 0.02 to 1000000 s"],
     [['--fast'], '--fast needs --emulate'],
-    [['--emulate', '--sink', 'x'], "--sink is 'x'; allowed: null, speaker, wav:FILE"],
+    [['--emulate', '--sink', 'x'], `--sink is 'x'; allowed: ${SINK_NAMES}`],
     [
       ['--emulate', '--sink', 'null', '-r', '8000', '-f', '4000'],
       "--frequency is '4000'; allowed: less than 4000 Hz, half the rate",

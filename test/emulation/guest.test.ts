@@ -101,7 +101,7 @@ describe('the emulated guest', () => {
   });
 
   test.each([
-    ['alsa', { code: 'ERR_VSND_INVALID_ARG' }],
+    ['speakers', { code: 'ERR_VSND_INVALID_ARG' }],
     ['wav:/none/x.wav', { code: 'ERR_VSND_FILE', errno: 'ENOENT' }],
   ])('is refused with the source %s, and leaves nothing', async (source, error) => {
     await expect(startEmulatedGuest({ sink: 'null', source })).rejects.toMatchObject(error);

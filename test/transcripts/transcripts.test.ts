@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { COMMANDS } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
 import { renewTranscripts } from './transcript.ts';
+
+const COMMANDS = await loadCommands();
 
 const PATH = new URL('../../docs/commands.md', import.meta.url);
 const document = readFileSync(PATH, 'utf8');

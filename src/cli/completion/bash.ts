@@ -36,7 +36,7 @@ complete -F _vsnd vsnd`;
 /** What is offered behind each option of a command that has a value. */
 function valueCases({ name, options }: Command): string[] {
   return Object.entries(options)
-    .filter(([, { argument }]) => argument !== undefined)
+    .filter(([, { argument, optional }]) => argument !== undefined && !optional)
     .map(([long, option]) => {
       const spellings = [`--${long}`, ...(option.short ? [`-${option.short}`] : [])];
       const pattern = spellings.map((spelling) => quote(`${name} ${spelling}`)).join('|');

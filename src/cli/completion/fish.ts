@@ -37,11 +37,11 @@ function aboutCommand({ name, options, operands }: Command): string[] {
 }
 
 function aboutOption(long: string, option: OptionDescription): string {
-  const { short, argument } = option;
+  const { short, argument, optional } = option;
   return [
     `-l ${long}`,
     ...(short ? [`-s ${short}`] : []),
-    ...(argument === undefined ? [] : [`-x ${offer(expectedValue(option))}`.trimEnd()]),
+    ...(argument === undefined || optional ? [] : [`-x ${offer(expectedValue(option))}`.trimEnd()]),
     `-d ${quote(shortText(option))}`,
   ].join(' ');
 }

@@ -42,11 +42,16 @@ if [[ $funcstack[1] == _vsnd ]]; then _vsnd "$@"; else compdef _vsnd vsnd; fi`;
 
 function commandCase({ name, options, operands }: Command): string {
   const specs = Object.entries(options).flatMap(([long, option]) => {
-    const { short, argument, multiple } = option;
-    const value = argument === undefined ? '' : `:${inSpec(argument)}:${action(expectedValue(option))}`;
+    const { short, argument, multiple, optional } = option;
+    const value =
+      argument === undefined
+        ? ''
+        : `${optional ? '::' : ':'}${inSpec(argument)}:${action(expectedValue(option))}`;
     const text = `[${inSpec(shortText(option))}]${value}`;
     const [times, others] = multiple ? ['*', ''] : ['', `(--${long}${short ? ` -${short}` : ''})`];
-    const full = quote(`${others}${times}--${long}${argument === undefined ? '' : '='}${text}`);
+    const full = quote(
+      `${others}${times}--${long}${argument === undefined ? '' : optional ? '=-' : '='}${text}`,
+    );
     return short
       ? [full, quote(`${others}${times}-${short}${argument === undefined ? '' : '+'}${text}`)]
       : [full];

@@ -16,8 +16,9 @@ export class Loudness {
   /** What has been asked for, one after the other. */
   #work: Promise<void> = Promise.resolve();
 
-  /** `onUnsupported`: the backend has no volume; the next stream should do it itself. */
-  constructor(onUnsupported: () => void) {
+  /** `volume`: dB, to begin with. `onUnsupported`: the backend has no volume; the next stream should do it itself. */
+  constructor(volume: number | undefined, onUnsupported: () => void) {
+    this.#volumes = volume === undefined ? undefined : [volume];
     this.#onUnsupported = onUnsupported;
   }
 

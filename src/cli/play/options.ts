@@ -1,8 +1,9 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FrameFormat } from '../../audio/audio-source.ts';
+import type { Excerpt } from '../../audio/excerpt.ts';
 import { PCM_FORMATS, pcmFormatByName } from '../../wire/pcm-format.ts';
-import { type CommandLine, parseIndex, parseNumber, UsageError } from '../arguments.ts';
+import { type CommandLine, parseIndex, parseNumber, parseTime, UsageError } from '../arguments.ts';
 import { CARD, EMULATION, parseEmulation, SOFTWARE_VOLUME } from '../common-options.ts';
 import { STDIN } from './playlist.ts';
 
@@ -27,12 +28,24 @@ export const PLAY_OPTIONS = {
   },
   rate: { short: 'r', argument: 'HZ', help: 'of raw PCM; without it, 48000' },
   channels: { short: 'c', argument: 'N', help: 'of raw PCM; without it, 2' },
+  start: { argument: 'TIME', help: 'begin each FILE there: seconds, or 1:30, or 1:02:03' },
+  duration: { short: 'd', argument: 'TIME', help: 'play so much of each FILE' },
+  loop: { argument: 'N', optional: true, help: 'play it all N times; without N, again and again' },
+  volume: {
+    argument: 'DB',
+    help: 'how loud, 0 being unchanged, -6 half; keys and vsnd volume change it on; includes --software-volume',
+  },
+  buffer: {
+    argument: 'MS',
+    help: 'sound that the card holds, 10 to 10000 as far as it has room; without it, 200',
+  },
   card: CARD,
   device: {
     argument: 'N',
     help: "the card's PCM device with this number; without it, the first one that plays",
   },
   'software-volume': SOFTWARE_VOLUME,
+  quiet: { short: 'q', help: 'print nothing but what goes wrong; no keys either' },
   json: { help: 'print nothing but what was played, at the end, as JSON' },
   ...EMULATION,
   emulate: {
@@ -41,13 +54,23 @@ export const PLAY_OPTIONS = {
 } as const;
 
 export interface PlayOptions {
-  /** Paths, or {@link STDIN}. */
+  /** Paths, addresses, or {@link STDIN}. */
   readonly files: readonly string[];
   /** What they hold, where they are raw PCM. */
   readonly raw: FrameFormat | undefined;
   readonly card: number | undefined;
   readonly device: number | undefined;
   readonly softwareVolume: boolean;
+  /** What of each file is played. */
+  readonly excerpt: Excerpt;
+  /** How often all of it is played. */
+  readonly rounds: number;
+  /** dB; undefined: as it is. */
+  readonly volume: number | undefined;
+  /** ms of sound that the card holds; undefined: as usual. */
+  readonly buffer: number | undefined;
+  /** Prints nothing while it plays, and hears no keys. */
+  readonly isQuiet: boolean;
   readonly json: boolean;
   /** The emulated machine; undefined: this one. */
   readonly emulation: { readonly sink: string | undefined; readonly fast: boolean } | undefined;
@@ -65,17 +88,44 @@ export function parsePlayOptions({ values, operands }: CommandLine<typeof PLAY_O
   if (!emulation && operands.length === 0) throw new UsageError('FILE is missing (--emulate has one)');
   if (operands.filter((file) => file === STDIN).length > 1)
     throw new UsageError("'-', standard input, is there once");
+  const rounds = parseRounds(values.loop);
+  if (rounds > 1 && operands.includes(STDIN))
+    throw new UsageError("'-', standard input, comes once: not with --loop");
   const raw = parseRaw(values);
   if (raw && operands.length === 0) throw new UsageError('--format needs FILE');
+  const volume = parseNumber('--volume', values.volume, { min: -1000, max: 1000, unit: 'dB' });
+  const { quiet = false, json = false } = values;
   return {
     files: operands.length > 0 ? operands : [packagedExample()],
     raw,
     card: parseIndex('--card', values.card),
     device: parseIndex('--device', values.device),
-    softwareVolume: values['software-volume'] ?? false,
-    json: values.json ?? false,
+    softwareVolume: values['software-volume'] ?? volume !== undefined,
+    excerpt: {
+      start: parseTime('--start', values.start) ?? 0,
+      duration: parseDuration(values.duration),
+    },
+    rounds,
+    volume,
+    buffer: parseNumber('--buffer', values.buffer, { min: 10, max: 10_000, unit: 'ms' }),
+    isQuiet: quiet || json,
+    json,
     emulation,
   };
+}
+
+/** How often; for ever without a number. */
+function parseRounds(value: string | undefined): number {
+  if (value === undefined) return 1;
+  if (value === '') return Number.POSITIVE_INFINITY;
+  if (/^[1-9]\d{0,8}$/.test(value)) return Number(value);
+  throw new UsageError(`--loop is '${value}'; allowed: 1, 2, 3, ...; or no number, for ever`);
+}
+
+function parseDuration(value: string | undefined): number | undefined {
+  const duration = parseTime('--duration', value);
+  if (duration === 0) throw new UsageError(`--duration is '${value}'; allowed: more than 0 s`);
+  return duration;
 }
 
 function parseRaw(values: CommandLine<typeof PLAY_OPTIONS>['values']): FrameFormat | undefined {

@@ -14,6 +14,8 @@ export interface PlayerOptions {
   /** What the voice's card can be set to. */
   readonly limits: StreamLimits;
   readonly playlist: Playlist;
+  /** How often all of it is played. */
+  readonly rounds: number;
   /** A recording begins to be heard, or goes on elsewhere. */
   readonly onHeard: (heard: Heard) => void;
 }
@@ -37,6 +39,9 @@ class Interruption extends Error {}
 export class Player {
   readonly #options: PlayerOptions;
   readonly #timeline: Timeline;
+  #roundsLeft: number;
+  /** Nothing has been written since this round began: another one would be like it. */
+  #isRoundSilent = true;
   #converter: FrameConverter | undefined;
   /** Where the converter's first frame is heard, and the frames that it has taken. */
   #converterStart = 0;
@@ -45,11 +50,14 @@ export class Player {
   #wanted: Place | 'stop' | undefined;
   /** Interrupted when somebody wants to go elsewhere, and when the voice fails. */
   readonly #patience = new Interruptible();
+  /** Whether the recording that is read can be entered elsewhere. */
+  #isSeekable = false;
   /** Resolves when the voice takes more. */
   #drained: Promise<void> = Promise.resolve();
 
   constructor(options: PlayerOptions) {
     this.#options = options;
+    this.#roundsLeft = options.rounds;
     this.#timeline = new Timeline(options.onHeard);
     options.voice.failed.catch((error: Error) => this.#patience.interrupt(error));
   }
@@ -125,7 +133,8 @@ export class Player {
     const { playlist, voice } = this.#options;
     let here = place;
     try {
-      for (; here.index < playlist.length; here = { index: here.index + 1, frame: 0 }) {
+      for (let next = this.#enter(here); next; next = this.#enter({ index: here.index + 1, frame: 0 })) {
+        here = next;
         await this.#playRecording(here);
         this.#arrive(here);
       }
@@ -138,12 +147,24 @@ export class Player {
     if (this.#wanted === 'stop') return undefined;
     this.#patience.clear();
     const next = this.#destination;
-    if (next?.index !== here.index) await playlist.leave(here.index);
+    const isEntered = next?.index === here.index && this.#isSeekable;
+    if (!isEntered) await playlist.leave(here.index);
     await voice.drop();
     this.#drained = Promise.resolve();
     this.#timeline.cut(voice.position);
     this.#beginConverter();
     return next;
+  }
+
+  /** The place, or behind the end of the list its beginning; undefined where no round is left. */
+  #enter(place: Place): Place | undefined {
+    if (place.index < this.#options.playlist.length) return place;
+    if (this.#roundsLeft <= 1 || this.#isRoundSilent) return undefined;
+    this.#roundsLeft -= 1;
+    this.#isRoundSilent = true;
+    const start = { index: 0, frame: 0 };
+    if (this.#wanted === place) this.#wanted = start;
+    return start;
   }
 
   async #playRecording(place: Place): Promise<void> {
@@ -157,7 +178,9 @@ export class Player {
     for (const warning of source.warnings) playlist.remark(`warning: ${source.name} ${warning}`);
     this.#timeline.begin(this.#nextStart(converter), { index, source, target: converter.to, frame });
     this.#arrive(place);
-    playlist.prepare(index + 1);
+    this.#isSeekable = source.isSeekable;
+    const isLast = index + 1 >= playlist.length;
+    playlist.prepare(isLast && this.#roundsLeft > 1 ? 0 : index + 1);
     await this.#feed(index, source, frame, converter);
     for (const warning of source.warnings.slice(said)) playlist.remark(`warning: ${source.name} ${warning}`);
     await playlist.leave(index);
@@ -240,6 +263,7 @@ export class Player {
 
   async #write(frames: Uint8Array): Promise<void> {
     await this.#patience.wait(this.#drained);
+    this.#isRoundSilent &&= frames.length === 0;
     this.#drained = this.#options.voice.write(frames);
     this.#drained.catch(() => {}); // the voice's failure says it
   }

@@ -1,7 +1,8 @@
 import type { FrameFormat } from '../../audio/audio-source.ts';
+import type { Tags } from '../../audio/title-tags.ts';
 import type { EmulatedGuest } from '../../emulation/guest.ts';
 import type { Card } from '../../index.ts';
-import { clockTime, describeFormat, errorMessage } from '../messages.ts';
+import { clockTime, describeChosen, describeFormat, errorMessage, oneLine } from '../messages.ts';
 import { type Xruns, xrunCount } from '../status-line.ts';
 import type { Player } from './player.ts';
 import type { Playlist } from './playlist.ts';
@@ -21,16 +22,22 @@ export interface Playing {
 }
 
 /** What is to be heard: its format, how long it is, and what it is converted to. */
-export function announceFile({ source, target }: Heard): string {
+export function announceFile({ source, target }: Heard, tags: Tags): string {
   const length = source.frames === undefined ? '' : `, ${clockTime(source.frames / source.rate)}`;
-  return `playing ${source.name}: ${describeFormat(source)}${length}${conversion(source, target)}`;
+  return `playing ${source.name}${titleText(tags)}: ${describeFormat(source)}${length}${conversion(source, target)}`;
+}
+
+/** As in: , Tannhäuser by Richard Wagner. */
+function titleText({ title, artist }: Tags): string {
+  const by = artist === undefined ? '' : ` by ${oneLine(artist)}`;
+  return title === undefined && artist === undefined ? '' : `, ${oneLine(title ?? 'something')}${by}`;
 }
 
 /** Where it is to be heard. */
 export function announceCard(card: Card, guest: EmulatedGuest | undefined): string {
   const { devid, backendDomid } = card.info;
   const where = guest
-    ? `${guest.hypervisor.description}, sink ${guest.sink.description}`
+    ? `${guest.hypervisor.description}, sink ${describeChosen(guest.sink, '--sink')}`
     : `this guest, through the backend in domain ${backendDomid}`;
   return `on card ${devid} of ${where}`;
 }
@@ -62,6 +69,7 @@ export function summaryJson(playing: Playing): string {
     return {
       file,
       kind: source?.kind,
+      ...(source && playlist.tagsOf(source)),
       ...(source && formatOf(source)),
       frames: source?.frames,
       playedAs: target && formatOf(target),

@@ -1,7 +1,7 @@
 import { stdin } from 'node:process';
 import { type StreamPlace, streamsOf } from '../../config/card.ts';
 import type { EmulatedGuest } from '../../emulation/guest.ts';
-import { invalidArgError, isVsndError, VsndError } from '../../errors.ts';
+import { invalidArgError, VsndError } from '../../errors.ts';
 import type { Card, PlaybackStream, StreamWarning } from '../../index.ts';
 import { showProgress } from '../show-progress.ts';
 import type { StreamProgress } from '../status-line.ts';
@@ -43,7 +43,9 @@ export class PlaySession {
     this.#voice = new Voice({
       card,
       device,
-      isMetered: terminal.live && !options.json,
+      limits,
+      buffer: options.buffer,
+      isMetered: terminal.live && !options.isQuiet,
       isVolumeSoftware: options.softwareVolume,
       onStream: (stream) => this.#attach(stream),
     });
@@ -51,9 +53,10 @@ export class PlaySession {
       voice: this.#voice,
       limits,
       playlist,
+      rounds: options.rounds,
       onHeard: (heard) => this.#announce(heard),
     });
-    this.#loudness = new Loudness(() => {
+    this.#loudness = new Loudness(options.volume, () => {
       this.#voice.useSoftwareVolume();
       this.#player.restart();
     });
@@ -61,16 +64,14 @@ export class PlaySession {
 
   /** Resolves when the last frame has been heard, or at once when `signal` aborts or the user has had enough. */
   async play(first: number, signal: AbortSignal): Promise<void> {
-    const { options, terminal, guest } = this.#parts;
+    const { options, terminal } = this.#parts;
     const stop = () => this.#player.stop();
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
     const keyboard = this.#openKeyboard();
-    const hide = options.json ? () => {} : showProgress(terminal, () => this.#progress);
+    const hide = options.isQuiet ? () => {} : showProgress(terminal, () => this.#progress);
     try {
       await this.#player.play(first);
-    } catch (error) {
-      throw errorWithSink(error, guest);
     } finally {
       hide();
       keyboard?.close();
@@ -89,13 +90,14 @@ export class PlaySession {
       guest,
       isPaced: this.#isPaced,
     };
-    return options.json ? summaryJson(summary) : summarize(summary);
+    if (options.json) return summaryJson(summary);
+    return options.isQuiet ? undefined : summarize(summary);
   }
 
-  /** A speaker keeps its own time, --fast or not. */
+  /** What has a clock of its own keeps time, --fast or not. */
   get #isPaced(): boolean {
     const { options, guest } = this.#parts;
-    return !options.emulation?.fast || guest?.sink.kind === 'speaker';
+    return !options.emulation?.fast || guest?.sink.hasOwnClock === true;
   }
 
   get #progress(): StreamProgress {
@@ -125,10 +127,10 @@ export class PlaySession {
   }
 
   #announce(heard: Heard): void {
-    const { options, terminal, card, guest } = this.#parts;
+    const { options, terminal, card, guest, playlist } = this.#parts;
     if (!this.#heard.has(heard.index)) this.#heard.set(heard.index, heard);
-    if (options.json || heard.index === this.#announced) return;
-    terminal.say(announceFile(heard));
+    if (options.isQuiet || heard.index === this.#announced) return;
+    terminal.say(announceFile(heard, playlist.tagsOf(heard.source)));
     if (this.#announced === undefined) terminal.say(announceCard(card, guest));
     this.#announced = heard.index;
   }
@@ -136,7 +138,7 @@ export class PlaySession {
   /** The keys, where somebody sits at a terminal and sees what they do. */
   #openKeyboard(): Keyboard | undefined {
     const { options, terminal } = this.#parts;
-    if (!stdin.isTTY || !terminal.live || options.json || options.files.includes(STDIN)) return undefined;
+    if (!stdin.isTTY || !terminal.live || options.isQuiet || options.files.includes(STDIN)) return undefined;
     const controlled = { player: this.#player, voice: this.#voice, loudness: this.#loudness, terminal };
     let wasPaused = false;
     return new Keyboard(stdin, {
@@ -161,10 +163,4 @@ function chooseDevice({ info }: Card, wanted: number | undefined): StreamPlace {
   if (wanted === undefined)
     throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid} has no stream that plays`);
   throw invalidArgError('device', wanted, [...new Set(playing.map(({ device }) => device))].join(', '));
-}
-
-/** On Xen, Dom0 has the reason why its backend refused something; here the sink is the user's own. */
-function errorWithSink(error: unknown, guest: EmulatedGuest | undefined): unknown {
-  if (guest === undefined || !isVsndError(error, 'ERR_VSND_STATUS')) return error;
-  return new VsndError(error.code, `${error.message}; its sink: ${guest.sink.description}`, { cause: error });
 }

@@ -1,6 +1,8 @@
 import type { FrameFormat } from '../../audio/audio-source.ts';
 import { type Deferred, deferred } from '../../deferred.ts';
 import type { Card, PlaybackStream } from '../../index.ts';
+import { maxBufferFrames, type StreamLimits } from '../../pcm/hw-params.ts';
+import { pcmFormat } from '../../wire/pcm-format.ts';
 import { LevelMeter } from '../level-meter.ts';
 
 export interface VoiceOptions {
@@ -9,6 +11,10 @@ export interface VoiceOptions {
   readonly device: number;
   /** Whether levels are wanted. */
   readonly isMetered: boolean;
+  /** What the device can be set to. */
+  readonly limits: StreamLimits;
+  /** ms of sound that it holds; undefined: as usual. */
+  readonly buffer: number | undefined;
   /** Volumes are done in this process. */
   readonly isVolumeSoftware: boolean;
   /** A stream has been created. */
@@ -97,7 +103,10 @@ export class Voice {
   open({ format, rate, channels }: FrameFormat): void {
     const { card, device, onStream } = this.#options;
     const softwareVolume = this.#isVolumeSoftware;
-    const stream = card.createPlaybackStream({ format, rate, channels, device, softwareVolume });
+    const bufferFrames = this.#bufferFramesFor({ format, rate, channels });
+    const stream = card.createPlaybackStream({
+      ...{ format, rate, channels, device, softwareVolume, bufferFrames },
+    });
     stream.on('error', (error: Error) => this.#failure.reject(error));
     this.#closed = new Promise((resolve) => stream.once('close', resolve));
     this.#stream = stream;
@@ -139,6 +148,15 @@ export class Voice {
     this.#stream?.destroy();
     await this.#forgetStream();
     this.#written = this.position;
+  }
+
+  /** As many as are wanted, where the card has room for them. */
+  #bufferFramesFor({ format, rate, channels }: FrameFormat): number | undefined {
+    const { buffer, limits } = this.#options;
+    if (buffer === undefined) return undefined;
+    const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
+    const most = maxBufferFrames({ format, rate, channels, frameBytes }, limits.bufferBytes);
+    return Math.min(most, Math.ceil((rate * buffer) / 1000));
   }
 
   async #forgetStream(): Promise<void> {

@@ -20,7 +20,7 @@ export function isTag(head: Uint8Array): boolean {
 }
 
 /** Bytes of the tag that begins with `head`; undefined where none does. */
-function tagBytes(head: Uint8Array): number | undefined {
+export function tagBytes(head: Uint8Array): number | undefined {
   const text = String.fromCharCode(...head);
   if (text.startsWith('TAG')) return ID3V1_BYTES;
   if (text.startsWith('APETAGEX') && head.length === HEAD_BYTES) {

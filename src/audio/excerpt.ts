@@ -1,0 +1,48 @@
+import { pcmFormat } from '../wire/pcm-format.ts';
+import type { AudioSource } from './audio-source.ts';
+
+/** Seconds. */
+export interface Excerpt {
+  /** From there on. */
+  readonly start: number;
+  /** At most; undefined: to the end. */
+  readonly duration: number | undefined;
+}
+
+/** A part of a recording, as a recording. What cannot be entered elsewhere is read from its start, and not given. */
+export function excerptOf(source: AudioSource, { start, duration }: Excerpt): AudioSource {
+  if (start === 0 && duration === undefined) return source;
+  const { name, kind, format, rate, channels, isSeekable, warnings } = source;
+  const first = Math.round(start * rate);
+  const most = duration === undefined ? Number.POSITIVE_INFINITY : Math.round(duration * rate);
+  const there = source.frames === undefined ? Number.POSITIVE_INFINITY : Math.max(0, source.frames - first);
+  const frames = Math.min(most, there);
+  const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
+  return {
+    ...{ name, kind, format, rate, channels, isSeekable, warnings },
+    frames: Number.isFinite(frames) ? frames : undefined,
+    read: (from = 0) => {
+      const pieces = source.read(isSeekable ? first + from : from);
+      return partOf(pieces, (isSeekable ? 0 : first) * frameBytes, (most - from) * frameBytes);
+    },
+    close: () => source.close(),
+  };
+}
+
+/** So many octets behind those that are left out. */
+async function* partOf(
+  pieces: AsyncIterable<Uint8Array>,
+  leftOut: number,
+  most: number,
+): AsyncGenerator<Uint8Array> {
+  let toSkip = leftOut;
+  let toGive = most;
+  if (toGive <= 0) return;
+  for await (const piece of pieces) {
+    const part = piece.subarray(toSkip, toSkip + toGive);
+    toSkip -= Math.min(toSkip, piece.length);
+    toGive -= part.length;
+    if (part.length > 0) yield part;
+    if (toGive <= 0) return;
+  }
+}
