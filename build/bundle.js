@@ -17,7 +17,7 @@ const BUNDLES = {
     /^((errors|option-names|deferred|release-stack|clock|repeater|child-program)\.js$|emulation\/process-guest\.js$)/,
   library:
     /^((wire|pcm|xenstore|xenbus|config|frontend)\/|open-card\.js$|xen\/[a-z-]+\.js$|control\/(places|own-directory)\.js$)/,
-  command: /^cli\/(invocation|arguments|command|commands|messages|terminal|version)\.js$/,
+  command: /^cli\/(invocation|arguments|command|commands|lost-terminals|messages|terminal|version)\.js$/,
   emulation: /^(emulation|xen\/emulated)\//,
 };
 

@@ -15,18 +15,25 @@ export function excerptOf(source: AudioSource, { start, duration }: Excerpt): Au
   const { name, kind, format, rate, channels, isSeekable, warnings } = source;
   const first = Math.round(start * rate);
   const most = duration === undefined ? Number.POSITIVE_INFINITY : Math.round(duration * rate);
-  const there = source.frames === undefined ? Number.POSITIVE_INFINITY : Math.max(0, source.frames - first);
-  const frames = Math.min(most, there);
   const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
   return {
     ...{ name, kind, format, rate, channels, isSeekable, warnings },
-    frames: Number.isFinite(frames) ? frames : undefined,
+    get frames() {
+      const there = framesBehind(source, first);
+      return there === undefined && duration === undefined ? undefined : Math.min(most, there ?? most);
+    },
     read: (from = 0) => {
       const pieces = source.read(isSeekable ? first + from : from);
       return partOf(pieces, (isSeekable ? 0 : first) * frameBytes, (most - from) * frameBytes);
     },
     close: () => source.close(),
   };
+}
+
+/** Frames from `first` on. A promise: of what passes by once, more may follow than it says. */
+function framesBehind({ frames, isSeekable }: AudioSource, first: number): number | undefined {
+  if (frames === undefined || (!isSeekable && frames <= first)) return undefined;
+  return Math.max(0, frames - first);
 }
 
 /** So many octets behind those that are left out. */

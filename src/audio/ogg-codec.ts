@@ -28,12 +28,20 @@ export interface PacketDecoder {
   free(): void;
 }
 
-/** As {@link PacketDecoder.decode}. A packet of no octets, of which a page has 255, is none: a decoder invents sound for it. */
-export async function decodePacket(
-  decoder: PacketDecoder,
-  packet: Uint8Array,
-): Promise<Uint8Array | undefined> {
-  return packet.length === 0 ? undefined : await decoder.decode(packet);
+/**
+ * A decoder of `codec` that is created for its first packet: of those that are chained, thousands may have none. A packet of no
+ * octets, of which a page has 255, is none: a decoder invents sound for it.
+ */
+export function decoderOf(codec: OggCodec): PacketDecoder {
+  let decoder: PacketDecoder | undefined;
+  return {
+    async decode(packet) {
+      if (packet.length === 0) return undefined;
+      decoder ??= await codec.createDecoder();
+      return await decoder.decode(packet);
+    },
+    free: () => decoder?.free(),
+  };
 }
 
 /** The channels of Vorbis and Opus in the order of WAV and FLAC, which begins with left, right, centre, LFE; by their count. */

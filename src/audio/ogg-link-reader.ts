@@ -1,7 +1,7 @@
 import { nextBeginning } from './beginnings.ts';
 import type { Cursor } from './cursor.ts';
 import { beginningOf, HEAD_BYTES } from './magic.ts';
-import { decodePacket, type PacketDecoder } from './ogg-codec.ts';
+import type { PacketDecoder } from './ogg-codec.ts';
 import { beginning, LONGEST_WAIT, type OggLink } from './ogg-link.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { noFramesError } from './recording.ts';
@@ -73,7 +73,7 @@ export class OggLinkReader {
     const { packets, hasHole } = this.#assembler.take(page);
     if (hasHole) this.#lose();
     for (const packet of packets) {
-      const sound = await decodePacket(this.#decoder, packet);
+      const sound = await this.#decoder.decode(packet);
       await this.#turns.take(sound?.length ?? 0);
       if (sound === undefined) this.#lose();
       else if (this.#state === 'placed') yield* this.#give(sound, end);

@@ -3,7 +3,7 @@ import { pcmFormat } from '../wire/pcm-format.ts';
 import { Cursor } from './cursor.ts';
 import { OGG_FLAC } from './flac-in-ogg.ts';
 import type { Octets } from './octets.ts';
-import { decodePacket, type OggCodec, type OggMapping } from './ogg-codec.ts';
+import { decoderOf, type OggCodec, type OggMapping } from './ogg-codec.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { OPUS } from './opus.ts';
 import { Turns } from './turns.ts';
@@ -90,14 +90,14 @@ export async function firstGranule(
   const cursor = new Cursor(octets, audioStart);
   const assembler = new PacketAssembler();
   const turns = new Turns();
-  const decoder = await codec.createDecoder();
+  const decoder = decoderOf(codec);
   try {
     let decoded = 0;
     for (let page = await nextOggPage(cursor); page && !page.isFirst; page = await nextOggPage(cursor)) {
       if (page.serial !== serial) continue;
       if (decoded > LONGEST_WAIT * codec.rate) break;
       for (const packet of assembler.take(page).packets) {
-        const soundBytes = (await decodePacket(decoder, packet))?.length ?? 0;
+        const soundBytes = (await decoder.decode(packet))?.length ?? 0;
         decoded += soundBytes / frameBytes;
         await turns.take(soundBytes);
       }

@@ -1,6 +1,7 @@
 import { VsndError } from '../errors.ts';
 import { Cursor } from './cursor.ts';
 import type { Octets } from './octets.ts';
+import { decoderOf } from './ogg-codec.ts';
 import { firstGranule, nextOggLink, type OggLink } from './ogg-link.ts';
 import { OggLinkReader } from './ogg-link-reader.ts';
 import { lastOggPages, nextOggPage, type OggPage } from './ogg-pages.ts';
@@ -54,7 +55,7 @@ export async function openOgg(octets: Octets, beginning: number): Promise<Record
     const goal = origin + from;
     const cursor = from === 0 ? new Cursor(octets, audioStart) : await seek(goal - codec.preRoll);
     const position = cursor.position === audioStart ? start : undefined;
-    const decoder = await codec.createDecoder();
+    const decoder = decoderOf(codec);
     try {
       const reader = new OggLinkReader(link, decoder, { position, from: goal }, warnings);
       return yield* reader.read(cursor);

@@ -188,24 +188,27 @@ class WebSound {
   }
 
   #recording(source: AudioSource): WebAudio {
-    const about = { frames: source.frames, isStation: false, station: undefined };
-    return this.#sound(source, about, () => inReserve(source));
+    return this.#sound(source, { isStation: false, station: undefined }, () => inReserve(source));
   }
 
   #station(source: AudioSource, { headers }: WebAnswer): WebAudio {
     const station = headers.get('icy-name') ?? headers.get('ice-name') ?? undefined;
-    const about = { frames: undefined, isStation: true, station: station || undefined };
+    const about = { isStation: true, station: station || undefined };
     return this.#sound(source, about, () => this.#forEver(source));
   }
 
   #sound(
-    { kind, format, rate, channels, warnings }: AudioSource,
-    about: Pick<WebAudio, 'frames' | 'isStation' | 'station'>,
+    source: AudioSource,
+    about: Pick<WebAudio, 'isStation' | 'station'>,
     read: () => AsyncIterable<Uint8Array>,
   ): WebAudio {
+    const { kind, format, rate, channels, warnings } = source;
     let isUsedUp = false;
     return {
       ...{ name: this.#address, kind, format, rate, channels, warnings, ...about },
+      get frames() {
+        return about.isStation ? undefined : source.frames;
+      },
       isSeekable: false,
       read: (from = 0) => {
         if (from !== 0)

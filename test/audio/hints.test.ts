@@ -2,7 +2,10 @@
 // and libraries; beside them stands what gives the right value.
 import { ftruncateSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
+import { excerptOf } from '../../src/audio/excerpt.ts';
 import type { Octets } from '../../src/audio/octets.ts';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { openWav } from '../../src/audio/wav.ts';
@@ -112,6 +115,53 @@ describe('sizes that mean "not known"', () => {
   test('WAV of 0 bytes of sound, before another chunk: none', async () => {
     const { file } = await bothOf(Buffer.from(riff(fmt(), chunk('data', ascii('')), chunk('LIST', sound))));
     expect(file).toMatchObject({ frames: 0, warnings: [] });
+  });
+});
+
+test('an excerpt of a stream begins behind the end that was promised', async () => {
+  const part = wav(sound.length, sound, fmt(), sound.length + 36);
+  const source = await openAudio(Readable.from([Buffer.concat([part, part])], { objectMode: false }));
+  expect(source.frames).toBe(sound.length / 4);
+  const start = sound.length / 4 / source.rate;
+  const excerpt = excerptOf(source, { start, duration: undefined });
+  expect(excerpt.frames).toBeUndefined();
+  expect((await buffer(excerpt.read())).equals(sound)).toBe(true);
+});
+
+describe('a kind without a decoder is refused wherever a recording may begin', () => {
+  const aac = Buffer.concat(Array(4).fill(Buffer.from('fff150800a1ffc'.padEnd(2 * 80, '0'), 'hex')));
+  const m4a = Buffer.concat([u32(0x2000_0000), ascii('ftypM4A '), noise(200)]);
+  const kinds: [string, Buffer][] = [
+    ['AAC', aac],
+    ['MPEG-4 audio (M4A)', m4a],
+  ];
+
+  test.each(kinds)('%s behind tags', async (kind, bytes) => {
+    await expect(openAudio(Buffer.concat([id3(300), ape, bytes]))).rejects.toThrow(`memory holds ${kind}`);
+  });
+
+  test.each(kinds)('%s in memory is for a pipe', async (_, bytes) => {
+    await expect(openAudio(bytes)).rejects.toThrow('ffmpeg -i - -f wav - | vsnd play -');
+  });
+
+  test.each(kinds)('%s behind what is played', async (kind, bytes) => {
+    const played = ['cbr.mp3', 'noise16.flac', 'sweep.opus'].map((name) => [name, bytesOf(name)] as const);
+    for (const [name, before] of [...played, ['WAV', wav(sound.length)] as const]) {
+      const path = files.put('x', Buffer.concat([before, id3(20), bytes]));
+      const source = await openAudio(path);
+      let heard = 0;
+      const reading = async () => {
+        for await (const piece of source.read()) heard += piece.length;
+      };
+      await expect(reading(), name).rejects.toThrow(`${path} holds ${kind}`);
+      expect(heard, name).toBeGreaterThan(0);
+      await source.close();
+    }
+  });
+
+  test('two bytes that are like those of AAC are none', async () => {
+    const bytes = Buffer.concat([Buffer.of(0xff, 0xf1, 0x50, 0x80), noise(300), bytesOf('untagged.mp3')]);
+    expect((await openAudio(bytes)).kind).toBe('MP3');
   });
 });
 

@@ -106,6 +106,7 @@ describe('title and artist of', () => {
       Buffer.concat([id3v2(3, []), flac([4, comments('TITLE=Lied', 'ARTIST=Anna', 'ARTIST=Otto')])]),
     ],
     ['WAV', wave(chunk('data', sound), chunk('LIST', info))],
+    ['WAV behind ID3v2', Buffer.concat([id3v2(3, []), wave(chunk('data', sound), chunk('LIST', info))])],
     ['AIFF', chunk('FORM', aiff, u32be)],
   ])('%s', async (_, octets) => {
     expect(await readTags(files.put('song', octets))).toEqual({ title: 'Lied', artist: 'Anna' });

@@ -72,7 +72,7 @@ describe('web-radio', () => {
     await running.said('again in 1 s');
     await running.said('buffering\n');
     noteDry();
-    await running.said('buffering\nplaying\nbuffering\n');
+    await running.said('playing\nbuffering\n');
     running.child.stdin?.write('q\n');
     const { status, stdout, stderr } = await running.ended();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

@@ -2,7 +2,7 @@
 // and leaves the event loop its turns.
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Cursor } from '../../src/audio/cursor.ts';
 import { STREAMINFO_BYTES } from '../../src/audio/flac-format.ts';
 import { nextFlacFrame } from '../../src/audio/flac-frames.ts';
@@ -58,6 +58,22 @@ const flacStart = Buffer.concat([
 const emptyTag = Buffer.concat([ascii('ID3'), Uint8Array.of(4, 0, 0, 0, 0, 0, 0)]);
 const aiffChunks = (): Buffer => Buffer.concat([ascii('FORM....AIFF'), filledWith(chunk('JUNK', ascii('')))]);
 const smallWav = Buffer.from(riff(fmt(), chunk('data', Uint8Array.of(1, 2, 3, 4))));
+
+/** The headers of an Opus stream over and over, each time with a page behind them that has a packet which is damaged. */
+function chainedHeaders(hasPacket: boolean): Buffer {
+  const [head, tags] = oggPages(fixture('sweep.opus'));
+  if (head === undefined || tags === undefined) throw new Error('no headers');
+  const page = Buffer.alloc(27 + 1 + 1, 255);
+  page.write('OggS\0\0');
+  page.writeBigInt64LE(-1n, 6);
+  page.fill(1, 26, 28);
+  const link = Buffer.concat([head.octets, tags.octets, ...(hasPacket ? [page] : [])]);
+  return filledWith(
+    withPages(link, (pages) => {
+      for (const each of pages) each.serial = head.serial;
+    }),
+  );
+}
 
 /** A page of 255 packets of one octet each, behind the headers of a fixture of {@link oggPages}. */
 function oneOctetPackets(name: string, headers: number): Buffer {
@@ -147,6 +163,19 @@ test('a WAV file of chunks without octets is given up after 4096 of them', async
   const opening = openAudio(files.put('x', bytes));
   await expect(opening).rejects.toThrow('is a damaged WAV file: it has no data among its first 4096 chunks');
 });
+
+test.each([false, true])(
+  'chained Opus headers cost no decoder each; damaged packets: %s',
+  async (hasPacket) => {
+    const { WebAssembly: wasm } = globalThis as unknown as { WebAssembly: { instantiate(): unknown } };
+    const instantiate = vi.spyOn(wasm, 'instantiate');
+    onTestFinished(() => instantiate.mockRestore());
+    const reading = openAndRead(Readable.from([chainedHeaders(hasPacket)], { objectMode: false }));
+    await expect(reading).rejects.toThrow('256 recordings without sound');
+    expect(instantiate.mock.calls.length).toBeLessThan(2 * 257 + 3);
+    if (!hasPacket) expect(instantiate).not.toHaveBeenCalled();
+  },
+);
 
 /** Octets in memory, as those of a file. */
 function octetsOf(bytes: Buffer): Octets {
