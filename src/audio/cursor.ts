@@ -2,7 +2,7 @@ import type { Octets } from './octets.ts';
 import { Turns } from './turns.ts';
 
 /** Octets in one read of a file. A stream is asked for no more than is needed: it may be slow. */
-const BLOCK_BYTES = 32 * 1024;
+const BLOCK_BYTES = 128 * 1024;
 
 /** Octets that may be looked at in vain, beside as many times those in which something was found. */
 const PATIENCE_BYTES = 16 << 20;

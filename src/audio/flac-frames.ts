@@ -12,12 +12,14 @@ import {
 import { beginningOf } from './magic.ts';
 import { isTag } from './tag-bytes.ts';
 
-/** A FLAC frame whose checksums are right. */
+/** A FLAC frame: its checksums are right, or the header behind it is that of the one that comes next. */
 export interface FlacFrame extends FlacHeader {
   /** In the recording. */
   readonly offset: number;
   /** Valid until the cursor is used again. */
   readonly octets: Uint8Array;
+  /** Whether its checksum has been looked at. */
+  readonly isSure: boolean;
 }
 
 /** Ends of a frame that are tried where nothing behind it shows which is right. */
@@ -25,16 +27,21 @@ const MOST_ENDS = 64;
 
 /**
  * The next whole frame at or after the cursor, which is then behind it; undefined where there is none, or another FLAC stream
- * begins first, with the cursor at it.
+ * begins first, with the cursor at it. `isSure`: whether to look at its checksum though the next one is right behind it.
  */
-export async function nextFlacFrame(cursor: Cursor, info: FlacInfo): Promise<FlacFrame | undefined> {
+export async function nextFlacFrame(
+  cursor: Cursor,
+  info: FlacInfo,
+  isSure = false,
+): Promise<FlacFrame | undefined> {
   for (let header = await findHeader(cursor, info); header; header = await findHeader(cursor, info)) {
     const offset = cursor.position;
-    const { octets, looked } = await frameAt(cursor, header, info);
+    const likely = isSure ? undefined : await likelyFrameAt(cursor, header, info);
+    const { octets, looked } = likely ?? (await frameAt(cursor, header, info));
     if (octets !== undefined) {
       cursor.find(octets.length);
       cursor.position = offset + octets.length;
-      return { ...header, offset, octets };
+      return { ...header, offset, octets, isSure: likely === undefined };
     }
     if (!cursor.goOn(looked)) return undefined;
     cursor.position = offset + 1;
@@ -70,6 +77,24 @@ export function findMark(octets: Uint8Array): number {
   let at = all.indexOf('fLaC');
   while (at !== -1 && !(at + 8 <= length && hasStreamInfo(at))) at = all.indexOf('fLaC', at + 1);
   return at;
+}
+
+/** Bytes in which the next frame is looked for: most frames are shorter. */
+const LIKELY_BYTES = 32 * 1024;
+
+/** The frame at the cursor up to the header of the very next one, which hardly anything else looks like; undefined where none is near. */
+async function likelyFrameAt(
+  cursor: Cursor,
+  { first, frames, headerBytes }: FlacHeader,
+  info: FlacInfo,
+): Promise<{ octets: Uint8Array; looked: number } | undefined> {
+  if (cursor.octets.size === undefined) return undefined; // a stream is asked for no more than it needs
+  const window = await cursor.peek(LIKELY_BYTES);
+  for (let at = window.indexOf(0xff, headerBytes); at !== -1; at = window.indexOf(0xff, at + 1)) {
+    const next = parseFlacHeader(window.subarray(at, at + MAX_HEADER_BYTES), info);
+    if (next?.first === first + frames) return { octets: window.subarray(0, at), looked: at };
+  }
+  return undefined;
 }
 
 /**

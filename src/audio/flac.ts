@@ -96,8 +96,9 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
           const next = await nextBeginning(octets, position);
           if (next !== undefined) return next;
         }
-        const frame = await nextFlacFrame(cursor, info);
-        if (frame === undefined) break;
+        const next = await decodeNext(cursor, decoder, info);
+        if (next === undefined) break;
+        const { frame } = next;
         // What lies right behind what was heard is heard right behind it, though its number says that it was before.
         const isBehind = isPlaced && frame.offset === position && frame.first - origin < at;
         const begin = isBehind ? at : frame.first - origin;
@@ -109,11 +110,8 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
           yield* fillHole(format, begin - at);
           at = begin;
         }
-        let sound = await decoder.decode(frame.octets, frame);
-        if (sound === undefined) {
-          warnings.add(HAS_HOLES);
-          sound = silence(format, frame.frames);
-        }
+        if (next.sound === undefined) warnings.add(HAS_HOLES);
+        const sound = next.sound ?? silence(format, frame.frames);
         yield sound.subarray((at - begin) * frameBytes);
         at = end;
       }
@@ -125,6 +123,21 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
   }
 
   return { kind: 'FLAC', ...format, frames, warnings, read };
+}
+
+/** The next frame, and its sound, if it is not damaged. One whose end was likely, and cannot be decoded, is looked at again. */
+async function decodeNext(
+  cursor: Cursor,
+  decoder: FlacDecoder,
+  info: FlacInfo,
+): Promise<{ frame: FlacFrame; sound: Uint8Array | undefined } | undefined> {
+  for (const isSure of [false, true]) {
+    const frame = await nextFlacFrame(cursor, info, isSure);
+    const sound = frame && (await decoder.decode(frame.octets, frame));
+    if (frame === undefined || sound !== undefined || frame.isSure) return frame && { frame, sound };
+    cursor.position = frame.offset;
+  }
+  return undefined;
 }
 
 /** STREAMINFO, with what the first frame has otherwise. */
