@@ -1,0 +1,241 @@
+#include "loop.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <ctime>
+
+#include "priority.h"
+
+namespace vsnd {
+
+namespace {
+
+/** Ports of one read(2). */
+constexpr size_t kPortsAtOnce = 64;
+
+/** ns: while a stream is carried, the age of its requests is looked at as often. */
+constexpr double kLongestWait = 1e9;
+
+double MonotonicNow() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
+}
+
+/** Signals are JavaScript's. In Linux the mask is the thread's. */
+void BlockSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, nullptr);
+}
+
+}  // namespace
+
+Loop::Loop(Fd evtchn, std::string device, double now, void (*on_news)(void*), void* context)
+    : evtchn_(std::move(evtchn)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      ports_(evtchn_.get(), std::move(device), this),
+      origin_(MonotonicNow() - now),
+      on_news_(on_news),
+      context_(context) {}
+
+Loop::~Loop() {
+  Stop();
+  Close();
+}
+
+int Loop::Start() {
+  if (!evtchn_) return EBADF;
+  if (!wake_) return EMFILE;
+  if (is_running_) {
+    With([this] { error_ = 0; });
+    eventfd_write(wake_.get(), 1);
+    return 0;
+  }
+  int error = uv_thread_create(&thread_, [](void* loop) { static_cast<Loop*>(loop)->Run(); }, this);
+  is_running_ = error == 0;
+  return -error;
+}
+
+void Loop::Stop() {
+  if (!is_running_) return;
+  is_running_ = false;
+  is_stopping_ = true;
+  eventfd_write(wake_.get(), 1);
+  uv_thread_join(&thread_);
+}
+
+void Loop::Close() {
+  if (!evtchn_) return;
+  bool stays_open = ports_.ForgetIfRestored() == Ports::kUnknown;
+  ports_.End();
+  if (stays_open)
+    evtchn_.Leave();
+  else
+    evtchn_.Close();
+}
+
+void Loop::Run() {
+  BlockSignals();
+  prctl(PR_SET_NAME, "vsnd");
+  tid_ = own_tid();
+  policy_ = AskForRealTime();
+  while (!is_stopping_) {
+    if (Wait()) ReadPorts();
+    LookAtAges();
+    TellNews();
+  }
+}
+
+bool Loop::Wait() {
+  double deadline = 0;
+  bool is_failed = false;
+  bool is_idle = false;
+  {
+    Hold hold(lock_, tid_);
+    deadline = Now() + kLongestWait;  // JavaScript may post, too
+    for (Carrier* carrier : carried_) deadline = std::min(deadline, carrier->deadline());
+    is_failed = error_ != 0;
+    is_idle = carried_.empty();
+  }
+  std::array<pollfd, 2> files = {{{wake_.get(), POLLIN, 0}, {is_failed ? -1 : evtchn_.get(), POLLIN, 0}}};
+  double rest = std::max(0.0, deadline - Now());
+  timespec timeout = {static_cast<time_t>(rest / 1e9), 0};
+  timeout.tv_nsec = static_cast<long>(rest - 1e9 * static_cast<double>(timeout.tv_sec));
+  if (ppoll(files.data(), files.size(), is_idle ? nullptr : &timeout, nullptr) <= 0) return false;
+  eventfd_t ignored;
+  if (files[0].revents != 0) eventfd_read(wake_.get(), &ignored);
+  return files[1].revents != 0;
+}
+
+/** Each port that was read is masked until it is written back: by us, or by JavaScript. */
+void Loop::ReadPorts() {
+  std::array<uint32_t, kPortsAtOnce> ports;
+  ssize_t count = read(evtchn_.get(), ports.data(), sizeof ports);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  size_t handled = 0;
+  {
+    Hold hold(lock_, tid_);
+    if (count <= 0) {
+      error_ = count < 0 ? errno : EIO;
+      has_news_ = true;
+      return;
+    }
+    for (size_t i = 0; i < static_cast<size_t>(count) / sizeof ports[0]; i++) {
+      if (Handle(ports[i])) ports[handled++] = ports[i];
+    }
+  }
+  // What has come since they were masked makes the kernel tell of them again.
+  if (handled > 0 && write(evtchn_.get(), ports.data(), handled * sizeof ports[0]) < 0) {
+    Hold hold(lock_, tid_);
+    error_ = errno;
+    has_news_ = true;
+  }
+}
+
+bool Loop::Handle(uint32_t port) {
+  for (Carrier* carrier : carried_) {
+    if (port != carrier->shape().ring_port && port != carrier->shape().event_port) continue;
+    if (carrier->HandleNotified(port, *this)) {
+      has_news_ |= carrier->is_wake_due();
+      return true;
+    }
+    carried_.erase(std::find(carried_.begin(), carried_.end(), carrier));
+    break;
+  }
+  HandOn(port);
+  return false;
+}
+
+void Loop::LookAtAges() {
+  Hold hold(lock_, tid_);
+  double now = Now();
+  for (size_t i = 0; i < carried_.size();) {
+    Carrier* carrier = carried_[i];
+    if (carrier->LookAtAge(now)) {
+      i++;
+      continue;
+    }
+    carried_.erase(carried_.begin() + static_cast<ptrdiff_t>(i));
+    HandOn(carrier->shape().ring_port);
+  }
+}
+
+void Loop::HandOn(uint32_t port) {
+  if (std::find(handed_on_.begin(), handed_on_.end(), port) == handed_on_.end()) handed_on_.push_back(port);
+  has_news_ = true;
+}
+
+void Loop::TellNews() {
+  bool has_news = false;
+  {
+    Hold hold(lock_, tid_);
+    has_news = std::exchange(has_news_, false);
+  }
+  if (has_news) on_news_(context_);
+}
+
+bool Loop::HasPorts() {
+  Hold hold(lock_, own_tid());
+  return !handed_on_.empty() || error_ != 0;
+}
+
+int Loop::TakePorts(uint32_t* ports, size_t most) {
+  Hold hold(lock_, own_tid());
+  size_t count = std::min(most, handed_on_.size());
+  std::copy_n(handed_on_.begin(), count, ports);
+  handed_on_.erase(handed_on_.begin(), handed_on_.begin() + static_cast<ptrdiff_t>(count));
+  if (count > 0 || error_ == 0) return static_cast<int>(count);
+  errno = error_;
+  return -1;
+}
+
+bool Loop::TakeWake(Carrier& carrier) {
+  Hold hold(lock_, own_tid());
+  return carrier.TakeWake();
+}
+
+bool Loop::Carry(Carrier& carrier, const Standing& standing) {
+  bool is_carried = false;
+  {
+    Hold hold(lock_, own_tid());
+    is_carried = carrier.Carry(standing, *this);
+    if (is_carried) carried_.push_back(&carrier);
+    has_news_ |= carrier.is_wake_due();
+  }
+  if (is_carried) eventfd_write(wake_.get(), 1);  // it waits with a limit now, and tells the news
+  return is_carried;
+}
+
+Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
+  Hold hold(lock_, own_tid());
+  auto found = std::find(carried_.begin(), carried_.end(), &carrier);
+  if (found != carried_.end()) carried_.erase(found);
+  return carrier.TakeBack(reason);
+}
+
+void Loop::HandleStaged(Carrier& carrier) {
+  {
+    Hold hold(lock_, own_tid());
+    auto found = std::find(carried_.begin(), carried_.end(), &carrier);
+    if (found == carried_.end() || carrier.HandleStaged(*this)) return;
+    carried_.erase(found);
+    HandOn(carrier.shape().event_port);
+  }
+  TellNews();
+}
+
+void Loop::Notify(uint32_t port) {
+  ports_.Notify(port);
+}
+
+double Loop::Now() {
+  return MonotonicNow() - origin_;
+}
+
+}  // namespace vsnd
