@@ -119,7 +119,6 @@ Napi::Function CarrierHandle<T, C>::DefineHandle(Napi::Env env, const char* name
   methods.push_back(T::InstanceMethod("carry", static_cast<Getter>(&Self::Carry)));
   methods.push_back(T::InstanceMethod("takeBack", static_cast<Getter>(&Self::TakeBack)));
   methods.push_back(T::InstanceMethod("wakeAtReports", static_cast<Setter>(&Self::WakeAtReports)));
-  methods.push_back(T::InstanceMethod("staged", static_cast<Getter>(&Self::Staged)));
   methods.push_back(T::InstanceMethod("take", static_cast<Getter>(&Self::Take)));
   methods.push_back(T::InstanceMethod("close", static_cast<Setter>(&Self::Close)));
   return T::DefineClass(env, name, methods);
@@ -165,17 +164,12 @@ void CarrierHandle<T, C>::WakeAtReports(const Napi::CallbackInfo& info) {
 }
 
 template <typename T, typename C>
-Napi::Value CarrierHandle<T, C>::Staged(const Napi::CallbackInfo& info) {
-  if (!IsOpen(info.Env())) return Napi::Value();
-  return Napi::Number::New(info.Env(), static_cast<double>(carrier_->staging().filled()));
-}
-
-template <typename T, typename C>
 Napi::Value CarrierHandle<T, C>::Take(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   Arguments::Bytes into = arguments.Uint8Array(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return Napi::Value();
   size_t count = carrier_->staging().Read(into.data, into.length);
+  loop().With([this] { carrier_->ShowStaged(); });
   loop().HandleStaged(*carrier_);
   return Napi::Number::New(info.Env(), static_cast<double>(count));
 }

@@ -48,8 +48,6 @@ class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
   void WakeAtReports(const Napi::CallbackInfo& info);
   /** close(): takes the stream back for good. Idempotent. */
   void Close(const Napi::CallbackInfo&) { End(); }
-  /** staged(): bytes in the staging ring. */
-  Napi::Value Staged(const Napi::CallbackInfo& info);
   /** take(into): copies out what is staged, as much as fits; says how much. */
   Napi::Value Take(const Napi::CallbackInfo& info);
 

@@ -19,7 +19,7 @@ void CaptureCarrier::TakeAnswer(const Post& post) {
 
 /** CapturePacing.readable(): one question at a time, of what there is and has room. */
 void CaptureCarrier::Move(Wakes& wakes) {
-  gauge_.SetStaged(staging_.written());
+  ShowStaged();
   if (standing_.post_count > 0) return;
   double now = wakes.Now();
   uint64_t available = standing_.position - std::min(standing_.position, standing_.queued);

@@ -9,6 +9,7 @@ class CaptureCarrier final : public Carrier {
  public:
   using Carrier::Carrier;
 
+  void ShowStaged() override { gauge_.SetStaged(staging_.written()); }
   /** JavaScript waits for so many bytes; 0: it does not. */
   void WakeAt(size_t bytes) {
     wanted_ = bytes;

@@ -117,6 +117,8 @@ class Carrier {
   bool is_wake_due() const { return is_wake_due_; }
   /** The same, once. */
   bool TakeWake() { return std::exchange(is_wake_due_, false); }
+  /** Shows JavaScript how far this side has come with the staging ring. */
+  virtual void ShowStaged() = 0;
   /** Wakes JavaScript at each position, or not any more. */
   void WakeAtReports(bool is_woken) { wakes_at_reports_ = is_woken; }
 

@@ -61,7 +61,7 @@ void PlaybackCarrier::Fill(uint32_t length, Wakes& wakes) {
   }
   Publish(wakes);
   gauge_.SetApplied(standing_.queued);
-  gauge_.SetStaged(staging_.read());
+  ShowStaged();
 }
 
 /** There would be more room, had the backend answered WRITEs of what it has played. */

@@ -16,6 +16,7 @@ class PlaybackCarrier final : public Carrier {
     wants_room_ = true;
     LookForWake();
   }
+  void ShowStaged() override { gauge_.SetStaged(staging_.read()); }
   /** Nothing more will be written. */
   void End() { is_ending_ = true; }
 
