@@ -92,7 +92,7 @@ export interface Hypervisor {
   readonly mapper: GrantMapper;
   readonly eventChannels: EventChannels;
   readonly clock: Clock;
-  /** What can carry streams beside JavaScript, whose ports are those of {@link eventChannels}; undefined where there is none. */
+  /** @internal What can carry streams beside JavaScript, by the ports of {@link eventChannels}; undefined where nothing can. */
   readonly engine?: StreamEngine | undefined;
   openXenStore(): Promise<XenStoreTransport>;
   /** Makes this process the one owner of a device in this domain. Rejects with ERR_VSND_CARD_BUSY and the owner's `pid`. */
