@@ -170,6 +170,8 @@ export class CaptureStream extends PcmReadable {
   }
 
   #handleLoss(): void {
+    const unread = this.#engine?.unread();
+    if (unread) this.push(this.#core.volume.apply(unread));
     this.#pacing.leave();
     this.#proceed();
   }

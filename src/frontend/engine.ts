@@ -41,6 +41,8 @@ export interface CaptureEngine {
   answer(): void;
   /** A copy of what was captured beside JavaScript and what was asked for, once all of it is there, for a reader that waits. */
   take(): Buffer | undefined;
+  /** A copy of what was captured beside JavaScript and never taken: what is left of a session that is lost. */
+  unread(): Buffer | undefined;
   /** Everything has been asked for that can be: another may carry the stream on. */
   rest(): void;
   readonly isCarried: boolean;

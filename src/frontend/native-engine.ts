@@ -172,7 +172,7 @@ export class NativeCapture implements CaptureEngine, Borrower {
   /** A reader that waits is woken for half of what it takes at once, and no less often than the thread is. */
   get #isDue(): boolean {
     const { staged } = this;
-    if (staged === 0) return false;
+    if (staged === 0 || this.#script.isWaiting) return false;
     return this.#pacing.isFinishing || (this.#pacing.isWanted && (!this.isCarried || staged >= this.#enough));
   }
 
@@ -180,6 +180,10 @@ export class NativeCapture implements CaptureEngine, Borrower {
     const { frameBytes } = this.#parts.shape;
     const half = Math.floor(this.#parts.stagingBytes / 2 / frameBytes) * frameBytes;
     return Math.max(half, frameBytes);
+  }
+
+  unread(): Buffer | undefined {
+    return this.#unstage();
   }
 
   rest(): void {

@@ -126,6 +126,11 @@ export class ScriptCapture implements CaptureEngine {
     this.#unanswered = asked.length;
   }
 
+  /** What was asked for is not there yet. */
+  get isWaiting(): boolean {
+    return this.#unanswered > 0;
+  }
+
   answer(): void {
     this.#unanswered--;
   }
@@ -136,6 +141,8 @@ export class ScriptCapture implements CaptureEngine {
     this.#asked = [];
     return frames;
   }
+
+  unread(): undefined {}
 
   rest(): void {}
 
