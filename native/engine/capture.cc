@@ -21,7 +21,7 @@ void CaptureCarrier::TakeAnswer(const Post& post) {
 void CaptureCarrier::Move(Wakes& wakes) {
   ShowStaged();
   if (standing_.post_count > 0) return;
-  double now = wakes.Now();
+  double now = wakes.now();
   uint64_t available = standing_.position - std::min(standing_.position, standing_.queued);
   uint64_t length = std::min<uint64_t>(available, staging_.free());
   length -= length % shape_.frame_bytes;

@@ -60,7 +60,7 @@ bool Carrier::HandleStaged(Wakes& wakes) {
 
 /** Answers first: a position may rest on what they say. */
 bool Carrier::Work(Wakes& wakes) {
-  double now = wakes.Now();
+  double now = wakes.now();
   for (int looks = 0;;) {
     if (!TakeAnswers(now) || !TakeEvents(now)) return false;
     Move(wakes);

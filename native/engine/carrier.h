@@ -78,8 +78,8 @@ class Wakes {
   virtual ~Wakes() = default;
   /** EVTCHNOP_send */
   virtual void Notify(uint32_t port) = 0;
-  /** ns of JavaScript's clock */
-  virtual double Now() = 0;
+  /** ns of JavaScript's clock, when this turn began: in many guests it costs a system call to ask. */
+  virtual double now() const = 0;
 };
 
 /**

@@ -18,8 +18,9 @@ namespace {
 /** Ports of one read(2). */
 constexpr size_t kPortsAtOnce = 64;
 
-/** ns: while a stream is carried, the age of its requests is looked at as often. */
-constexpr double kLongestWait = 1e9;
+/** While a stream is carried, the age of its requests is looked at as often. */
+constexpr timespec kLongestWait = {1, 0};
+constexpr double kBetweenLooks = 1e9;
 
 double MonotonicNow() {
   timespec now = {};
@@ -41,6 +42,7 @@ Loop::Loop(Fd evtchn, std::string device, double now, void (*on_news)(void*), vo
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       ports_(evtchn_.get(), std::move(device), this),
       origin_(MonotonicNow() - now),
+      script_tid_(OwnTid()),
       on_news_(on_news),
       context_(context) {}
 
@@ -83,31 +85,26 @@ void Loop::Close() {
 void Loop::Run() {
   BlockSignals();
   prctl(PR_SET_NAME, "vsnd");
-  tid_ = own_tid();
+  tid_ = OwnTid();
   policy_ = AskForRealTime();
   while (!is_stopping_) {
-    if (Wait()) ReadPorts();
-    LookAtAges();
+    bool has_read = Wait();
+    if (has_read) ReadPorts();
+    LookAtAges(has_read);
     TellNews();
   }
 }
 
 bool Loop::Wait() {
-  double deadline = 0;
   bool is_failed = false;
   bool is_idle = false;
   {
     Hold hold(lock_, tid_);
-    deadline = Now() + kLongestWait;  // JavaScript may post, too
-    for (Carrier* carrier : carried_) deadline = std::min(deadline, carrier->deadline());
     is_failed = error_ != 0;
     is_idle = carried_.empty();
   }
   std::array<pollfd, 2> files = {{{wake_.get(), POLLIN, 0}, {is_failed ? -1 : evtchn_.get(), POLLIN, 0}}};
-  double rest = std::max(0.0, deadline - Now());
-  timespec timeout = {static_cast<time_t>(rest / 1e9), 0};
-  timeout.tv_nsec = static_cast<long>(rest - 1e9 * static_cast<double>(timeout.tv_sec));
-  if (ppoll(files.data(), files.size(), is_idle ? nullptr : &timeout, nullptr) <= 0) return false;
+  if (ppoll(files.data(), files.size(), is_idle ? nullptr : &kLongestWait, nullptr) <= 0) return false;
   eventfd_t ignored;
   if (files[0].revents != 0) eventfd_read(wake_.get(), &ignored);
   return files[1].revents != 0;
@@ -121,6 +118,7 @@ void Loop::ReadPorts() {
   size_t handled = 0;
   {
     Hold hold(lock_, tid_);
+    BeginTurn();
     if (count <= 0) {
       error_ = count < 0 ? errno : EIO;
       has_news_ = true;
@@ -152,12 +150,15 @@ bool Loop::Handle(uint32_t port) {
   return false;
 }
 
-void Loop::LookAtAges() {
+void Loop::LookAtAges(bool has_read) {
   Hold hold(lock_, tid_);
-  double now = Now();
+  if (carried_.empty()) return;
+  if (!has_read) BeginTurn();
+  if (now_ - looked_at_ < kBetweenLooks) return;
+  looked_at_ = now_;
   for (size_t i = 0; i < carried_.size();) {
     Carrier* carrier = carried_[i];
-    if (carrier->LookAtAge(now)) {
+    if (carrier->LookAtAge(now_)) {
       i++;
       continue;
     }
@@ -181,12 +182,12 @@ void Loop::TellNews() {
 }
 
 bool Loop::HasPorts() {
-  Hold hold(lock_, own_tid());
+  Hold hold(lock_, script_tid_);
   return !handed_on_.empty() || error_ != 0;
 }
 
 int Loop::TakePorts(uint32_t* ports, size_t most) {
-  Hold hold(lock_, own_tid());
+  Hold hold(lock_, script_tid_);
   size_t count = std::min(most, handed_on_.size());
   std::copy_n(handed_on_.begin(), count, ports);
   handed_on_.erase(handed_on_.begin(), handed_on_.begin() + static_cast<ptrdiff_t>(count));
@@ -196,14 +197,15 @@ int Loop::TakePorts(uint32_t* ports, size_t most) {
 }
 
 bool Loop::TakeWake(Carrier& carrier) {
-  Hold hold(lock_, own_tid());
+  Hold hold(lock_, script_tid_);
   return carrier.TakeWake();
 }
 
 bool Loop::Carry(Carrier& carrier, const Standing& standing) {
   bool is_carried = false;
   {
-    Hold hold(lock_, own_tid());
+    Hold hold(lock_, script_tid_);
+    BeginTurn();
     is_carried = carrier.Carry(standing, *this);
     if (is_carried) carried_.push_back(&carrier);
     has_news_ |= carrier.is_wake_due();
@@ -213,7 +215,7 @@ bool Loop::Carry(Carrier& carrier, const Standing& standing) {
 }
 
 Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
-  Hold hold(lock_, own_tid());
+  Hold hold(lock_, script_tid_);
   auto found = std::find(carried_.begin(), carried_.end(), &carrier);
   if (found != carried_.end()) carried_.erase(found);
   return carrier.TakeBack(reason);
@@ -221,9 +223,11 @@ Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
 
 void Loop::HandleStaged(Carrier& carrier) {
   {
-    Hold hold(lock_, own_tid());
+    Hold hold(lock_, script_tid_);
     auto found = std::find(carried_.begin(), carried_.end(), &carrier);
-    if (found == carried_.end() || carrier.HandleStaged(*this)) return;
+    if (found == carried_.end()) return;
+    BeginTurn();
+    if (carrier.HandleStaged(*this)) return;
     carried_.erase(found);
     HandOn(carrier.shape().event_port);
   }
@@ -234,8 +238,8 @@ void Loop::Notify(uint32_t port) {
   ports_.Notify(port);
 }
 
-double Loop::Now() {
-  return MonotonicNow() - origin_;
+void Loop::BeginTurn() {
+  now_ = MonotonicNow() - origin_;
 }
 
 }  // namespace vsnd

@@ -48,7 +48,8 @@ class Loop final : private Wakes, private EventPorts::User {
   /** Runs `change` under the lock. */
   template <typename Change>
   void With(Change change) {
-    Hold hold(lock_, own_tid());
+    Hold hold(lock_, script_tid_);
+    BeginTurn();
     change();
   }
 
@@ -57,7 +58,7 @@ class Loop final : private Wakes, private EventPorts::User {
 
  private:
   void Notify(uint32_t port) override;
-  double Now() override;
+  double now() const override { return now_; }
   void EndThread() override { Stop(); }
 
   void Run();
@@ -66,15 +67,18 @@ class Loop final : private Wakes, private EventPorts::User {
   void ReadPorts();
   /** Whether the thread deals with it; else JavaScript does. */
   bool Handle(uint32_t port);
-  void LookAtAges();
+  void LookAtAges(bool has_read);
   void HandOn(uint32_t port);
   void TellNews();
-  int own_tid() const { return static_cast<int>(syscall(SYS_gettid)); }
+  void BeginTurn();
+  static int OwnTid() { return static_cast<int>(syscall(SYS_gettid)); }
 
   Fd evtchn_;
   Fd wake_;
   EventPorts ports_;
   const double origin_;
+  /** Of JavaScript's thread, whose calls all others here are. */
+  const int script_tid_;
   void (*const on_news_)(void*);
   void* const context_;
   uv_thread_t thread_ = {};
@@ -89,6 +93,8 @@ class Loop final : private Wakes, private EventPorts::User {
   std::vector<uint32_t> handed_on_;
   int error_ = 0;
   bool has_news_ = false;
+  double now_ = 0;
+  double looked_at_ = 0;
 };
 
 }  // namespace vsnd

@@ -50,7 +50,7 @@ void PlaybackCarrier::Move(Wakes& wakes) {
 
 /** One WRITE up to the buffer's end, and one from its beginning. */
 void PlaybackCarrier::Fill(uint32_t length, Wakes& wakes) {
-  double now = wakes.Now();
+  double now = wakes.now();
   while (length > 0 && can_post()) {
     uint32_t offset = static_cast<uint32_t>(standing_.queued % shape_.buffer_bytes);
     uint32_t part = std::min(length, shape_.buffer_bytes - offset);
