@@ -14,9 +14,8 @@ describe('two streams go to and fro between the thread and JavaScript, which may
 
   test.each<LendingMistake>([
     'untold port',
-    'unmasked too early',
-    'no look when carried',
-    'no look when parked at once',
+    'left masked',
+    'standing read too early',
     'not taken back',
   ])('%s: is found', (mistake) => {
     const found = explore(lending([1, -1], { mistake })).mistake;

@@ -4,12 +4,10 @@ import type { Model, Step } from './explore.ts';
 export type LendingMistake =
   /** A port of a parked stream is read, and JavaScript is not told. */
   | 'untold port'
-  /** A port is unmasked before its events are looked at. */
-  | 'unmasked too early'
-  /** Carry() does not look at what has come meanwhile. */
-  | 'no look when carried'
-  /** What was parked at once is left to its next notification. */
-  | 'no look when parked at once'
+  /** The thread does not unmask what it has handled. */
+  | 'left masked'
+  /** Where the stream stands is read, and only then the thread kept from it. */
+  | 'standing read too early'
   /** JavaScript takes events without having taken the stream back. */
   | 'not taken back';
 
@@ -29,7 +27,7 @@ interface Stream {
 }
 
 /** What JavaScript does between two looks of others. */
-type Act = readonly ['takeBack' | 'take' | 'lend' | 'poll', number] | readonly ['unmask', readonly number[]];
+type Act = readonly ['takeBack' | 'claim' | 'take' | 'lend', number] | readonly ['unmask', readonly number[]];
 
 interface World {
   readonly streams: readonly Stream[];
@@ -155,8 +153,7 @@ function thread(world: World, mistake: LendingMistake | undefined): Step<World>[
   switch (world.thread) {
     case 'waits': {
       if (queue.length === 0) return hasNews ? step('wakes', { ...world, thread: 'tells' }) : [];
-      const read: World = { ...world, queue: [], batch: queue, thread: 'handles' };
-      return step(`reads ${queue}`, mistake === 'unmasked too early' ? unmasked(read, queue) : read);
+      return step(`reads ${queue}`, { ...world, queue: [], batch: queue, thread: 'handles' });
     }
     case 'handles': {
       let next: World = { ...world, batch: [], handledPorts: [], thread: 'unmasks' };
@@ -168,7 +165,7 @@ function thread(world: World, mistake: LendingMistake | undefined): Step<World>[
       return step(`handles ${batch}`, next);
     }
     case 'unmasks': {
-      const ports = mistake === 'unmasked too early' ? [] : handledPorts;
+      const ports = mistake === 'left masked' ? [] : handledPorts;
       return step(
         `unmasks ${handledPorts}`,
         unmasked({ ...world, handledPorts: [], thread: 'tells' }, ports),
@@ -239,16 +236,21 @@ function perform(world: World, act: Act, mistake: LendingMistake | undefined): W
   const stream = streamOf(world, index);
   if (what === 'takeBack') {
     if (!stream.isLent || mistake === 'not taken back') return world;
+    if (mistake === 'standing read too early') {
+      return { ...changed(world, index, { ofJs: stream.ofThread }), acts: [['claim', index], ...world.acts] };
+    }
     return changed(world, index, { isLent: false, isCarried: false, ofJs: stream.ofThread });
+  }
+  if (what === 'claim') {
+    return changed(world, index, { isLent: false, isCarried: false });
   }
   if (what === 'take') {
     return changed(acted(world, index, stream.ofJs, stream.made), index, { ofJs: stream.made });
   }
   if (stream.isLent && mistake !== 'not taken back') return world;
   const carried = changed(world, index, { isLent: true, isCarried: true, ofThread: stream.ofJs });
-  if (mistake === 'no look when carried') return carried;
   const looked = worked(carried, index);
   if (streamOf(looked, index).isCarried) return looked;
   const back = changed(looked, index, { isLent: false, ofJs: streamOf(looked, index).ofThread });
-  return mistake === 'no look when parked at once' ? back : { ...back, soon: [...back.soon, index] };
+  return { ...back, soon: [...back.soon, index] };
 }
