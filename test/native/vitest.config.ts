@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {
-    include: ['test/frontend/**/*.test.ts', 'test/peers/**/*.test.ts'],
+    include: ['test/native/engines.test.ts', 'test/frontend/**/*.test.ts', 'test/peers/**/*.test.ts'],
     setupFiles: ['test/native/carried.setup.ts'],
     testTimeout: 120_000,
   },
