@@ -100,7 +100,12 @@ describe('a stream with reconnect', () => {
       await clock.advanceTime(1.5e9);
       const second = await startNext(raw);
       expect(events.slice(1)).toEqual([['reconnect', 300, 1500]]);
-      expect([out.state, out.position, inBuffer(out), card.connected]).toEqual(['running', 300, BUFFER, true]);
+      expect([out.state, out.position, inBuffer(out), card.connected]).toEqual([
+        'running',
+        300,
+        BUFFER,
+        true,
+      ]);
       expect(written(first).equals(frames(0, 300 + BUFFER))).toBe(true);
       expect(written(second).equals(frames(300, 300 + BUFFER))).toBe(true);
       expect(second.operations).toEqual(['hwParamQuery', 'hwParamQuery', 'open', 'write', 'trigger start']);

@@ -30,7 +30,10 @@ type Deed =
   | { readonly deed: 'wait'; readonly milliseconds: number };
 
 const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ deed: fc.constant('write'), frames: fc.integer({ min: 1, max: 700 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ deed: fc.constant('write'), frames: fc.integer({ min: 1, max: 700 }) }),
+  },
   {
     weight: 12,
     arbitrary: fc.record({
@@ -47,14 +50,20 @@ const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
       skipped: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3 })),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ deed: fc.constant('storm'), reports: fc.integer({ min: 2, max: 60 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ deed: fc.constant('storm'), reports: fc.integer({ min: 2, max: 60 }) }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({ deed: fc.constantFrom('hold', 'let go', 'pause', 'resume', 'volume') }),
   },
   { weight: 1, arbitrary: fc.record({ deed: fc.constantFrom('drop', 'end', 'lose') }) },
   { weight: 1, arbitrary: fc.record({ deed: fc.constant('refuse'), status: fc.constantFrom(-5, -22) }) },
-  { weight: 3, arbitrary: fc.record({ deed: fc.constant('wait'), milliseconds: fc.integer({ min: 1, max: 2000 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ deed: fc.constant('wait'), milliseconds: fc.integer({ min: 1, max: 2000 }) }),
+  },
 ) as fc.Arbitrary<Deed>;
 
 /** What the backend and the user have seen. */
@@ -67,7 +76,12 @@ interface Seen {
 
 /** The same deeds on one of the engines. */
 async function play(engine: 'native' | 'script', deeds: readonly Deed[]): Promise<Seen> {
-  const seen = { events: [] as unknown[], requests: [] as unknown[], written: Buffer.alloc(0), figures: [] as unknown[] };
+  const seen = {
+    events: [] as unknown[],
+    requests: [] as unknown[],
+    written: Buffer.alloc(0),
+    figures: [] as unknown[],
+  };
   await withRawCard(
     'p',
     async ({ card, backend, machine, clock }) => {
@@ -154,7 +168,9 @@ function listen(out: PlaybackStream, events: unknown[]): void {
 }
 
 /** WRITEs that follow upon each other are one: how they are cut is the engine's affair. */
-function merged(requests: readonly ({ op: string; offset?: number; length?: number } | undefined)[]): unknown[] {
+function merged(
+  requests: readonly ({ op: string; offset?: number; length?: number } | undefined)[],
+): unknown[] {
   const all: { op: string; offset?: number; length?: number }[] = [];
   for (const request of requests) {
     const last = all.at(-1);
@@ -170,17 +186,14 @@ function merged(requests: readonly ({ op: string; offset?: number; length?: numb
 describe.skipIf(SKIP_REASON)('both engines, by the same deeds of user and backend', () => {
   test('send the same requests, put the same bytes in the pages, and tell the user the same', async () => {
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(anyDeed, { minLength: 5, maxLength: 40 }),
-        async (deeds) => {
-          const script = await play('script', [{ deed: 'write', frames: 400 }, ...deeds]);
-          const native = await play('native', [{ deed: 'write', frames: 400 }, ...deeds]);
-          expect(native.events).toEqual(script.events);
-          expect(native.figures).toEqual(script.figures);
-          expect(native.requests).toEqual(script.requests);
-          expect(native.written.equals(script.written)).toBe(true);
-        },
-      ),
+      fc.asyncProperty(fc.array(anyDeed, { minLength: 5, maxLength: 40 }), async (deeds) => {
+        const script = await play('script', [{ deed: 'write', frames: 400 }, ...deeds]);
+        const native = await play('native', [{ deed: 'write', frames: 400 }, ...deeds]);
+        expect(native.events).toEqual(script.events);
+        expect(native.figures).toEqual(script.figures);
+        expect(native.requests).toEqual(script.requests);
+        expect(native.written.equals(script.written)).toBe(true);
+      }),
       { numRuns: Number(process.env['VSND_TEST_RUNS'] ?? 60) },
     );
   });

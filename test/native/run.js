@@ -46,7 +46,11 @@ const env = {
 };
 run('node', [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/native', ...forVitest], env);
 const emulated = join('test', 'native', 'vitest.config.ts');
-run('node', [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', emulated, ...forVitest], env);
+run(
+  'node',
+  [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', emulated, ...forVitest],
+  env,
+);
 if (asan) for (const mode of ['idle', 'busy', 'close', 'worker']) checkLeaks(mode);
 
 /** Runs a process to its end, and fails on leaked memory that the addon has allocated. */
@@ -83,12 +87,20 @@ function checkThreads(seconds) {
     // Fences are no order to the sanitizer; what they are for test/native/model shows.
     ...'-std=c++17 -O1 -g -fno-exceptions -fsanitize=thread -Wall -Wextra -Werror -Wno-tsan'.split(' '),
     ...'-ffunction-sections -Wl,--gc-sections -DNAPI_VERSION=8 -DNAPI_DISABLE_CPP_EXCEPTIONS'.split(' '),
-    ...['-isystem', join(modules, 'node-addon-api'), '-isystem', join(modules, 'node-api-headers', 'include')],
+    ...[
+      '-isystem',
+      join(modules, 'node-addon-api'),
+      '-isystem',
+      join(modules, 'node-api-headers', 'include'),
+    ],
     ...['-o', program, join(HERE, 'tsan.cc'), join(ROOT, 'native', 'event_ports.cc')],
     ...sources.map((name) => join(engine, name)),
     '-luv',
   ]);
-  run(program, [seconds, String(Date.now() % 1_000_000)], { ...process.env, TSAN_OPTIONS: 'halt_on_error=1' });
+  run(program, [seconds, String(Date.now() % 1_000_000)], {
+    ...process.env,
+    TSAN_OPTIONS: 'halt_on_error=1',
+  });
 }
 
 function library(name) {

@@ -5,7 +5,12 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {
-    include: ['test/native/engines.test.ts', 'test/frontend/**/*.test.ts', 'test/peers/**/*.test.ts'],
+    include: [
+      'test/native/engines.test.ts',
+      'test/peers/streams.test.ts',
+      'test/frontend/bit-exact.test.ts',
+      'test/frontend/formats.test.ts',
+    ],
     setupFiles: ['test/native/carried.setup.ts'],
     testTimeout: 120_000,
   },

@@ -12,13 +12,11 @@ describe('two streams go to and fro between the thread and JavaScript, which may
     },
   );
 
-  test.each<LendingMistake>([
-    'untold port',
-    'left masked',
-    'standing read too early',
-    'not taken back',
-  ])('%s: is found', (mistake) => {
-    const found = explore(lending([1, -1], { mistake })).mistake;
-    expect(found).toBeDefined();
-  });
+  test.each<LendingMistake>(['untold port', 'left masked', 'standing read too early', 'not taken back'])(
+    '%s: is found',
+    (mistake) => {
+      const found = explore(lending([1, -1], { mistake })).mistake;
+      expect(found).toBeDefined();
+    },
+  );
 });
