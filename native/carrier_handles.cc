@@ -160,7 +160,7 @@ void CarrierHandle<T, C>::WakeAtReports(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   bool is_woken = arguments.Bool(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return;
-  loop().With([&] { carrier_->WakeAtReports(is_woken); });
+  loop().With(*carrier_, [&] { carrier_->WakeAtReports(is_woken); });
 }
 
 template <typename T, typename C>
@@ -169,7 +169,7 @@ Napi::Value CarrierHandle<T, C>::Take(const Napi::CallbackInfo& info) {
   Arguments::Bytes into = arguments.Uint8Array(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return Napi::Value();
   size_t count = carrier_->staging().Read(into.data, into.length);
-  loop().With([this] { carrier_->ShowStaged(); });
+  loop().With(*carrier_, [this] { carrier_->ShowStaged(); });
   loop().HandleStaged(*carrier_);
   return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
@@ -218,12 +218,12 @@ Napi::Value PlaybackHandle::Write(const Napi::CallbackInfo& info) {
 
 void PlaybackHandle::WakeAtRoom(const Napi::CallbackInfo& info) {
   if (!IsOpen(info.Env())) return;
-  loop().With([this] { carrier_->WakeAtRoom(); });
+  loop().With(*carrier_, [this] { carrier_->WakeAtRoom(); });
 }
 
 void PlaybackHandle::SetEnd(const Napi::CallbackInfo& info) {
   if (!IsOpen(info.Env())) return;
-  loop().With([this] { carrier_->End(); });
+  loop().With(*carrier_, [this] { carrier_->End(); });
   loop().HandleStaged(*carrier_);
 }
 
@@ -235,7 +235,7 @@ void CaptureHandle::WakeAt(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint32_t octets = arguments.U32(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return;
-  loop().With([&] { carrier_->WakeAt(octets); });
+  loop().With(*carrier_, [&] { carrier_->WakeAt(octets); });
 }
 
 }  // namespace vsnd

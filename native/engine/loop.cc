@@ -55,7 +55,10 @@ int Loop::Start() {
   if (!evtchn_) return EBADF;
   if (!wake_) return EMFILE;
   if (is_running_) {
-    With([this] { error_ = 0; });
+    {
+      Hold hold(lock_, script_tid_);
+      error_ = 0;
+    }
     eventfd_write(wake_.get(), 1);
     return 0;
   }
@@ -91,7 +94,7 @@ void Loop::Run() {
     bool has_read = Wait();
     if (has_read) ReadPorts();
     LookAtAges(has_read);
-    TellNews();
+    TellNews(tid_);
   }
 }
 
@@ -172,10 +175,10 @@ void Loop::HandOn(uint32_t port) {
   has_news_ = true;
 }
 
-void Loop::TellNews() {
+void Loop::TellNews(int tid) {
   bool has_news = false;
   {
-    Hold hold(lock_, tid_);
+    Hold hold(lock_, tid);
     has_news = std::exchange(has_news_, false);
   }
   if (has_news) on_news_(context_);
@@ -227,11 +230,13 @@ void Loop::HandleStaged(Carrier& carrier) {
     auto found = std::find(carried_.begin(), carried_.end(), &carrier);
     if (found == carried_.end()) return;
     BeginTurn();
-    if (carrier.HandleStaged(*this)) return;
-    carried_.erase(found);
-    HandOn(carrier.shape().event_port);
+    if (!carrier.HandleStaged(*this)) {
+      carried_.erase(found);
+      HandOn(carrier.shape().event_port);
+    }
+    has_news_ |= carrier.is_wake_due();
   }
-  TellNews();
+  TellNews(script_tid_);
 }
 
 void Loop::Notify(uint32_t port) {

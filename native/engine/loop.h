@@ -45,12 +45,16 @@ class Loop final : private Wakes, private EventPorts::User {
   Standing TakeBack(Carrier& carrier, Parked* reason);
   /** The other side of its staging ring has done something. */
   void HandleStaged(Carrier& carrier);
-  /** Runs `change` under the lock. */
+  /** Runs `change` under the lock, and tells what it comes to. */
   template <typename Change>
-  void With(Change change) {
-    Hold hold(lock_, script_tid_);
-    BeginTurn();
-    change();
+  void With(Carrier& carrier, Change change) {
+    {
+      Hold hold(lock_, script_tid_);
+      BeginTurn();
+      change();
+      has_news_ |= carrier.is_wake_due();
+    }
+    TellNews(script_tid_);
   }
 
   /** The thread's policy as it is: SCHED_FIFO, or SCHED_OTHER where the process may have no other. */
@@ -69,7 +73,8 @@ class Loop final : private Wakes, private EventPorts::User {
   bool Handle(uint32_t port);
   void LookAtAges(bool has_read);
   void HandOn(uint32_t port);
-  void TellNews();
+  /** `tid`: of the thread that calls. */
+  void TellNews(int tid);
   void BeginTurn();
   static int OwnTid() { return static_cast<int>(syscall(SYS_gettid)); }
 

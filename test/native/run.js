@@ -1,9 +1,10 @@
 // Builds the addon and its stand-in devices, and runs the tests that need them.
 //
 //   node test/native/run.js [--asan] [--no-build] [vitest's arguments]
+//   node test/native/run.js --tsan [SECONDS]
 //
 // --asan: the addon with AddressSanitizer and UBSan, then leak checks of whole processes (Debian: libasan8
-// libubsan1).
+// libubsan1). --tsan: the engine's threads with ThreadSanitizer, in a program without Node (Debian: libtsan2 libuv1-dev).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,11 @@ const STAND_IN = join(BUILD, 'stand-in.so');
 const own = ['--asan', '--no-build'];
 const asan = process.argv.includes('--asan');
 const forVitest = process.argv.slice(2).filter((argument) => !own.includes(argument));
+
+if (process.argv.includes('--tsan')) {
+  checkThreads(process.argv[process.argv.indexOf('--tsan') + 1] ?? '20');
+  process.exit();
+}
 
 /** The sanitizers' runtime must come before everything else that the process loads. */
 const preload = asan ? [library('libasan.so'), library('libubsan.so'), STAND_IN] : [STAND_IN];
@@ -39,6 +45,12 @@ const env = {
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
 };
 run('node', [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/native', ...forVitest], env);
+const emulated = join('test', 'native', 'vitest.config.ts');
+run(
+  'node',
+  [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', emulated, ...forVitest],
+  env,
+);
 if (asan) for (const mode of ['idle', 'busy', 'close', 'worker']) checkLeaks(mode);
 
 /** Runs a process to its end, and fails on leaked memory that the addon has allocated. */
@@ -62,6 +74,33 @@ function isOurs(block) {
     /leak of/.test(block) &&
     (block.match(callers) ?? []).some((frame) => /vsnd\.node|\/native\/\w+\.(?:cc|h):/.test(frame))
   );
+}
+
+/** Builds tsan.cc with the engine, which it finds races in, and lets it run. Of Node's headers it uses nothing. */
+function checkThreads(seconds) {
+  mkdirSync(BUILD, { recursive: true });
+  const engine = join(ROOT, 'native', 'engine');
+  const sources = readdirSync(engine).filter((name) => name.endsWith('.cc'));
+  const modules = join(ROOT, 'node_modules');
+  const program = join(BUILD, 'tsan');
+  run('g++', [
+    // Fences are no order to the sanitizer; what they are for test/native/model shows.
+    ...'-std=c++17 -O1 -g -fno-exceptions -fsanitize=thread -Wall -Wextra -Werror -Wno-tsan'.split(' '),
+    ...'-ffunction-sections -Wl,--gc-sections -DNAPI_VERSION=8 -DNAPI_DISABLE_CPP_EXCEPTIONS'.split(' '),
+    ...[
+      '-isystem',
+      join(modules, 'node-addon-api'),
+      '-isystem',
+      join(modules, 'node-api-headers', 'include'),
+    ],
+    ...['-o', program, join(HERE, 'tsan.cc'), join(ROOT, 'native', 'event_ports.cc')],
+    ...sources.map((name) => join(engine, name)),
+    '-luv',
+  ]);
+  run(program, [seconds, String(Date.now() % 1_000_000)], {
+    ...process.env,
+    TSAN_OPTIONS: 'halt_on_error=1',
+  });
 }
 
 function library(name) {

@@ -1,4 +1,4 @@
-import { RealClock, type Timer } from '../../clock.ts';
+import { type Clock, RealClock, type Timer } from '../../clock.ts';
 import { invalidArgError, VsndError } from '../../errors.ts';
 import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
@@ -38,6 +38,8 @@ export interface LinuxHypervisorOptions {
   addon?: string;
   /** Whether a thread waits for notifications, which can carry streams; by default the event loop does. */
   threaded?: boolean;
+  /** A test's: that of the thread is another one. */
+  clock?: Clock;
 }
 
 /**
@@ -51,15 +53,16 @@ export async function openLinuxHypervisor(options: LinuxHypervisorOptions = {}):
     claims = `${devices}/xenbus`,
     addon,
     threaded = false,
+    clock,
   } = options;
-  return new LinuxHypervisor(loadAddon(addon), { devices, sys, claims }, threaded);
+  return new LinuxHypervisor(loadAddon(addon), { devices, sys, claims }, threaded, clock);
 }
 
-type Paths = Required<Omit<LinuxHypervisorOptions, 'addon' | 'threaded'>>;
+type Paths = Required<Pick<LinuxHypervisorOptions, 'devices' | 'sys' | 'claims'>>;
 
 class LinuxHypervisor implements Hypervisor {
   readonly description = 'Xen';
-  readonly clock = new RealClock();
+  readonly clock: Clock;
   readonly leaving = devicesBeingLeft();
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
   readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
@@ -69,6 +72,8 @@ class LinuxHypervisor implements Hypervisor {
     forgetIfRestored: async () => this.#forgetIfRestored(),
   };
   readonly engine: LinuxEngine | undefined;
+  /** Its timers do not hold the process. */
+  readonly #unmasking: Clock;
   readonly #addon: Addon;
   readonly #paths: Paths;
   readonly #releases = new ReleaseStack();
@@ -80,9 +85,11 @@ class LinuxHypervisor implements Hypervisor {
   #holds = 0;
   #keepAlive: Timer | undefined;
 
-  constructor(addon: Addon, paths: Paths, threaded: boolean) {
+  constructor(addon: Addon, paths: Paths, threaded: boolean, clock: Clock | undefined) {
     this.#addon = addon;
     this.#paths = paths;
+    this.clock = clock ?? new RealClock();
+    this.#unmasking = clock ?? new RealClock({ ref: false });
     if (threaded) this.engine = new LinuxEngine(() => this.#openEngine());
   }
 
@@ -140,7 +147,7 @@ class LinuxHypervisor implements Hypervisor {
     this.#evtchn ??= new LinuxEventChannels(
       this.engine ? this.#openEngine() : this.#openDevice(this.#addon.EventChannelDevice, 'evtchn'),
       this.#releases,
-      new RealClock({ ref: false }),
+      this.#unmasking,
     );
     return this.#evtchn;
   }
