@@ -53,7 +53,7 @@ export async function openStandIn() {
   const [backendThread] = await once(worker, 'message');
   const claims = join(tmpdir(), `vsnd-bench-claims-${process.pid}`);
   writeFileSync(claims, '');
-  const hypervisor = await openLinuxHypervisor({ devices: devicesOf(domid), claims });
+  const hypervisor = await openLinuxHypervisor({ devices: devicesOf(domid), claims, threaded: true });
   return { hypervisor, backendThread, notified };
 }
 
