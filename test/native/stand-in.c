@@ -86,7 +86,7 @@ struct region {
   uint32_t* pages;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock;
 static struct device devices[FDS];
 static struct page pages[PAGES];
 static struct port ports[DOMAINS][PORTS];
@@ -100,6 +100,14 @@ static int tidy;
 static int ram = -1;
 static uint32_t next_page;
 static uint64_t next_index = PAGE;
+
+/* As a kernel's locks do, it does not keep a real-time thread waiting for one that waits for a processor. */
+__attribute__((constructor(101))) static void make_lock(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+  pthread_mutex_init(&lock, &attributes);
+}
 
 static int fail(int error) {
   errno = error;
