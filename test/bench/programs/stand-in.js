@@ -1,6 +1,6 @@
 // The machine of test/native/stand-in.c, which must be in LD_PRELOAD: a guest's domain here, domain 0 and its backend in a worker.
 import { once } from 'node:events';
-import { readlinkSync, writeFileSync } from 'node:fs';
+import { readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,7 @@ async function serveStore(machine) {
     });
   });
   server.unref();
+  rmSync(path, { force: true }); // of a process that had this one's number
   server.listen(path);
   await once(server, 'listening');
   process.env.VSND_STAND_IN_XENSTORE = path;
