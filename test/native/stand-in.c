@@ -96,6 +96,7 @@ static struct {
   char operation[64];
   int error;
 } faults[16];
+static int armed; /* faults that are still to come */
 static int tidy;
 static int ram = -1;
 static uint32_t next_page;
@@ -116,12 +117,14 @@ static int fail(int error) {
 
 /* True, with errno set, where a test wants this operation to fail. */
 static int faulty(const char* verb, const char* what) {
+  if (armed == 0) return 0;
   char operation[64];
   snprintf(operation, sizeof operation, "%s:%s", verb, what);
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
     if (faults[i].error != 0 && strcmp(faults[i].operation, operation) == 0) {
       errno = faults[i].error;
       faults[i].error = 0;
+      armed--;
       return 1;
     }
   }
@@ -431,6 +434,7 @@ static int control(const char* command) {
       if (faults[i].error != 0) continue;
       strcpy(faults[i].operation, operation);
       faults[i].error = error;
+      armed++;
       break;
     }
   }
