@@ -40,7 +40,7 @@ export function timer() {
 
 /** A PlaybackStream over the shipped addon and the stand-in devices; the backend has a thread of its own. */
 export async function frontend({ engine, ...options }) {
-  const { hypervisor, backendThread } = await openStandIn();
+  const { hypervisor, backendThread } = await openStandIn({ engine });
   const card = await openCard({ hypervisor, engine });
   feed(card.createPlaybackStream({ ...FORMAT, ...options }));
   return { backendThread };

@@ -41,7 +41,7 @@ async function serveStore(machine) {
  * A guest with one card of one playback stream. Gives its hypervisor, the backend's worker, the id of its thread for the kernel, and
  * `notified`: [0] is when the backend has last notified of an event, ns.
  */
-export async function openStandIn() {
+export async function openStandIn({ engine } = {}) {
   const machine = new EmulatedMachine();
   const { domid } = machine.createDomain();
   createSoundCard(machine, { frontendDomid: domid, pcmDevices: [{ streams: [{ fields: { type: 'p' } }] }] });
@@ -54,7 +54,11 @@ export async function openStandIn() {
   const [backendThread] = await once(worker, 'message');
   const claims = join(tmpdir(), `vsnd-bench-claims-${process.pid}`);
   writeFileSync(claims, '');
-  const hypervisor = await openLinuxHypervisor({ devices: devicesOf(domid), claims, threaded: true });
+  const hypervisor = await openLinuxHypervisor({
+    devices: devicesOf(domid),
+    claims,
+    threaded: engine !== 'script',
+  });
   return { hypervisor, backendThread, notified };
 }
 
