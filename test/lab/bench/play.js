@@ -5,13 +5,23 @@ import { openCard } from '../../../dist/index.js';
 
 const { file, ...options } = JSON.parse(process.argv[2]);
 const card = await openCard();
-const before = process.cpuUsage();
+const turns = () => performance.nodeTiming.uvMetricsInfo.loopCount;
+const [before, turnsBefore] = [process.cpuUsage(), turns()];
 const out = card.createPlaybackStream({ channels: 2, format: 's16_le', stream: 0, ...options });
 await pipeline(createReadStream(file), out);
 const { user, system } = process.cpuUsage(before);
+const turned = turns() - turnsBefore;
 const { position, underruns, periodFrames, bufferFrames } = out;
 const cpu = (user + system) / 1e6;
 console.log(
-  JSON.stringify({ event: 'played', cpu, underruns, periodFrames, bufferFrames, frames: position }),
+  JSON.stringify({
+    event: 'played',
+    cpu,
+    turns: turned,
+    underruns,
+    periodFrames,
+    bufferFrames,
+    frames: position,
+  }),
 );
 await card.close();
