@@ -7,11 +7,11 @@ const turns = () => performance.nodeTiming.uvMetricsInfo.loopCount;
 
 const { file, ...options } = JSON.parse(process.argv[2]);
 const card = await openCard();
-const before = turns();
+const [before, turnsBefore] = [process.cpuUsage(), turns()];
 const out = card.createPlaybackStream({ channels: 2, format: 's16_le', stream: 0, ...options });
 await pipeline(createReadStream(file), out);
 const { position: frames, underruns, periodFrames, bufferFrames } = out;
-const played = { underruns, periodFrames, bufferFrames, frames, turns: turns() - before };
+const played = { underruns, periodFrames, bufferFrames, frames, turns: turns() - turnsBefore };
 await card.close();
-const { user, system } = process.cpuUsage();
+const { user, system } = process.cpuUsage(before);
 console.log(JSON.stringify({ event: 'played', cpu: (user + system) / 1e6, ...played }));
