@@ -75,8 +75,7 @@ function summary(pairs) {
 }
 
 const LEGEND = `
-CPU s: user + system of the process from before its stream is made to after it has closed; of aplay the
-  whole process, less a run of it that plays nothing
+CPU s: user + system of the process, of vsnd from before its stream is made, less a run of it that plays nothing
 guest CPU s: what Xen gave the whole guest from OPEN to CLOSE. Only here: interrupts, and the kernel's own
   threads, in which snd_xen_front hears of answers and positions
 underruns: of all rounds

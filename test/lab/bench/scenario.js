@@ -25,14 +25,19 @@ const aplay = (file, { periodFrames, bufferFrames }) =>
   `time -f 'cpu %U %S' aplay -D hw:0,0 -t raw -f S16_LE -c 2 -r ${RATE} ` +
   `--period-size=${periodFrames} --buffer-size=${bufferFrames} ${file}`;
 
+async function playOurs(guest, what) {
+  return jsonLines(await guest.run(`node ${player(what)}`, { limitMs }), 'played')[0];
+}
+
 async function measureOurs(guest, sizes) {
-  const [played] = jsonLines(await guest.run(`node ${player(sizes)}`, { limitMs }), 'played');
+  const startup = await playOurs(guest, { ...sizes, file: NOTHING });
+  const played = await playOurs(guest, sizes);
   const { periodFrames, bufferFrames, frames, cpu, turns, underruns } = played;
   const expected = { ...sizes, frames: bench.seconds * RATE };
   for (const [name, value] of Object.entries({ periodFrames, bufferFrames, frames })) {
     if (value !== expected[name]) throw new Error(`vsnd played with ${name} of ${value}`);
   }
-  return { cpu, turns: turns / bench.seconds, underruns };
+  return { cpu: cpu - startup.cpu, turns: turns / bench.seconds, underruns };
 }
 
 async function measureTheirs(guest, sizes) {

@@ -6,11 +6,17 @@ import { openCard } from '../../../dist/index.js';
 import { noise } from '../noise.js';
 
 /** Whatever the start brings is over then. */
-const SETTLE_MS = 100;
+const SETTLE_MS = 300;
+/** In which JavaScript learns how to play: its first time takes longer than a short buffer lasts. */
+const WARM_UP_SECONDS = 0.5;
 
 const { seed, frames, busyMs, ...options } = JSON.parse(process.argv[2]);
 const card = await openCard();
-const out = card.createPlaybackStream({ rate: 48_000, channels: 2, format: 's16_le', ...options });
+const format = { rate: 48_000, channels: 2, format: 's16_le', ...options };
+const first = card.createPlaybackStream({ ...format, stream: 1 });
+first.end(noise(0, WARM_UP_SECONDS * first.rate * first.frameBytes));
+await finished(first);
+const out = card.createPlaybackStream({ ...format, stream: 0 });
 out.end(noise(seed, frames * out.frameBytes));
 await once(out, 'position');
 await sleep(SETTLE_MS);
