@@ -161,6 +161,7 @@ void CarrierHandle<T, C>::WakeAtReports(const Napi::CallbackInfo& info) {
   bool is_woken = arguments.Bool(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return;
   loop().With(*carrier_, [&] { carrier_->WakeAtReports(is_woken); });
+  loop().EndRest();
 }
 
 template <typename T, typename C>
@@ -228,14 +229,14 @@ void PlaybackHandle::SetEnd(const Napi::CallbackInfo& info) {
 }
 
 Napi::Function CaptureHandle::Define(Napi::Env env) {
-  return DefineHandle(env, "CaptureHandle", {InstanceMethod<&CaptureHandle::WakeAt>("wakeAt")});
+  return DefineHandle(env, "CaptureHandle", {InstanceMethod<&CaptureHandle::WakeAtFrames>("wakeAtFrames")});
 }
 
-void CaptureHandle::WakeAt(const Napi::CallbackInfo& info) {
+void CaptureHandle::WakeAtFrames(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  uint32_t octets = arguments.U32(0);
+  bool is_awaited = arguments.Bool(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return;
-  loop().With(*carrier_, [&] { carrier_->WakeAt(octets); });
+  loop().With(*carrier_, [&] { carrier_->WakeAtFrames(is_awaited); });
 }
 
 }  // namespace vsnd

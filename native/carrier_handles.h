@@ -78,15 +78,15 @@ class PlaybackHandle : public CarrierHandle<PlaybackHandle, PlaybackCarrier> {
   void SetEnd(const Napi::CallbackInfo& info);
 };
 
-/** Adds wakeAt(octets). */
+/** Adds wakeAtFrames(isWaiting). */
 class CaptureHandle : public CarrierHandle<CaptureHandle, CaptureCarrier> {
  public:
   static Napi::Function Define(Napi::Env env);
   using CarrierHandle::CarrierHandle;
 
  private:
-  /** wakeAt(octets): wakes JavaScript once so many are staged. */
-  void WakeAt(const Napi::CallbackInfo& info);
+  /** wakeAtFrames(isWaiting): wakes JavaScript once there is something to take, or not at all. */
+  void WakeAtFrames(const Napi::CallbackInfo& info);
 };
 
 }  // namespace vsnd

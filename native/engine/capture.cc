@@ -45,9 +45,7 @@ bool CaptureCarrier::MayHaveRunOver(double now) const {
 }
 
 bool CaptureCarrier::TakeStagingWake() {
-  if (wanted_ == 0 || staging_.filled() < wanted_) return false;
-  wanted_ = 0;
-  return true;
+  return staging_.filled() > 0 && std::exchange(is_awaited_, false);
 }
 
 }  // namespace vsnd

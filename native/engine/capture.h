@@ -10,9 +10,9 @@ class CaptureCarrier final : public Carrier {
   using Carrier::Carrier;
 
   void ShowStaged() override { gauge_.SetStaged(staging_.written()); }
-  /** JavaScript waits for so many bytes; 0: it does not. */
-  void WakeAt(size_t bytes) {
-    wanted_ = bytes;
+  /** Whether JavaScript waits for what is staged. */
+  void WakeAtFrames(bool is_awaited) {
+    is_awaited_ = is_awaited;
     LookForWake();
   }
 
@@ -28,7 +28,7 @@ class CaptureCarrier final : public Carrier {
   /** Whether the buffer may have run over since the last position: the next one says. */
   bool MayHaveRunOver(double now) const;
 
-  size_t wanted_ = 0;
+  bool is_awaited_ = false;
 };
 
 }  // namespace vsnd

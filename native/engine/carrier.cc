@@ -1,5 +1,6 @@
 #include "carrier.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace vsnd {
@@ -23,6 +24,7 @@ constexpr int kMostLooks = 4;
 
 bool Carrier::Carry(const Standing& standing, Wakes& wakes) {
   standing_ = standing;
+  gauge_.SetApplied(standing.queued);
   ring_.Continue(standing.req_prod, standing.rsp_cons);
   events_.Continue(standing.in_cons);
   parked_ = Parked::kNot;
@@ -126,6 +128,14 @@ double Carrier::deadline() const {
 
 bool Carrier::LookAtAge(double now) {
   return !is_carrying() || now < deadline() || Park(Parked::kOverdue);
+}
+
+double Carrier::rest() const {
+  uint64_t bytes = wakes_at_reports_ ? 0 : restful_bytes();
+  if (bytes < 2 * shape_.period_bytes) return 0;
+  // The page has room for so many events, and twice as many.
+  bytes = std::min<uint64_t>(bytes, EventPage::kSize / 3 * uint64_t{shape_.period_bytes});
+  return 1e9 * static_cast<double>(bytes / shape_.frame_bytes) / shape_.rate;
 }
 
 void Carrier::LookForWake() {

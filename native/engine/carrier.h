@@ -113,6 +113,9 @@ class Carrier {
   /** Parks where a request is too old. Whether it still carries the stream. */
   bool LookAtAge(double now);
 
+  /** ns for which nothing has to be done, as the buffer is nearly full; never where JavaScript wants to know of each position. */
+  double rest() const;
+
   /** Whether JavaScript is to be woken. */
   bool is_wake_due() const { return is_wake_due_; }
   /** The same, once. */
@@ -135,6 +138,8 @@ class Carrier {
   virtual bool waits_for_answers() const = 0;
   /** Nothing more will come, and everything is where it belongs. */
   virtual bool is_at_end() const { return false; }
+  /** Bytes that play before there is more room than is worth a wake; 0 where every position counts. */
+  virtual uint64_t restful_bytes() const { return 0; }
   /** JavaScript waits, and there is enough for it. */
   virtual bool TakeStagingWake() = 0;
   void LookForWake();

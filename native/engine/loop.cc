@@ -1,7 +1,6 @@
 #include "loop.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -14,9 +13,6 @@
 namespace vsnd {
 
 namespace {
-
-/** Ports of one read(2). */
-constexpr size_t kPortsAtOnce = 64;
 
 /** While a stream is carried, the age of its requests is looked at as often. */
 constexpr timespec kLongestWait = {1, 0};
@@ -92,6 +88,7 @@ void Loop::Run() {
   policy_ = AskForRealTime();
   while (!is_stopping_) {
     bool has_read = Wait();
+    Unmask();
     if (has_read) ReadPorts();
     LookAtAges(has_read);
     TellNews(tid_);
@@ -107,18 +104,19 @@ bool Loop::Wait() {
     is_idle = carried_.empty();
   }
   std::array<pollfd, 2> files = {{{wake_.get(), POLLIN, 0}, {is_failed ? -1 : evtchn_.get(), POLLIN, 0}}};
-  if (ppoll(files.data(), files.size(), is_idle ? nullptr : &kLongestWait, nullptr) <= 0) return false;
+  timespec rest = {static_cast<time_t>(rest_ / 1e9), 0};
+  rest.tv_nsec = static_cast<long>(rest_ - 1e9 * static_cast<double>(rest.tv_sec));
+  const timespec* limit = rest_ > 0 ? &rest : is_idle ? nullptr : &kLongestWait;
+  if (ppoll(files.data(), files.size(), limit, nullptr) <= 0) return false;
   eventfd_t ignored;
   if (files[0].revents != 0) eventfd_read(wake_.get(), &ignored);
   return files[1].revents != 0;
 }
 
-/** Each port that was read is masked until it is written back: by us, or by JavaScript. */
+/** Each port that was read is masked until it is written back: by us, now or after a rest, or by JavaScript. */
 void Loop::ReadPorts() {
-  std::array<uint32_t, kPortsAtOnce> ports;
-  ssize_t count = read(evtchn_.get(), ports.data(), sizeof ports);
+  ssize_t count = read(evtchn_.get(), masked_.data(), sizeof masked_);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  size_t handled = 0;
   {
     Hold hold(lock_, tid_);
     BeginTurn();
@@ -127,16 +125,22 @@ void Loop::ReadPorts() {
       has_news_ = true;
       return;
     }
-    for (size_t i = 0; i < static_cast<size_t>(count) / sizeof ports[0]; i++) {
-      if (Handle(ports[i])) ports[handled++] = ports[i];
+    for (size_t i = 0; i < static_cast<size_t>(count) / sizeof masked_[0]; i++) {
+      if (Handle(masked_[i])) masked_[masked_count_++] = masked_[i];
     }
+    rest_ = carried_.empty() ? 0 : kBetweenLooks;
+    for (const Carrier* carrier : carried_) rest_ = std::min(rest_, carrier->rest());
   }
-  // What has come since they were masked makes the kernel tell of them again.
-  if (handled > 0 && write(evtchn_.get(), ports.data(), handled * sizeof ports[0]) < 0) {
-    Hold hold(lock_, tid_);
-    error_ = errno;
-    has_news_ = true;
-  }
+  if (rest_ == 0) Unmask();
+}
+
+void Loop::Unmask() {
+  rest_ = 0;
+  size_t count = std::exchange(masked_count_, 0);
+  if (count == 0 || write(evtchn_.get(), masked_.data(), count * sizeof masked_[0]) >= 0) return;
+  Hold hold(lock_, tid_);
+  error_ = errno;
+  has_news_ = true;
 }
 
 bool Loop::Handle(uint32_t port) {
@@ -221,6 +225,7 @@ Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
   Hold hold(lock_, script_tid_);
   auto found = std::find(carried_.begin(), carried_.end(), &carrier);
   if (found != carried_.end()) carried_.erase(found);
+  EndRest();  // its ports may be masked
   return carrier.TakeBack(reason);
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <sys/eventfd.h>
 #include <uv.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -45,6 +47,8 @@ class Loop final : private Wakes, private EventPorts::User {
   Standing TakeBack(Carrier& carrier, Parked* reason);
   /** The other side of its staging ring has done something. */
   void HandleStaged(Carrier& carrier);
+  /** The thread looks again now at what has come. */
+  void EndRest() { eventfd_write(wake_.get(), 1); }
   /** Runs `change` under the lock, and tells what it comes to. */
   template <typename Change>
   void With(Carrier& carrier, Change change) {
@@ -69,6 +73,8 @@ class Loop final : private Wakes, private EventPorts::User {
   /** Waits; whether there is something to read. */
   bool Wait();
   void ReadPorts();
+  /** Ends a rest: what has come since ports were masked makes the kernel tell of them again. */
+  void Unmask();
   /** Whether the thread deals with it; else JavaScript does. */
   bool Handle(uint32_t port);
   void LookAtAges(bool has_read);
@@ -91,6 +97,10 @@ class Loop final : private Wakes, private EventPorts::User {
   std::atomic<int> tid_{0};
   std::atomic<int> policy_{0};
   std::atomic<bool> is_stopping_{false};
+  // The thread's own: ports that it has dealt with and not unmasked, and for how long it rests so, ns.
+  std::array<uint32_t, 64> masked_ = {};
+  size_t masked_count_ = 0;
+  double rest_ = 0;
 
   // Under the lock.
   Lock lock_;

@@ -64,6 +64,13 @@ void PlaybackCarrier::Fill(uint32_t length, Wakes& wakes) {
   ShowStaged();
 }
 
+/** Down to three quarters of the buffer. */
+uint64_t PlaybackCarrier::restful_bytes() const {
+  uint64_t unplayed = standing_.queued - standing_.position;
+  uint64_t enough = shape_.buffer_bytes / 4 * uint64_t{3};
+  return unplayed - std::min(unplayed, enough);
+}
+
 /** There would be more room, had the backend answered WRITEs of what it has played. */
 bool PlaybackCarrier::waits_for_answers() const {
   return standing_.applied < standing_.position || (!can_post() && staging_.filled() > 0);

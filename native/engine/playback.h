@@ -26,6 +26,7 @@ class PlaybackCarrier final : public Carrier {
   uint8_t operation() const override { return kOpWrite; }
   void Move(Wakes& wakes) override;
   bool waits_for_answers() const override;
+  uint64_t restful_bytes() const override;
   bool is_at_end() const override { return is_ending_ && staging_.filled() == 0; }
   bool TakeStagingWake() override;
 

@@ -248,6 +248,7 @@ export class StreamChannel {
     }
     this.#posted = this.#pending.length;
     this.#hasNews = this.#hasTakenAnswers = true;
+    if (this.#isWakeDue && this.#ring.rearm()) this.#continueSoon(); // the borrower had wishes of its own
     this.#watch();
     return true;
   }

@@ -1,4 +1,5 @@
 import type { BufferRequest } from '../wire/sndif.ts';
+import type { CountedPosition } from '../xen/stream-engine.ts';
 
 /**
  * The seam between a stream and whatever carries its frames to and from the backend. Above it is what is decided: states,
@@ -58,8 +59,8 @@ export interface EngineUser {
   readonly op: 'write' | 'read';
   /** XENSND_EVT_CUR_POS: bytes since OPEN, as the backend counts them. */
   handlePosition(position: bigint): void;
-  /** The engine has counted a position by itself: bytes since START, put in or asked for by now, and when it came, ns. */
-  handleReport(bytes: number, queued: number, time: number): void;
+  /** The engine has counted a position by itself. `queued`: bytes that it has put in or asked for by now. */
+  handleCounted(position: CountedPosition, queued: number): void;
   /** WRITE or READ of a part of the buffer has been answered with success. */
   handleAnswer(request: BufferRequest): void;
   /** WRITE or READ was refused. */

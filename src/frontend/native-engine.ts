@@ -169,17 +169,9 @@ export class NativeCapture implements CaptureEngine, Borrower {
     return asked && staged ? Buffer.concat([staged, asked]) : (asked ?? staged);
   }
 
-  /** A reader that waits is woken for half of what it takes at once, and no less often than the thread is. */
   get #isDue(): boolean {
-    const { staged } = this;
-    if (staged === 0 || this.#script.isWaiting) return false;
-    return this.#pacing.isFinishing || (this.#pacing.isWanted && (!this.isCarried || staged >= this.#enough));
-  }
-
-  get #enough(): number {
-    const { frameBytes } = this.#parts.shape;
-    const half = Math.floor(this.#parts.stagingBytes / 2 / frameBytes) * frameBytes;
-    return Math.max(half, frameBytes);
+    if (this.staged === 0 || this.#script.isWaiting) return false;
+    return this.#pacing.isFinishing || this.#pacing.isWanted;
   }
 
   unread(): Buffer | undefined {
@@ -190,7 +182,7 @@ export class NativeCapture implements CaptureEngine, Borrower {
     const loan = this.isCarried ? undefined : this.#pacing.lend(this.#parts.substream.state);
     if (loan !== undefined) this.#loan.begin(this, loan);
     this.#loan.listen();
-    if (this.isCarried) this.#carrier.wakeAt(this.#pacing.isWanted ? this.#enough : 0);
+    if (this.isCarried) this.#carrier.wakeAtFrames(this.#pacing.isWanted);
   }
 
   refresh(): void {
@@ -278,9 +270,9 @@ class LoanBook {
   }
 
   takeReports(): void {
-    this.#carrier.takeReports((bytes, time) => {
+    this.#carrier.takeReports((report) => {
       this.#reports++;
-      this.#parts.user.handleReport(bytes, this.#carrier.queued, time);
+      this.#parts.user.handleCounted(report, this.#carrier.queued);
     });
   }
 }

@@ -16,7 +16,7 @@ import {
 } from '../pcm/substream.ts';
 import type { BufferRequest, SndifTriggerName } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
-import type { StreamEngine } from '../xen/stream-engine.ts';
+import type { CountedPosition, StreamEngine } from '../xen/stream-engine.ts';
 import { publishState } from './diagnostics.ts';
 import { isLoss } from './loss.ts';
 import type { CarriedUser } from './native-engine.ts';
@@ -312,10 +312,11 @@ export class StreamCore implements CarriedUser {
     return this.#movedAt;
   }
 
-  handleReport(bytes: number, queued: number, time: number): void {
+  handleCounted({ bytes, time, isLate }: CountedPosition, queued: number): void {
     this.#positionReports++;
     this.#pacing.follow(bytes, queued);
-    this.noteMoved(true, time);
+    if (isLate) this.#tellPosition();
+    else this.noteMoved(true, time);
   }
 
   handleAnswer(request: BufferRequest): void {
@@ -377,7 +378,11 @@ export class StreamCore implements CarriedUser {
       this.#clock.start(position, now); // another line from now on
       this.#owner.handleHole(missing);
     }
-    if (this.hearsPositions) this.#owner.emit('position', { frames: position });
+    this.#tellPosition();
+  }
+
+  #tellPosition(): void {
+    if (this.hearsPositions) this.#owner.emit('position', { frames: this.#pacing.position });
   }
 
   #paceByAnswers(): void {

@@ -15,7 +15,7 @@ import type { StreamShape } from '../xen/stream-engine.ts';
 export const DEFAULT_HIGH_WATER_MARK = 16_384;
 
 /** s of sound that a thread has to go on with while JavaScript is busy, unless the user says otherwise. */
-const DEFAULT_STAGING = 0.35;
+const DEFAULT_STAGING = 0.42;
 
 /** Bytes */
 export function stagedByDefault({ rate, frameBytes }: PcmSpec): number {

@@ -35,12 +35,13 @@ export class PositionCounter {
 
   /** What the counter reads, u64, where {@link count} is 0; undefined while a next reading may say otherwise. */
   get origin(): bigint | undefined {
-    const isPlain = !this.#isFirst && this.#fallen === undefined && this.#count === this.#plausible;
+    const isPlain = this.#fallen === undefined && this.#count === this.#plausible;
     return isPlain ? BigInt.asUintN(64, this.#base - BigInt(this.#offset)) : undefined;
   }
 
   /** Another has read the counter meanwhile, and `count` came of it. */
   follow(count: number): void {
+    this.#isFirst &&= count === 0;
     this.#count = this.#plausible = count;
   }
 

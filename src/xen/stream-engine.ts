@@ -48,6 +48,16 @@ export const PARKED = ['not', 'taken', 'event', 'position', 'answer', 'end', 'ov
 
 export type Parked = (typeof PARKED)[number];
 
+/** A position that a thread has counted. */
+export interface CountedPosition {
+  /** Of this session. */
+  readonly bytes: number;
+  /** ns: when it was found. */
+  readonly time: number;
+  /** A newer one was found with it: nobody knows when this one came. */
+  readonly isLate: boolean;
+}
+
 /** What both directions have in common: a thread carries the ordinary period of one open stream, beside JavaScript. */
 export interface StreamCarrier {
   /** Bytes in the staging ring, between JavaScript and the thread. */
@@ -61,8 +71,8 @@ export interface StreamCarrier {
   carry(standing: Standing, loan: Loan, movedAt: number): boolean;
   /** Takes the stream back, wherever it stands. */
   takeBack(): Standing & { readonly reason: Parked };
-  /** Hands over each position that was counted since the last call: bytes of this session, and when, ns. */
-  takeReports(handler: (bytes: number, time: number) => void): void;
+  /** Hands over each position that was counted since the last call. */
+  takeReports(handler: (report: CountedPosition) => void): void;
   /** Wakes JavaScript at each position, or only when there are many. */
   wakeAtReports(isWoken: boolean): void;
   /** Copies out what is staged, the oldest first, as much as fits; says how much. For playback where it is parked. */
@@ -81,8 +91,8 @@ export interface PlaybackCarrier extends StreamCarrier {
 }
 
 export interface CaptureCarrier extends StreamCarrier {
-  /** Wakes JavaScript once so many bytes are staged; 0: not at all. */
-  wakeAt(bytes: number): void;
+  /** Wakes JavaScript once there is something to take, or not at all. */
+  wakeAtFrames(isWaiting: boolean): void;
 }
 
 /** A thread of a hypervisor's, through which its ports are notified, and which can carry streams. */

@@ -288,7 +288,7 @@ void RunScript(Loop& loop, int news, double seconds, unsigned seed) {
       CheckFrames(bytes, length, &in.frames, "the frames captured do not follow each other");
       loop.With(in.carrier(), [&] { in.carrier().ShowStaged(); });
       loop.HandleStaged(in.carrier());
-      loop.With(in.carrier(), [&] { in.carrier().WakeAt(kFrame * (1 + random() % 100)); });
+      loop.With(in.carrier(), [&] { in.carrier().WakeAtFrames(random() % 2 == 0); });
     }
     if (random() % 64 == 0 || !out.is_carried()) out.TakeBack(), out.Carry();
     if (random() % 64 == 0 || !in.is_carried()) in.TakeBack(), in.Carry();

@@ -110,7 +110,7 @@ export interface PlaybackHandle extends CarrierHandle {
 }
 
 export interface CaptureHandle extends CarrierHandle {
-  wakeAt(bytes: number): void;
+  wakeAtFrames(isWaiting: boolean): void;
 }
 
 /** Mapped pages: everything but release() throws after release(). Offsets are checked. */

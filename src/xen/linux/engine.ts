@@ -2,6 +2,7 @@ import type { Loan } from '../../pcm/loan.ts';
 import type { SharedMemory } from '../../wire/memory.ts';
 import {
   type CaptureCarrier,
+  type CountedPosition,
   PARKED,
   type Parked,
   type PlaybackCarrier,
@@ -122,16 +123,19 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
   }
 
   /** What the thread writes over meanwhile has been told of too late to mean anything. */
-  takeReports(handler: (bytes: number, time: number) => void): void {
-    for (;;) {
-      const count = Atomics.load(this.#words, 0); // orders: the count before the reports that it announces
-      let behind = (count - this.#reportsTaken) >>> 0;
-      if (behind === 0) return;
-      if (behind > MOST_REPORTS / 2) behind = MOST_REPORTS / 2;
-      const cell = REPORTS + 2 * (((count - behind) >>> 0) % MOST_REPORTS);
-      this.#reportsTaken = (count - behind + 1) | 0;
-      handler(this.#numbers[cell] ?? 0, this.#numbers[cell + 1] ?? 0);
+  takeReports(handler: (report: CountedPosition) => void): void {
+    const count = Atomics.load(this.#words, 0); // orders: the count before the reports that it announces
+    let left = Math.min((count - this.#reportsTaken) >>> 0, MOST_REPORTS / 2);
+    this.#reportsTaken = count;
+    for (; left > 0; left--) {
+      const time = this.#report(count - left, 1);
+      const isLate = left > 1 && this.#report(count - left + 1, 1) === time;
+      handler({ bytes: this.#report(count - left, 0), time, isLate });
     }
+  }
+
+  #report(index: number, part: 0 | 1): number {
+    return this.#numbers[REPORTS + 2 * ((index >>> 0) % MOST_REPORTS) + part] ?? 0;
   }
 
   wakeAtReports(isWoken: boolean): void {
@@ -180,8 +184,8 @@ class LinuxCaptureCarrier extends LinuxCarrier<CaptureHandle> implements Capture
     this.moved += count;
   }
 
-  wakeAt(bytes: number): void {
-    this.handle.wakeAt(bytes);
+  wakeAtFrames(isWaiting: boolean): void {
+    this.handle.wakeAtFrames(isWaiting);
   }
 }
 
