@@ -135,6 +135,8 @@ async function play(engine: 'native' | 'script', deeds: readonly Deed[]): Promis
             if (out.writable) out.end();
             break;
           case 'lose':
+            isHeld(); // what is never read depends on how WRITEs are cut
+            await machine.settle();
             await backend.say(6);
             break;
           case 'wait':
