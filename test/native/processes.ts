@@ -2,10 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
-import { createSoundCard } from '../../src/xen/emulated/toolstack.ts';
+import { createSoundCard, removeSoundCard, type SoundCardOptions } from '../../src/xen/emulated/toolstack.ts';
 import { ADDON, type StoreSocket, serveStore } from './stand-in.ts';
 
+/** ms: none takes half as long. */
+const LONGEST = 60_000;
+
 const DOMID = 1;
+const CARD = {
+  frontendDomid: DOMID,
+  pcmDevices: [{ streams: [{ fields: { type: 'p' } }, { fields: { type: 'c' } }] }],
+} as const satisfies SoundCardOptions;
 
 /** How a process has ended, and all that it has said. */
 export interface Ending {
@@ -24,16 +31,15 @@ export class ProcessMachine {
     const machine = new ProcessMachine();
     const { domid } = machine.xen.createDomain();
     if (domid !== DOMID) throw new Error(`machine.js expects domid ${DOMID}, not ${domid}`);
-    machine.makeCard();
+    createSoundCard(machine.xen, CARD);
     machine.#store = await serveStore(machine.xen);
     return machine;
   }
 
-  makeCard(): void {
-    createSoundCard(this.xen, {
-      frontendDomid: DOMID,
-      pcmDevices: [{ streams: [{ fields: { type: 'p' } }, { fields: { type: 'c' } }] }],
-    });
+  /** What the toolstack does at a restore, but for the domid: neither end may tell. */
+  renewCard(): void {
+    removeSoundCard(this.xen, CARD);
+    createSoundCard(this.xen, CARD);
   }
 
   /** Runs a program to its end; `onLine` hears each line of what it says. */
@@ -45,6 +51,7 @@ export class ProcessMachine {
     const path = fileURLToPath(new URL(program, import.meta.url));
     const child = spawn(process.execPath, ['--expose-gc', path, ADDON, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...{ timeout: LONGEST, killSignal: 'SIGKILL' },
     });
     const lines: string[] = [];
     let rest = '';
