@@ -93,6 +93,7 @@ export class NativePlayback implements PlaybackEngine, Borrower {
   giveBack(): ChannelStanding {
     const standing = this.#loan.end();
     this.#pacing.takeBack(standing);
+    if (this.#isFinished && this.staged === 0) this.#pacing.finish(); // before positions that came meanwhile say 'dry'
     return standing;
   }
 
