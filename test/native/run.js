@@ -6,7 +6,7 @@
 // --asan: the addon with AddressSanitizer and UBSan, then leak checks of whole processes (Debian: libasan8
 // libubsan1). --tsan: the engine's threads with ThreadSanitizer, in a program without Node (Debian: libtsan2 libuv1-dev).
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,27 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '..', '..');
 const BUILD = join(ROOT, 'native', 'build');
 const STAND_IN = join(BUILD, 'stand-in.so');
+
+/** A file of the engine, what is right in it, and what makes a race of it. */
+const SEEDED_RACES = [
+  [
+    'staging_ring.h',
+    'written_.store(at + length, std::memory_order_release)',
+    'written_.store(at + length, std::memory_order_relaxed)',
+  ],
+  [
+    'staging_ring.h',
+    'read_.store(at + length, std::memory_order_release)',
+    'read_.store(at + length, std::memory_order_relaxed)',
+  ],
+  ['sndif.h', '__ATOMIC_RELEASE', '__ATOMIC_RELAXED'],
+  ['loop.cc', 'Hold hold(lock_, script_tid_);\n  auto found', 'auto found'],
+  [
+    'lock.h',
+    'handed_over_.store(1, std::memory_order_release)',
+    'handed_over_.store(1, std::memory_order_relaxed)',
+  ],
+];
 
 const own = ['--asan', '--no-build'];
 const asan = process.argv.includes('--asan');
@@ -76,31 +97,57 @@ function isOurs(block) {
   );
 }
 
-/** Builds tsan.cc with the engine, which it finds races in, and lets it run. Of Node's headers it uses nothing. */
+/**
+ * Builds tsan.cc with the engine, and lets it look for races; before that with an engine that has one, for a check that does not find
+ * it has not looked.
+ */
 function checkThreads(seconds) {
-  mkdirSync(BUILD, { recursive: true });
-  const engine = join(ROOT, 'native', 'engine');
+  for (const [file, right, wrong] of SEEDED_RACES) {
+    const seeded = mkdtempSync(join(tmpdir(), 'vsnd-tsan-'));
+    for (const folder of ['native', 'test/native']) {
+      cpSync(join(ROOT, folder), join(seeded, folder), {
+        recursive: true,
+        filter: (path) => !path.startsWith(BUILD),
+      });
+    }
+    const path = join(seeded, 'native', 'engine', file);
+    const parts = readFileSync(path, 'utf8').split(right);
+    if (parts.length !== 2) throw new Error(`${file} has '${right}' ${parts.length - 1} times`);
+    writeFileSync(path, parts.join(wrong));
+    const { output } = lookForRaces(seeded, seconds);
+    rmSync(seeded, { recursive: true });
+    if (!output.includes('ThreadSanitizer: data race')) {
+      throw new Error(`${file} with '${wrong}' in place of '${right}': no race was found\n${output}`);
+    }
+    console.log(`${file} with '${wrong}' in place of '${right}': a race`);
+  }
+  const { status, output } = lookForRaces(ROOT, seconds);
+  console.log(output.trim());
+  if (status !== 0) process.exit(1);
+  console.log('the engine: no race');
+}
+
+/** Of Node's headers it uses nothing. */
+function lookForRaces(root, seconds) {
+  const engine = join(root, 'native', 'engine');
   const sources = readdirSync(engine).filter((name) => name.endsWith('.cc'));
-  const modules = join(ROOT, 'node_modules');
+  const headers = [['node-addon-api'], ['node-api-headers', 'include']];
+  mkdirSync(BUILD, { recursive: true });
   const program = join(BUILD, 'tsan');
   run('g++', [
     // Fences are no order to the sanitizer; what they are for test/native/model shows.
     ...'-std=c++17 -O1 -g -fno-exceptions -fsanitize=thread -Wall -Wextra -Werror -Wno-tsan'.split(' '),
     ...'-ffunction-sections -Wl,--gc-sections -DNAPI_VERSION=8 -DNAPI_DISABLE_CPP_EXCEPTIONS'.split(' '),
-    ...[
-      '-isystem',
-      join(modules, 'node-addon-api'),
-      '-isystem',
-      join(modules, 'node-api-headers', 'include'),
-    ],
-    ...['-o', program, join(HERE, 'tsan.cc'), join(ROOT, 'native', 'event_ports.cc')],
+    ...headers.flatMap((path) => ['-isystem', join(ROOT, 'node_modules', ...path)]),
+    ...['-o', program, join(root, 'test', 'native', 'tsan.cc'), join(root, 'native', 'event_ports.cc')],
     ...sources.map((name) => join(engine, name)),
     '-luv',
   ]);
-  run(program, [seconds, String(Date.now() % 1_000_000)], {
-    ...process.env,
-    TSAN_OPTIONS: 'halt_on_error=1',
+  const { status, stdout, stderr } = spawnSync(program, [seconds, String(Date.now() % 1_000_000)], {
+    encoding: 'utf8',
+    env: { ...process.env, TSAN_OPTIONS: 'halt_on_error=1' },
   });
+  return { status, output: stdout + stderr };
 }
 
 function library(name) {

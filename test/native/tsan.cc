@@ -3,8 +3,9 @@
 //   tsan SECONDS SEED
 //
 // A card with a stream in each direction. The first thread plays JavaScript's part: it stages and takes frames, takes streams back at
-// any time, does what is not ordinary itself, and hands them over again. A second one is the backend: it checks that the frames it
-// is told of follow each other, makes those that it captures do so, and reports positions, of which some stand or skip an id.
+// any time, does what is not ordinary itself, and hands them over again; it ends and closes streams, and opens them anew. A second
+// one is the backend: it checks that the frames it is told of follow each other, makes those that it captures do so, answers some
+// requests with a failure, and reports positions, of which some stand or skip an id.
 // The third is the engine's. An evtchn is one end of a socket pair: what the engine unmasks comes out at the other end.
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -30,6 +31,7 @@ namespace {
 constexpr uint32_t kFrame = 4, kPeriod = 256 * kFrame, kBuffer = 4 * kPeriod, kStaging = 3000 * kFrame;
 constexpr uint32_t kRate = 100'000;  // a loaded machine keeps up with it
 constexpr int kStreams = 2;
+constexpr uint8_t kOpOpen = 0, kOpClose = 1;  // XENSND_OP_OPEN, XENSND_OP_CLOSE
 
 [[noreturn]] void Fail(const char* what) {
   std::fprintf(stderr, "tsan: %s\n", what);
@@ -104,16 +106,11 @@ class Backend {
       for (; rsp_prod_ != Word(0).LoadAcquire(); rsp_prod_++) {
         Entry request;
         std::memcpy(request.bytes, Slot(), kEntrySize);
-        uint32_t offset = request.Get<uint32_t>(8), length = request.Get<uint32_t>(12);
-        if (request.operation() != operation_ || offset + length > kBuffer) Fail("a request is no request");
-        if (operation_ == kOpWrite)
-          CheckFrames(pages_.buffer + offset, length, &frames_, "the frames played do not follow each other");
-        else
-          PutFrames(pages_.buffer + offset, length, &frames_);
-        taken_ += length;
+        Take(request);
         Entry answer;
         answer.Set(0, request.id());
-        answer.bytes[2] = operation_;
+        answer.bytes[2] = request.operation();
+        if (request.operation() == operation_ && random() % 200 == 0) answer.Set<int32_t>(4, -5);
         std::memcpy(Slot(), answer.bytes, kEntrySize);
         uint32_t old = rsp_prod_;
         Word(8).StoreRelease(rsp_prod_ + 1);
@@ -123,10 +120,25 @@ class Backend {
       Word(4).StoreRelease(rsp_prod_ + 1);
       FullBarrier();
     } while (Word(0).LoadAcquire() != rsp_prod_);
-    Report(random);
+    if (is_open_) Report(random);
   }
 
  private:
+  void Take(const Entry& request) {
+    uint8_t operation = request.operation();
+    if (operation == kOpOpen || operation == kOpClose) {
+      is_open_ = operation == kOpOpen;
+      taken_ = position_ = 0;
+      return;
+    }
+    uint32_t offset = request.Get<uint32_t>(8), length = request.Get<uint32_t>(12);
+    if (operation != operation_ || offset + length > kBuffer) Fail("a request is no request");
+    if (operation == kOpWrite)
+      CheckFrames(pages_.buffer + offset, length, &frames_, "the frames played do not follow each other");
+    else
+      PutFrames(pages_.buffer + offset, length, &frames_);
+    taken_ += length;
+  }
   void Report(std::minstd_rand& random) {
     SharedWord in_prod(pages_.events + 4), in_cons(pages_.events);
     if (in_prod_ - in_cons.LoadAcquire() == 63) return;
@@ -151,6 +163,7 @@ class Backend {
   uint32_t rsp_prod_ = 0, in_prod_ = 0, frames_ = 0;
   uint16_t event_id_ = 0;
   uint64_t taken_ = 0, position_ = 0;
+  bool is_open_ = true;
 };
 
 void RunBackend(std::atomic<bool>* is_over, unsigned seed) {
@@ -170,9 +183,8 @@ void RunBackend(std::atomic<bool>* is_over, unsigned seed) {
 template <typename C>
 class Script {
  public:
-  Script(Loop& loop, uint32_t stream) : loop_(loop), pages_(pages[stream]) {
-    StreamShape shape = {kBuffer, kPeriod, kFrame, kRate, 2 * stream + 1, 2 * stream + 2};
-    carrier_.reset(new C(pages_.ring, pages_.events, pages_.buffer, Gauge(gauge_), shape, kStaging));
+  Script(Loop& loop, uint32_t stream) : loop_(loop), pages_(pages[stream]), stream_(stream) {
+    Open();
     Carry();
   }
   ~Script() { TakeBack(); }
@@ -185,27 +197,17 @@ class Script {
     Parked reason = Parked::kNot;
     standing_ = loop_.TakeBack(*carrier_, &reason);
     is_carried_ = false;
+    is_at_end_ |= reason == Parked::kEnd;
     reasons[static_cast<int>(reason)]++;
-    FrontRing ring(pages_.ring);
-    ring.Continue(standing_.req_prod, standing_.rsp_cons);
-    Entry entry;
-    for (; ring.Peek(&entry) == Found::kEntry; ring.Advance()) {
-      if (standing_.post_count == 0 || entry.id() != standing_.posts[0].id) Fail("an answer was lost");
-      HandleAnswer(standing_.posts[0]);
-      for (size_t i = 1; i < standing_.post_count; i++) standing_.posts[i - 1] = standing_.posts[i];
-      standing_.post_count--;
-    }
-    standing_.rsp_cons = ring.rsp_cons();
-    EventPage events(pages_.events);
-    events.Continue(standing_.in_cons);
-    for (; events.Peek(&entry) == Found::kEntry; events.Advance()) {
-      if (static_cast<uint16_t>(entry.id() - standing_.expected_event_id) > 100) Fail("an event was handled twice");
-      standing_.expected_event_id = entry.id() + 1;
-      if (entry.position() < standing_.position) Fail("a position was handled twice");
-      standing_.position = entry.position();
-    }
-    standing_.in_cons = events.in_cons();
-    ring.Rearm();
+    TakeAnswers();
+    TakeEvents();
+  }
+
+  /** Hands it over again; in a new session where the last one is over, or anyway. */
+  void Renew(bool is_new) {
+    TakeBack();
+    if (is_new || is_at_end_) Reopen();
+    Carry();
   }
 
   void ReadGauge() {
@@ -220,19 +222,85 @@ class Script {
   }
   bool is_carried() const { return is_carried_; }
 
-  unsigned reasons[8] = {};
+  unsigned reasons[8] = {}, sessions = 0;
   uint32_t frames = 0;
 
  private:
   void HandleAnswer(const Post& post);
+  /** What is staged when a stream is closed. */
+  void LeaveStaged();
+
+  void Open() {
+    uint32_t port = 2 * stream_ + 1;
+    StreamShape shape = {kBuffer, kPeriod, kFrame, kRate, port, port + 1};
+    std::memset(gauge_, 0, sizeof gauge_);
+    reported_ = 0;
+    carrier_.reset(new C(pages_.ring, pages_.events, pages_.buffer, Gauge(gauge_), shape, kStaging));
+    sessions++;
+  }
+
+  void Reopen() {
+    Call(kOpClose);
+    TakeEvents();  // of the session that is over
+    LeaveStaged();
+    standing_.queued = standing_.applied = standing_.position = 0;
+    is_at_end_ = false;
+    Call(kOpOpen);
+    Open();
+  }
+
+  /** A request that is waited for. */
+  void Call(uint8_t operation) {
+    FrontRing ring(pages_.ring);
+    ring.Continue(standing_.req_prod, standing_.rsp_cons);
+    called_ = standing_.next_id++;
+    is_called_ = true;
+    ring.Put(Entry::BufferRequest(called_, operation, 0, 0));
+    if (ring.Publish()) eventfd_write(kernel.asked, 1);
+    standing_.req_prod = ring.req_prod();
+    for (; is_called_; TakeAnswers()) poll(nullptr, 0, 1);
+  }
+
+  void TakeAnswers() {
+    FrontRing ring(pages_.ring);
+    ring.Continue(standing_.req_prod, standing_.rsp_cons);
+    Entry entry;
+    for (; ring.Peek(&entry) == Found::kEntry; ring.Advance()) {
+      if (is_called_ && entry.id() == called_) {
+        is_called_ = false;
+        continue;
+      }
+      if (standing_.post_count == 0 || entry.id() != standing_.posts[0].id) Fail("an answer was lost");
+      HandleAnswer(standing_.posts[0]);
+      for (size_t i = 1; i < standing_.post_count; i++) standing_.posts[i - 1] = standing_.posts[i];
+      standing_.post_count--;
+    }
+    standing_.rsp_cons = ring.rsp_cons();
+    ring.Rearm();
+  }
+
+  void TakeEvents() {
+    EventPage events(pages_.events);
+    events.Continue(standing_.in_cons);
+    Entry entry;
+    for (; events.Peek(&entry) == Found::kEntry; events.Advance()) {
+      if (static_cast<uint16_t>(entry.id() - standing_.expected_event_id) > 100) Fail("an event was handled twice");
+      standing_.expected_event_id = entry.id() + 1;
+      if (entry.position() < standing_.position) Fail("a position was handled twice");
+      standing_.position = entry.position();
+    }
+    standing_.in_cons = events.in_cons();
+  }
 
   Loop& loop_;
   Pages& pages_;
+  uint32_t stream_;
   alignas(64) uint8_t gauge_[Gauge::kBytes] = {};
   double reported_ = 0;
   std::unique_ptr<C> carrier_;
   Standing standing_;
-  bool is_carried_ = false;
+  bool is_carried_ = false, is_at_end_ = false, is_called_ = false;
+  uint16_t called_ = 0;
 };
 
 template <>
@@ -247,6 +315,19 @@ void Script<CaptureCarrier>::HandleAnswer(const Post& post) {
   size_t count = staging.Read(bytes, sizeof bytes);
   CheckFrames(bytes, count, &frames, "the frames captured do not follow each other");
   CheckFrames(pages_.buffer + post.offset, post.length, &frames, "the frames asked for do not follow each other");
+}
+
+/** What was not played is counted again. */
+template <>
+void Script<PlaybackCarrier>::LeaveStaged() {
+  frames -= static_cast<uint32_t>(carrier_->staging().filled() / kFrame);
+}
+
+template <>
+void Script<CaptureCarrier>::LeaveStaged() {
+  uint8_t bytes[kStaging];
+  size_t count = carrier_->staging().Read(bytes, sizeof bytes);
+  CheckFrames(bytes, count, &frames, "the frames left do not follow each other");
 }
 
 void RunScript(Loop& loop, int news, double seconds, unsigned seed) {
@@ -264,8 +345,8 @@ void RunScript(Loop& loop, int news, double seconds, unsigned seed) {
     uint32_t ports[8];
     int count = loop.TakePorts(ports, 8);
     for (int i = 0; i < count; i++) {
-      if (ports[i] <= 2) out.TakeBack(), out.Carry();
-      else in.TakeBack(), in.Carry();
+      if (ports[i] <= 2) out.Renew(false);
+      else in.Renew(false);
     }
     if (count > 0 && write(kernel.evtchn, ports, 4 * count) < 0) Fail("write");
     if (loop.TakeWake(out.carrier()) || random() % 8 == 0) {
@@ -290,17 +371,25 @@ void RunScript(Loop& loop, int news, double seconds, unsigned seed) {
       loop.HandleStaged(in.carrier());
       loop.With(in.carrier(), [&] { in.carrier().WakeAtFrames(random() % 2 == 0); });
     }
-    if (random() % 64 == 0 || !out.is_carried()) out.TakeBack(), out.Carry();
-    if (random() % 64 == 0 || !in.is_carried()) in.TakeBack(), in.Carry();
+    if (random() % 64 == 0 || !out.is_carried()) out.Renew(random() % 16 == 0);
+    if (random() % 64 == 0 || !in.is_carried()) in.Renew(random() % 16 == 0);
+    if (random() % 64 == 0) {
+      loop.With(out.carrier(), [&] { out.carrier().End(); });
+      loop.HandleStaged(out.carrier());
+    }
     if (random() % 16 == 0) loop.With(out.carrier(), [&] { out.carrier().WakeAtReports(random() % 2); });
     out.ReadGauge();
     in.ReadGauge();
     clock_gettime(CLOCK_MONOTONIC, &now);
   }
-  std::printf("played %u frames, captured %u; parked, by reason:", out.frames, in.frames);
+  std::printf("played %u frames, captured %u, in %u/%u sessions; parked, by reason:", out.frames, in.frames, out.sessions, in.sessions);
   for (int i = 1; i < 8; i++) std::printf(" %u/%u", out.reasons[i], in.reasons[i]);
   std::printf("\n");
   if (out.frames < 1000 || in.frames < 1000) Fail("hardly anything was played or captured");
+  for (Parked reason : {Parked::kTaken, Parked::kEvent, Parked::kPosition, Parked::kAnswer, Parked::kEnd}) {
+    int number = static_cast<int>(reason);
+    if (out.reasons[number] == 0 || (in.reasons[number] == 0 && reason != Parked::kEnd)) Fail("hardly anything has happened");
+  }
 }
 
 }  // namespace
