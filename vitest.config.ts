@@ -3,7 +3,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/bridge/real/**'], // they need sound servers: npm run test:bridge
+    // These need sound servers (npm run test:bridge), or domains of another kind (npm run test:native).
+    exclude: [...configDefaults.exclude, 'test/bridge/real/**', 'test/native/carried/**'],
     testTimeout: 120_000, // ends what hangs: a busy machine may take its time
     server: { deps: { external: [/\/dist\//] } }, // built already: Node loads it as it is
     maxWorkers: '100%', // vitest leaves a core idle: on two cores that is half of them

@@ -66,10 +66,10 @@ const env = {
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
 };
 run('node', [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/native', ...forVitest], env);
-const emulated = join('test', 'native', 'vitest.config.ts');
+const carried = join('test', 'native', 'carried', 'vitest.config.ts');
 run(
   'node',
-  [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', emulated, ...forVitest],
+  [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', carried, ...forVitest],
   env,
 );
 if (asan) for (const mode of ['idle', 'busy', 'close', 'worker']) checkLeaks(mode);

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { type Clock, ManualClock, type Timer } from '../../src/clock.ts';
-import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
-import { Faults } from '../../src/xen/emulated/faults.ts';
-import { TrackedClock } from '../../src/xen/emulated/tracked-clock.ts';
-import type { DomainState, EmulatedXen } from '../../src/xen/emulated/xen.ts';
-import type { EventChannels, GrantAllocator, GrantMapper, Hypervisor } from '../../src/xen/hypervisor.ts';
-import { openLinuxHypervisor } from '../../src/xen/linux/hypervisor.ts';
-import type { StreamEngine } from '../../src/xen/stream-engine.ts';
-import { ADDON, devicesOf } from './stand-in.ts';
+import { type Clock, ManualClock, type Timer } from '../../../src/clock.ts';
+import type { EmulatedDomain } from '../../../src/xen/emulated/domain.ts';
+import { Faults } from '../../../src/xen/emulated/faults.ts';
+import { TrackedClock } from '../../../src/xen/emulated/tracked-clock.ts';
+import type { DomainState, EmulatedXen } from '../../../src/xen/emulated/xen.ts';
+import type { EventChannels, GrantAllocator, GrantMapper, Hypervisor } from '../../../src/xen/hypervisor.ts';
+import { openLinuxHypervisor } from '../../../src/xen/linux/hypervisor.ts';
+import type { StreamEngine } from '../../../src/xen/stream-engine.ts';
+import { ADDON, devicesOf } from '../stand-in.ts';
 
 /** Turns of the event loop in which nothing may happen: what a thread has told takes one to come here. */
 const QUIET_TURNS = 3;

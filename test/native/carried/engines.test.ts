@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import { pattern, withRawCard } from '../frontend/setup.ts';
-import { SKIP_REASON } from './stand-in.ts';
+import type { PlaybackStream } from '../../../src/frontend/playback-stream.ts';
+import { pattern, withRawCard } from '../../frontend/setup.ts';
+import { SKIP_REASON } from '../stand-in.ts';
 
 const FRAME = 4;
 const BUFFER = 256;
