@@ -15,6 +15,7 @@ import {
 } from '../stream-engine.ts';
 import type { CaptureHandle, CarrierHandle, EngineDevice, Mapping, PlaybackHandle } from './addon.ts';
 import { withDevice } from './device-error.ts';
+import { LinuxEventPort } from './event-channels.ts';
 import { MappedPages } from './pages.ts';
 
 /** Numbers of a standing (ReadStanding in native/carrier_handles.cc), and of each of its posts. */
@@ -50,6 +51,7 @@ export class LinuxEngine implements StreamEngine {
     const device = this.#device();
     return new LinuxPlaybackCarrier(
       withDevice(() => device.playback(shapeOf(shape, parts), stagingBytes, ...memoryOf(parts), onWake)),
+      parts,
     );
   }
 
@@ -57,6 +59,7 @@ export class LinuxEngine implements StreamEngine {
     const device = this.#device();
     return new LinuxCaptureCarrier(
       withDevice(() => device.capture(shapeOf(shape, parts), stagingBytes, ...memoryOf(parts), onWake)),
+      parts,
     );
   }
 }
@@ -68,10 +71,12 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
   readonly #words: Int32Array;
   readonly #numbers: Float64Array;
   readonly #standing = new Float64Array(STANDING + POST * MOST_POSTS);
+  readonly #ports: readonly LinuxEventPort[];
   #reportsTaken = 0;
 
-  constructor(handle: Handle) {
+  constructor(handle: Handle, { ringPort, eventPort }: StreamParts) {
     this.handle = handle;
+    this.#ports = [ringPort, eventPort].filter((port) => port instanceof LinuxEventPort);
     this.#words = new Int32Array(handle.gauge);
     this.#numbers = new Float64Array(handle.gauge);
   }
@@ -97,6 +102,7 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
     for (const [index, post] of posts.entries()) {
       numbers.set([post.id, post.offset, post.length], STANDING + POST * index);
     }
+    for (const port of this.#ports) port.unmask();
     return this.handle.carry(numbers, origin);
   }
 
