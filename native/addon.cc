@@ -4,7 +4,9 @@
 #include <sys/ioctl.h>
 
 #include "arguments.h"
+#include "carrier_handles.h"
 #include "devices.h"
+#include "engine_device.h"
 #include "environment.h"
 #include "fifo.h"
 #include "mapping.h"
@@ -54,9 +56,12 @@ Napi::Value LockRegion(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment();
   environment->mapping = Napi::Persistent(Mapping::Define(env));
+  environment->playback_carrier = Napi::Persistent(PlaybackHandle::Define(env));
+  environment->capture_carrier = Napi::Persistent(CaptureHandle::Define(env));
   env.SetInstanceData(environment);
   exports.Set("XenbusDevice", XenbusDevice::Define(env));
   exports.Set("EventChannelDevice", EventChannelDevice::Define(env));
+  exports.Set("EngineDevice", EngineDevice::Define(env));
   exports.Set("GrantAllocDevice", GrantAllocDevice::Define(env));
   exports.Set("GrantMapDevice", GrantMapDevice::Define(env));
   exports.Set("Fifo", Fifo::Define(env));

@@ -32,6 +32,22 @@ class Arguments {
     return info_[index].As<Napi::Boolean>().Value();
   }
 
+  double Number(size_t index) {
+    double number = 0;
+    if (napi_get_value_double(info_.Env(), info_[index], &number) != napi_ok) Refuse(index, "a number");
+    return number;
+  }
+
+  /** An object of one of the addon's classes; null where it is none. */
+  template <typename T>
+  T* Instance(size_t index, const Napi::Function& constructor) {
+    T* instance = nullptr;
+    bool is_one = info_[index].IsObject() && info_[index].As<Napi::Object>().InstanceOf(constructor);
+    if (is_one) instance = Napi::ObjectWrap<T>::Unwrap(info_[index].As<Napi::Object>());
+    if (instance == nullptr) Refuse(index, "an object of the addon's");
+    return instance;
+  }
+
   std::string String(size_t index) {
     if (!info_[index].IsString()) return Refuse(index, "a string"), std::string();
     return info_[index].As<Napi::String>().Utf8Value();
@@ -60,6 +76,30 @@ class Arguments {
     }
     bytes.data = static_cast<uint8_t*>(data);
     return bytes;
+  }
+
+  /** Valid while no JavaScript runs; of exactly `length` numbers. */
+  double* Float64Array(size_t index, size_t length) {
+    napi_typedarray_type type = napi_float64_array;
+    size_t found = 0;
+    void* data = nullptr;
+    if (!info_[index].IsTypedArray() ||
+        napi_get_typedarray_info(info_.Env(), info_[index], &type, &found, &data, nullptr, nullptr) !=
+            napi_ok ||
+        type != napi_float64_array || found != length) {
+      return Refuse(index, "a Float64Array of a fitting length"), nullptr;
+    }
+    return static_cast<double*>(data);
+  }
+
+  uint64_t U64(size_t index) {
+    uint64_t value = 0;
+    bool is_lossless = false;
+    if (napi_get_value_bigint_uint64(info_.Env(), info_[index], &value, &is_lossless) != napi_ok ||
+        !is_lossless) {
+      Refuse(index, "a bigint from 0 to 2^64 - 1");
+    }
+    return value;
   }
 
   std::vector<uint32_t> U32Array(size_t index, uint32_t longest) {

@@ -77,7 +77,7 @@ function build({ arch, libc, asan }) {
 function compile(compiler, { arch, libc, asan }, work) {
   const includes = [packageHeaders('node-addon-api'), packageHeaders('node-api-headers'), uvHeaders(work)];
   const objects = sourcesFor(asan).map((source) => {
-    const object = join(work, source.replace(/\.cc$/, '.o'));
+    const object = join(work, source.replaceAll('/', '-').replace(/\.cc$/, '.o'));
     const flags = [...compileFlags({ arch, libc, asan }), ...includes.flatMap((path) => ['-isystem', path])];
     run(compiler, [...flags, '-c', join(HERE, source), '-o', object]);
     return object;
@@ -89,7 +89,10 @@ function compile(compiler, { arch, libc, asan }, work) {
 
 /** With the sanitizers, the compiler's own C++ library: they need to see its allocations. */
 function sourcesFor(asan) {
-  return readdirSync(HERE).filter((name) => name.endsWith('.cc') && !(asan && name === 'runtime.cc'));
+  const inFolder = (folder) => readdirSync(join(HERE, folder)).map((name) => join(folder, name));
+  return [...inFolder('.'), ...inFolder('engine')].filter(
+    (name) => name.endsWith('.cc') && !(asan && name === 'runtime.cc'),
+  );
 }
 
 function compileFlags({ arch, libc, asan }) {

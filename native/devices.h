@@ -7,6 +7,7 @@
 
 #include "event_poller.h"
 #include "poller.h"
+#include "port_methods.h"
 #include "posix.h"
 
 namespace vsnd {
@@ -55,18 +56,17 @@ class EventChannelDevice : public PolledDevice<EventChannelDevice, EventPoller> 
  private:
   /** read(into): octets read; undefined where nothing is. */
   Napi::Value Read(const Napi::CallbackInfo& info) { return poller_->ReadInto(info); }
-  /** bindUnbound(remoteDomid): port. IOCTL_EVTCHN_BIND_UNBOUND_PORT. */
-  Napi::Value BindUnbound(const Napi::CallbackInfo& info);
-  /** bindInterdomain(remoteDomid, remotePort): port. IOCTL_EVTCHN_BIND_INTERDOMAIN. */
-  Napi::Value BindInterdomain(const Napi::CallbackInfo& info);
-  /** unbind(port). IOCTL_EVTCHN_UNBIND. */
-  void Unbind(const Napi::CallbackInfo& info);
-  /** forgetIfRestored(): whether the domain has been restored since, and every port here is forgotten. */
-  Napi::Value ForgetIfRestored(const Napi::CallbackInfo& info);
-  /** notify(port). IOCTL_EVTCHN_NOTIFY. */
-  void Notify(const Napi::CallbackInfo& info);
+  Napi::Value BindUnbound(const Napi::CallbackInfo& info) { return vsnd::BindUnbound(info, ports()); }
+  Napi::Value BindInterdomain(const Napi::CallbackInfo& info) { return vsnd::BindInterdomain(info, ports()); }
+  void Unbind(const Napi::CallbackInfo& info) { vsnd::Unbind(info, ports()); }
+  Napi::Value ForgetIfRestored(const Napi::CallbackInfo& info) {
+    return vsnd::ForgetIfRestored(info, ports());
+  }
+  void Notify(const Napi::CallbackInfo& info) { vsnd::Notify(info, ports()); }
   /** reset(): empties the queue of ports and ends its overflow (EFBIG of read). IOCTL_EVTCHN_RESET. */
   void Reset(const Napi::CallbackInfo& info);
+
+  EventPorts& ports() { return poller_->ports(); }
 };
 
 /** Gives pages to other domains. */

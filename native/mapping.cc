@@ -43,8 +43,9 @@ Napi::Object Mapping::Create(Napi::Env env, Memory memory, MapEntry entry) {
   Napi::Object object = env.GetInstanceData<Environment>()->mapping.New({});
   if (object.IsEmpty()) return object;
   Mapping* mapping = Unwrap(object);
-  mapping->memory_ = std::move(memory);
-  mapping->entry_ = std::move(entry);
+  mapping->pages_.reset(new SharedPages());
+  mapping->pages_->entry = std::move(entry);
+  mapping->pages_->memory = std::move(memory);
   return object;
 }
 
@@ -91,21 +92,20 @@ void Mapping::CopyOut(const Napi::CallbackInfo& info) {
 }
 
 void Mapping::Release(const Napi::CallbackInfo&) {
-  memory_.Unmap();
-  entry_.Forget();
+  pages_.reset();
 }
 
 uint8_t* Mapping::At(Napi::Env env, uint32_t offset, size_t length, size_t alignment, bool writing) {
   const char* problem = nullptr;
-  if (!memory_)
+  if (!pages_)
     problem = "these pages have been released";
-  else if (writing && !memory_.writable())
+  else if (writing && !pages_->memory.writable())
     problem = "these pages are mapped read-only";
-  else if (length > memory_.size() || offset > memory_.size() - length)
+  else if (length > pages_->memory.size() || offset > pages_->memory.size() - length)
     problem = "beyond the pages";
   else if (offset % alignment != 0)
     problem = "not aligned";
-  if (problem == nullptr) return memory_.base() + offset;
+  if (problem == nullptr) return pages_->memory.base() + offset;
   Napi::RangeError::New(env, problem).ThrowAsJavaScriptException();
   return nullptr;
 }

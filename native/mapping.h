@@ -33,6 +33,12 @@ class MapEntry {
   uint32_t count_ = 0;
 };
 
+/** Pages as long as anybody has them, and then no more. In the order of acquisition: the pages go before the device's entry. */
+struct SharedPages {
+  MapEntry entry;
+  Memory memory;
+};
+
 /**
  * Pages shared with another domain, for JavaScript: methods only, so that no view can outlive the pages.
  * load32(offset), store32(offset, value), copyIn(offset, source), copyOut(offset, target), release():
@@ -47,6 +53,9 @@ class Mapping : public Napi::ObjectWrap<Mapping> {
   /** One without pages, as after release(): JavaScript can make no other. */
   explicit Mapping(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mapping>(info) {}
 
+  /** For a thread that uses them beside JavaScript; null once released. */
+  const std::shared_ptr<SharedPages>& pages() const { return pages_; }
+
  private:
   Napi::Value Load32(const Napi::CallbackInfo& info);
   void Store32(const Napi::CallbackInfo& info);
@@ -58,9 +67,7 @@ class Mapping : public Napi::ObjectWrap<Mapping> {
    * accessed. */
   uint8_t* At(Napi::Env env, uint32_t offset, size_t length, size_t alignment, bool writing);
 
-  // Declared in the order of acquisition: the pages go before the device's entry of them.
-  MapEntry entry_;
-  Memory memory_;
+  std::shared_ptr<SharedPages> pages_;
 };
 
 }  // namespace vsnd

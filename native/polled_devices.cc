@@ -2,6 +2,7 @@
 
 #include "arguments.h"
 #include "devices.h"
+#include "port_methods.h"
 #include "xen_ioctl.h"
 
 namespace vsnd {
@@ -31,13 +32,7 @@ void PolledDevice<T, P>::Start(const Napi::CallbackInfo& info) {
 
 template <typename T, typename P>
 void PolledDevice<T, P>::Write(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  Arguments::Bytes octets = arguments.Uint8Array(0);
-  if (!arguments.ok()) return;
-  ssize_t count = write(poller_->fd(), octets.data, octets.length);
-  if (count == static_cast<ssize_t>(octets.length)) return;
-  // Neither device takes a part of what it is given; one that did would have lost its place.
-  ThrowErrno(info.Env(), count < 0 ? errno : EIO, "write to", poller_->device());
+  WriteAll(info, poller_->fd(), poller_->device());
 }
 
 Napi::Value XenbusDevice::Read(const Napi::CallbackInfo& info) {
@@ -72,48 +67,6 @@ Napi::Function EventChannelDevice::Define(Napi::Env env) {
                          InstanceMethod("notify", &EventChannelDevice::Notify),
                          InstanceMethod("reset", &EventChannelDevice::Reset),
                      });
-}
-
-Napi::Value EventChannelDevice::BindUnbound(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  ioctl_evtchn_bind_unbound_port request = {};
-  request.remote_domain = arguments.U16(0);
-  if (!arguments.ok()) return Napi::Value();
-  int port = poller_->Bind(IOCTL_EVTCHN_BIND_UNBOUND_PORT, &request);
-  if (port < 0) return ThrowErrno(info.Env(), errno, "bind a new port of", poller_->device()), Napi::Value();
-  return Napi::Number::New(info.Env(), port);
-}
-
-Napi::Value EventChannelDevice::BindInterdomain(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  ioctl_evtchn_bind_interdomain request = {};
-  request.remote_domain = arguments.U16(0);
-  request.remote_port = arguments.U32(1);
-  if (!arguments.ok()) return Napi::Value();
-  int port = poller_->Bind(IOCTL_EVTCHN_BIND_INTERDOMAIN, &request);
-  if (port < 0)
-    return ThrowErrno(info.Env(), errno, "bind a peer's port with", poller_->device()), Napi::Value();
-  return Napi::Number::New(info.Env(), port);
-}
-
-void EventChannelDevice::Unbind(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  uint32_t port = arguments.U32(0);
-  if (!arguments.ok() || poller_->Unbind(port) == 0) return;
-  ThrowErrno(info.Env(), errno, "unbind a port of", poller_->device());
-}
-
-Napi::Value EventChannelDevice::ForgetIfRestored(const Napi::CallbackInfo& info) {
-  Ports ports = poller_->ForgetIfRestored();
-  if (ports != Ports::kUnknown) return Napi::Boolean::New(info.Env(), ports == Ports::kForgotten);
-  return ThrowErrno(info.Env(), errno, "look for a restore with", poller_->device()), Napi::Value();
-}
-
-void EventChannelDevice::Notify(const Napi::CallbackInfo& info) {
-  Arguments arguments(info);
-  uint32_t port = arguments.U32(0);
-  if (!arguments.ok() || poller_->Notify(port) == 0) return;
-  ThrowErrno(info.Env(), errno, "notify a port of", poller_->device());
 }
 
 void EventChannelDevice::Reset(const Napi::CallbackInfo& info) {

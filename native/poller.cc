@@ -1,6 +1,7 @@
 #include "poller.h"
 
 #include "arguments.h"
+#include "callback.h"
 
 namespace vsnd {
 
@@ -58,17 +59,7 @@ void Poller::Close() {
 
 void Poller::OnPoll(uv_poll_t* handle, int, int) {
   auto* poller = static_cast<Poller*>(handle->data);
-  Napi::Env env = poller->env_;
-  Napi::HandleScope scope(env);
-  napi_value receiver = nullptr;
-  if (napi_get_global(env, &receiver) != napi_ok) return;
-  Napi::Function onReady = poller->on_ready_.Value();
-  // By hand: in a worker that is being terminated the wrapper would end the whole process.
-  napi_status status = napi_make_callback(env, *poller->context_, receiver, onReady, 0, nullptr, nullptr);
-  napi_value exception = nullptr;
-  if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &exception) == napi_ok) {
-    napi_fatal_exception(env, exception);
-  }
+  CallBack(poller->env_, *poller->context_, poller->on_ready_);
 }
 
 void Poller::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* poller) {

@@ -11,7 +11,7 @@ export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { createBridge } from './create-bridge.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
 export { CaptureStream, type CaptureStreamOptions } from './frontend/capture-stream.ts';
-export { Card, type CardOptions } from './frontend/card.ts';
+export { Card, type CardOptions, type EngineName } from './frontend/card.ts';
 export type { CardChange } from './frontend/card-watch.ts';
 export type {
   PositionMessage,

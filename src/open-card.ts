@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { cardSocket, emulatedSocket } from './control/places.ts';
 import { isEmulationRequested, joinProcessGuest } from './emulation/process-guest.ts';
 import { invalidArgError, VsndError } from './errors.ts';
-import { Card, type CardOptions, listCards as listCardsOf } from './frontend/card.ts';
+import { Card, type CardOptions, type EngineName, listCards as listCardsOf } from './frontend/card.ts';
 import { type CardChange, watchCards as watchCardsOf } from './frontend/card-watch.ts';
 import { leaveAtProcessEnd } from './frontend/departure.ts';
 import type { CardInfo } from './frontend/discovery.ts';
 import { checkOptionNames, type OptionNames } from './option-names.ts';
 import { ReleaseStack } from './release-stack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
+import type { LinuxHypervisorOptions } from './xen/linux/hypervisor.ts';
 
 export interface OpenCardOptions extends CardOptions {
   /** The machine to use: one of `vsnd/testing`, say. By default this machine's Xen, or with VSND_EMULATE=1 an emulated one. */
@@ -25,6 +26,7 @@ const OPEN_CARD_OPTIONS: OptionNames<OpenCardOptions> = {
   timeout: true,
   reconnect: true,
   signal: true,
+  engine: true,
   hypervisor: true,
   control: true,
 };
@@ -57,11 +59,12 @@ export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
 }
 
 async function openOwnCard(options: CardOptions, releases: ReleaseStack): Promise<Card> {
-  const machine = await ownHypervisor();
+  const engine = options.engine ?? engineFromEnvironment();
+  const machine = await ownHypervisor({ threaded: engine !== 'script' });
   releases.push(machine.release);
   let stayAtProcessEnd = () => {};
   releases.push(() => stayAtProcessEnd());
-  const card = await Card.open(machine.hypervisor, options, releases);
+  const card = await Card.open(machine.hypervisor, { ...options, engine }, releases);
   if (!isEmulationRequested()) stayAtProcessEnd = leaveAtProcessEnd(card); // an emulated backend ends with us
   return card;
 }
@@ -108,11 +111,20 @@ async function* watchAll({ hypervisor, signal }: WatchCardsOptions): AsyncGenera
   }
 }
 
-async function ownHypervisor(): Promise<{ hypervisor: Hypervisor; release(): Promise<void> }> {
+/** Throws ERR_VSND_INVALID_ARG for what is none. */
+function engineFromEnvironment(): EngineName | undefined {
+  const name = process.env['VSND_ENGINE'] ?? '';
+  if (name === '' || name === 'native' || name === 'script') return name === '' ? undefined : name;
+  throw invalidArgError('VSND_ENGINE', name, 'native, script');
+}
+
+async function ownHypervisor(
+  options: LinuxHypervisorOptions = {},
+): Promise<{ hypervisor: Hypervisor; release(): Promise<void> }> {
   if (isEmulationRequested()) return await joinProcessGuest();
   if (existsSync(XENBUS)) {
     const { openLinuxHypervisor } = await import('./xen/linux/hypervisor.ts');
-    const hypervisor = await openLinuxHypervisor();
+    const hypervisor = await openLinuxHypervisor(options);
     return { hypervisor, release: () => hypervisor.close() };
   }
   const reason = `this machine is not a Xen guest: there is no ${XENBUS}`;

@@ -2,12 +2,19 @@ import { addAbortSignal } from 'node:stream';
 import { CapturePacing } from '../pcm/capture-pacing.ts';
 import type { CaptureEngine } from './engine.ts';
 import { isLoss } from './loss.ts';
+import { NativeCapture } from './native-engine.ts';
 import { CORE, PcmReadable } from './pcm-stream.ts';
 import { ScriptCapture } from './script-engine.ts';
 import type { OpenSession } from './session.ts';
 import { StreamCore, type StreamSlot } from './stream-core.ts';
 import { emitLater } from './stream-events.ts';
-import { checkStreamOptions, DEFAULT_HIGH_WATER_MARK, type StreamOptions } from './stream-options.ts';
+import {
+  checkStreamOptions,
+  DEFAULT_HIGH_WATER_MARK,
+  type StreamOptions,
+  shapeOf,
+  stagingBytesFor,
+} from './stream-options.ts';
 
 export type CaptureStreamOptions = StreamOptions;
 
@@ -35,6 +42,8 @@ export class CaptureStream extends PcmReadable {
       stuckMessage: "the backend's position does not move: from now on it is asked for a period at a time",
       handleOpen: (open) => this.#handleOpen(open),
       proceed: () => this.#proceed(),
+      refresh: () => this.#engine?.refresh(),
+      handleSessionEnd: () => this.#closeEngine(),
       handleRead: () => this.#engine?.answer(),
       handleXrun: () => this.#handleOverrun(this.#pacing.restart()),
       handleHole: (frames) => this.#handleHole(frames),
@@ -49,9 +58,10 @@ export class CaptureStream extends PcmReadable {
     if (signal) addAbortSignal(signal, this); // which may destroy it at once
   }
 
-  /** Frames that have been captured and not been asked for. */
+  /** Frames that have been captured, and that nobody has taken or asked for. */
   get latency(): number {
-    return this.#pacing.latency;
+    this.#engine?.refresh();
+    return this.#pacing.latency + (this.#engine?.staged ?? 0) / this.frameBytes;
   }
 
   /** How often frames have been lost because nobody read them. */
@@ -66,6 +76,7 @@ export class CaptureStream extends PcmReadable {
 
   /** Ends capturing: what has been captured so far can still be read, then comes 'end'. Idempotent. */
   finish(): void {
+    this.#core.settle();
     const lost = this.#pacing.finish(this.#elapsed);
     if (lost > 0) this.#handleOverrun(lost);
     this.#proceed();
@@ -83,17 +94,30 @@ export class CaptureStream extends PcmReadable {
 
   #handleOpen({ params, buffer }: OpenSession): void {
     this.#pacing.open(params);
-    this.#engine = new ScriptCapture(this.#pacing, {
-      channel: this.#core.channel,
-      buffer,
-      substream: this.#core,
-    });
+    const parts = { channel: this.#core.channel, buffer, substream: this.#core };
+    const { engine } = this.#core.slot;
+    this.#engine = engine
+      ? new NativeCapture(this.#pacing, {
+          ...parts,
+          engine,
+          shape: shapeOf(params),
+          stagingBytes: stagingBytesFor(this.readableHighWaterMark, this.frameBytes),
+          user: this.#core,
+        })
+      : new ScriptCapture(this.#pacing, parts);
+  }
+
+  #closeEngine(): void {
+    this.#engine?.close();
+    this.#engine = undefined;
   }
 
   /** What there is is asked for, and what is due by the numbers is done. */
   #proceed(): void {
     this.#deliver();
     this.#ask();
+    this.#engine?.rest();
+    if (this.#engine?.isCarried) return;
     for (let due = this.#pacing.due(this.#core.state); due; due = this.#pacing.due(this.#core.state)) {
       if (due !== 'end') this.#pacing.start();
       else if (this.#pacing.latency > 0) this.#handleOverrun(this.#pacing.restart()); // run over meanwhile
@@ -104,6 +128,7 @@ export class CaptureStream extends PcmReadable {
 
   /** Asks for what has been captured: as much as the reader takes at once, or all of it at the end. */
   #ask(): void {
+    if (this.#engine?.isCarried) return;
     const length = this.#pacing.readable(this.readableHighWaterMark, this.#elapsed, this.#core.state);
     if (length > 0) this.#engine?.ask(length);
   }
@@ -145,6 +170,8 @@ export class CaptureStream extends PcmReadable {
   }
 
   #handleLoss(): void {
+    const unread = this.#engine?.unread();
+    if (unread) this.push(this.#core.volume.apply(unread));
     this.#pacing.leave();
     this.#proceed();
   }

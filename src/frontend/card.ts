@@ -7,6 +7,7 @@ import { checkOptionNames } from '../option-names.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { HwParamRanges } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
+import type { StreamEngine } from '../xen/stream-engine.ts';
 import { OWNERS_PATIENCE, XenStoreClient } from '../xenstore/client.ts';
 import { CaptureStream, type CaptureStreamOptions } from './capture-stream.ts';
 import { type CardInfo, findCards, readCard } from './discovery.ts';
@@ -37,9 +38,16 @@ export interface CardOptions {
    * on. Without it they are destroyed with ERR_VSND_BACKEND_GONE. By default false.
    */
   reconnect?: boolean | undefined;
+  /**
+   * What carries the frames of its streams, every period: a thread of the addon ('native'), which JavaScript that is busy does not
+   * hold up, or JavaScript itself ('script'). By default 'native' where it can be had, unless VSND_ENGINE says otherwise.
+   */
+  engine?: EngineName | undefined;
   /** Aborting it gives up connecting. */
   signal?: AbortSignal | undefined;
 }
+
+export type EngineName = 'native' | 'script';
 
 type AnyStream = PlaybackStream | CaptureStream;
 type StreamType = StreamSlot['type'];
@@ -49,6 +57,7 @@ export class Card {
   readonly #hypervisor: Hypervisor;
   readonly #link: CardLink;
   readonly #reconnect: boolean;
+  readonly #engine: StreamEngine | undefined;
   readonly #releases: ReleaseStack;
   /** What is in use, by '<device>/<stream>'; without a stream while it is being asked for its parameters. */
   readonly #inUse = new Map<string, AnyStream | undefined>();
@@ -68,6 +77,7 @@ export class Card {
   ): Promise<Card> {
     checkOptions(options);
     const { signal, reconnect = false, timeout = DEFAULT_TIMEOUT_MS } = options;
+    const engine = chooseEngine(hypervisor, options.engine);
     hypervisor.ref();
     releases.push(() => hypervisor.unref());
     let claimed: string | undefined;
@@ -79,7 +89,7 @@ export class Card {
       const link = await CardLink.open(hypervisor, xenstore, devid, limits, releases);
       hypervisor.unref(); // an idle card does not hold the process
       releases.push(() => hypervisor.ref());
-      return new Card(hypervisor, link, reconnect, releases);
+      return new Card(hypervisor, link, { reconnect, engine }, releases);
     } catch (error) {
       const left = releases.releaseAll();
       if (claimed) letOthersWait(hypervisor, claimed, left);
@@ -88,10 +98,16 @@ export class Card {
     }
   }
 
-  private constructor(hypervisor: Hypervisor, link: CardLink, reconnect: boolean, releases: ReleaseStack) {
+  private constructor(
+    hypervisor: Hypervisor,
+    link: CardLink,
+    { reconnect, engine }: { reconnect: boolean; engine: StreamEngine | undefined },
+    releases: ReleaseStack,
+  ) {
     this.#hypervisor = hypervisor;
     this.#link = link;
     this.#reconnect = reconnect;
+    this.#engine = engine;
     this.#releases = releases;
   }
 
@@ -220,6 +236,7 @@ export class Card {
       config,
       reconnect,
       hypervisor: this.#hypervisor,
+      engine: this.#engine,
       attach: (signal) => this.#link.attach(device, config, signal),
       release: () => {
         this.#inUse.delete(keyOf(place));
@@ -325,8 +342,23 @@ async function claimCard(
   return { xenstore, devid: first };
 }
 
-function checkOptions({ card, timeout, reconnect }: CardOptions): void {
+/** Throws ERR_VSND_NOT_SUPPORTED where 'native' is asked for and cannot be had. */
+function chooseEngine(hypervisor: Hypervisor, wanted: EngineName | undefined): StreamEngine | undefined {
+  if (wanted === 'script') return undefined;
+  const { engine } = hypervisor;
+  if (wanted === undefined || engine) return engine;
+  const { description } = hypervisor;
+  throw new VsndError(
+    'ERR_VSND_NOT_SUPPORTED',
+    `${description} has no native engine; engine: 'script' does without it`,
+  );
+}
+
+function checkOptions({ card, engine, timeout, reconnect }: CardOptions): void {
   checkBoolean('reconnect', reconnect);
+  if (engine !== undefined && engine !== 'native' && engine !== 'script') {
+    throw invalidArgError('engine', engine, 'native, script');
+  }
   if (card !== undefined && (!Number.isInteger(card) || card < 0)) {
     throw invalidArgError('card', card, 'a devid: a whole number from 0');
   }

@@ -16,7 +16,8 @@ import {
 } from '../wire/sndif.ts';
 import { describeStatus, xenErrnoName } from '../wire/xen-errno.ts';
 import type { EventPort, Hypervisor, Pages } from '../xen/hypervisor.ts';
-import { publishPosition, publishRequest, publishResponse } from './diagnostics.ts';
+import type { ChannelStanding, StreamParts } from '../xen/stream-engine.ts';
+import { isTrafficWatched, publishPosition, publishRequest, publishResponse } from './diagnostics.ts';
 import type { EngineUser } from './engine.ts';
 
 /** The Linux driver gives up after as long (VSND_WAIT_BACK_MS), ns. */
@@ -58,11 +59,26 @@ interface Pending {
   readonly isUrgent: boolean;
 }
 
+interface ChannelParts extends Omit<StreamParts, 'buffer'> {
+  readonly ring: Pages;
+  readonly events: Pages;
+  readonly ringPort: EventPort;
+  readonly eventPort: EventPort;
+}
+
+/** Carries the ordinary traffic of a channel meanwhile, until the channel is used again. */
+export interface Borrower {
+  /** Called once: says where the channel stands. */
+  giveBack(): ChannelStanding;
+}
+
 /** One stream's way to the backend: its request ring, its event page and the two event channels. */
 export class StreamChannel {
   readonly transport: TransportParameters;
   /** The stream's node in XenStore. */
   readonly path: string;
+  /** What it is made of, for whoever borrows it. */
+  readonly parts: ChannelParts;
   readonly #hypervisor: Hypervisor;
   readonly #ring: FrontRing;
   readonly #ringPort: EventPort;
@@ -94,6 +110,7 @@ export class StreamChannel {
   #lostEvents = 0;
   #failure: Error | undefined;
   #user: EngineUser | undefined;
+  #borrower: Borrower | undefined;
   /** What becomes of answers to what the user posts. */
   #posts: Settlement | undefined;
   /** {@link leaveNow} was called. */
@@ -131,7 +148,8 @@ export class StreamChannel {
       evtRingRef: eventPage.grefs[0] ?? 0,
       evtEventChannel: eventPort.port,
     };
-    const channel = new StreamChannel(hypervisor, path, ringPort, ringPage, eventPage, transport, onSilence);
+    const parts = { ring: ringPage, events: eventPage, ringPort, eventPort };
+    const channel = new StreamChannel(hypervisor, path, parts, transport, onSilence);
     ringPort.onNotify(() => channel.#handleRingNotified());
     eventPort.onNotify(() => channel.#handleEventsNotified(eventPort));
     releases.push(() => channel.fail(new VsndError('ERR_VSND_INVALID_STATE', 'the card has been closed')));
@@ -141,17 +159,16 @@ export class StreamChannel {
   private constructor(
     hypervisor: Hypervisor,
     path: string,
-    ringPort: EventPort,
-    ringPage: Pages,
-    eventPage: Pages,
+    parts: ChannelParts,
     transport: TransportParameters,
     onSilence: (error: Error) => void,
   ) {
     this.#hypervisor = hypervisor;
     this.path = path;
-    this.#ringPort = ringPort;
-    this.#ring = new FrontRing(ringPage);
-    this.#events = new EventConsumer(eventPage);
+    this.parts = parts;
+    this.#ringPort = parts.ringPort;
+    this.#ring = new FrontRing(parts.ring);
+    this.#events = new EventConsumer(parts.events);
     this.transport = transport;
     this.#onSilence = onSilence;
   }
@@ -168,6 +185,7 @@ export class StreamChannel {
 
   /** Sets who is told of positions, answers and the failure, or nobody. What is there already is not for the new one. */
   use(user: EngineUser | undefined): void {
+    this.takeBack();
     this.#guard(this.#takeEvents);
     this.#dropUnsent();
     this.#user = user;
@@ -183,8 +201,62 @@ export class StreamChannel {
    * waits to be sent, or with an answer that is waited for.
    */
   wakeForAnswers(isWoken: boolean): void {
+    this.takeBack();
     this.#isWokenByAnswers = isWoken;
     if (isWoken) this.#ask();
+  }
+
+  /**
+   * Lends the channel to whoever carries on with the ordinary: says where it stands, or undefined where more is under way than the
+   * user's WRITEs or READs. Whoever uses the channel next takes it back first.
+   */
+  lend(borrower: Borrower): ChannelStanding | undefined {
+    const inCons = this.#events.standing;
+    const isPlain = this.#urgent === 0 && this.#waiting.length === 0 && this.#pending.length <= MOST_POSTS;
+    const isUsed = this.#user !== undefined && !this.#failure && !this.#isLeaving && !this.#isContinuing;
+    if (inCons === undefined || !isPlain || !isUsed || isTrafficWatched()) return undefined;
+    this.#borrower = borrower;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#posted = 0;
+    return {
+      ...this.#ring.standing,
+      nextId: this.#nextId,
+      inCons,
+      expectedEventId: this.#expectedEventId,
+      oldestSince: this.#oldestSince,
+      posts: this.#pending.splice(0).map(({ id, request }) => ({ id, ...(request as BufferRequest) })),
+    };
+  }
+
+  /** Ends the loan; says whether there was one. What had come is to be acted upon. */
+  takeBack(): boolean {
+    const borrower = this.#borrower;
+    if (borrower === undefined) return false;
+    this.#borrower = undefined;
+    const standing = borrower.giveBack();
+    this.#ring.continue(standing);
+    this.#events.continue(standing.inCons);
+    this.#nextId = standing.nextId;
+    this.#expectedEventId = standing.expectedEventId;
+    this.#oldestSince = standing.oldestSince;
+    const op = this.#user?.op ?? 'write';
+    for (const { id, offset, length } of standing.posts) {
+      if (this.#posts === undefined) break;
+      const request: BufferRequest = { op, offset, length };
+      this.#pending.push({ id, request, timeout: REQUEST_TIMEOUT, settlement: this.#posts, isUrgent: false });
+    }
+    this.#posted = this.#pending.length;
+    this.#hasNews = this.#hasTakenAnswers = true;
+    if (this.#isWakeDue && this.#ring.rearm()) this.#continueSoon(); // the borrower had wishes of its own
+    this.#watch();
+    return true;
+  }
+
+  /** What was lent has come back by itself: it is looked at in a turn of its own. */
+  handleParked(): void {
+    this.takeBack();
+    this.#continueSoon();
   }
 
   /**
@@ -193,6 +265,7 @@ export class StreamChannel {
    */
   post(request: BufferRequest): void {
     if (this.#posts === undefined || this.#failure || this.#isLeaving) return;
+    this.takeBack();
     const last = this.#waiting.at(-1);
     if (last === undefined || !isContinued(last.request, request)) {
       this.#add(request, REQUEST_TIMEOUT, this.#posts, false);
@@ -212,6 +285,7 @@ export class StreamChannel {
    */
   request(request: SndifRequest, { extraTime = 0 }: RequestOptions = {}): Promise<SndifResponse> {
     return new Promise((resolve, reject) => {
+      this.takeBack();
       if (this.#failure) return reject(this.#failure);
       if (this.#isLeaving) return reject(new VsndError('ERR_VSND_INVALID_STATE', 'the process is ending'));
       this.#add(request, REQUEST_TIMEOUT + extraTime, { resolve, reject }, true);
@@ -231,6 +305,7 @@ export class StreamChannel {
    */
   leaveNow(): boolean {
     if (this.#user === undefined) return false;
+    this.takeBack();
     this.#dropUnsent();
     this.#user = this.#posts = undefined;
     this.request({ op: 'trigger', trigger: 'stop' }).catch(() => {});
@@ -241,6 +316,7 @@ export class StreamChannel {
 
   /** Looks for answers and events whose notifications may have been lost. */
   poll(): void {
+    this.takeBack();
     this.#guard(this.#takeAnswers);
     this.#guard(this.#takeEvents);
     this.#guard(this.#send);
@@ -250,6 +326,7 @@ export class StreamChannel {
   /** Ends the channel: everything pending rejects with `error`, and so does everything later. Idempotent. */
   fail(error: Error): void {
     if (this.#failure) return;
+    this.takeBack();
     this.#failure = error;
     this.#timer?.cancel();
     const unanswered = [...this.#pending.splice(0), ...this.#waiting.splice(0)];
@@ -316,6 +393,7 @@ export class StreamChannel {
   }
 
   #handleRingNotified(): void {
+    this.takeBack();
     const isAnswered = this.#guard(this.#takeAnswers) || this.#hasTakenAnswers;
     this.#hasTakenAnswers = false; // an answer for which this was sent may have been taken with a position
     this.#guard(this.#send);
@@ -324,7 +402,8 @@ export class StreamChannel {
   }
 
   #handleEventsNotified(port: EventPort): void {
-    if (!this.#guard(this.#takeEvents)) port.idle();
+    const wasLent = this.takeBack();
+    if (!this.#guard(this.#takeEvents) && !wasLent) port.idle();
     this.#catchUp();
   }
 

@@ -52,6 +52,11 @@ export function publishConfigWarning(warning: ConfigWarning): void {
   if (configWarnings.hasSubscribers) configWarnings.publish(warning);
 }
 
+/** Whether somebody wants to see every request, answer and event. */
+export function isTrafficWatched(): boolean {
+  return positions.hasSubscribers || requests.hasSubscribers || responses.hasSubscribers;
+}
+
 export function publishPosition(path: string, { id, position }: CurPosEvent): void {
   if (positions.hasSubscribers) positions.publish({ path, id, position } satisfies PositionMessage);
 }

@@ -4,6 +4,7 @@ import type { OptionNames } from '../option-names.ts';
 import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPacing } from '../pcm/playback-pacing.ts';
 import type { PlaybackEngine } from './engine.ts';
+import { NativePlayback } from './native-engine.ts';
 import { CORE, PcmWritable } from './pcm-stream.ts';
 import { ScriptPlayback } from './script-engine.ts';
 import type { OpenSession } from './session.ts';
@@ -14,6 +15,9 @@ import {
   DEFAULT_HIGH_WATER_MARK,
   STREAM_OPTIONS,
   type StreamOptions,
+  shapeOf,
+  stagedByDefault,
+  stagingBytesFor,
 } from './stream-options.ts';
 
 export interface PlaybackStreamOptions extends StreamOptions {
@@ -65,7 +69,8 @@ export class PlaybackStream extends PcmWritable {
   constructor(slot: StreamSlot, options: PlaybackStreamOptions) {
     const spec = checkStreamOptions(options, slot.config);
     checkStartThreshold(options);
-    const { signal, highWaterMark = DEFAULT_HIGH_WATER_MARK, softwareVolume = false } = options;
+    const usual = slot.engine ? stagedByDefault(spec) : DEFAULT_HIGH_WATER_MARK;
+    const { signal, highWaterMark = usual, softwareVolume = false } = options;
     super({ highWaterMark });
     this.#wishedThreshold = options.startThresholdFrames;
     this.#pacing = new PlaybackPacing(spec.frameBytes, spec.rate);
@@ -74,6 +79,8 @@ export class PlaybackStream extends PcmWritable {
       stuckMessage: "the backend's position does not move: from now on what it has taken counts as played",
       handleOpen: (open) => this.#handleOpen(open),
       proceed: () => this.#proceed(),
+      refresh: () => this.#engine?.refresh(),
+      handleSessionEnd: () => this.#closeEngine(),
       handleRead: () => {}, // capture's
       handleXrun: () => this.#handleUnderrun(),
       handleHole: (frames) => this.#handleHole(frames),
@@ -88,9 +95,10 @@ export class PlaybackStream extends PcmWritable {
     if (signal) addAbortSignal(signal, this); // which may destroy it at once
   }
 
-  /** Frames in the shared buffer that have not been reported as played. */
+  /** Frames that the engine has taken and that have not been reported as played: in the shared buffer, and staged for it. */
   get latency(): number {
-    return this.#pacing.latency;
+    this.#engine?.refresh();
+    return this.#pacing.latency + (this.#engine?.staged ?? 0) / this.frameBytes;
   }
 
   /** How often nothing was left to play before the end. */
@@ -143,11 +151,22 @@ export class PlaybackStream extends PcmWritable {
   #handleOpen({ params, buffer }: OpenSession): void {
     const startThresholdFrames = this.#wishedThreshold ?? defaultStartThreshold(params);
     this.#pacing.open({ ...params, startThresholdFrames });
-    this.#engine = new ScriptPlayback(this.#pacing, {
-      channel: this.#core.channel,
-      buffer,
-      substream: this.#core,
-    });
+    const parts = { channel: this.#core.channel, buffer, substream: this.#core };
+    const { engine } = this.#core.slot;
+    this.#engine = engine
+      ? new NativePlayback(this.#pacing, {
+          ...parts,
+          engine,
+          shape: shapeOf(params),
+          stagingBytes: stagingBytesFor(this.writableHighWaterMark, this.frameBytes),
+          user: this.#core,
+        })
+      : new ScriptPlayback(this.#pacing, parts);
+  }
+
+  #closeEngine(): void {
+    this.#engine?.close();
+    this.#engine = undefined;
   }
 
   /** Takes whole frames of what has been carried and of the chunks; carries the rest. */
@@ -187,12 +206,13 @@ export class PlaybackStream extends PcmWritable {
   #proceed(): void {
     this.#applyDue();
     this.#fill();
-    if (this.#final && this.#write === undefined) this.#pacing.finish();
+    if (this.#final && this.#write === undefined && (this.#engine?.finish() ?? true)) this.#pacing.finish();
     this.#applyDue();
     if (this.#core.state === 'finished') this.#finish();
   }
 
   #applyDue(): void {
+    if (this.#engine?.isCarried) return;
     for (let due = this.#pacing.due(this.#core.state); due; due = this.#pacing.due(this.#core.state)) {
       if (due === 'end') this.#engine?.silenceRestOfPeriod();
       void this.#core.apply(due);
@@ -202,18 +222,11 @@ export class PlaybackStream extends PcmWritable {
   /** Copies as much of the pending write as has room by the last reported position, and tells the backend. */
   #fill(): void {
     const [write, engine] = [this.#write, this.#engine];
-    if (write === undefined || engine === undefined) return;
-    for (let piece = write.pieces[write.piece]; piece; piece = write.pieces[write.piece]) {
-      const taken = engine.write(piece, write.start, write.left);
-      if (taken === 0) break;
-      write.left -= taken;
-      write.start += taken;
-      if (write.start < piece.length) break;
-      write.start = 0;
-      write.piece++;
-    }
-    engine.flush();
-    if (write.left > 0 || this.#write !== write) return;
+    if (engine === undefined) return;
+    do {
+      if (write) handOver(write, engine);
+    } while (engine.flush(write !== undefined && write.left > 0) && write !== undefined && write.left > 0);
+    if (write === undefined || write.left > 0 || this.#write !== write) return;
     this.#write = undefined;
     write.callback();
   }
@@ -247,7 +260,6 @@ export class PlaybackStream extends PcmWritable {
   }
 
   #handleDrop(): void {
-    this.#engine = undefined;
     this.#pacing.drop();
     const write = this.#write;
     this.#write = undefined;
@@ -260,7 +272,7 @@ export class PlaybackStream extends PcmWritable {
   /** What was in the buffer and has not been played is played first by the next backend. */
   #handleLoss(): void {
     const unplayed = this.#engine?.unplayed() ?? NOTHING;
-    this.#engine = undefined;
+    this.#closeEngine();
     this.#pacing.leave();
     const write = this.#write;
     const rest = write ? remainderOf(write) : [];
@@ -270,6 +282,19 @@ export class PlaybackStream extends PcmWritable {
       pieces.length > 0
         ? { pieces, written, piece: 0, start: 0, left: lengthOf(pieces), callback }
         : undefined;
+  }
+}
+
+/** As much of a write as the engine takes now. */
+function handOver(write: PendingWrite, engine: PlaybackEngine): void {
+  for (let piece = write.pieces[write.piece]; piece; piece = write.pieces[write.piece]) {
+    const taken = engine.write(piece, write.start, write.left);
+    if (taken === 0) return;
+    write.left -= taken;
+    write.start += taken;
+    if (write.start < piece.length) return;
+    write.start = 0;
+    write.piece++;
   }
 }
 

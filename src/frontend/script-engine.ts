@@ -40,13 +40,30 @@ export class ScriptPlayback implements PlaybackEngine {
     return length;
   }
 
-  flush(): void {
+  flush(): boolean {
     if (this.#untold > 0) {
       this.#tell();
       this.#parts.channel.flush();
     }
     this.#chooseWaker();
+    return false;
   }
+
+  finish(): boolean {
+    return true;
+  }
+
+  get isCarried(): boolean {
+    return false;
+  }
+
+  get staged(): number {
+    return 0;
+  }
+
+  refresh(): void {}
+
+  close(): void {}
 
   /** Where positions do not come, or have come before answers, these wake us: they make room, or say what is wrong. */
   #chooseWaker(): void {
@@ -103,6 +120,17 @@ export class ScriptCapture implements CaptureEngine {
     this.#parts.channel.flush();
   }
 
+  /** Goes on with what another has asked for. */
+  resume(asked: readonly Span[]): void {
+    this.#asked = asked;
+    this.#unanswered = asked.length;
+  }
+
+  /** What was asked for is not there yet. */
+  get isWaiting(): boolean {
+    return this.#unanswered > 0;
+  }
+
   answer(): void {
     this.#unanswered--;
   }
@@ -113,4 +141,20 @@ export class ScriptCapture implements CaptureEngine {
     this.#asked = [];
     return frames;
   }
+
+  unread(): undefined {}
+
+  rest(): void {}
+
+  get isCarried(): boolean {
+    return false;
+  }
+
+  get staged(): number {
+    return 0;
+  }
+
+  refresh(): void {}
+
+  close(): void {}
 }

@@ -15,7 +15,8 @@ export class SharedBuffer {
   readonly totalBytes: number;
   /** The first page of the directory. */
   readonly directoryGref: number;
-  readonly #pages: GrantedPages;
+  /** For an engine, which uses them beside JavaScript. */
+  readonly pages: GrantedPages;
   readonly #silentSample: Uint8Array;
   readonly #releases: ReleaseStack;
 
@@ -58,14 +59,14 @@ export class SharedBuffer {
     this.controlOffset = sizes.controlOffset;
     this.totalBytes = sizes.totalBytes;
     this.directoryGref = sizes.directoryGref;
-    this.#pages = pages;
+    this.pages = pages;
     this.#silentSample = silentSample;
     this.#releases = releases;
   }
 
   /** Copies `octets` to `offset`. */
   write(offset: number, octets: Uint8Array): void {
-    this.#pages.copyIn(offset, octets);
+    this.pages.copyIn(offset, octets);
   }
 
   /** A copy of what stands in the spans, in their order. */
@@ -73,7 +74,7 @@ export class SharedBuffer {
     const octets = Buffer.allocUnsafe(where.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const { offset, length } of where) {
-      this.#pages.copyOut(offset, octets.subarray(at, at + length));
+      this.pages.copyOut(offset, octets.subarray(at, at + length));
       at += length;
     }
     return octets;
@@ -83,7 +84,7 @@ export class SharedBuffer {
   silence({ offset, length }: Span): void {
     const octets = new Uint8Array(length);
     for (let at = 0; at < length; at += this.#silentSample.length) octets.set(this.#silentSample, at);
-    this.#pages.copyIn(offset, octets);
+    this.pages.copyIn(offset, octets);
   }
 
   /** Ends the grants. Only after the backend's answer to CLOSE, or its end. Idempotent. */

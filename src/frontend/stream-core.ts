@@ -16,9 +16,10 @@ import {
 } from '../pcm/substream.ts';
 import type { BufferRequest, SndifTriggerName } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
+import type { CountedPosition, StreamEngine } from '../xen/stream-engine.ts';
 import { publishState } from './diagnostics.ts';
-import type { EngineUser } from './engine.ts';
 import { isLoss } from './loss.ts';
+import type { CarriedUser } from './native-engine.ts';
 import { type OpenSession, Session, type StreamAttachment } from './session.ts';
 import type { StreamEvents } from './stream-events.ts';
 import { VolumeControl } from './volume-control.ts';
@@ -43,6 +44,8 @@ export interface StreamSlot {
   readonly config: StreamConfig;
   /** Whether the stream outlives its connection. */
   readonly reconnect: boolean;
+  /** What carries the stream beside JavaScript; undefined where nothing does. */
+  readonly engine: StreamEngine | undefined;
   /**
    * The stream's place on the connection that stands. Without `signal` rejects where none stands; with it waits for one
    * until it aborts.
@@ -64,6 +67,8 @@ export interface Pacing {
   readonly unplayedFrames: number;
   readonly isPacedByAnswers: boolean;
   report(position: bigint, state: SubstreamState): ReportOutcome;
+  /** Another has counted so many bytes, and put in or asked for so many by then. */
+  follow(bytes: number, queued: number): void;
   /** Says whether that moved the position. */
   answer(length: number): boolean;
   /** Says whether that moved the position. */
@@ -83,6 +88,10 @@ export interface StreamOwner {
   handleOpen(open: OpenSession): void;
   /** Something has changed: frames flow as far as they can, and what is due by the pacing is applied. */
   proceed(): void;
+  /** Positions that were counted beside JavaScript are to be told now. */
+  refresh(): void;
+  /** The session is over: its engine must not use the pages any more. */
+  handleSessionEnd(): void;
   /** A part of the buffer that was asked for is filled. */
   handleRead(): void;
   handleXrun(): void;
@@ -113,7 +122,7 @@ type Told = 'done' | 'needless';
  * What playback and capture have in common: a stream's state, its sessions at the backend, one after the other, what
  * the backend reports, its triggers, its volume and its clock.
  */
-export class StreamCore implements EngineUser {
+export class StreamCore implements CarriedUser {
   readonly spec: PcmSpec;
   readonly volume: VolumeControl;
   readonly slot: StreamSlot;
@@ -161,7 +170,10 @@ export class StreamCore implements EngineUser {
     this.#clock = new PositionClock(spec.rate);
     this.#holes = new HoleFinder(spec.rate);
     this.#watchdog = new Watchdog(slot.hypervisor.clock, {
-      delay: () => this.#watchDelay,
+      delay: () => {
+        this.#owner.refresh();
+        return this.#watchDelay;
+      },
       onStall: () => void this.#inquire(),
     });
   }
@@ -177,6 +189,7 @@ export class StreamCore implements EngineUser {
 
   /** Frames played or captured since the stream was created. */
   get position(): number {
+    this.#owner.refresh();
     return this.#pacing.position;
   }
 
@@ -193,6 +206,7 @@ export class StreamCore implements EngineUser {
 
   /** XENSND_EVT_CUR_POS events received that meant something. */
   get positionReports(): number {
+    this.#owner.refresh();
     return this.#positionReports;
   }
 
@@ -244,12 +258,19 @@ export class StreamCore implements EngineUser {
 
   /** ns that the position may have moved since it was last known to. */
   get sinceMoved(): number {
+    this.#owner.refresh();
     return MOVING.has(this.#state) ? this.slot.hypervisor.clock.now() - this.#movedAt : this.#movedOn;
   }
 
   /** The position against the monotonic clock. */
   get reading(): ClockReading {
+    this.#owner.refresh();
     return this.#clock.read(this.slot.hypervisor.clock.now(), this.#pacing.end);
+  }
+
+  /** Ends the loan of the channel, if there is one: the numbers are what they are from now on. */
+  settle(): void {
+    this.#session?.channel.takeBack();
   }
 
   /** Whether it is over, or about to be. */
@@ -277,6 +298,25 @@ export class StreamCore implements EngineUser {
     this.#positionReports++;
     if (outcome === 'moved') this.noteMoved(true);
     else if (outcome === 'stuck') this.#paceByAnswers();
+  }
+
+  get op(): 'write' | 'read' {
+    return this.slot.type === 'playback' ? 'write' : 'read';
+  }
+
+  get hearsPositions(): boolean {
+    return this.#owner.hears('position');
+  }
+
+  get movedAt(): number {
+    return this.#movedAt;
+  }
+
+  handleCounted({ bytes, time, isLate }: CountedPosition, queued: number): void {
+    this.#positionReports++;
+    this.#pacing.follow(bytes, queued);
+    if (isLate) this.#tellPosition();
+    else this.noteMoved(true, time);
   }
 
   handleAnswer(request: BufferRequest): void {
@@ -322,10 +362,9 @@ export class StreamCore implements EngineUser {
 
   /**
    * Takes note of a position that has moved just now. `isReported`: by the backend; else it is what the backend has
-   * answered, which keeps no time.
+   * answered, which keeps no time. `now`: when, ns.
    */
-  noteMoved(isReported: boolean): void {
-    const now = this.slot.hypervisor.clock.now();
+  noteMoved(isReported: boolean, now = this.slot.hypervisor.clock.now()): void {
     const { position } = this.#pacing;
     this.#standstills = 0;
     if (this.#state === 'draining')
@@ -339,7 +378,11 @@ export class StreamCore implements EngineUser {
       this.#clock.start(position, now); // another line from now on
       this.#owner.handleHole(missing);
     }
-    if (this.#owner.hears('position')) this.#owner.emit('position', { frames: position });
+    this.#tellPosition();
+  }
+
+  #tellPosition(): void {
+    if (this.hearsPositions) this.#owner.emit('position', { frames: this.#pacing.position });
   }
 
   #paceByAnswers(): void {
@@ -471,6 +514,7 @@ export class StreamCore implements EngineUser {
     this.#session = undefined;
     this.#open = undefined;
     session.channel.use(undefined);
+    this.#owner.handleSessionEnd();
     this.#closing = session.close({ extraTime: this.#timeToPlay });
     this.#closing.catch(() => {}); // whoever wants to know waits for `closed`
   }

@@ -1,11 +1,40 @@
 import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { canScale } from '../pcm/gain.ts';
-import { checkBufferWishes, checkSpec, type PcmSpec, type StreamLimits } from '../pcm/hw-params.ts';
+import {
+  checkBufferWishes,
+  checkSpec,
+  type HwParams,
+  type PcmSpec,
+  type StreamLimits,
+} from '../pcm/hw-params.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
+import type { StreamShape } from '../xen/stream-engine.ts';
 
 /** Octets; 85 ms of 48 kHz s16 stereo. */
 export const DEFAULT_HIGH_WATER_MARK = 16_384;
+
+/** s of sound that a thread has to go on with while JavaScript is busy, unless the user says otherwise. */
+const DEFAULT_STAGING = 0.42;
+
+/** Bytes */
+export function stagedByDefault({ rate, frameBytes }: PcmSpec): number {
+  return Math.ceil(DEFAULT_STAGING * rate) * frameBytes;
+}
+
+/** Bytes, whole frames, of the staging ring of a stream with this `highWaterMark`. */
+export function stagingBytesFor(highWaterMark: number, frameBytes: number): number {
+  return Math.max(highWaterMark - (highWaterMark % frameBytes), frameBytes);
+}
+
+export function shapeOf({ bufferFrames, periodFrames, frameBytes, rate }: HwParams): StreamShape {
+  return {
+    bufferBytes: bufferFrames * frameBytes,
+    periodBytes: periodFrames * frameBytes,
+    frameBytes,
+    rate,
+  };
+}
 
 /** What streams of both kinds can be created with. */
 export interface StreamOptions {

@@ -33,7 +33,8 @@ export class Watchdog {
   }
 
   get #rest(): number {
-    return this.#movedAt + this.#delay() - this.#clock.now();
+    const delay = this.#delay(); // which may find out that it has moved
+    return this.#movedAt + delay - this.#clock.now();
   }
 
   #watch(): void {

@@ -1,3 +1,4 @@
+import type { Loan, PacingStanding } from './loan.ts';
 import { type ReportOutcome, STILL_REPORTS } from './playback-pacing.ts';
 import { PositionCounter } from './position-counter.ts';
 import { type Span, spans } from './spans.ts';
@@ -232,6 +233,39 @@ export class CapturePacing {
     const where = spans(this.#applPtr, length, this.#bufferBytes);
     this.#applPtr += length;
     return where;
+  }
+
+  /** Whether the reader waits. */
+  get isWanted(): boolean {
+    return this.#demand === 'wanted';
+  }
+
+  /** Whether what there is is read, and nothing more. */
+  get isFinishing(): boolean {
+    return this.#phase === 'finishing';
+  }
+
+  /** Where it stands, for another to carry on with the ordinary; undefined where something is not. */
+  lend(state: SubstreamState): Loan | undefined {
+    const { origin } = this.#counter;
+    const isPlain = state === 'running' && this.#phase === 'byPositions' && this.#demand !== 'asked';
+    if (!isPlain || origin === undefined || this.#isOverrun || this.#counter.count !== this.#hwPtr) {
+      return undefined;
+    }
+    return { queued: this.#applPtr, applied: 0, position: this.#hwPtr, origin };
+  }
+
+  /** Whoever carries on has counted `captured` bytes, and asked for `queued`. */
+  follow(captured: number, queued: number): void {
+    this.#advanceTo(captured);
+    this.#applPtr = Math.max(this.#applPtr, queued);
+  }
+
+  /** Goes on from where another has left it. `isAsked`: READs of it have not been answered. */
+  takeBack({ queued, position }: PacingStanding, isAsked: boolean): void {
+    this.follow(position, queued);
+    this.#counter.follow(position);
+    if (isAsked) this.#demand = 'asked';
   }
 
   /** Bytes, whole frames, that have been captured and not been asked for. */

@@ -1,4 +1,5 @@
 import { VsndError } from '../errors.ts';
+import type { Loan, PacingStanding } from './loan.ts';
 import { PositionCounter } from './position-counter.ts';
 import { type Span, spans } from './spans.ts';
 import type { SubstreamEvent, SubstreamState } from './substream.ts';
@@ -237,6 +238,29 @@ export class PlaybackPacing {
     this.#stands = hwPtr === this.#hwPtr;
     this.#hwPtr = hwPtr;
     return !this.#stands;
+  }
+
+  /** Where it stands, for another to carry on with the ordinary; undefined where something is not. */
+  lend(state: SubstreamState): Loan | undefined {
+    const { origin } = this.#counter;
+    const isPlain = state === 'running' && this.#paced === 'byPositions' && this.#stoodAt === undefined;
+    if (!isPlain || origin === undefined || this.#counter.count !== this.#hwPtr) return undefined;
+    if (this.#isEnding || this.#hwPtr === this.#queued) return undefined;
+    return { queued: this.#queued, applied: this.#applPtr, position: this.#hwPtr, origin };
+  }
+
+  /** Whoever carries on has counted `played` bytes, and put `queued` in. */
+  follow(played: number, queued: number): void {
+    this.#hwPtr = Math.max(this.#hwPtr, played);
+    this.#queued = Math.max(this.#queued, queued);
+    this.#stands = false;
+  }
+
+  /** Goes on from where another has left it. */
+  takeBack({ queued, applied, position }: PacingStanding): void {
+    this.follow(position, queued);
+    this.#applPtr = applied;
+    this.#counter.follow(position);
   }
 
   /** What the numbers say is due in this state. */

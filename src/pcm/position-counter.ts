@@ -33,6 +33,18 @@ export class PositionCounter {
     return this.#count;
   }
 
+  /** What the counter reads, u64, where {@link count} is 0; undefined while a next reading may say otherwise. */
+  get origin(): bigint | undefined {
+    const isPlain = this.#fallen === undefined && this.#count === this.#plausible;
+    return isPlain ? BigInt.asUintN(64, this.#base - BigInt(this.#offset)) : undefined;
+  }
+
+  /** Another has read the counter meanwhile, and `count` came of it. */
+  follow(count: number): void {
+    this.#isFirst &&= count === 0;
+    this.#count = this.#plausible = count;
+  }
+
   /** The last reading was more than a period below one before, which nothing explains yet. */
   get hasFallen(): boolean {
     return this.#fallen !== undefined;

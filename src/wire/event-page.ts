@@ -74,6 +74,16 @@ export class EventConsumer {
     memory.store32(IN_PROD, this.#inCons);
   }
 
+  /** Where it stands; undefined while an entry that was skipped may still land. */
+  get standing(): number | undefined {
+    return this.#skipped.length === 0 ? this.#inCons : undefined;
+  }
+
+  /** Goes on from where another has left the page. */
+  continue(inCons: number): void {
+    this.#inCons = inCons;
+  }
+
   /** Events that can be taken, as the peer has announced them up to now. Throws as {@link take}. */
   get announced(): number {
     const inProd = this.#memory.load32(IN_PROD); // orders: the index before the entries that it announces

@@ -42,6 +42,17 @@ export class FrontRing {
     memory.store32(RSP_EVENT, (start + 1) >>> 0);
   }
 
+  /** Between publications: where it stands. */
+  get standing(): { readonly reqProd: number; readonly rspCons: number } {
+    return { reqProd: this.#reqProd, rspCons: this.#rspCons };
+  }
+
+  /** Goes on from where another has left the page. */
+  continue({ reqProd, rspCons }: { readonly reqProd: number; readonly rspCons: number }): void {
+    this.#reqProd = this.#published = reqProd;
+    this.#rspCons = rspCons;
+  }
+
   /** Requests that fit now. A slot is free again once its response has been taken. */
   get free(): number {
     return RING_SIZE - ((this.#reqProd - this.#rspCons) >>> 0);

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { SharedMemory } from '../wire/memory.ts';
+import type { StreamEngine } from './stream-engine.ts';
 
 /** XEN_PAGE_SIZE, in octets, on every architecture. */
 export const PAGE_SIZE = 4096;
@@ -91,6 +92,8 @@ export interface Hypervisor {
   readonly mapper: GrantMapper;
   readonly eventChannels: EventChannels;
   readonly clock: Clock;
+  /** @internal What can carry streams beside JavaScript, by the ports of {@link eventChannels}; undefined where nothing can. */
+  readonly engine?: StreamEngine | undefined;
   openXenStore(): Promise<XenStoreTransport>;
   /** Makes this process the one owner of a device in this domain. Rejects with ERR_VSND_CARD_BUSY and the owner's `pid`. */
   claim(device: string): Promise<DeviceClaim>;

@@ -18,6 +18,11 @@ export class IdleDelay {
     this.#isIdle = true;
   }
 
+  /** Forgets the notifications that have led to nothing: others deal with those that lead to something. */
+  reset(): void {
+    this.#inARow = 0;
+  }
+
   /** A notification has been handled: ns for which its port is to stay masked. */
   afterHandling(): number {
     this.#inARow = this.#isIdle ? this.#inARow + 1 : 0;

@@ -1,6 +1,10 @@
 /** Figures of one run: their ratios hold beyond it, the figures themselves for one machine at one moment only. */
 
-export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+/** `part`: 0.99, say. */
+export const percentile = (values, part) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length * part)];
+
+export const median = (values) => percentile(values, 0.5);
 
 const NAME_WIDTH = 52;
 

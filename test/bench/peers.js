@@ -41,12 +41,27 @@ export function standInDevices(directory) {
   return library && { LD_PRELOAD: library };
 }
 
+/** The same, with the time of each event written to `file` when the program ends. */
+export function timedDevices({ LD_PRELOAD: devices }, directory, file) {
+  const library = compile('event-times.c', join(directory, 'event-times.so'));
+  return library && { LD_PRELOAD: `${library}:${devices}`, VSND_EVENT_TIMES: file };
+}
+
+/** The path of a C program of this folder; undefined where it cannot be compiled. */
+export function program(name, directory) {
+  const path = join(directory, name);
+  return build(`${name}.c`, path, ['-pthread']);
+}
+
 export const HOW_TO_HAVE_DEVICES =
   'stand-in devices: npm run build:native (on Debian: g++ libuv1-dev libxen-dev)';
 
 /** Returns the library's path; undefined where it cannot be compiled. */
 function compile(source, library, libraries = []) {
-  const options = ['-shared', '-fPIC', '-DPIC', '-O2', '-w', '-o', library];
-  const { status } = spawnSync('cc', [...options, pathOf(source), ...libraries], { stdio: 'ignore' });
-  return status === 0 ? library : undefined;
+  return build(source, library, ['-shared', '-fPIC', '-DPIC'], libraries);
+}
+
+function build(source, path, options, libraries = []) {
+  const args = ['-O2', '-w', ...options, '-o', path, pathOf(source), ...libraries];
+  return spawnSync('cc', args, { stdio: 'ignore' }).status === 0 ? path : undefined;
 }

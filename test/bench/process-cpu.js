@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 export const pathOf = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** Runs Node with these arguments, and returns what its program has written to descriptor 3, as JSON. */
-export async function reportOf(args, env = {}) {
-  const child = spawn(process.execPath, args, {
+/** Runs Node, or another command, with these arguments, and returns what its program has written to descriptor 3, as JSON. */
+export async function reportOf(args, env = {}, command = process.execPath) {
+  const child = spawn(command, args, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
@@ -16,7 +16,7 @@ export async function reportOf(args, env = {}) {
     text(child.stdio[3]),
     once(child, 'close'),
   ]);
-  if (status !== 0) throw new Error(`node ${args.join(' ')} has failed: ${stderr}`);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} has failed: ${stderr}`);
   return JSON.parse(report);
 }
 

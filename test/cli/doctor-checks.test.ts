@@ -52,6 +52,8 @@ class Patient {
     this.guest = guest;
     for (const device of ['xenbus', 'evtchn', 'gntalloc']) this.put(`/dev/xen/${device}`, '');
     this.put('/proc/xen/capabilities', '\n');
+    this.put('/proc/self/limits', 'Max nice priority         0  0 \nMax realtime priority     0  0 \n');
+    this.put('/proc/self/status', 'CapEff:\t0000000000000000\n');
     this.put('/sys/hypervisor/type', 'xen\n');
     this.put('/sys/hypervisor/version/major', '4\n');
     this.put('/sys/hypervisor/version/minor', '17\n');
@@ -181,7 +183,7 @@ function finding(check: string, findings: readonly Finding[]): Finding | undefin
   return findings.find((found) => found.check === check);
 }
 
-const BEFORE_STORE = ['node', 'xen', 'xenbus', 'evtchn', 'gntalloc', 'addon', 'clock-source'];
+const BEFORE_STORE = ['node', 'xen', 'xenbus', 'evtchn', 'gntalloc', 'addon', 'engine', 'clock-source'];
 const FROM_CARD = ['kernel-driver', 'owner', 'configuration', 'quota', 'pages', 'backend', 'connection'];
 const ALL = [...BEFORE_STORE, 'xenstore', 'card', ...FROM_CARD];
 
@@ -195,6 +197,7 @@ test('a guest in which all is well', async () => {
       ['evtchn', '/dev/xen/evtchn, of module xen-evtchn'],
       ['gntalloc', '/dev/xen/gntalloc, of module xen-gntalloc'],
       ['addon', '/prebuilds/vsnd.node'],
+      ['engine', 'native, without real-time priority: ulimit -r 1 or LimitRTPRIO=1 gives it'],
       ['clock-source', 'xen'],
       ['xenstore', 'answers; this is domain 1'],
       ['card', 'card 0'],
@@ -336,7 +339,7 @@ const MACHINE: Case[] = [
       };
     },
     problem('addon', 'cannot load the addon'),
-    ['xenstore', ...AFTER_STORE],
+    ['engine', 'xenstore', ...AFTER_STORE],
   ],
   [
     'a poor clock source',
@@ -562,6 +565,16 @@ describe('what is no problem', () => {
       status: 'ok',
       message: '/dev/xen/evtchn, built into the kernel',
     });
+  });
+
+  test.each([
+    ['a limit', '/proc/self/limits', 'Max realtime priority     1  1 \n'],
+    ['a capability', '/proc/self/status', 'CapEff:\t0000000000800000\n'],
+  ])('real-time priority by %s', async (_, path, text) => {
+    const patient = await Patient.admit();
+    patient.put(path, text);
+    const message = 'native, with real-time priority';
+    expect(finding('engine', await patient.examine())).toMatchObject({ status: 'ok', message });
   });
 
   test.each(['tsc', 'arch_sys_counter'])('the clock source %s', async (source) => {

@@ -98,6 +98,11 @@ export class RawBackend {
     this.#events?.put(encodeCurPos({ id, position: BigInt(octets) }));
   }
 
+  /** An event is lost: the next one has the number behind it. */
+  skipEventId(): void {
+    this.#nextEventId = (this.#nextEventId + 1) & 0xffff;
+  }
+
   /** Announces events whose entries have not landed: only the index moves. */
   announceEvents(count: number): void {
     this.#eventPage?.store32(4, (this.#eventPage.load32(4) + count) >>> 0);

@@ -24,6 +24,10 @@ export async function buildAddon(arch, say) {
 
 function isCurrent(addon) {
   const built = statSync(addon, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = readdirSync(SOURCES, { withFileTypes: true }).filter((entry) => entry.isFile());
-  return sources.every(({ name }) => statSync(join(SOURCES, name)).mtimeMs <= built);
+  const sources = [SOURCES, join(SOURCES, 'engine')].flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => join(folder, name)),
+  );
+  return sources.every((source) => statSync(source).mtimeMs <= built);
 }

@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
+/** Numbers of a standing: src/xen/linux/engine.ts. */
+const STANDING = 35;
+
 const addon = createRequire(import.meta.url)(process.argv[2]);
 
 function openAndForget() {
@@ -14,7 +17,20 @@ function openAndForget() {
   evtchn.start(() => {});
 }
 
+/** A stream that is carried meanwhile. */
+function carryAndForget() {
+  const alloc = new addon.GrantAllocDevice('/xen-stand-in/1/gntalloc');
+  const pages = [1, 1, 2].map((count) => alloc.grant(2, count, true).memory);
+  const engine = new addon.EngineDevice('/xen-stand-in/1/evtchn', 0);
+  engine.start(() => {});
+  const shape = [8192, 2048, 4, 48_000, engine.bindUnbound(0), engine.bindUnbound(0)];
+  const handle = engine.playback(shape, 16_384, ...pages, () => {});
+  handle.write(new Uint8Array(10_000), 0);
+  if (!handle.carry(new Float64Array(STANDING), 0n)) throw new Error('it is not carried');
+}
+
 for (let round = 0; round < 10; round++) openAndForget();
+for (let round = 0; round < 10; round++) carryAndForget();
 for (let round = 0; round < 10; round++) {
   globalThis.gc();
   await new Promise((resolve) => setImmediate(resolve));

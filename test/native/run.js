@@ -1,11 +1,12 @@
 // Builds the addon (with --no-build it is there) and its stand-in devices, and runs the tests that need them.
 //
 //   node test/native/run.js [--asan] [--no-build] [vitest's arguments]
+//   node test/native/run.js --tsan [SECONDS]
 //
 // --asan: the addon with AddressSanitizer and UBSan, then leak checks of whole processes (Debian: libasan8
-// libubsan1).
+// libubsan1). --tsan: the engine's threads with ThreadSanitizer, in a program without Node (Debian: libtsan2 libuv1-dev).
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,9 +16,35 @@ const ROOT = join(HERE, '..', '..');
 const BUILD = join(ROOT, 'native', 'build');
 const STAND_IN = join(BUILD, 'stand-in.so');
 
+/** A file of the engine, what is right in it, and what makes a race of it. */
+const SEEDED_RACES = [
+  [
+    'staging_ring.h',
+    'written_.store(at + length, std::memory_order_release)',
+    'written_.store(at + length, std::memory_order_relaxed)',
+  ],
+  [
+    'staging_ring.h',
+    'read_.store(at + length, std::memory_order_release)',
+    'read_.store(at + length, std::memory_order_relaxed)',
+  ],
+  ['sndif.h', '__ATOMIC_RELEASE', '__ATOMIC_RELAXED'],
+  ['loop.cc', 'Hold hold(lock_, script_tid_);\n  auto found', 'auto found'],
+  [
+    'lock.h',
+    'handed_over_.store(1, std::memory_order_release)',
+    'handed_over_.store(1, std::memory_order_relaxed)',
+  ],
+];
+
 const own = ['--asan', '--no-build'];
 const asan = process.argv.includes('--asan');
 const forVitest = process.argv.slice(2).filter((argument) => !own.includes(argument));
+
+if (process.argv.includes('--tsan')) {
+  checkThreads(process.argv[process.argv.indexOf('--tsan') + 1] ?? '20');
+  process.exit();
+}
 
 /** The sanitizers' runtime must come before everything else that the process loads. */
 const preload = asan ? [library('libasan.so'), library('libubsan.so'), STAND_IN] : [STAND_IN];
@@ -38,6 +65,12 @@ const env = {
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
 };
 run('node', [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/native', ...forVitest], env);
+const carried = join('test', 'native', 'carried', 'vitest.config.ts');
+run(
+  'node',
+  [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', carried, ...forVitest],
+  env,
+);
 if (asan) for (const mode of ['idle', 'busy', 'close', 'worker']) checkLeaks(mode);
 
 /** Runs a process to its end, and fails on leaked memory that the addon has allocated. */
@@ -61,6 +94,59 @@ function isOurs(block) {
     /leak of/.test(block) &&
     (block.match(callers) ?? []).some((frame) => /vsnd\.node|\/native\/\w+\.(?:cc|h):/.test(frame))
   );
+}
+
+/**
+ * Builds tsan.cc with the engine, and lets it look for races; before that with an engine that has one, for a check that does not find
+ * it has not looked.
+ */
+function checkThreads(seconds) {
+  for (const [file, right, wrong] of SEEDED_RACES) {
+    const seeded = mkdtempSync(join(tmpdir(), 'vsnd-tsan-'));
+    for (const folder of ['native', 'test/native']) {
+      cpSync(join(ROOT, folder), join(seeded, folder), {
+        recursive: true,
+        filter: (path) => !path.startsWith(BUILD),
+      });
+    }
+    const path = join(seeded, 'native', 'engine', file);
+    const parts = readFileSync(path, 'utf8').split(right);
+    if (parts.length !== 2) throw new Error(`${file} has '${right}' ${parts.length - 1} times`);
+    writeFileSync(path, parts.join(wrong));
+    const { output } = lookForRaces(seeded, seconds);
+    rmSync(seeded, { recursive: true });
+    if (!output.includes('ThreadSanitizer: data race')) {
+      throw new Error(`${file} with '${wrong}' in place of '${right}': no race was found\n${output}`);
+    }
+    console.log(`${file} with '${wrong}' in place of '${right}': a race`);
+  }
+  const { status, output } = lookForRaces(ROOT, seconds);
+  console.log(output.trim());
+  if (status !== 0) process.exit(1);
+  console.log('the engine: no race');
+}
+
+/** Of Node's headers it uses nothing. */
+function lookForRaces(root, seconds) {
+  const engine = join(root, 'native', 'engine');
+  const sources = readdirSync(engine).filter((name) => name.endsWith('.cc'));
+  const headers = [['node-addon-api'], ['node-api-headers', 'include']];
+  mkdirSync(BUILD, { recursive: true });
+  const program = join(BUILD, 'tsan');
+  run('g++', [
+    // Fences are no order to the sanitizer; what they are for test/native/model shows.
+    ...'-std=c++17 -O1 -g -fno-exceptions -fsanitize=thread -Wall -Wextra -Werror -Wno-tsan'.split(' '),
+    ...'-ffunction-sections -Wl,--gc-sections -DNAPI_VERSION=8 -DNAPI_DISABLE_CPP_EXCEPTIONS'.split(' '),
+    ...headers.flatMap((path) => ['-isystem', join(ROOT, 'node_modules', ...path)]),
+    ...['-o', program, join(root, 'test', 'native', 'tsan.cc'), join(root, 'native', 'event_ports.cc')],
+    ...sources.map((name) => join(engine, name)),
+    '-luv',
+  ]);
+  const { status, stdout, stderr } = spawnSync(program, [seconds, String(Date.now() % 1_000_000)], {
+    encoding: 'utf8',
+    env: { ...process.env, TSAN_OPTIONS: 'halt_on_error=1' },
+  });
+  return { status, output: stdout + stderr };
 }
 
 function library(name) {

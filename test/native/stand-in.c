@@ -9,6 +9,9 @@
  *   /xen-stand-in/leak/OCTETS     so much memory is lost: what a leak check has to find
  *   /xen-stand-in/overflow/DOMID  the domain's queue of notified ports overflows
  *   /xen-stand-in/restore/DOMID   the domain is saved and restored: its ports are gone, its kernel knows them
+ *   /xen-stand-in/hold/DOMID/PORT notifications of this port wait, of every one where it is 0; let/DOMID/PORT: no more
+ *   /xen-stand-in/time/NS         CLOCK_MONOTONIC stands so for the addon, and ppoll() waits by it; -1: the machine's again
+ *   /xen-stand-in/moves           how many times something has happened, and whether the addon's threads and queues are at rest
  *   /xen-stand-in/tidy            the kernel undoes a failed insertion of a port as it should: the tree stays
  * What is a BUG in the kernel ends the process here, too: with a message, and abort().
  * Not modelled: several processes, the grants of a restored domain, XenStore quotas, what a kernel does when
@@ -16,8 +19,11 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/ioctl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,10 +31,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef uint16_t domid_t;
@@ -69,7 +77,7 @@ struct page {
 struct port {
   int fd; /* 0: free */
   unsigned remote_domid, peer;
-  int pending, masked;
+  int pending, masked, held;
 };
 
 struct entry { /* of gntdev */
@@ -86,7 +94,7 @@ struct region {
   uint32_t* pages;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock;
 static struct device devices[FDS];
 static struct page pages[PAGES];
 static struct port ports[DOMAINS][PORTS];
@@ -96,10 +104,21 @@ static struct {
   char operation[64];
   int error;
 } faults[16];
+static int armed; /* faults that are still to come */
 static int tidy;
+static int last_device; /* no higher number was ever one */
+static unsigned long moves; /* whatever has happened */
 static int ram = -1;
 static uint32_t next_page;
 static uint64_t next_index = PAGE;
+
+/* As a kernel's locks do, it does not keep a real-time thread waiting for one that waits for a processor. */
+__attribute__((constructor(101))) static void make_lock(void) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+  pthread_mutex_init(&lock, &attributes);
+}
 
 static int fail(int error) {
   errno = error;
@@ -108,12 +127,14 @@ static int fail(int error) {
 
 /* True, with errno set, where a test wants this operation to fail. */
 static int faulty(const char* verb, const char* what) {
+  if (armed == 0) return 0;
   char operation[64];
   snprintf(operation, sizeof operation, "%s:%s", verb, what);
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
     if (faults[i].error != 0 && strcmp(faults[i].operation, operation) == 0) {
       errno = faults[i].error;
       faults[i].error = 0;
+      armed--;
       return 1;
     }
   }
@@ -241,7 +262,7 @@ static void bug(const char* how, uint32_t number) {
 
 static void deliver(unsigned domid, uint32_t number) {
   struct port* port = &ports[domid][number];
-  if (port->fd == 0 || !port->pending || port->masked) return;
+  if (port->fd == 0 || !port->pending || port->masked || port->held) return;
   port->pending = 0;
   port->masked = 1;
   syscall(SYS_write, devices[port->fd].other_end, &number, sizeof number);
@@ -262,7 +283,7 @@ static int bind_port(int fd, unsigned domid, unsigned remote_domid, uint32_t pee
       return fail(EEXIST);
     }
     tree[number] = BOUND;
-    ports[domid][number] = (struct port){fd, remote_domid, peer, 0, 0};
+    ports[domid][number] = (struct port){fd, remote_domid, peer, 0, 0, 0};
     return (int)number;
   }
   return fail(ENOSPC);
@@ -362,6 +383,114 @@ static void overflow(unsigned domid) {
   }
 }
 
+static void hold(unsigned domid, unsigned number, int held) {
+  for (uint32_t n = 1; domid < DOMAINS && n < PORTS; n++) {
+    if (number != 0 && n != number) continue;
+    ports[domid][n].held = held;
+    deliver(domid, n);
+  }
+}
+
+/* ---- the addon's time, and whether its threads are at rest ---- */
+
+#define SLEEPERS 64
+
+static struct sleeper { /* a thread of the addon's that is in ppoll(), or has been */
+  int used, tick, asleep;
+  struct pollfd files[4];
+  nfds_t count;
+} sleepers[SLEEPERS];
+static long long manual_time = -1;
+
+/* Where the addon is, and the sanitizers' libraries, through which its calls may come. */
+static struct span {
+  uintptr_t begin, end;
+} addon, sanitizers[4];
+
+static int note_span(struct dl_phdr_info* info, size_t size, void* count) {
+  int is_addon = strstr(info->dlpi_name, "vsnd.node") != NULL;
+  (void)size;
+  if (!is_addon && (strstr(info->dlpi_name, "san.so") == NULL || *(int*)count == 4)) return 0;
+  struct span* span = is_addon ? &addon : &sanitizers[(*(int*)count)++];
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
+    uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    if (span->begin == 0) span->begin = begin;
+    span->end = begin + info->dlpi_phdr[i].p_memsz;
+  }
+  return 0;
+}
+
+static int is_in(const struct span* span, const void* address) {
+  return (uintptr_t)address >= span->begin && (uintptr_t)address < span->end;
+}
+
+static int is_of_addon(const void* caller) {
+  if (is_in(&addon, caller)) return 1;
+  int is_between = 0;
+  for (int i = 0; i < 4; i++) is_between |= is_in(&sanitizers[i], caller);
+  if (!is_between) return 0;
+  void* frames[6];
+  int count = backtrace(frames, 6);
+  for (int i = 0; i < count; i++) {
+    if (is_in(&addon, frames[i])) return 1;
+  }
+  return 0;
+}
+
+static void set_time(long long now) {
+  manual_time = now;
+  for (int i = 0; i < SLEEPERS; i++) {
+    if (sleepers[i].used) eventfd_write(sleepers[i].tick, 1);
+  }
+}
+
+static int has_news(const struct sleeper* sleeper) {
+  struct pollfd files[5];
+  memcpy(files, sleeper->files, sizeof sleeper->files);
+  files[sleeper->count] = (struct pollfd){sleeper->tick, POLLIN, 0};
+  return (int)syscall(SYS_poll, files, sleeper->count + 1, 0) > 0;
+}
+
+/* A thread between two sleeps is at work. */
+static int at_rest(void) {
+  for (int i = 0; i < SLEEPERS; i++) {
+    if (sleepers[i].used && (!sleepers[i].asleep || has_news(&sleepers[i]))) return 0;
+  }
+  for (int fd = 0; fd <= last_device; fd++) {
+    if (devices[fd].kind != EVTCHN) continue;
+    struct pollfd file = {fd, POLLIN, 0};
+    if (syscall(SYS_poll, &file, 1, 0) > 0) return 0;
+  }
+  return 1;
+}
+
+static pthread_key_t key; /* a thread's own sleeper */
+
+static void forget_sleeper(void* own) {
+  pthread_mutex_lock(&lock);
+  struct sleeper* sleeper = own;
+  syscall(SYS_close, sleeper->tick);
+  *sleeper = (struct sleeper){0};
+  moves++;
+  pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void begin_process(void) {
+  pthread_key_create(&key, forget_sleeper);
+}
+
+static struct sleeper* own_sleeper(void) {
+  struct sleeper* own = pthread_getspecific(key);
+  for (int i = 0; own == NULL && i < SLEEPERS; i++) {
+    if (!sleepers[i].used) own = &sleepers[i];
+  }
+  if (own == NULL) abort();
+  if (!own->used) *own = (struct sleeper){.used = 1, .tick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  pthread_setspecific(key, own);
+  return own;
+}
+
 /* ---- XenStore ---- */
 
 static int connect_store(unsigned domid) {
@@ -409,12 +538,29 @@ static int open_state(void) {
   return fd;
 }
 
+static int text(const char* line) {
+  int fd = memfd_create("text", MFD_CLOEXEC);
+  syscall(SYS_write, fd, line, strlen(line));
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
 static int control(const char* command) {
   unsigned domid;
   char operation[64];
   int error;
   if (sscanf(command, "overflow/%u", &domid) == 1) overflow(domid);
   if (sscanf(command, "restore/%u", &domid) == 1) restore(domid);
+  unsigned number;
+  if (sscanf(command, "hold/%u/%u", &domid, &number) == 2) hold(domid, number, 1);
+  if (sscanf(command, "let/%u/%u", &domid, &number) == 2) hold(domid, number, 0);
+  long long now;
+  if (sscanf(command, "time/%lld", &now) == 1) return set_time(now), text("");
+  if (strcmp(command, "moves") == 0) {
+    char line[64];
+    snprintf(line, sizeof line, "%lu %d", moves, at_rest());
+    return text(line);
+  }
   if (strcmp(command, "tidy") == 0) tidy = 1;
   size_t lost;
   if (sscanf(command, "leak/%zu", &lost) == 1) memset(malloc(lost), 1, lost);
@@ -423,6 +569,7 @@ static int control(const char* command) {
       if (faults[i].error != 0) continue;
       strcpy(faults[i].operation, operation);
       faults[i].error = error;
+      armed++;
       break;
     }
   }
@@ -439,6 +586,8 @@ static int open_device(const char* rest) {
   }
   if (kind == NONE) return fail(ENOENT);
   if (faulty("open", name)) return -1;
+  int count = 0;
+  if (addon.begin == 0) dl_iterate_phdr(note_span, &count);
   if (ram < 0) {
     ram = memfd_create("ram", MFD_CLOEXEC);
     if (ftruncate(ram, (off_t)PAGES * PAGE) != 0) return -1;
@@ -448,6 +597,7 @@ static int open_device(const char* rest) {
                             : fcntl(ram, F_DUPFD_CLOEXEC, 3);
   if (fd < 0) return -1;
   devices[fd].kind = kind;
+  if (fd > last_device) last_device = fd;
   devices[fd].domid = domid;
   if (kind == EVTCHN) devices[fd].tree = calloc(PORTS, sizeof(enum node));
   return fd;
@@ -488,6 +638,7 @@ static const char* operation_of(unsigned long request) {
 
 static int control_device(int fd, struct device* device, unsigned long request, void* argument) {
   if (faulty("ioctl", operation_of(request))) return -1;
+  moves++;
   struct ioctl_evtchn_bind_interdomain* bind = argument;
   uint32_t* port = argument;
   int result = 0;
@@ -508,6 +659,7 @@ static int control_device(int fd, struct device* device, unsigned long request, 
 }
 
 static ssize_t unmask(int fd, unsigned domid, const uint32_t* numbers, size_t count) {
+  moves++;
   for (size_t i = 0; i < count / 4; i++) {
     struct port* port = own_port(fd, domid, numbers[i]);
     if (port == NULL) continue;
@@ -573,6 +725,48 @@ ssize_t write(int fd, const void* octets, size_t count) {
                                                         : write_store(fd, octets, count);
   pthread_mutex_unlock(&lock);
   return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec* time) {
+  if (manual_time < 0 || clock != CLOCK_MONOTONIC || !is_of_addon(__builtin_return_address(0)))
+    return (int)syscall(SYS_clock_gettime, clock, time);
+  long long now = __atomic_load_n(&manual_time, __ATOMIC_SEQ_CST);
+  *time = (struct timespec){now / 1000000000, now % 1000000000};
+  return 0;
+}
+
+/* By the addon's time, where a test has set that. */
+int ppoll(struct pollfd* files, nfds_t count, const struct timespec* timeout, const sigset_t* mask) {
+  if (count > 4 || !is_of_addon(__builtin_return_address(0)))
+    return (int)syscall(SYS_ppoll, files, count, timeout, mask, sizeof(long));
+  pthread_mutex_lock(&lock);
+  struct sleeper* own = own_sleeper();
+  memcpy(own->files, files, count * sizeof *files);
+  own->count = count;
+  long long due = timeout == NULL ? -1 : manual_time + timeout->tv_sec * 1000000000ll + timeout->tv_nsec;
+  struct pollfd all[5];
+  int ready = 0;
+  for (;;) {
+    memcpy(all, files, count * sizeof *files);
+    all[count] = (struct pollfd){own->tick, POLLIN, 0};
+    own->asleep = 1;
+    int is_manual = manual_time >= 0;
+    pthread_mutex_unlock(&lock);
+    struct timespec rest = timeout == NULL ? (struct timespec){0} : *timeout;
+    ready = (int)syscall(SYS_ppoll, all, count + 1, timeout == NULL || is_manual ? NULL : &rest, mask, sizeof(long));
+    pthread_mutex_lock(&lock);
+    own->asleep = 0;
+    eventfd_t ticks;
+    int is_ticked = ready > 0 && all[count].revents != 0;
+    if (is_ticked) eventfd_read(own->tick, &ticks);
+    if (is_ticked) ready--;
+    if (ready != 0 || !is_ticked) break;
+    if (due >= 0 && is_manual && manual_time >= due) break;
+  }
+  moves++;
+  pthread_mutex_unlock(&lock);
+  memcpy(files, all, count * sizeof *files);
+  return ready;
 }
 
 void* mmap(void* base, size_t size, int protection, int flags, int fd, off_t offset) {

@@ -28,10 +28,13 @@ const ROOT = '/xen-stand-in';
 
 export const devicesOf = (domid: number): string => `${ROOT}/${domid}`;
 
-export function openDomain(domid: number, sys = '/sys'): Promise<Hypervisor> {
+export function openDomain(
+  domid: number,
+  { sys = '/sys', threaded = false }: { sys?: string; threaded?: boolean } = {},
+): Promise<Hypervisor> {
   const claims = join(tmpdir(), `vsnd-claims-${process.pid}-${domid}`);
   writeFileSync(claims, ''); // the stand-in's xenbus is a socket, which cannot be locked
-  return openLinuxHypervisor({ devices: devicesOf(domid), addon: ADDON, sys, claims });
+  return openLinuxHypervisor({ devices: devicesOf(domid), addon: ADDON, sys, claims, threaded });
 }
 
 /** What the stand-in's devices have given out: pages, mappings, entries of gntdev, ports, open devices. */

@@ -12,6 +12,9 @@ const FEATURE_DOM0 = 1 << 11;
 /** Those of /sys/devices/system/clocksource that a guest reads without leaving its own code, and to the nanosecond. */
 const GOOD_CLOCK_SOURCES = ['xen', 'tsc', 'arch_sys_counter'];
 
+/** capabilities(7) */
+const CAP_SYS_NICE = 1n << 23n;
+
 const EMULATE = 'vsnd play --emulate plays without Xen';
 
 /** `node`: its version, as in '20.19.0'. */
@@ -33,6 +36,10 @@ export async function examineLinux(report: Report, system: LinuxSystem) {
   const evtchn = await behindXen('evtchn', () => checkDevice(system, 'evtchn', 'xen-evtchn'));
   const gntalloc = await behindXen('gntalloc', () => checkDevice(system, 'gntalloc', 'xen-gntalloc'));
   const addon = await behindXen('addon', async () => ({ message: system.loadAddon() }));
+  await report.check('engine', () => {
+    addon.need();
+    return checkEngine(system);
+  });
   await behindXen('clock-source', () => checkClockSource(system));
   return { xenbus, evtchn, gntalloc, addon };
 }
@@ -91,6 +98,15 @@ async function checkDevice({ devices, sys, tryOpen }: LinuxSystem, name: string,
       'mount devtmpfs on /dev, or let udev make the node',
     );
   }
+}
+
+/** The engine asks by itself; this says what it gets. */
+async function checkEngine({ proc }: LinuxSystem) {
+  const limit = /^Max realtime priority +(\S+)/m.exec((await read(`${proc}/self/limits`)) ?? '')?.[1] ?? '0';
+  const capabilities = /^CapEff:\s*([0-9a-f]+)/m.exec((await read(`${proc}/self/status`)) ?? '')?.[1] ?? '0';
+  const isPrivileged = (BigInt(`0x${capabilities}`) & CAP_SYS_NICE) !== 0n;
+  if (isPrivileged || limit !== '0') return { message: 'native, with real-time priority' };
+  return { message: 'native, without real-time priority: ulimit -r 1 or LimitRTPRIO=1 gives it' };
 }
 
 async function checkClockSource({ sys }: LinuxSystem) {

@@ -11,6 +11,11 @@ import { PAGE_SIZE } from '../hypervisor.ts';
 export interface Addon {
   readonly XenbusDevice: new (path: string) => XenbusDevice;
   readonly EventChannelDevice: new (path: string) => EventChannelDevice;
+  /** `now`: the clock at this moment, ns. */
+  readonly EngineDevice: new (
+    path: string,
+    now: number,
+  ) => EngineDevice;
   readonly GrantAllocDevice: new (path: string) => GrantAllocDevice;
   readonly GrantMapDevice: new (path: string) => GrantMapDevice;
   /** The kernel's page, octets. */
@@ -61,6 +66,51 @@ export interface EventChannelDevice extends PolledDevice {
   notify(port: number): void;
   /** IOCTL_EVTCHN_RESET: forgets the ports that have not been read, and that there were too many of them. */
   reset(): void;
+}
+
+/** An open evtchn with a thread of its own: what the ports here are, the thread has handed on. */
+export interface EngineDevice extends EventChannelDevice {
+  /** Whether the thread runs before all that is not real-time (SCHED_FIFO). */
+  isRealTime(): boolean;
+  /** `shape`: bufferBytes, periodBytes, frameBytes, rate, the ring's port and the events'. Throws a RangeError for none. */
+  playback(
+    shape: number[],
+    stagingBytes: number,
+    ring: Mapping,
+    events: Mapping,
+    buffer: Mapping,
+    onWake: () => void,
+  ): PlaybackHandle;
+  capture(
+    shape: number[],
+    stagingBytes: number,
+    ring: Mapping,
+    events: Mapping,
+    buffer: Mapping,
+    onWake: () => void,
+  ): CaptureHandle;
+}
+
+/** One open stream. Everything but close() throws after close(). */
+export interface CarrierHandle {
+  /** What the thread tells of the stream, without a call: native/engine/gauge.h. */
+  readonly gauge: ArrayBuffer;
+  carry(standing: Float64Array, origin: bigint): boolean;
+  /** Fills in where the stream stands; returns why it is parked, as a number. */
+  takeBack(standing: Float64Array): number;
+  wakeAtReports(isWoken: boolean): void;
+  take(into: Uint8Array): number;
+  close(): void;
+}
+
+export interface PlaybackHandle extends CarrierHandle {
+  write(source: Uint8Array, start: number): number;
+  wakeAtRoom(): void;
+  end(): void;
+}
+
+export interface CaptureHandle extends CarrierHandle {
+  wakeAtFrames(isWaiting: boolean): void;
 }
 
 /** Mapped pages: everything but release() throws after release(). Offsets are checked. */

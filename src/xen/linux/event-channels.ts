@@ -52,7 +52,9 @@ export class LinuxEventChannels {
       this.#ports.delete(number);
       withDevice(() => this.#device.unbind(number));
     });
-    const port = new LinuxEventPort(this.#device, number, holding, this.#handleAlone);
+    const port = new LinuxEventPort(this.#device, number, holding, this.#handleAlone, (port) =>
+      this.#unmaskAlone(port),
+    );
     this.#ports.set(number, port);
     return port;
   }
@@ -103,7 +105,12 @@ export class LinuxEventChannels {
       });
     }
     const delay = port.idleDelay.afterHandling();
-    if (delay > 0) port.unmasking = this.#clock.after(delay, () => this.#unmaskAlone(port));
+    if (delay > 0) {
+      port.unmasking = this.#clock.after(delay, () => {
+        port.unmasking = undefined;
+        this.#unmaskAlone(port);
+      });
+    }
     return delay === 0;
   }
 
@@ -132,7 +139,8 @@ export class LinuxEventChannels {
   }
 }
 
-class LinuxEventPort implements EventPort {
+/** One of the ports. */
+export class LinuxEventPort implements EventPort {
   readonly port: number;
   readonly idleDelay = new IdleDelay();
   /** Runs while the port stays masked after its handler. */
@@ -140,6 +148,7 @@ class LinuxEventPort implements EventPort {
   readonly #device: EventChannelDevice;
   readonly #holding: Holding;
   readonly #handleLate: (port: LinuxEventPort) => void;
+  readonly #unmask: (port: LinuxEventPort) => void;
   #handler: (() => void) | undefined;
   /** It was notified before there was a handler, and stays masked until there is one. */
   #isPending = false;
@@ -150,11 +159,13 @@ class LinuxEventPort implements EventPort {
     port: number,
     holding: Holding,
     handleLate: (port: LinuxEventPort) => void,
+    unmask: (port: LinuxEventPort) => void,
   ) {
     this.#device = device;
     this.port = port;
     this.#holding = holding;
     this.#handleLate = handleLate;
+    this.#unmask = unmask;
   }
 
   notify(): void {
@@ -176,6 +187,15 @@ class LinuxEventPort implements EventPort {
 
   idle(): void {
     this.idleDelay.idle();
+  }
+
+  /** Ends what {@link idle} has brought about: a thread wants the next notification at once. */
+  unmask(): void {
+    this.idleDelay.reset();
+    if (this.unmasking === undefined) return;
+    this.unmasking.cancel();
+    this.unmasking = undefined;
+    this.#unmask(this);
   }
 
   unbind(): Promise<void> {

@@ -1,4 +1,4 @@
-import { RealClock, type Timer } from '../../clock.ts';
+import { type Clock, RealClock, type Timer } from '../../clock.ts';
 import { invalidArgError, VsndError } from '../../errors.ts';
 import { type Holding, ReleaseStack } from '../../release-stack.ts';
 import type {
@@ -12,9 +12,17 @@ import type {
   Pages,
   XenStoreTransport,
 } from '../hypervisor.ts';
-import { type Addon, type GrantAllocDevice, type GrantMapDevice, loadAddon, type Mapping } from './addon.ts';
+import {
+  type Addon,
+  type EngineDevice,
+  type GrantAllocDevice,
+  type GrantMapDevice,
+  loadAddon,
+  type Mapping,
+} from './addon.ts';
 import { assertNoKernelDriver, claimDevice, devicesBeingLeft } from './claim.ts';
 import { withDevice } from './device-error.ts';
+import { LinuxEngine } from './engine.ts';
 import { LinuxEventChannels } from './event-channels.ts';
 import { MappedPages } from './pages.ts';
 import { LinuxStoreTransport } from './store-transport.ts';
@@ -28,6 +36,10 @@ export interface LinuxHypervisorOptions {
   claims?: string;
   /** The addon's file, in place of the prebuilt one. */
   addon?: string;
+  /** Whether a thread waits for notifications, which can carry streams; by default the event loop does. */
+  threaded?: boolean;
+  /** A test's: that of the thread is another one. */
+  clock?: Clock;
 }
 
 /**
@@ -35,15 +47,22 @@ export interface LinuxHypervisorOptions {
  * with ERR_VSND_NO_XEN where the addon cannot be loaded; so do operations whose device cannot be opened.
  */
 export async function openLinuxHypervisor(options: LinuxHypervisorOptions = {}): Promise<Hypervisor> {
-  const { devices = '/dev/xen', sys = '/sys', claims = `${devices}/xenbus`, addon } = options;
-  return new LinuxHypervisor(loadAddon(addon), { devices, sys, claims });
+  const {
+    devices = '/dev/xen',
+    sys = '/sys',
+    claims = `${devices}/xenbus`,
+    addon,
+    threaded = false,
+    clock,
+  } = options;
+  return new LinuxHypervisor(loadAddon(addon), { devices, sys, claims }, threaded, clock);
 }
 
-type Paths = Required<Omit<LinuxHypervisorOptions, 'addon'>>;
+type Paths = Required<Pick<LinuxHypervisorOptions, 'devices' | 'sys' | 'claims'>>;
 
 class LinuxHypervisor implements Hypervisor {
   readonly description = 'Xen';
-  readonly clock = new RealClock();
+  readonly clock: Clock;
   readonly leaving = devicesBeingLeft();
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
   readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
@@ -52,6 +71,9 @@ class LinuxHypervisor implements Hypervisor {
     bindInterdomain: async (...args) => this.#openEventChannels().bindInterdomain(...args),
     forgetIfRestored: async () => this.#forgetIfRestored(),
   };
+  readonly engine: LinuxEngine | undefined;
+  /** Its timers do not hold the process. */
+  readonly #unmasking: Clock;
   readonly #addon: Addon;
   readonly #paths: Paths;
   readonly #releases = new ReleaseStack();
@@ -59,12 +81,16 @@ class LinuxHypervisor implements Hypervisor {
   #gntalloc: GrantAllocDevice | undefined;
   #gntdev: GrantMapDevice | undefined;
   #evtchn: LinuxEventChannels | undefined;
+  #engineDevice: EngineDevice | undefined;
   #holds = 0;
   #keepAlive: Timer | undefined;
 
-  constructor(addon: Addon, paths: Paths) {
+  constructor(addon: Addon, paths: Paths, threaded: boolean, clock: Clock | undefined) {
     this.#addon = addon;
     this.#paths = paths;
+    this.clock = clock ?? new RealClock();
+    this.#unmasking = clock ?? new RealClock({ ref: false });
+    if (threaded) this.engine = new LinuxEngine(() => this.#openEngine());
   }
 
   async openXenStore(): Promise<XenStoreTransport> {
@@ -119,17 +145,26 @@ class LinuxHypervisor implements Hypervisor {
   #openEventChannels(): LinuxEventChannels {
     this.#assertOpen();
     this.#evtchn ??= new LinuxEventChannels(
-      this.#openDevice(this.#addon.EventChannelDevice, 'evtchn'),
+      this.engine ? this.#openEngine() : this.#openDevice(this.#addon.EventChannelDevice, 'evtchn'),
       this.#releases,
-      new RealClock({ ref: false }),
+      this.#unmasking,
     );
     return this.#evtchn;
+  }
+
+  #openEngine(): EngineDevice {
+    this.#assertOpen();
+    const { EngineDevice } = this.#addon;
+    this.#engineDevice ??= withDevice(
+      () => new EngineDevice(`${this.#paths.devices}/evtchn`, this.clock.now()),
+    );
+    return this.#engineDevice;
   }
 
   #forgetIfRestored(): boolean {
     if (!this.#evtchn?.forgetIfRestored()) return false;
     // The next port is bound through a new file.
-    this.#evtchn = undefined;
+    this.#evtchn = this.#engineDevice = undefined;
     return true;
   }
 

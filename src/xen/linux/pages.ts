@@ -7,7 +7,8 @@ import type { Mapping } from './addon.ts';
 export class MappedPages implements GrantedPages {
   readonly grefs: readonly number[];
   readonly byteLength: number;
-  readonly #memory: Mapping;
+  /** For an engine, which uses them beside JavaScript. */
+  readonly mapping: Mapping;
   readonly #writable: boolean;
   readonly #holding: Holding;
 
@@ -15,31 +16,31 @@ export class MappedPages implements GrantedPages {
   constructor(memory: Mapping, grefs: readonly number[], access: GrantAccess, holding: Holding) {
     this.grefs = grefs;
     this.byteLength = grefs.length * PAGE_SIZE;
-    this.#memory = memory;
+    this.mapping = memory;
     this.#writable = access === 'read-write';
     this.#holding = holding;
   }
 
   load32(offset: number): number {
     this.#check(offset, 4, 4);
-    return this.#memory.load32(offset);
+    return this.mapping.load32(offset);
   }
 
   store32(offset: number, value: number): void {
     this.#check(offset, 4, 4);
     this.#checkWritable();
-    this.#memory.store32(offset, value >>> 0);
+    this.mapping.store32(offset, value >>> 0);
   }
 
   copyIn(offset: number, source: Uint8Array): void {
     this.#check(offset, source.length, 1);
     this.#checkWritable();
-    this.#memory.copyIn(offset, source);
+    this.mapping.copyIn(offset, source);
   }
 
   copyOut(offset: number, target: Uint8Array): void {
     this.#check(offset, target.length, 1);
-    this.#memory.copyOut(offset, target);
+    this.mapping.copyOut(offset, target);
   }
 
   release(): Promise<void> {

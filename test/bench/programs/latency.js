@@ -11,8 +11,9 @@ const note = (notified) => delays.push(Number(process.hrtime.bigint() - notified
 
 /** Each piece waits for the CUR_POS that makes room for it. */
 async function writeForEver() {
-  const { hypervisor, notified } = await openStandIn();
-  const card = await openCard({ hypervisor });
+  const engine = 'script';
+  const { hypervisor, notified } = await openStandIn({ engine });
+  const card = await openCard({ hypervisor, engine });
   const stream = card.createPlaybackStream({
     ...{ rate: 48_000, channels: 2, format: 's16_le' },
     ...{ periodFrames: 1024, bufferFrames: 8192, highWaterMark: 0 },

@@ -39,9 +39,9 @@ export function timer() {
 }
 
 /** A PlaybackStream over the shipped addon and the stand-in devices; the backend has a thread of its own. */
-export async function frontend(options) {
-  const { hypervisor, backendThread } = await openStandIn();
-  const card = await openCard({ hypervisor });
+export async function frontend({ engine, ...options }) {
+  const { hypervisor, backendThread } = await openStandIn({ engine });
+  const card = await openCard({ hypervisor, engine });
   feed(card.createPlaybackStream({ ...FORMAT, ...options }));
   return { backendThread };
 }

@@ -1,6 +1,6 @@
 // The machine of test/native/stand-in.c, which must be in LD_PRELOAD: a guest's domain here, domain 0 and its backend in a worker.
 import { once } from 'node:events';
-import { readlinkSync, writeFileSync } from 'node:fs';
+import { readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,7 @@ async function serveStore(machine) {
     });
   });
   server.unref();
+  rmSync(path, { force: true }); // of a process that had this one's number
   server.listen(path);
   await once(server, 'listening');
   process.env.VSND_STAND_IN_XENSTORE = path;
@@ -40,7 +41,7 @@ async function serveStore(machine) {
  * A guest with one card of one playback stream. Gives its hypervisor, the backend's worker, the id of its thread for the kernel, and
  * `notified`: [0] is when the backend has last notified of an event, ns.
  */
-export async function openStandIn() {
+export async function openStandIn({ engine } = {}) {
   const machine = new EmulatedMachine();
   const { domid } = machine.createDomain();
   createSoundCard(machine, { frontendDomid: domid, pcmDevices: [{ streams: [{ fields: { type: 'p' } }] }] });
@@ -53,7 +54,11 @@ export async function openStandIn() {
   const [backendThread] = await once(worker, 'message');
   const claims = join(tmpdir(), `vsnd-bench-claims-${process.pid}`);
   writeFileSync(claims, '');
-  const hypervisor = await openLinuxHypervisor({ devices: devicesOf(domid), claims });
+  const hypervisor = await openLinuxHypervisor({
+    devices: devicesOf(domid),
+    claims,
+    threaded: engine !== 'script',
+  });
   return { hypervisor, backendThread, notified };
 }
 

@@ -25,14 +25,19 @@ const aplay = (file, { periodFrames, bufferFrames }) =>
   `time -f 'cpu %U %S' aplay -D hw:0,0 -t raw -f S16_LE -c 2 -r ${RATE} ` +
   `--period-size=${periodFrames} --buffer-size=${bufferFrames} ${file}`;
 
+async function playOurs(guest, what) {
+  return jsonLines(await guest.run(`node ${player(what)}`, { limitMs }), 'played')[0];
+}
+
 async function measureOurs(guest, sizes) {
-  const [played] = jsonLines(await guest.run(`node ${player(sizes)}`, { limitMs }), 'played');
-  const { periodFrames, bufferFrames, frames, cpu, underruns } = played;
+  const startup = await playOurs(guest, { ...sizes, file: NOTHING });
+  const played = await playOurs(guest, sizes);
+  const { periodFrames, bufferFrames, frames, cpu, turns, underruns } = played;
   const expected = { ...sizes, frames: bench.seconds * RATE };
   for (const [name, value] of Object.entries({ periodFrames, bufferFrames, frames })) {
     if (value !== expected[name]) throw new Error(`vsnd played with ${name} of ${value}`);
   }
-  return { cpu, underruns };
+  return { cpu: cpu - startup.cpu, turns: turns / bench.seconds, underruns };
 }
 
 async function measureTheirs(guest, sizes) {
@@ -75,20 +80,19 @@ export async function run(lab) {
     const guest = await lab.guest();
     const octets = bench.seconds * RATE * FRAME_BYTES;
     await guest.run(`node /vsnd/test/lab/guest/make-noise.js 1 ${octets} ${SOUND}; : > ${NOTHING}`);
-    for (const period of bench.periods) {
-      const measure = async (who, measureProcess) => {
-        const process = await measureProcess(guest, {
-          periodFrames: period,
-          bufferFrames: bench.bufferFrames,
-        });
-        const { guestCpu, ...counts } = meter.measured;
-        const rates = Object.entries(counts).map(([name, count]) => [name, count / bench.seconds]);
-        return { who, period, ...process, guestCpu, ...Object.fromEntries(rates) };
-      };
-      const ours = await measure('vsnd', measureOurs);
-      const theirs = await measure('aplay', measureTheirs);
-      appendFileSync(`${SHARE}/events.jsonl`, `${JSON.stringify({ event: 'measured', ours, theirs })}\n`);
-      if (bench.profile) await profile(guest, { periodFrames: period, bufferFrames: bench.bufferFrames });
+    const measure = async (who, sizes, measureProcess) => {
+      const process = await measureProcess(guest, sizes);
+      const { guestCpu, ...counts } = meter.measured;
+      const rates = Object.entries(counts).map(([name, count]) => [name, count / bench.seconds]);
+      return { who, period: sizes.periodFrames, ...process, guestCpu, ...Object.fromEntries(rates) };
+    };
+    for (let round = 0; round < bench.rounds; round++) {
+      for (const sizes of bench.sizes) {
+        const ours = await measure('vsnd', sizes, measureOurs);
+        const theirs = await measure('aplay', sizes, measureTheirs);
+        appendFileSync(`${SHARE}/events.jsonl`, `${JSON.stringify({ event: 'measured', ours, theirs })}\n`);
+        if (bench.profile && round === 0) await profile(guest, sizes);
+      }
     }
   } finally {
     await backend.close();

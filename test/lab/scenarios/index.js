@@ -18,6 +18,12 @@ export const SCENARIOS = [
     machine: 'xen',
     what: 'vsnd to vsnd backend, bit-exact; two streams at once',
   },
+  {
+    name: 'busy',
+    file: 'busy',
+    machine: 'xen',
+    what: 'JavaScript busy for 500 ms, 50 ms of shared buffer, a second written before: no underrun',
+  },
   { name: 'errors', file: 'errors', machine: 'xen', what: 'a guest that is not set up is told why' },
   { name: 'backend-killed', file: 'backend-killed', machine: 'xen', what: 'SIGKILL of the backend' },
   {

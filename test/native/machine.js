@@ -1,0 +1,73 @@
+// A process with both ends of a card over the devices of stand-in.c: the guest's here, domain 0's in a worker. Its XenStore is the test's.
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { openCard } from '../../dist/index.js';
+import { openLinuxHypervisor } from '../../dist/xen/linux/hypervisor.js';
+
+/** What domain 0 counts: frames played, and how often nothing was left to play. */
+export const PLAYED = 0;
+export const DRY = 1;
+
+/** ms: nothing was left before. */
+const MOST_BUSY = 5000;
+
+export const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' };
+
+export const held = () => readFileSync('/xen-stand-in/state', 'utf8').trim().replaceAll('\n', ', ');
+
+/** Domain 0, which serves the guest's cards from now on. */
+export class Domain0 {
+  #worker;
+  #counts;
+
+  static async start(addon, counts = new Int32Array(new SharedArrayBuffer(8))) {
+    const domain = new Domain0();
+    domain.#counts = counts;
+    domain.#worker = new Worker(new URL('./domain0.js', import.meta.url), { workerData: { addon, counts } });
+    await once(domain.#worker, 'message');
+    return domain;
+  }
+
+  get played() {
+    return Atomics.load(this.#counts, PLAYED);
+  }
+
+  get dry() {
+    return Atomics.load(this.#counts, DRY);
+  }
+
+  /** Keeps JavaScript busy until so many frames more have been played; false where nothing is left before. */
+  keepBusy(frames) {
+    const { played, dry } = this;
+    const latest = performance.now() + MOST_BUSY;
+    while (this.played < played + frames) if (this.dry > dry || performance.now() > latest) return false;
+    return true;
+  }
+
+  /** Ends it in order; gives what it has heard. */
+  async end() {
+    this.#worker.postMessage('end');
+    const [heard] = await once(this.#worker, 'message');
+    await once(this.#worker, 'exit');
+    return Buffer.from(heard);
+  }
+
+  /** Ends it in the middle of what it does. */
+  async die() {
+    await this.#worker.terminate();
+  }
+}
+
+/** The guest's only card, with one playback stream and one capture stream. */
+export async function openGuest(addon, { engine = 'native', ...options } = {}) {
+  const claims = join(tmpdir(), `vsnd-claims-${process.pid}`);
+  writeFileSync(claims, ''); // the stand-in's xenbus is a socket, which cannot be locked
+  const hypervisor = await openLinuxHypervisor({
+    ...{ devices: '/xen-stand-in/1', addon, claims },
+    threaded: engine === 'native',
+  });
+  return { hypervisor, card: await openCard({ hypervisor, engine, ...options }) };
+}
