@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Backend, memoryDevice, RealClock } from '../../dist/testing.js';
 import { openLinuxHypervisor } from '../../dist/xen/linux/hypervisor.js';
-import { DRY, PLAYED } from './machine.js';
+import { DRY, IS_DRY, PLAYED } from './machine.js';
 
 /** Moves by its timers alone, and by each when what has arrived was taken in: that this thread was late is nobody's underrun. */
 class PatientClock {
@@ -41,11 +41,13 @@ function openPlayback(params, feed) {
     },
     take: (most) => feed.take(most),
     played: (bytes) => {
+      Atomics.store(counts, IS_DRY, 0);
       Atomics.add(counts, PLAYED, bytes / params.frameBytes);
       feed.played(bytes);
     },
     dry: () => {
       Atomics.add(counts, DRY, 1);
+      Atomics.store(counts, IS_DRY, 1);
       feed.dry();
     },
     failed: (error) => feed.failed(error),

@@ -98,8 +98,7 @@ async function destroyStreams(guest) {
 
 /** The frontend in a worker. */
 async function playThere() {
-  const counts = new Int32Array(new SharedArrayBuffer(8));
-  const domain0 = await Domain0.start(addon, counts);
+  const domain0 = await Domain0.start(addon);
   const worker = new Worker(new URL(import.meta.url), { workerData: [addon, 'play'] });
   worker.on('error', (error) => say(`error ${error.message}`));
   await once(worker, 'message');

@@ -7,12 +7,11 @@ import { Worker } from 'node:worker_threads';
 import { openCard } from '../../dist/index.js';
 import { openLinuxHypervisor } from '../../dist/xen/linux/hypervisor.js';
 
-/** What domain 0 counts: frames played, and how often nothing was left to play. */
+/** What domain 0 tells: how many frames were played, how often nothing was left to play, and whether that is so. */
 export const PLAYED = 0;
 export const DRY = 1;
-
-/** ms: nothing was left before. */
-const MOST_BUSY = 5000;
+export const IS_DRY = 2;
+const COUNTS = 3;
 
 export const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' };
 
@@ -23,8 +22,9 @@ export class Domain0 {
   #worker;
   #counts;
 
-  static async start(addon, counts = new Int32Array(new SharedArrayBuffer(8))) {
+  static async start(addon) {
     const domain = new Domain0();
+    const counts = new Int32Array(new SharedArrayBuffer(4 * COUNTS));
     domain.#counts = counts;
     domain.#worker = new Worker(new URL('./domain0.js', import.meta.url), { workerData: { addon, counts } });
     await once(domain.#worker, 'message');
@@ -41,9 +41,8 @@ export class Domain0 {
 
   /** Keeps JavaScript busy until so many frames more have been played; false where nothing is left before. */
   keepBusy(frames) {
-    const { played, dry } = this;
-    const latest = performance.now() + MOST_BUSY;
-    while (this.played < played + frames) if (this.dry > dry || performance.now() > latest) return false;
+    const end = this.played + frames;
+    while (this.played < end) if (Atomics.load(this.#counts, IS_DRY) === 1) return false;
     return true;
   }
 

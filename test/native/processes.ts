@@ -6,7 +6,7 @@ import { createSoundCard, removeSoundCard, type SoundCardOptions } from '../../s
 import { ADDON, type StoreSocket, serveStore } from './stand-in.ts';
 
 /** ms: none takes half as long. */
-const LONGEST = 60_000;
+const LONGEST = 100_000;
 
 const DOMID = 1;
 const CARD = {

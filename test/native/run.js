@@ -64,13 +64,9 @@ const env = {
   ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:handle_abort=1',
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
 };
-run('node', [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', 'test/native', ...forVitest], env);
-const carried = join('test', 'native', 'carried', 'vitest.config.ts');
-run(
-  'node',
-  [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', carried, ...forVitest],
-  env,
-);
+const vitest = [join(ROOT, 'node_modules', 'vitest', 'vitest.mjs'), 'run'];
+run('node', [...vitest, 'test/native', ...forVitest], env);
+run('node', [...vitest, '--config', 'test/native/carried/vitest.config.ts', ...forVitest], env);
 if (asan) for (const mode of ['idle', 'busy', 'close', 'worker']) checkLeaks(mode);
 
 /** Runs a process to its end, and fails on leaked memory that the addon has allocated. */
