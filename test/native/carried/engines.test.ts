@@ -192,7 +192,11 @@ describe.skipIf(SKIP_REASON)('both engines, by the same deeds of user and backen
         const script = await play('script', [{ deed: 'write', frames: 400 }, ...deeds]);
         const native = await play('native', [{ deed: 'write', frames: 400 }, ...deeds]);
         expect(native.events).toEqual(script.events);
-        expect(native.figures).toEqual(script.figures);
+        // The thread may find a refusal where it looks for room, before the next position comes.
+        const refused = deeds.findIndex(({ deed }) => deed === 'refuse');
+        const alike = refused < 0 ? native.figures.length : refused;
+        expect(native.figures.slice(0, alike)).toEqual(script.figures.slice(0, alike));
+        expect(native.figures.at(-1)).toEqual(script.figures.at(-1));
         expect(native.requests).toEqual(script.requests);
         expect(native.written.equals(script.written)).toBe(true);
       }),
