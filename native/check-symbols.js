@@ -81,7 +81,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const prebuilds = join(dirname(dirname(fileURLToPath(import.meta.url))), 'prebuilds');
   const files = process.argv.slice(2);
   if (files.length === 0) {
-    for (const target of readdirSync(prebuilds)) files.push(join(prebuilds, target, 'vsnd.node'));
+    for (const target of readdirSync(prebuilds)) {
+      for (const name of readdirSync(join(prebuilds, target))) files.push(join(prebuilds, target, name));
+    }
   }
   for (const file of files) {
     const complaints = complaintsOf(file);
