@@ -10,8 +10,8 @@ namespace {
 /** ns: a cycle that takes longer was lost, as happens where programs come and go. */
 constexpr uint64_t kLost = 500'000'000;
 
-/** Of a cycle's time: no other one begins sooner, or programs would not be done with theirs. */
-constexpr double kLeastPart = 0.75;
+/** Of a cycle's time: no other one begins sooner. Programs that play are heard of when they are done; those that record are not. */
+constexpr double kLeastPart[] = {0.95, 0.75};
 
 /** Periods that are counted on without a position: the card stands still then. */
 constexpr double kMostPeriods = 2;
@@ -156,6 +156,10 @@ void Driver::LookAtQuantum() {
   if (quantum_.exchange(quantum, std::memory_order_relaxed) != quantum) session_.Wake();
 }
 
+bool Driver::has_graph_rate() const {
+  return position_ != nullptr && position_->clock.rate.denom == shape_.rate;
+}
+
 void Driver::WriteClock(uint64_t now) {
   spa_io_clock& clock = position_->clock;
   Targets targets = TargetsOf(clock);
@@ -174,7 +178,7 @@ void Driver::WriteClock(uint64_t now) {
 void Driver::Trigger(uint64_t now) {
   is_cycling_ = true;
   triggered_at_ = now;
-  next_at_ = now + static_cast<uint64_t>(kLeastPart * 1e9 * quantum() / shape_.rate);
+  next_at_ = now + static_cast<uint64_t>(kLeastPart[shape_.is_sink] * 1e9 * quantum() / shape_.rate);
   Arm(now + kLost);
   WriteClock(now);
   session_.library().pw_stream_trigger_process(stream_);
@@ -308,7 +312,10 @@ void SourceDriver::HandleProcess() {
   pw_buffer* buffer = library.pw_stream_dequeue_buffer(stream_);
   if (buffer == nullptr) return;
   spa_data& data = buffer->buffer->datas[0];
-  uint64_t wanted = buffer->requested != 0 ? buffer->requested : quantum();
+  LookAtQuantum();
+  // At the graph's own rate what is suggested may still be the last cycle's.
+  bool is_suggested = buffer->requested != 0 && (!is_driving || !has_graph_rate());
+  uint64_t wanted = is_suggested ? buffer->requested : quantum();
   size_t length = std::min<uint64_t>(wanted * shape_.frame_bytes, data.maxsize);
   length -= length % shape_.frame_bytes;
   auto* bytes = static_cast<uint8_t*>(data.data);

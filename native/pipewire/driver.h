@@ -76,6 +76,8 @@ class Driver {
 
   bool LookWhoDrives();
   void LookAtQuantum();
+  /** Whether the graph runs at the card's rate: nothing is resampled then. */
+  bool has_graph_rate() const;
   void Trigger(uint64_t now);
   /** Whether a cycle that was triggered is still under way, and no lost one. */
   bool IsCycling(uint64_t now);

@@ -106,7 +106,7 @@ class PipeWire implements SoundServer {
       releases.push(() => fifo.close());
       releases.push(await loadTunnel(options, context));
       const quanta = quantaFor(options);
-      const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
+      const corrector = new DriftCorrector(spec, quanta.quantumFrames);
       const carrier = new DrivenPlayback(
         fifo,
         corrector,
@@ -130,7 +130,7 @@ class PipeWire implements SoundServer {
       releases.push(await loadTunnel(options, context));
       const fifo = new this.#fifos.Fifo(path, true);
       releases.push(() => fifo.close());
-      const carrier = await this.#carryCapture(fifo, options, context);
+      const carrier = this.#carryCapture(fifo, options, context);
       releases.push(() => carrier.close());
       return { path: carrier, close: () => releases.releaseAll() };
     } catch (error) {
@@ -139,7 +139,7 @@ class PipeWire implements SoundServer {
     }
   }
 
-  async #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Promise<Path> {
+  #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Path {
     const { path, latency, spec } = options;
     const openReader = () => new this.#fifos.Fifo(path, false);
     if (isAtLeast(this.#moduleVersion, ADAPTIVE_SOURCE)) {
@@ -147,7 +147,7 @@ class PipeWire implements SoundServer {
     }
     const quanta = quantaFor(options);
     fifo.setSize(2 * quanta.targetFrames * spec.frameBytes);
-    const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
+    const corrector = new DriftCorrector(spec, quanta.quantumFrames);
     const bufferFrames = bufferFor('capture', quanta, context);
     return new DrivenCapture(fifo, corrector, { ...quanta, bufferFrames, openReader }, context);
   }
