@@ -13,7 +13,7 @@ class RateMatcher {
   void Restart() { has_begun_ = false; }
   bool has_begun() const { return has_begun_; }
 
-  /** `excess`: s by which more waits than should. `elapsed`: s since the last call. Returns the ratio: more than 1 has less wait. */
+  /** `excess`: s by which more waits than should. `elapsed`: s since the last call. Returns frames out for one that comes in: fewer where too much waits. */
   double Update(double excess, double elapsed) {
     if (!has_begun_) {
       has_begun_ = true;
@@ -21,7 +21,7 @@ class RateMatcher {
     }
     average_ += (excess - average_) * std::min(1.0, elapsed / kAveraged);
     integral_ = Clamp(integral_ + kIntegral * average_ * elapsed);
-    return 1 + Clamp(kProportional * average_ + integral_);
+    return 1 - Clamp(kProportional * average_ + integral_);
   }
 
  private:
