@@ -83,12 +83,13 @@ export class NodePlayback implements NodePath {
     this.#node.lookAtLatency();
   }
 
-  /** Frames that the stream has and the card has not played. */
+  /** Frames that the stream has and the card has not played, by the card's clock. */
   get #outstanding(): number {
     const stream = this.#stream;
     if (stream === undefined) return 0;
     const waiting = (stream.writableLength + this.#port.staged) / this.#context.spec.frameBytes;
-    return Math.floor(stream.latency + waiting);
+    const since = stream.clock.frames - stream.position;
+    return Math.max(0, Math.floor(stream.latency + waiting - since));
   }
 
   #open(): void {
