@@ -133,7 +133,7 @@ double Driver::FramesIn(uint64_t ns) const {
 /** pw_stream_is_driving() is not to be asked: newer ones crash before there is a node. */
 bool Driver::LookWhoDrives() {
   bool is_driving = position_ != nullptr && clock_ != nullptr && position_->clock.id == clock_->id;
-  if (is_driving && rate_match_ != nullptr && matcher_.has_begun()) {
+  if (is_driving && rate_match_ != nullptr && (rate_match_->flags & SPA_IO_RATE_MATCH_FLAG_ACTIVE) != 0) {
     rate_match_->flags &= ~SPA_IO_RATE_MATCH_FLAG_ACTIVE;
     rate_match_->rate = 1;
     matcher_.Restart();

@@ -11,7 +11,6 @@ namespace vsnd {
 class RateMatcher {
  public:
   void Restart() { has_begun_ = false; }
-  bool has_begun() const { return has_begun_; }
 
   /** `excess`: s by which more waits than should. `elapsed`: s since the last call. Returns frames out for one that comes in: fewer where too much waits. */
   double Update(double excess, double elapsed) {

@@ -16,14 +16,16 @@ uint32_t NumberOf(const spa_dict* properties, const char* key) {
 
 }  // namespace
 
-/** client-rt.conf: with client.conf 0.3.65 asks for no real-time thread; newer ones take either. One data loop: ours. */
+/** 0.3 asks for a real-time thread in client-rt.conf alone; newer ones say that it is old. One data loop: ours. */
 Session::Session(const Library& library) : library_(library) {
   loop_ = library_.pw_loop_new(nullptr);
   if (loop_ == nullptr) return;
   pw_loop_enter(loop_);
   wake_ = pw_loop_add_event(loop_, [](void*, uint64_t) {}, nullptr);
+  bool is_old = strncmp(library_.pw_get_library_version(), "0.", 2) == 0;
+  const char* config = is_old ? "client-rt.conf" : "client.conf";
   pw_properties* properties =
-      library_.pw_properties_new("config.name", "client-rt.conf", "context.num-data-loops", "1", nullptr);
+      library_.pw_properties_new("config.name", config, "context.num-data-loops", "1", nullptr);
   context_ = library_.pw_context_new(loop_, properties, 0);
   if (context_ == nullptr) return;
   data_loop_ = library_.pw_data_loop_get_loop(library_.pw_context_get_data_loop(context_));

@@ -171,19 +171,22 @@ describe('idle', () => {
 });
 
 describe('what programs are told', () => {
-  test('is the latency, as it is, on both sides of the link', async () => {
+  test('is the latency, as it is', async () => {
     const server = await startPipewire();
     const bridge = await startBridge(server, '--sink', 'null', '--no-source', '--latency', '200');
     const file = writeWav(server.directory, 'noise.wav', SOUND, noise('s16_le', 2, 4 * SOUND.rate));
     const player = server.spawn('pw-play', ['--target=Emulated', file]);
     await bridge.event('start');
     const told = async () => {
-      const objects = JSON.parse(await server.output('pw-dump', 'Emulated')) as {
-        type: string;
-        info?: { params?: { Latency?: { direction: string; minNs: number }[] } };
+      const objects = JSON.parse(await server.output('pw-dump')) as {
+        info?: {
+          props?: Record<string, unknown>;
+          params?: { Latency?: { direction: string; minNs: number }[] };
+        };
       }[];
-      const latencies = objects.flatMap(({ info }) => info?.params?.Latency ?? []);
-      return latencies.find(({ direction, minNs }) => direction === 'Input' && minNs > 0)?.minNs;
+      const node = objects.find(({ info }) => info?.props?.['node.name'] === 'pw-play');
+      const found = node?.info?.params?.Latency?.find(({ direction }) => direction === 'Input');
+      return found?.minNs || undefined;
     };
     while ((await told()) === undefined) await wait(50);
     const quantum = 2048; // a quarter of 200 ms holds it
