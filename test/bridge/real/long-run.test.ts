@@ -27,9 +27,9 @@ async function bridgeTo(server: HeadlessServer, card: Card): Promise<Bridge> {
   ]) {
     vi.stubEnv(name, server.env[name]);
   }
+  const bridge = await createBridge(card, { name: 'card', source: false, latency: LATENCY });
   // The bridge and the card are here: what is shown must not depend on how busy the machine is.
   await hurryProcess(process.pid, 10);
-  const bridge = await createBridge(card, { name: 'card', source: false, latency: LATENCY });
   onTestFinished(async () => {
     await bridge.close();
     vi.unstubAllEnvs();
