@@ -16,6 +16,9 @@ constexpr double kLeastPart[] = {0.95, 0.75};
 /** Periods that are counted on without a position: the card stands still then. */
 constexpr double kMostPeriods = 2;
 
+/** ns: no position has come yet, and so nothing can be counted on. */
+constexpr uint64_t kNever = UINT64_MAX;
+
 /** Frames of a cycle until the graph has said how many. */
 constexpr uint32_t kUsualQuantum = 1024;
 
@@ -72,7 +75,7 @@ void Driver::Attach(Port* port, uint32_t outstanding, uint32_t period) {
     matcher_.Restart();
     {
       Hold hold(lock_, OwnTid());
-      report_ = {position / shape_.frame_bytes, Now()};
+      report_ = {position / shape_.frame_bytes, kNever};
     }
     LookAtQuantum();
     HandleAttached(outstanding);
@@ -94,6 +97,7 @@ void Driver::HandleIo(uint32_t id, void* area) {
     if (id == SPA_IO_Clock) clock_ = static_cast<spa_io_clock*>(area);
     if (id == SPA_IO_RateMatch) rate_match_ = static_cast<spa_io_rate_match*>(area);
     LookAtQuantum();
+    Schedule();  // it may drive from now on
   });
 }
 
@@ -226,7 +230,8 @@ void SinkDriver::Schedule() {
     double due = Fill(now) - latency();
     if (due <= 0) return Trigger(now);
     double counted = now > last.time ? FramesIn(now - last.time) : 0;
-    if (counted + due <= kMostPeriods * period_) return Arm(now + static_cast<uint64_t>(due * 1e9 / shape_.rate));
+    bool can_count = last.time != kNever && counted + due <= kMostPeriods * period_;
+    if (can_count) return Arm(now + static_cast<uint64_t>(due * 1e9 / shape_.rate));
     if (WaitFor(last)) return;
   }
 }
