@@ -82,7 +82,7 @@ export async function createBridge(card: Card, options: BridgeOptions = {}): Pro
   const { signal } = options;
   if (signal?.aborted) throw abortError(signal);
   const fifos = loadFifoTools();
-  const adaptor = await chooseAdaptor(options.server);
+  const adaptor = await chooseAdaptor(options.server, options.via);
   const plans = planEndpoints(card, adaptor, options);
   const passedOver: VsndError[] = [];
   const place = makePlace((why) => passedOver.push(why));
@@ -168,10 +168,10 @@ export class Bridge extends EventEmitter<BridgeEvents> {
     return this.#afterThat(async () => {
       const { adaptor, fifos, plans } = this.#parts;
       const server = await adaptor.connect({ fifos, clock: this.#clock });
+      this.#server = server;
       await server.removeLeftovers(isLeft);
       removeAbandonedPlaces();
       for (const { name } of plans) await server.assertFree(name);
-      this.#server = server;
       for (const plan of plans) {
         if (this.#closed) return;
         this.#endpoints.set(plan.direction, await this.#open(server, plan));
@@ -266,6 +266,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
       });
       this.#endpoints.delete(direction);
     }
+    this.#server?.close?.();
   }
 
   #fail(error: Error): void {

@@ -1,6 +1,7 @@
 import { isVsndError, VsndError } from '../errors.ts';
 import { serverInfo } from './pactl.ts';
 import { pipewireAdaptor } from './pipewire.ts';
+import { tunnelAdaptor } from './pipewire-tunnel.ts';
 import { pulseAdaptor } from './pulse.ts';
 import type { SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
@@ -10,8 +11,12 @@ const ADAPTORS: Readonly<Record<SoundServerKind, SoundServerAdaptor>> = {
 };
 
 /** The adaptor of the server that was asked for, or of the one that runs. Rejects with ERR_VSND_SOUND_SERVER. */
-export async function chooseAdaptor(wanted: SoundServerKind | undefined): Promise<SoundServerAdaptor> {
-  return ADAPTORS[wanted ?? (await findServer())];
+export async function chooseAdaptor(
+  wanted: SoundServerKind | undefined,
+  via: 'pipe' | undefined,
+): Promise<SoundServerAdaptor> {
+  const kind = wanted ?? (await findServer());
+  return kind === 'pipewire' && via === 'pipe' ? tunnelAdaptor : ADAPTORS[kind];
 }
 
 /** Which server answers as PulseAudio does: itself, or PipeWire. */

@@ -1,16 +1,19 @@
-import { type Clock, timeout } from '../clock.ts';
-import { VsndError } from '../errors.ts';
-import { ReleaseStack } from '../release-stack.ts';
-import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { DriftCorrector } from './drift-corrector.ts';
-import { DrivenCapture } from './driven-capture.ts';
-import { DrivenPlayback } from './driven-playback.ts';
-import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
-import { PacedCapture } from './paced-capture.ts';
-import { mostBufferFrames, type Path, type PathContext } from './path.ts';
-import { nameTakenError } from './place.ts';
-import { runProgram, startProgram } from './program.ts';
-import { followNodes, listNodes } from './pw-dump.ts';
+import { type Clock, type Timer, timeout } from '../clock.ts';
+import { type Deferred, deferred } from '../deferred.ts';
+import { NodeCapture } from './node-capture.ts';
+import { NodePlayback } from './node-playback.ts';
+import type { NodePath, PathContext } from './path.ts';
+import {
+  connectPipeWire,
+  loadPipeWireAddon,
+  type NodeOptions,
+  type PipeWireAddon,
+  type PipeWireNode,
+  type PipeWireSession,
+  soundServerError,
+} from './pipewire-addon.ts';
+import { MOST_CHANNELS, PIPEWIRE_FORMATS, positionsOf } from './pipewire-names.ts';
+import { nameTakenByProcessError } from './place.ts';
 import type {
   AdaptorTools,
   Endpoint,
@@ -20,250 +23,166 @@ import type {
   SoundServerAdaptor,
 } from './sound-server.ts';
 
-/** PipeWire's names of the formats that it has, too, and whose samples can be resampled. */
-const FORMATS: Partial<Record<PcmFormatName, string>> = {
-  s8: 'S8',
-  u8: 'U8',
-  s16_le: 'S16LE',
-  s16_be: 'S16BE',
-  s24_le: 'S24_32LE',
-  s24_be: 'S24_32BE',
-  s32_le: 'S32LE',
-  s32_be: 'S32BE',
-  float_le: 'F32LE',
-  float_be: 'F32BE',
-  float64_le: 'F64LE',
-  float64_be: 'F64BE',
-};
+/** Above what WirePlumber gives ALSA's devices, 1000 to 2000: the card drives what is linked to both. */
+const PRIORITY = 3000;
 
-/** The resampler has no more. */
-const MOST_CHANNELS = 8;
+/** A cycle is asked to be at most that part of the latency: a power of two. */
+const QUANTUM_PART = 4;
 
-/** In ALSA's order: that of the backend's devices. */
-const POSITIONS = ['FL', 'FR', 'RL', 'RR', 'FC', 'LFE', 'SL', 'SR'];
+/** Frames of a cycle. */
+const QUANTUM = { least: 64, most: 2048 };
 
-/** Frames that PipeWire is asked to bring at a time: a power of two. Fewer cost more, and are missed by a busy machine. */
-const QUANTUM = { least: 128, most: 1024 };
-
-/** A quantum is at most that part of the latency. */
-const QUANTUM_PART = 8;
-
-/** Quanta that wait at the least, so that the dead band and a late process leave something to play. */
-const LEAST_QUANTA = 3;
-
-/** From then on a source follows the pace at which its FIFO is filled. */
-const ADAPTIVE_SOURCE = [0, 3, 80];
-
-/** ns: a module that can be loaded is there at once. */
+/** ns: a daemon, and a session manager, that are there answer at once. */
 const DEADLINE = 5e9;
 
-const MODULE = 'libpipewire-module-pipe-tunnel';
-
-/** PipeWire: module-pipe-tunnel, in a process of its own that ends with this one. The system's timer is its clock. */
+/** PipeWire: nodes of our own, which drive its graph by the card's positions. */
 export const pipewireAdaptor: SoundServerAdaptor = {
   kind: 'pipewire',
-  takes: (_direction, format, channels) => FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
-  connect: async ({ fifos }: AdaptorTools) => {
-    const [info, version] = await Promise.all([
-      runProgram('pw-cli', ['info', '0']),
-      runProgram('pw-cli', ['--version']),
-    ]);
-    const [, server = ''] = /version: "([^"]*)"/.exec(info) ?? [];
-    const [, linked = server] = /Linked with libpipewire (\S+)/.exec(version) ?? [];
-    return new PipeWire(fifos, server, linked);
+  takes: (_direction, format, channels) =>
+    PIPEWIRE_FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
+  connect: async ({ clock }: AdaptorTools) => {
+    const addon = loadPipeWireAddon();
+    const server = new PipeWire(addon, connectPipeWire(addon), clock);
+    try {
+      await server.whenReady();
+      return server;
+    } catch (error) {
+      server.close();
+      throw error;
+    }
   },
 };
 
+/** Something that is waited for in the main loop. */
+interface Wait {
+  readonly isThere: () => boolean;
+  readonly done: Deferred<void>;
+  readonly timer: Timer;
+}
+
 class PipeWire implements SoundServer {
   readonly kind = 'pipewire';
-  readonly description: string;
-  readonly #fifos: FifoTools;
-  /** The module runs in pw-cli, and is as old as that. */
-  readonly #moduleVersion: string;
+  readonly #addon: PipeWireAddon;
+  readonly #session: PipeWireSession;
+  readonly #clock: Clock;
+  readonly #paths = new Set<NodePath>();
+  readonly #waits = new Set<Wait>();
+  #watcher: ServerWatcher | undefined;
 
-  constructor(fifos: FifoTools, version: string, moduleVersion: string) {
-    this.#fifos = fifos;
-    this.description = `PipeWire ${version}`;
-    this.#moduleVersion = moduleVersion;
+  constructor(addon: PipeWireAddon, session: PipeWireSession, clock: Clock) {
+    this.#addon = addon;
+    this.#session = session;
+    this.#clock = clock;
+    session.start(() => this.#iterate());
   }
 
-  /** Nothing is left: the module's process ends with the bridge's, however that ends. */
+  get description(): string {
+    return `PipeWire ${this.#session.serverVersion}`;
+  }
+
+  whenReady(): Promise<void> {
+    return this.#when(() => this.#session.isReady, 'PipeWire has not answered');
+  }
+
+  /** Nothing is left: a node ends with its process, however that ends. */
   async removeLeftovers(): Promise<void> {}
 
   async assertFree(name: string): Promise<void> {
-    const node = (await listNodes()).find((one) => one.name === name);
-    if (node !== undefined) throw nameTakenError(name, node.fifo, 'a program');
+    const pid = this.#session.findNode(name);
+    if (pid !== undefined) throw nameTakenByProcessError(name, pid);
   }
 
-  open(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
-    return options.direction === 'sink'
-      ? this.#openSink(options, context)
-      : this.#openSource(options, context);
-  }
-
-  watch(names: readonly string[], watcher: ServerWatcher): () => void {
-    const used = new Map<string, boolean>();
-    return followNodes(
-      (nodes) => {
-        for (const name of names) {
-          const isUsed = nodes.find((node) => node.name === name)?.state === 'running';
-          if (used.get(name) === isUsed) continue;
-          used.set(name, isUsed);
-          watcher.handleUse(name, isUsed);
-        }
-      },
-      (reason) => watcher.handleGone(reason),
-    );
-  }
-
-  /** The FIFO is there before the module, so that nothing is missed that it writes. */
-  async #openSink(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
-    const { path, spec } = options;
-    const releases = new ReleaseStack();
+  async open(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
+    const node = this.#makeNode(options, context);
     try {
-      this.#fifos.makeFifo(path);
-      releases.push(() => removeFifo(path));
-      const fifo = new this.#fifos.Fifo(path, false);
-      releases.push(() => fifo.close());
-      releases.push(await loadTunnel(options, context));
-      const quanta = quantaFor(options);
-      const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
-      const carrier = new DrivenPlayback(
-        fifo,
-        corrector,
-        { ...quanta, bufferFrames: bufferFor('playback', quanta, context) },
-        context,
-      );
-      releases.push(() => carrier.close());
-      return { path: carrier, close: () => releases.releaseAll() };
+      const known = () => node.isKnown || node.failure !== '';
+      await this.#when(known, 'the node has no ports; does a session manager run?');
+      if (node.failure !== '') throw soundServerError(`PipeWire: ${node.failure}`);
     } catch (error) {
-      await releases.releaseAll();
+      node.close();
       throw error;
     }
-  }
-
-  /** The module makes the FIFO. */
-  async #openSource(options: EndpointOptions, context: PathContext): Promise<Endpoint> {
-    const { path } = options;
-    const releases = new ReleaseStack();
-    releases.push(() => removeFifo(path));
-    try {
-      releases.push(await loadTunnel(options, context));
-      const fifo = new this.#fifos.Fifo(path, true);
-      releases.push(() => fifo.close());
-      const carrier = await this.#carryCapture(fifo, options, context);
-      releases.push(() => carrier.close());
-      return { path: carrier, close: () => releases.releaseAll() };
-    } catch (error) {
-      await releases.releaseAll();
-      throw error;
-    }
-  }
-
-  async #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Promise<Path> {
-    const { path, latency, spec } = options;
-    const openReader = () => new this.#fifos.Fifo(path, false);
-    if (isAtLeast(this.#moduleVersion, ADAPTIVE_SOURCE)) {
-      return new PacedCapture(fifo, openReader, latency, context);
-    }
-    const quanta = quantaFor(options);
-    fifo.setSize(2 * quanta.targetFrames * spec.frameBytes);
-    const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
-    const bufferFrames = bufferFor('capture', quanta, context);
-    return new DrivenCapture(fifo, corrector, { ...quanta, bufferFrames, openReader }, context);
-  }
-}
-
-interface Quanta {
-  readonly quantumFrames: number;
-  readonly targetFrames: number;
-}
-
-/** How many frames come at a time, and how many are to wait before they come: what the latency leaves for them. */
-function quantaFor({ spec: { rate }, latency }: EndpointOptions): Quanta {
-  const latencyFrames = (rate * latency) / 1000;
-  const power = 2 ** Math.floor(Math.log2(latencyFrames / QUANTUM_PART));
-  const quantumFrames = Math.min(Math.max(power, QUANTUM.least), QUANTUM.most);
-  const wanted = Math.round(latencyFrames) - 2 * quantumFrames;
-  return { quantumFrames, targetFrames: Math.max(wanted, LEAST_QUANTA * quantumFrames) };
-}
-
-/** Frames of the card's buffer: twice what is to wait there, as far as it is so large. */
-function bufferFor(type: 'playback' | 'capture', { targetFrames }: Quanta, context: PathContext): number {
-  return Math.min(2 * targetFrames, mostBufferFrames(type, context));
-}
-
-/** Loads the module into a process that holds it, and waits for its node; gives what ends both. */
-async function loadTunnel(
-  options: EndpointOptions,
-  { clock, events }: PathContext,
-): Promise<() => Promise<void>> {
-  // With it goes all that it has made in the server.
-  const args = ['-m', 'load-module', MODULE, moduleArguments(options)];
-  const program = await startProgram('pw-cli', args, { isTied: true });
-  let isWanted = true;
-  const ended = program.ended.then(() => program.lastLine || 'pw-cli has ended');
-  const unload = async () => {
-    isWanted = false;
-    await program.end();
-  };
-  try {
-    await awaitNode(options.path, ended, clock);
-  } catch (error) {
-    await unload();
-    throw error;
-  }
-  void ended.then((reason) => {
-    if (isWanted) events.handleServerGone(reason);
-  });
-  return unload;
-}
-
-/** Waits until the server has the node of that FIFO, and its session manager knows it: programs can use it then. Rejects with ERR_VSND_SOUND_SERVER where its program ends first. */
-function awaitNode(fifo: string, ended: Promise<string>, clock: Clock): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = timeout(clock, DEADLINE, () =>
-      fail(`its node has no ports after ${DEADLINE / 1e9} s; does a session manager run?`),
-    );
-    const fail = (reason: string) => {
-      timer.cancel();
-      stop();
-      reject(new VsndError('ERR_VSND_SOUND_SERVER', `PipeWire has not loaded ${MODULE}: ${reason}`));
+    const path = this.#carry(node, options, context);
+    this.#paths.add(path);
+    path.handleNews(); // a program may be there already
+    const close = async () => {
+      this.#paths.delete(path);
+      await path.close();
     };
-    const stop = followNodes((nodes) => {
-      if (!nodes.some((node) => node.fifo === fifo && node.ports > 0)) return;
+    return { path, close };
+  }
+
+  watch(_names: readonly string[], watcher: ServerWatcher): () => void {
+    this.#watcher = watcher;
+    this.#iterate(); // it may have gone meanwhile
+    return () => {
+      this.#watcher = undefined;
+    };
+  }
+
+  close(): void {
+    this.#session.close();
+    for (const { done, timer } of this.#waits) {
       timer.cancel();
-      stop();
-      resolve();
-    }, fail);
-    void ended.then(fail);
-  });
-}
+      done.reject(soundServerError('PipeWire is left'));
+    }
+    this.#waits.clear();
+  }
 
-function moduleArguments(options: EndpointOptions): string {
-  const { direction, name, description, path, spec } = options;
-  const { format, rate, channels } = spec;
-  return `{ ${[
-    `tunnel.mode=${direction}`,
-    `pipe.filename="${path}"`,
-    `node.name="${name}"`,
-    `node.description="${description}"`,
-    `audio.format=${FORMATS[format]}`,
-    `audio.rate=${rate}`,
-    `audio.channels=${channels}`,
-    `audio.position=[${positionsOf(channels).join(' ')}]`,
-    `node.latency="${quantaFor(options).quantumFrames}/${rate}"`,
-  ].join(' ')} }`;
-}
+  #makeNode(options: EndpointOptions, { exact }: PathContext): PipeWireNode {
+    const { direction, name, description, spec, latency } = options;
+    const latencyFrames = Math.ceil((spec.rate * latency) / 1000);
+    const power = 2 ** Math.floor(Math.log2(latencyFrames / QUANTUM_PART));
+    const wishes: NodeOptions = {
+      isSink: direction === 'sink',
+      name,
+      description,
+      rate: spec.rate,
+      frameBytes: spec.frameBytes,
+      format: PIPEWIRE_FORMATS[spec.format] ?? '',
+      positions: positionsOf(spec.channels),
+      latencyFrames,
+      quantum: Math.min(Math.max(power, QUANTUM.least), QUANTUM.most),
+      priority: PRIORITY,
+      isExact: exact,
+    };
+    try {
+      return new this.#addon.PipeWireNode(this.#session, wishes);
+    } catch (cause) {
+      throw soundServerError(`PipeWire takes no ${direction}: ${(cause as Error).message}`, cause);
+    }
+  }
 
-function positionsOf(channels: number): string[] {
-  if (channels === 1) return ['MONO'];
-  if ([2, 4, 6, 8].includes(channels)) return POSITIONS.slice(0, channels);
-  return POSITIONS.slice(0, channels).map((_, index) => `AUX${index}`);
-}
+  #carry(node: PipeWireNode, options: EndpointOptions, context: PathContext): NodePath {
+    const latencyFrames = Math.ceil((options.spec.rate * options.latency) / 1000);
+    const makePort = (bytes: number) => new this.#addon.StagingPort(this.#session, bytes);
+    const Carrier = options.direction === 'sink' ? NodePlayback : NodeCapture;
+    return new Carrier(node, makePort, latencyFrames, context);
+  }
 
-function isAtLeast(version: string, least: readonly number[]): boolean {
-  const numbers = version.split('.').map(Number);
-  const index = least.findIndex((number, i) => number !== (numbers[i] ?? 0));
-  return index === -1 || (numbers[index] ?? 0) > (least[index] ?? 0);
+  #iterate(): void {
+    this.#session.iterate();
+    for (const wait of this.#waits) {
+      if (!wait.isThere() && this.#session.failure === '') continue;
+      this.#waits.delete(wait);
+      wait.timer.cancel();
+      if (wait.isThere()) wait.done.resolve();
+      else wait.done.reject(soundServerError(`PipeWire: ${this.#session.failure}`));
+    }
+    for (const path of this.#paths) path.handleNews();
+    if (this.#session.failure !== '') this.#watcher?.handleGone(this.#session.failure);
+  }
+
+  /** Resolves when `isThere` says so. Rejects with ERR_VSND_SOUND_SERVER: `complaint`, or what PipeWire says. */
+  #when(isThere: () => boolean, complaint: string): Promise<void> {
+    if (isThere()) return Promise.resolve();
+    const done = deferred();
+    const timer = timeout(this.#clock, DEADLINE, () => {
+      this.#waits.delete(wait);
+      done.reject(soundServerError(`${complaint} (after ${DEADLINE / 1e9} s)`));
+    });
+    const wait = { isThere, done, timer };
+    this.#waits.add(wait);
+    return done.promise;
+  }
 }

@@ -40,6 +40,13 @@ export function bridgeOf(fifo: string): number | undefined {
   return pid !== undefined && ownDirectories().includes(dirname(place)) ? Number(pid) : undefined;
 }
 
+/** The same, where the server says whose it is: a pid, or 0 where it does not. */
+export function nameTakenByProcessError(name: string, pid: number): VsndError {
+  const who = pid === 0 ? 'of a program' : `of process ${pid}`;
+  const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;
+  return new VsndError('ERR_VSND_SOUND_SERVER', message, pid === 0 ? {} : { pid });
+}
+
 /** The error for a name that the server has already, of `owner` ('a program') or of the bridge that made `fifo`. */
 export function nameTakenError(name: string, fifo: string | undefined, owner: string): VsndError {
   const pid = bridgeOf(fifo ?? '');

@@ -10,6 +10,8 @@ import type { Direction, SoundServerAdaptor, SoundServerKind } from './sound-ser
 export interface BridgeOptions {
   /** The sound server; by default the one that runs for this user. */
   server?: SoundServerKind | undefined;
+  /** 'pipe': through a FIFO also on PipeWire, whose clock is the system's then. By default the card drives PipeWire's graph. */
+  via?: 'pipe' | undefined;
   /** Whether programs can play; by default whether the card can. */
   sink?: boolean | undefined;
   /** Whether programs can record; by default whether the card can. */
@@ -26,7 +28,7 @@ export interface BridgeOptions {
   format?: PcmFormatName | undefined;
   /** What the bridge may add to the latency, ms: 10 to 2000; by default 100. */
   latency?: number | undefined;
-  /** Never resample, also where the server's clock is not the card's: frames are dropped or repeated then, and counted. */
+  /** Never resample, also where the card is not the clock: frames are dropped or repeated then, and counted. */
   exact?: boolean | undefined;
   /** Aborting it gives up, or closes the bridge. */
   signal?: AbortSignal | undefined;
@@ -34,6 +36,7 @@ export interface BridgeOptions {
 
 const BRIDGE_OPTIONS: OptionNames<BridgeOptions> = {
   server: true,
+  via: true,
   sink: true,
   source: true,
   name: true,
@@ -68,10 +71,11 @@ const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 /** Throws ERR_VSND_INVALID_ARG. */
 export function checkBridgeOptions(options: BridgeOptions): void {
   checkOptionNames('createBridge()', options, BRIDGE_OPTIONS);
-  const { server, name, latency, signal } = options;
+  const { server, via, name, latency, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArgError('server', server, 'pulse, pipewire');
   }
+  if (via !== undefined && via !== 'pipe') throw invalidArgError('via', via, 'pipe');
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];
     if (value !== undefined && typeof value !== 'boolean') throw invalidArgError(key, value, 'true, false');

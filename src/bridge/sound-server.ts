@@ -62,6 +62,9 @@ export interface SoundServer {
 
   /** Follows the server until it has gone or the returned function is called. */
   watch(names: readonly string[], watcher: ServerWatcher): () => void;
+
+  /** Leaves the server, once its endpoints are closed. Idempotent. */
+  close?(): void;
 }
 
 /** What connects to a server. */

@@ -24,6 +24,10 @@ const OPTIONS = {
   rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
   channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
   format: { short: 'f', argument: 'FORMAT', help: 'without it, s16_le, else the best that both ends have' },
+  via: {
+    argument: 'WAY',
+    help: 'pipe: through a pipe also on PipeWire; without it, the card drives PipeWire',
+  },
   exact: { help: 'never resample: drop or repeat frames where the clocks differ, and count them' },
   json: { help: 'one JSON object a line, for machines' },
   emulate: EMULATE,
@@ -82,6 +86,7 @@ function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS
     rate: parseIndex('--rate', values.rate),
     channels: parseIndex('--channels', values.channels),
     format: values.format as BridgeOptions['format'], // checked against what card and server have
+    via: parseOneOf('--via', values.via, ['pipe'] as const),
     exact: values.exact ?? false,
   };
   return {
