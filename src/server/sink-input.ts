@@ -66,7 +66,9 @@ export class SinkInput implements StreamFormat {
   #isCorked: boolean;
   /** It plays; else nothing comes of it but silence until its client has sent enough. */
   #isPlaying = false;
-  /** Bytes since it began, or ceased, to play. */
+  /** To its client it plays: also through silence, where it runs on. */
+  #hasStarted = false;
+  /** Bytes since it began, or ceased, to play to its client. */
   #since = 0;
   /** Frames of its own that silence is ahead of what has been passed, less than one. */
   #silenceRest = 0;
@@ -124,6 +126,11 @@ export class SinkInput implements StreamFormat {
     return this.#isPlaying && !this.#isCorked;
   }
 
+  /** Whether its time goes on, to its client, while the card plays. */
+  get hasStarted(): boolean {
+    return this.#hasStarted && !this.#isCorked;
+  }
+
   /** Whether its frames are the sink's, bit for bit. */
   get isExact(): boolean {
     return this.#converter === undefined && this.gain.isPlain;
@@ -156,8 +163,8 @@ export class SinkInput implements StreamFormat {
 
   get indexes() {
     const { writeIndex, readIndex } = this.#queue;
-    const since = this.#since;
-    return { writeIndex, readIndex, playing: this.#isPlaying ? since : 0, dry: this.#isPlaying ? 0 : since };
+    const [since, hasStarted] = [this.#since, this.#hasStarted];
+    return { writeIndex, readIndex, playing: hasStarted ? since : 0, dry: hasStarted ? 0 : since };
   }
 
   /** Moves the write index. */
@@ -272,7 +279,8 @@ export class SinkInput implements StreamFormat {
     const isEnd = this.#drains.length > 0;
     const { owner, version } = this.#options;
     if (!isEnd) owner.send(encodeUnderflow(this.channel, this.#queue.readIndex, version));
-    this.#cease();
+    this.#isPlaying = false;
+    if (!this.#queue.runsOn) this.#cease();
     this.#queue.beginPrebuffering();
     return false;
   }
@@ -318,17 +326,22 @@ export class SinkInput implements StreamFormat {
   #wake(): void {
     if (this.#isCorked || this.#isClosed) return;
     const isNews = !this.#isPlaying && this.#queue.readableFrames > 0;
-    if (isNews) {
-      this.#isPlaying = true;
-      this.#since = 0;
-      this.#options.owner.send(encodeStarted(this.channel));
-    }
+    if (isNews) this.#begin();
     if (this.#isPlaying) this.#target.handleReady(this, isNews);
   }
 
+  #begin(): void {
+    this.#isPlaying = true;
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#since = 0;
+    this.#options.owner.send(encodeStarted(this.channel));
+  }
+
   #cease(): void {
-    if (!this.#isPlaying) return;
     this.#isPlaying = false;
+    if (!this.#hasStarted) return;
+    this.#hasStarted = false;
     this.#since = 0;
     this.#silenceRest = 0;
   }

@@ -12,7 +12,7 @@ import type { InputTarget, SinkInput } from './sink-input.ts';
 import { StreamGain } from './stream-gain.ts';
 import { describeTarget, IDLE_TIME, RETRY_TIME, type TargetEvents, type TargetPlan } from './target.ts';
 
-/** s: what waits at the card at the least. */
+/** s: what waits at the card at the least; after an underrun twice as much, until it is closed. */
 const LEAST_SHARE = 0.01;
 
 /** s: between two reports of the position. */
@@ -52,6 +52,8 @@ export class Sink implements InputTarget {
   /** Frames that are to wait at the card now, and between two reports. */
   #targetFrames = 0;
   #tickFrames = 0;
+  /** s that are to wait at the card at the least: it has run dry with less. */
+  #leastShare = LEAST_SHARE;
   /** When a stream had something to play last, ns. */
   #lastSound = 0;
   #isPumping = false;
@@ -185,7 +187,7 @@ export class Sink implements InputTarget {
   /** Frames that are to wait at the card: what the most demanding client asked for. */
   get #wantedFrames(): number {
     const shares = [...this.inputs].filter(({ isCorked }) => !isCorked).map(({ cardShare }) => cardShare);
-    const wanted = Math.max(Math.min(this.plan.latency, ...shares), LEAST_SHARE) * this.plan.spec.rate;
+    const wanted = Math.max(Math.min(this.plan.latency, ...shares), this.#leastShare) * this.plan.spec.rate;
     return Math.round(Math.min(Math.max(wanted, 2 * this.#tickFrames), this.#bufferFrames));
   }
 
@@ -238,16 +240,21 @@ export class Sink implements InputTarget {
         this.#pump();
       })
       .on('disconnect', ({ error }) => this.#events.handleBackendLost(error))
-      .on('underrun', () => {
-        this.#xruns++;
-        this.#events.handleXrun(this.#xruns);
+      .on('underrun', ({ estimated }) => {
         this.#pump();
+        if (!estimated && this.#playing.length > 0) this.#noteUnderrun();
       })
       .on('warning', ({ code, message }) => this.#events.handleWarning(code, message))
       .on('error', (error) => this.#handleFailure(error))
       .on('close', () => this.#handleClose(stream));
     this.#events.handleStart();
     this.#events.handleChange();
+  }
+
+  #noteUnderrun(): void {
+    this.#leastShare = Math.min(2 * this.#leastShare, this.plan.latency);
+    this.#xruns++;
+    this.#events.handleXrun(this.#xruns);
   }
 
   #begin(stream: PlaybackStream): void {
@@ -405,6 +412,7 @@ export class Sink implements InputTarget {
     if (stream !== this.#stream) return;
     this.#stream = undefined;
     this.#isReady = false;
+    this.#leastShare = LEAST_SHARE;
     for (const input of this.inputs) input.handlePlayed(Number.POSITIVE_INFINITY);
     this.#events.handleStop();
     this.#events.handleChange();

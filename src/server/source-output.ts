@@ -169,13 +169,16 @@ export class SourceOutput implements StreamFormat {
     return valuesOf(format).write(values);
   }
 
-  /** All that there is, in whole frames; the client puts it together. */
+  /** Fragments: ffmpeg gives up where more comes at once. */
   #send(): void {
-    const bytes = this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces);
-    if (this.#owner.backlog > BACKLOG.data) this.#lost += this.#waiting;
-    else if (bytes) this.#owner.send(encodePacket(this.channel, bytes));
-    this.#readIndex += this.#waiting;
-    this.#pieces = [];
-    this.#waiting = 0;
+    const { fragmentSize } = this.#attributes;
+    let rest = Buffer.concat(this.#pieces);
+    for (; rest.length >= fragmentSize; rest = rest.subarray(fragmentSize)) {
+      if (this.#owner.backlog > BACKLOG.data) this.#lost += fragmentSize;
+      else this.#owner.send(encodePacket(this.channel, rest.subarray(0, fragmentSize)));
+      this.#readIndex += fragmentSize;
+    }
+    this.#pieces = [Buffer.from(rest)];
+    this.#waiting = rest.length;
   }
 }

@@ -34,7 +34,7 @@ export const TRANSACTIONS = {
     const pending = (input.pendingFrames * 1e6) / target.plan.spec.rate;
     const { writeIndex, readIndex, dry, playing } = input.indexes;
     const latency = target.latency + pending;
-    const isPlaying = target.isOpen && input.isPlaying;
+    const isPlaying = target.isOpen && input.hasStarted;
     const timing = { latency, isPlaying, asked: time, answered: realTime(), writeIndex, readIndex };
     return playbackTiming(timing, dry, playing);
   },
