@@ -7,7 +7,7 @@ export {
 } from './bridge/bridge.ts';
 export type { PathStatistics } from './bridge/path.ts';
 export type { BridgeOptions } from './bridge/plan.ts';
-export type { Direction, SoundServerKind } from './bridge/sound-server.ts';
+export type { Direction, PulseRoute, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
 export { CaptureStream, type CaptureStreamOptions } from './frontend/capture-stream.ts';

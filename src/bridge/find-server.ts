@@ -2,16 +2,16 @@ import { isVsndError, VsndError } from '../errors.ts';
 import { serverInfo } from './pactl.ts';
 import { pipewireAdaptor } from './pipewire.ts';
 import { pulseAdaptor } from './pulse.ts';
-import type { SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
-
-const ADAPTORS: Readonly<Record<SoundServerKind, SoundServerAdaptor>> = {
-  pulse: pulseAdaptor,
-  pipewire: pipewireAdaptor,
-};
+import { tunnelAdaptor } from './pulse-tunnel.ts';
+import type { PulseRoute, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
 /** The adaptor of the server that was asked for, or of the one that runs. Rejects with ERR_VSND_SOUND_SERVER. */
-export async function chooseAdaptor(wanted: SoundServerKind | undefined): Promise<SoundServerAdaptor> {
-  return ADAPTORS[wanted ?? (await findServer())];
+export async function chooseAdaptor(
+  wanted: SoundServerKind | undefined,
+  via: PulseRoute = 'tunnel',
+): Promise<SoundServerAdaptor> {
+  if ((wanted ?? (await findServer())) === 'pipewire') return pipewireAdaptor;
+  return via === 'tunnel' ? tunnelAdaptor : pulseAdaptor;
 }
 
 /** Which server answers as PulseAudio does: itself, or PipeWire. */

@@ -6,11 +6,13 @@ import type { PcmSpec } from '../pcm/hw-params.ts';
 import { chooseSpec } from '../server/choose-spec.ts';
 import { cardName, checkName, printable } from '../server/names.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import type { Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
+import type { Direction, PulseRoute, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
 export interface BridgeOptions {
   /** The sound server; by default the one that runs for this user. */
   server?: SoundServerKind | undefined;
+  /** How the sound goes to PulseAudio: by its tunnels ('tunnel'), in sync, by default; or through a FIFO ('pipe'). */
+  via?: PulseRoute | undefined;
   /** Whether programs can play; by default whether the card can. */
   sink?: boolean | undefined;
   /** Whether programs can record; by default whether the card can. */
@@ -35,6 +37,7 @@ export interface BridgeOptions {
 
 const BRIDGE_OPTIONS: OptionNames<BridgeOptions> = {
   server: true,
+  via: true,
   sink: true,
   source: true,
   name: true,
@@ -67,9 +70,12 @@ const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 /** Throws ERR_VSND_INVALID_ARG. */
 export function checkBridgeOptions(options: BridgeOptions): void {
   checkOptionNames('createBridge()', options, BRIDGE_OPTIONS);
-  const { server, name, latency, signal } = options;
+  const { server, via, name, latency, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArgError('server', server, 'pulse, pipewire');
+  }
+  if (via !== undefined && via !== 'tunnel' && via !== 'pipe') {
+    throw invalidArgError('via', via, 'tunnel, pipe');
   }
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];

@@ -7,6 +7,9 @@ import type { Path, PathContext } from './path.ts';
 /** The sound servers that there are adaptors for. */
 export type SoundServerKind = 'pulse' | 'pipewire';
 
+/** How the sound goes to PulseAudio: by its own tunnels, or through a FIFO. */
+export type PulseRoute = 'tunnel' | 'pipe';
+
 /** Which way the sound goes, by what the server calls its end: programs play into a sink, and record from a source. */
 export type Direction = 'sink' | 'source';
 
@@ -17,7 +20,7 @@ export interface EndpointOptions {
   readonly name: string;
   /** What people read. */
   readonly description: string;
-  /** The path of its FIFO, in a directory of this user's alone. Nothing is there yet. */
+  /** The path of its FIFO, or socket, in a directory of this user's alone. Nothing is there yet. */
   readonly path: string;
   readonly spec: PcmSpec;
   /** What the bridge may add to the latency, ms. */
@@ -75,6 +78,7 @@ export interface SoundServerAdaptor {
 
 /** What an adaptor works with. */
 export interface AdaptorTools {
+  /** Loads the addon when it is asked for. Throws ERR_VSND_NO_XEN without it. */
   readonly fifos: FifoTools;
   readonly clock: Clock;
 }

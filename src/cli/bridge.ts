@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import type { Bridge, BridgeEndpoint, BridgeEvents } from '../bridge/bridge.ts';
 import type { EmulatedGuest } from '../emulation/guest.ts';
-import { type BridgeOptions, type Card, createBridge, type SoundServerKind } from '../index.ts';
+import {
+  type BridgeOptions,
+  type Card,
+  createBridge,
+  type PulseRoute,
+  type SoundServerKind,
+} from '../index.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
@@ -10,12 +16,21 @@ import type { Terminal } from './terminal.ts';
 import { withCard } from './with-card.ts';
 
 const SERVERS: readonly SoundServerKind[] = ['pulse', 'pipewire'];
+const ROUTES: readonly PulseRoute[] = ['tunnel', 'pipe'];
 
 /** ms between two looks at the bridge for the status line. */
 const REFRESH = 250;
 
 const OPTIONS = {
   card: CARD,
+  via: {
+    argument: 'ROUTE',
+    help: 'how the sound goes to PulseAudio; without it, tunnel',
+    values: {
+      tunnel: "by its own tunnels, which know the card's latency: picture and sound are in sync",
+      pipe: 'through a FIFO',
+    },
+  },
   device: { argument: 'N', help: "the card's PCM device with this number; without it, the first that fits" },
   name: { argument: 'NAME', help: "what programs call the sink; without it, by the card's name" },
   'no-sink': { help: 'programs cannot play' },
@@ -74,6 +89,7 @@ function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS
   }
   const options: BridgeOptions = {
     server: parseOneOf('the sound server', server, SERVERS),
+    via: parseOneOf('--via', values.via, ROUTES),
     name: values.name,
     device: parseIndex('--device', values.device),
     sink: values['no-sink'] ? false : undefined,

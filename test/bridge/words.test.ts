@@ -2,13 +2,13 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { chooseSpec } from '../../src/server/choose-spec.ts';
 import { parseModules, parseStates } from '../../src/bridge/pactl.ts';
 import { bridgeOf, isLeft, makePlace, removeAbandonedPlaces, removePlace } from '../../src/bridge/place.ts';
 import { type BridgeOptions, checkBridgeOptions, planEndpoints } from '../../src/bridge/plan.ts';
 import { programError, runProgram } from '../../src/bridge/program.ts';
 import { pulseAdaptor } from '../../src/bridge/pulse.ts';
 import type { Card } from '../../src/frontend/card.ts';
+import { chooseSpec } from '../../src/server/choose-spec.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 
 const limits = (
