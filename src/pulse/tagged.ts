@@ -157,11 +157,6 @@ export class TagReader {
     return { encoding: this.u8(), properties: this.properties() };
   }
 
-  /** Throws where more is there: a client of another opinion than ours. */
-  end(): void {
-    if (!this.isAtEnd) throw protocolError('a command of a PulseAudio client has too many fields');
-  }
-
   #expect(tag: number): void {
     const found = this.#bytes.readUInt8(this.#take(1));
     if (found !== tag) throw this.#unexpected(found);

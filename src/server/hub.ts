@@ -114,7 +114,7 @@ export class Hub {
   /** Whether no more bytes may wait to be played. */
   isMemoryFull(bytes: number): boolean {
     let sum = bytes;
-    for (const { stream } of this.inputs.values()) sum += stream.length;
+    for (const { stream } of this.inputs.values()) sum += stream.storedBytes;
     return sum > MOST_WAITING;
   }
 

@@ -30,6 +30,15 @@ export class PieceStore {
     this.#silence = silence;
   }
 
+  get byteCount(): number {
+    return this.#pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  /** How many pieces there are: what it costs, beside them. */
+  get pieceCount(): number {
+    return this.#pieces.length;
+  }
+
   /** Where the last one ends. */
   get end(): number {
     const last = this.#pieces.at(-1);

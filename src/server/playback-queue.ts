@@ -52,6 +52,11 @@ export class PlaybackQueue {
     return this.#writeIndex - this.#readIndex;
   }
 
+  /** Bytes that it keeps. */
+  get storedBytes(): number {
+    return this.#pieces.byteCount;
+  }
+
   /** Whether it goes on through silence while it is dry. */
   get runsOn(): boolean {
     return this.#attributes.prebuffer === 0;
@@ -75,12 +80,12 @@ export class PlaybackQueue {
     this.#noteLength();
   }
 
-  /** Takes data at the write index. False where that is more than there may be: it is dropped. */
+  /** Takes data at the write index. False where that is more than there may be: it is dropped, as if it had not come. */
   write(bytes: Uint8Array): boolean {
     this.#requested = Math.max(0, this.#requested - bytes.length);
     const index = this.#writeIndex;
-    this.#writeIndex += bytes.length;
-    const isFull = this.length > this.#attributes.maxLength;
+    const isFull = index + bytes.length - this.#readIndex > this.#attributes.maxLength;
+    if (!isFull) this.#writeIndex += bytes.length;
     const late = Math.min(bytes.length, Math.max(0, this.#readIndex - index));
     if (!isFull) this.#pieces.put(index + late, bytes.subarray(late));
     this.#noteLength();
@@ -123,7 +128,7 @@ export class PlaybackQueue {
     const { targetLength, leastRequest } = this.#attributes;
     const missing = targetLength - this.length - this.#requested;
     if (missing < leastRequest) return 0;
-    const bytes = missing - (missing % this.#frameBytes);
+    const bytes = Math.min(missing - (missing % this.#frameBytes), this.#attributes.maxLength);
     this.#requested += bytes;
     return bytes;
   }

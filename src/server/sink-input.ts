@@ -145,14 +145,14 @@ export class SinkInput implements StreamFormat {
     return cardShare(this.#wish, this.#wish, this.#bytes);
   }
 
-  /** Bytes in its queue. */
-  get length(): number {
-    return Math.max(0, this.#queue.length);
+  /** Bytes that its queue keeps. */
+  get storedBytes(): number {
+    return this.#queue.storedBytes;
   }
 
   /** Microseconds of sound in its queue. */
   get bufferLatency(): number {
-    return (this.length / this.#bytes.bytesPerSecond) * 1e6;
+    return (Math.max(0, this.#queue.length) / this.#bytes.bytesPerSecond) * 1e6;
   }
 
   /** Frames, at the card's rate, that have left the queue and not been written to the card. */
@@ -175,10 +175,9 @@ export class SinkInput implements StreamFormat {
   /** Takes data. */
   write(bytes: Uint8Array): void {
     const { owner, isMemoryFull } = this.#options;
-    const isTooMuch = this.length + bytes.length > ALWAYS_ALLOWED && isMemoryFull(bytes.length);
-    const isTaken = this.#queue.write(isTooMuch ? bytes.subarray(0, 0) : bytes);
-    if (isTooMuch) this.#queue.seek(0, bytes.length);
-    if (!isTaken || isTooMuch) owner.send(encodeOverflow(this.channel));
+    const isMuch = this.#queue.length + bytes.length > ALWAYS_ALLOWED;
+    const isTaken = !(isMuch && isMemoryFull(bytes.length)) && this.#queue.write(bytes);
+    if (!isTaken) owner.send(encodeOverflow(this.channel));
     this.#wake();
   }
 
