@@ -40,12 +40,12 @@ export class PacketParser {
   }
 
   /**
-   * Takes bytes, `most` packets of them, and returns those that are left. Throws ERR_VSND_PROTOCOL; nothing can be read any
-   * more then.
+   * Takes bytes, `most` descriptors, commands and pieces of data, and returns those that are left. Throws ERR_VSND_PROTOCOL;
+   * nothing can be read any more then.
    */
   take(chunk: Buffer, most = Number.POSITIVE_INFINITY): Buffer {
     let rest = chunk;
-    for (let packets = 0; rest.length > 0 && packets < most; packets++) rest = this.#takeNext(rest);
+    for (let parts = 0; rest.length > 0 && parts < most; parts++) rest = this.#takeNext(rest);
     return rest;
   }
 

@@ -15,5 +15,5 @@ export const MOST_WAITING = 64 << 20;
 /** Bytes that a client has not read: behind the first requests wait, behind the second what it records is lost, at the third it is dropped. */
 export const BACKLOG = { requests: 64 << 10, data: 2 << 20, most: 4 << 20 } as const;
 
-/** Packets and bytes of one client in one turn of the event loop; then it is others' turn. */
-export const TURN = { packets: 64, bytes: 512 << 10 } as const;
+/** What of one client is taken in, in one turn of the event loop, in parts of packets and in bytes; then it is others' turn. */
+export const TURN = { parts: 8, bytes: 256 << 10 } as const;

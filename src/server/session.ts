@@ -73,7 +73,7 @@ export class Session implements PacketHandler, Asking {
   receive(chunk: Buffer): Buffer {
     const now = chunk.subarray(0, TURN.bytes);
     try {
-      const rest = this.#parser.take(now, TURN.packets);
+      const rest = this.#parser.take(now, TURN.parts);
       return this.#isClosed ? chunk.subarray(chunk.length) : chunk.subarray(now.length - rest.length);
     } catch (error) {
       if (!isVsndError(error, 'ERR_VSND_PROTOCOL')) throw error;
