@@ -23,6 +23,7 @@ while True:
     child = os.fork()
     if child == 0:
         os.dup2(listening.fileno(), 3)
+        os.set_inheritable(3, True)
         os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
         os.execvp(command[0], command)
     os.waitpid(child, 0)
