@@ -1,5 +1,8 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { ControlledCard } from '../control/methods.ts';
+import { cardSocket, emulatedSocket } from '../control/places.ts';
+import { offerControl } from '../control/server.ts';
 import type { EmulatedGuest } from '../emulation/guest.ts';
 import {
   type Card,
@@ -71,14 +74,32 @@ export const serve = defineCommand({
 async function runServer(line: CommandLine<typeof OPTIONS>, context: CommandContext): Promise<boolean> {
   const { options, json, ...choice } = parseOptions(line);
   const { terminal, signal } = context;
-  await withCard(choice, context, async ({ card, guest, releases }) => {
+  await withCard({ ...choice, hasOwnControl: true }, context, async ({ card, guest, releases }) => {
     const server = await createSoundServer(card, { ...options, signal });
     releases.push(() => server.close());
+    const name = guest ? emulatedSocket(process.pid) : cardSocket(card.info.devid);
+    releases.push(await offerControl(withClients(card, server), { name }));
     const closed = once(server, 'close');
     releases.push(json ? reportAsJson(server, terminal) : reportToPeople(server, card, guest, terminal));
     await closed;
   });
   return true;
+}
+
+/** The card as others see it, with the programs that use it. */
+function withClients(card: Card, server: SoundServer): ControlledCard {
+  return {
+    info: card.info,
+    get connected() {
+      return card.connected;
+    },
+    get streams() {
+      return card.streams;
+    },
+    get clients() {
+      return server.clients;
+    },
+  };
 }
 
 function parseOptions({ values }: CommandLine<typeof OPTIONS>) {

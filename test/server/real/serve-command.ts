@@ -149,7 +149,7 @@ export async function startServe(...args: string[]): Promise<ServeCommand> {
 }
 
 /** Waits for the end of a program, which is killed where that takes too long. */
-export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
+export async function outcomeOf(child: ChildProcess, patience = PATIENCE): Promise<Outcome> {
   const begin = performance.now();
   const pieces: Buffer[] = [];
   let stderr = '';
@@ -157,7 +157,7 @@ export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
   child.stderr?.on('data', (text: Buffer) => {
     stderr += text;
   });
-  const killer = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
+  const killer = setTimeout(() => child.kill('SIGKILL'), patience);
   const [status, signal] = await once(child, 'close');
   clearTimeout(killer);
   return { status, signal, stdout: Buffer.concat(pieces), stderr, time: performance.now() - begin };
