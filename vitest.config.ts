@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/bridge/real/**'], // they need sound servers: npm run test:bridge
+    exclude: [...configDefaults.exclude, 'test/{bridge,server}/real/**'], // they need real programs: npm run test:bridge, test:server
     testTimeout: 120_000, // ends what hangs: a busy machine may take its time
     server: { deps: { external: [/\/dist\//] } }, // built already: Node loads it as it is
     maxWorkers: '100%', // vitest leaves a core idle: on two cores that is half of them

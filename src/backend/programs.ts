@@ -1,5 +1,5 @@
 import type { ProgramCommand } from '../child-program.ts';
-import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
+import { PULSE_FORMATS } from '../pulse/sample-spec.ts';
 import { PCM_FORMATS, type PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
 import type { DeviceParams } from './pcm-device.ts';
@@ -20,6 +20,11 @@ const ALSA_NAMES: FormatNames = Object.fromEntries(
   ]),
 );
 
+/** PulseAudio's, of formats whose samples are laid out as ours. */
+const PULSE_NAMES: FormatNames = Object.fromEntries(
+  PULSE_FORMATS.filter(({ isPacked }) => !isPacked).map(({ pcm, name }) => [pcm, name]),
+);
+
 /** pw-cat's; they have the machine's own byte order. */
 const PW_NAMES: FormatNames = {
   s8: 's8',
@@ -32,7 +37,7 @@ const PW_NAMES: FormatNames = {
 
 const NAMES_BY_PLACEHOLDER: Readonly<Record<string, FormatNames>> = {
   format: ALSA_NAMES,
-  'pulse-format': PULSE_FORMATS,
+  'pulse-format': PULSE_NAMES,
   'pw-format': PW_NAMES,
 };
 
@@ -77,14 +82,14 @@ export function pulseProgram(
   const streamName = `domain ${frontendDomid}, card ${devid}, stream ${pcmDevice}/${config.index}`;
   return {
     description: [name, ...where].join(' '),
-    formats: formatsOf(PULSE_FORMATS),
+    formats: formatsOf(PULSE_NAMES),
     commandFor: ({ rate, channels, format }) => ({
       name,
       file: name,
       args: [
         ...[direction, '--raw', ...where, `--latency-msec=${latency}`],
         ...['--client-name=vsnd', `--stream-name=${streamName}`],
-        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_FORMATS[format]}`],
+        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_NAMES[format]}`],
       ],
     }),
   };

@@ -1,5 +1,5 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import { endStream, formatOf, relayEvents } from './card-stream.ts';
+import { bufferOf, endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
 import type { Fifo } from './fifo.ts';
 import { FrameReader } from './fifo-frames.ts';
@@ -216,7 +216,7 @@ export class DrivenPlayback implements Path {
       const stream = card.createPlaybackStream({
         ...formatOf(spec),
         device,
-        bufferFrames,
+        ...bufferOf(spec, bufferFrames),
         periodFrames: quantumFrames,
         startThresholdFrames: 1,
         reconnect: true,

@@ -1,6 +1,6 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import { MAX_VOLUME, MIN_VOLUME } from '../pcm/gain.ts';
-import { endStream, formatOf, relayEvents } from './card-stream.ts';
+import { bufferOf, endStream, formatOf, relayEvents } from './card-stream.ts';
 import { mostBufferFrames, type NodePath, type PathContext, type PathStatistics, periodFor } from './path.ts';
 import type { NodeVolume, PipeWireNode, StagingPort } from './pipewire-addon.ts';
 import { silenceOf } from './silence.ts';
@@ -99,7 +99,7 @@ export class NodePlayback implements NodePath {
       this.#stream = card.createPlaybackStream({
         ...formatOf(spec),
         device,
-        bufferFrames: Math.min(wished, mostBufferFrames('playback', this.#context)),
+        ...bufferOf(spec, Math.min(wished, mostBufferFrames('playback', this.#context))),
         periodFrames: periodFor(spec, this.#latencyFrames),
         startThresholdFrames: 1,
         reconnect: true,

@@ -120,7 +120,8 @@ export function loadPipeWireAddon(): PipeWireAddon {
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'MODULE_NOT_FOUND' ? 'there is no such file' : message;
-    throw soundServerError(`cannot load the addon for PipeWire, ${path}: ${reason}`, cause);
+    const advice = "'--via pipe' (via: 'pipe') does without";
+    throw soundServerError(`cannot load the addon for PipeWire, ${path}: ${reason}; ${advice}`, cause);
   }
 }
 

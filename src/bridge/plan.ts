@@ -3,15 +3,25 @@ import { invalidArgError, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
+import { chooseSpec } from '../server/choose-spec.ts';
+import { cardName, checkName, printable } from '../server/names.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { chooseSpec } from './choose-spec.ts';
-import type { Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
+import {
+  BRIDGE_ROUTES,
+  type BridgeRoute,
+  type Direction,
+  type SoundServerAdaptor,
+  type SoundServerKind,
+} from './sound-server.ts';
 
 export interface BridgeOptions {
   /** The sound server; by default the one that runs for this user. */
   server?: SoundServerKind | undefined;
-  /** 'pipe': through a FIFO also on PipeWire, whose clock is the system's then. By default the card drives PipeWire's graph. */
-  via?: 'pipe' | undefined;
+  /**
+   * How the sound goes: by PulseAudio's own tunnels ('tunnel'), in PipeWire's graph, which the card drives ('graph'), or through a
+   * FIFO of either ('pipe'). By default 'tunnel' or 'graph': both know the card's clock and its latency.
+   */
+  via?: BridgeRoute | undefined;
   /** Whether programs can play; by default whether the card can. */
   sink?: boolean | undefined;
   /** Whether programs can record; by default whether the card can. */
@@ -64,8 +74,6 @@ export interface EndpointPlan {
 /** ms */
 const LATENCY = { least: 10, most: 2000, usual: 100 };
 
-const NAME = /^[A-Za-z0-9._-]{1,100}$/;
-
 const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 
 /** Throws ERR_VSND_INVALID_ARG. */
@@ -75,14 +83,14 @@ export function checkBridgeOptions(options: BridgeOptions): void {
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArgError('server', server, 'pulse, pipewire');
   }
-  if (via !== undefined && via !== 'pipe') throw invalidArgError('via', via, 'pipe');
+  if (via !== undefined && !BRIDGE_ROUTES.includes(via)) {
+    throw invalidArgError('via', via, BRIDGE_ROUTES.join(', '));
+  }
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];
     if (value !== undefined && typeof value !== 'boolean') throw invalidArgError(key, value, 'true, false');
   }
-  if (name !== undefined && !NAME.test(name)) {
-    throw invalidArgError('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
-  }
+  checkName(name);
   if (latency !== undefined && !(latency >= LATENCY.least && latency <= LATENCY.most)) {
     throw invalidArgError('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
   }
@@ -98,7 +106,7 @@ export function planEndpoints(
   options: BridgeOptions,
 ): EndpointPlan[] {
   const { devid, shortName, longName } = card.info;
-  const base = options.name ?? nameFrom(shortName ?? longName) ?? `vsnd-card-${devid}`;
+  const base = options.name ?? cardName(card.info);
   const description = printable(longName ?? shortName ?? `Virtual sound card ${devid}`);
   const plans = (['sink', 'source'] as const).flatMap((direction): EndpointPlan[] => {
     const place = findPlace(card, direction, options);
@@ -128,14 +136,4 @@ function findPlace(
   if (place || options[direction] === undefined) return place;
   const where = options.device === undefined ? '' : `, device ${options.device}`;
   throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid}${where} has no ${type} stream`);
-}
-
-function nameFrom(text: string | undefined): string | undefined {
-  const name = text?.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 100);
-  return name && /[A-Za-z0-9]/.test(name) ? name : undefined;
-}
-
-/** A toolstack's words, for a server's command line. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}"'\\]/gu, ' ').slice(0, 100);
 }

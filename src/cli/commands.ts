@@ -8,6 +8,7 @@ import { list } from './list.ts';
 import { monitor } from './monitor.ts';
 import { play } from './play.ts';
 import { record } from './record.ts';
+import { serve } from './serve.ts';
 import { tone } from './tone.ts';
 import { volume } from './volume.ts';
 
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   monitor,
   list,
   bridge,
+  serve,
   backend,
   doctor,
   completion,

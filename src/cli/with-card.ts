@@ -10,6 +10,8 @@ export interface CardChoice {
   readonly card: number | undefined;
   /** An emulated machine's; undefined: this guest's. */
   readonly emulation: EmulatedGuestOptions | undefined;
+  /** The command lets others control the card itself. */
+  readonly hasOwnControl?: boolean;
 }
 
 /** What a command does with a card. */
@@ -26,7 +28,7 @@ export interface CardUse {
  * when `use` is over. Rejects as openCard(), startEmulatedGuest() and `use` do.
  */
 export async function withCard<T>(
-  { card: devid, emulation }: CardChoice,
+  { card: devid, emulation, hasOwnControl = false }: CardChoice,
   { terminal, signal }: Pick<CommandContext, 'terminal' | 'signal'>,
   use: (parts: CardUse) => Promise<T>,
 ): Promise<T> {
@@ -34,7 +36,12 @@ export async function withCard<T>(
   try {
     const guest = emulation && (await startEmulatedGuest(emulation));
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ control: true, hypervisor: guest?.hypervisor, card: devid, signal });
+    const card = await openCard({
+      control: !hasOwnControl,
+      hypervisor: guest?.hypervisor,
+      card: devid,
+      signal,
+    });
     releases.push(() => card.close());
     complainOfConfig(card.info, terminal);
     return await use({ card, guest, releases });

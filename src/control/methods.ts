@@ -4,6 +4,7 @@ import {
   CARD_METHODS,
   type CardMethod,
   type CardStatus,
+  type ClientStatus,
   type ErrorReport,
   type Params,
   type Result,
@@ -32,6 +33,8 @@ export interface ControlledCard {
   readonly info: Omit<CardStatus['card'], 'connected'>;
   readonly connected: boolean;
   readonly streams: readonly ControlledStream[];
+  /** The programs that are connected, where it is offered to some. */
+  readonly clients?: readonly ClientStatus[];
 }
 
 type Handlers = {
@@ -75,12 +78,13 @@ function isMethod(method: unknown): method is CardMethod {
   return typeof method === 'string' && Object.hasOwn(HANDLERS, method);
 }
 
-function statusOf({ info, connected, streams }: ControlledCard): CardStatus {
+function statusOf({ info, connected, streams, clients }: ControlledCard): CardStatus {
   const { devid, shortName, longName, backendDomid } = info;
   return {
     pid: process.pid,
     card: { devid, shortName, longName, backendDomid, connected },
     streams: streams.map(streamStatus),
+    ...(clients && { clients }),
   };
 }
 

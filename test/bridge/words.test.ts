@@ -2,13 +2,13 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { chooseSpec } from '../../src/bridge/choose-spec.ts';
 import { parseModules, parseStates } from '../../src/bridge/pactl.ts';
 import { bridgeOf, isLeft, makePlace, removeAbandonedPlaces, removePlace } from '../../src/bridge/place.ts';
 import { type BridgeOptions, checkBridgeOptions, planEndpoints } from '../../src/bridge/plan.ts';
 import { programError, runProgram } from '../../src/bridge/program.ts';
-import { pulseAdaptor } from '../../src/bridge/pulse.ts';
+import { pulsePipe } from '../../src/bridge/pulse-pipe.ts';
 import type { Card } from '../../src/frontend/card.ts';
+import { chooseSpec } from '../../src/server/choose-spec.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 
 const limits = (
@@ -54,16 +54,16 @@ describe('what a sink or source is set to', () => {
   });
 
   test('never is what makes PulseAudio abort', () => {
-    const takes = (format: PcmFormatName, channels: number) => pulseAdaptor.takes('source', format, channels);
+    const takes = (format: PcmFormatName, channels: number) => pulsePipe.takes('source', format, channels);
     expect(takes('s16_le', 2)).toBe(true);
     expect(takes('s24_le', 2)).toBe(true); // four octets each
     expect(takes('u8', 3)).toBe(false);
     expect(takes('s16_le', 6)).toBe(false);
     expect(takes('s32_le', 32)).toBe(false);
-    expect(pulseAdaptor.takes('sink', 's16_le', 6)).toBe(true);
-    expect(pulseAdaptor.takes('sink', 's16_le', 33)).toBe(false);
+    expect(pulsePipe.takes('sink', 's16_le', 6)).toBe(true);
+    expect(pulsePipe.takes('sink', 's16_le', 33)).toBe(false);
     for (const format of ['s8', 'u16_le', 'float64_le', 'gsm'] as const) {
-      expect(pulseAdaptor.takes('sink', format, 2), format).toBe(false);
+      expect(pulsePipe.takes('sink', format, 2), format).toBe(false);
     }
   });
 });
@@ -81,7 +81,7 @@ describe('a plan', () => {
       },
     }) as unknown as Pick<Card, 'info'>;
   const plan = (card: Pick<Card, 'info'>, options: BridgeOptions = {}) =>
-    planEndpoints(card, pulseAdaptor, options);
+    planEndpoints(card, pulsePipe, options);
 
   test('has what the card has, named after it', () => {
     const card = cardWith(

@@ -13,7 +13,8 @@ const run = promisify(execFile);
 const START_DEADLINE = 15_000;
 
 /** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. Where we may. */
-const REAL_TIME = spawnSync('chrt', ['--fifo', '20', 'true']).status === 0 ? ['chrt', '--fifo', '20'] : [];
+export const REAL_TIME =
+  spawnSync('chrt', ['--fifo', '20', 'true']).status === 0 ? ['chrt', '--fifo', '20'] : [];
 
 /** A program that a server consists of. */
 interface Program {

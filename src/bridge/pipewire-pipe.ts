@@ -38,7 +38,7 @@ const DEADLINE = 5e9;
 const MODULE = 'libpipewire-module-pipe-tunnel';
 
 /** PipeWire: module-pipe-tunnel, in a process of its own that ends with this one. The system's timer is its clock. */
-export const tunnelAdaptor: SoundServerAdaptor = {
+export const pipewirePipe: SoundServerAdaptor = {
   kind: 'pipewire',
   takes: (_direction, format, channels) =>
     PIPEWIRE_FORMATS[format] !== undefined && channels <= MOST_CHANNELS,

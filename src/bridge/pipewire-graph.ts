@@ -36,7 +36,7 @@ const QUANTUM = { least: 64, most: 2048 };
 const DEADLINE = 5e9;
 
 /** PipeWire: nodes of our own, which drive its graph by the card's positions. */
-export const pipewireAdaptor: SoundServerAdaptor = {
+export const pipewireGraph: SoundServerAdaptor = {
   kind: 'pipewire',
   takes: (_direction, format, channels) =>
     PIPEWIRE_FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
