@@ -113,8 +113,7 @@ export interface StagingPort {
 }
 
 /** Throws ERR_VSND_SOUND_SERVER, saying what is missing. */
-export function loadPipeWireAddon(): PipeWireAddon {
-  const path = join(dirname(prebuiltPath()), 'vsnd-pipewire.node');
+export function loadPipeWireAddon(path = addonPath()): PipeWireAddon {
   try {
     return createRequire(import.meta.url)(path);
   } catch (cause) {
@@ -123,6 +122,10 @@ export function loadPipeWireAddon(): PipeWireAddon {
     const advice = "'--via pipe' (via: 'pipe') does without";
     throw soundServerError(`cannot load the addon for PipeWire, ${path}: ${reason}; ${advice}`, cause);
   }
+}
+
+function addonPath(): string {
+  return join(dirname(prebuiltPath()), 'vsnd-pipewire.node');
 }
 
 /** A session that has been connected. Throws ERR_VSND_SOUND_SERVER, in words that say what to do. */

@@ -2,11 +2,16 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { chooseAdaptor } from '../../src/bridge/find-server.ts';
 import { parseModules, parseStates } from '../../src/bridge/pactl.ts';
+import { loadPipeWireAddon } from '../../src/bridge/pipewire-addon.ts';
+import { pipewireGraph } from '../../src/bridge/pipewire-graph.ts';
+import { pipewirePipe } from '../../src/bridge/pipewire-pipe.ts';
 import { bridgeOf, isLeft, makePlace, removeAbandonedPlaces, removePlace } from '../../src/bridge/place.ts';
 import { type BridgeOptions, checkBridgeOptions, planEndpoints } from '../../src/bridge/plan.ts';
 import { programError, runProgram } from '../../src/bridge/program.ts';
 import { pulsePipe } from '../../src/bridge/pulse-pipe.ts';
+import { pulseTunnel } from '../../src/bridge/pulse-tunnel.ts';
 import type { Card } from '../../src/frontend/card.ts';
 import { chooseSpec } from '../../src/server/choose-spec.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
@@ -109,6 +114,7 @@ describe('a plan', () => {
   test('is made from options that are checked', () => {
     for (const [options, message] of [
       [{ server: 'jack' }, 'server is "jack"; allowed: pulse, pipewire'],
+      [{ via: 'socket' }, 'via is "socket"; allowed: tunnel, graph, pipe'],
       [{ sink: 1 }, 'sink is 1; allowed: true, false'],
       [{ name: 'a b' }, 'name is "a b"; allowed: 1 to 100 letters'],
       [{ latency: 5 }, 'latency is 5; allowed: 10 to 2000 (ms)'],
@@ -116,6 +122,33 @@ describe('a plan', () => {
     ] as const) {
       expect(() => checkBridgeOptions(options as unknown as BridgeOptions)).toThrow(message);
     }
+  });
+});
+
+describe('the route of the sound', () => {
+  test('is the usual one of the server, or the one that was asked for', async () => {
+    expect(await chooseAdaptor('pulse', undefined)).toBe(pulseTunnel);
+    expect(await chooseAdaptor('pulse', 'pipe')).toBe(pulsePipe);
+    expect(await chooseAdaptor('pipewire', undefined)).toBe(pipewireGraph);
+    expect(await chooseAdaptor('pipewire', 'pipe')).toBe(pipewirePipe);
+  });
+
+  test('is one that the server has', async () => {
+    const ofPulse = 'via is "graph"; allowed: tunnel, pipe (with pulse)';
+    await expect(chooseAdaptor('pulse', 'graph')).rejects.toThrow(ofPulse);
+    const ofPipewire = 'via is "tunnel"; allowed: graph, pipe (with pipewire)';
+    await expect(chooseAdaptor('pipewire', 'tunnel')).rejects.toThrow(ofPipewire);
+  });
+
+  test('through the graph needs an addon; without it there is a pipe', () => {
+    expect(() => loadPipeWireAddon('/nowhere/vsnd-pipewire.node')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_VSND_SOUND_SERVER',
+        message:
+          'cannot load the addon for PipeWire, /nowhere/vsnd-pipewire.node: there is no such file; ' +
+          "'--via pipe' (via: 'pipe') does without",
+      }),
+    );
   });
 });
 

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { BridgeOptions } from '../../../src/bridge/plan.ts';
-import { type Bridge, type Card, createBridge } from '../../../src/index.ts';
+import { type Bridge, type Card, createBridge, type PlaybackStream } from '../../../src/index.ts';
 import { openPlayingCard, type PlayingCard } from './playing-card.ts';
 import { noise, writeRaw } from './sound.ts';
 import { type HeadlessServer, hurryProcess, startPipewire, startPulse } from './sound-server.ts';
@@ -62,7 +62,30 @@ function partHeard(octets: Buffer, file: Buffer): { from: number; frames: number
   return { from: from / FRAME_BYTES, frames };
 }
 
+/** What a stream holds beside its buffer, which is latency in a real guest, in frames beyond what the buffer has. */
+function stagedBeyondBuffer({ writableHighWaterMark, bufferFrames, frameBytes }: PlaybackStream): number {
+  return writableHighWaterMark / frameBytes - bufferFrames;
+}
+
 describe('createBridge()', () => {
+  test.each([
+    ['PulseAudio', 'tunnel', startPulse],
+    ['PulseAudio', 'pipe', startPulse],
+    ['PipeWire', 'graph', startPipewire],
+    ['PipeWire', 'pipe', startPipewire],
+  ] as const)('stages no more than the buffer of the card: %s by %s', async (_, via, start) => {
+    const server = await start();
+    const { card } = await openPlayingCard();
+    const create = vi.spyOn(card, 'createPlaybackStream');
+    const bridge = await bridgeTo(server, card, { latency: 20, via });
+    const player = server.spawn('paplay', [...RAW, '/dev/urandom']);
+    await once(bridge as EventEmitter, 'start');
+    const stream = create.mock.results[0]?.value as PlaybackStream;
+    await once(stream, 'position');
+    player.kill();
+    expect(stagedBeyondBuffer(stream)).toBeLessThanOrEqual(0);
+  });
+
   test.each([
     ['PulseAudio', startPulse],
     ['PipeWire', startPipewire],
