@@ -53,7 +53,10 @@ function followLatency(bridge: Bridge): () => number {
   };
 }
 
-test.each([PPM, -PPM])(
+/** Of PulseAudio nothing depends on how far it is off. */
+const PULSE_PPM = process.env['VSND_LONG_RUN_PPM'] === undefined ? [200, -200, 3000, -3000] : [PPM, -PPM];
+
+test.each(PULSE_PPM)(
   'PulseAudio plays at the pace of a card that is off by %i ppm: bit-exact',
   async (ppm) => {
     const server = await startPulse();
