@@ -99,6 +99,7 @@ function withClients(card: Card, server: SoundServer): ControlledCard {
     get clients() {
       return server.clients;
     },
+    handleVolume: () => server.refreshVolumes(),
   };
 }
 

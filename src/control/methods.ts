@@ -35,6 +35,8 @@ export interface ControlledCard {
   readonly streams: readonly ControlledStream[];
   /** The programs that are connected, where it is offered to some. */
   readonly clients?: readonly ClientStatus[];
+  /** Called when a stream's volume, or its mute, may be another one. */
+  handleVolume?(): void;
 }
 
 type Handlers = {
@@ -45,12 +47,9 @@ const HANDLERS: Handlers = {
   status: statusOf,
   getVolume: (card, choice) =>
     atEach(card, choice, async (stream) => ({ volume: await requireOpen(card, stream).getVolume() })),
-  setVolume: (card, { volume, ...choice }) =>
-    atEach(card, choice, (stream) => requireOpen(card, stream).setVolume(volume)),
-  mute: (card, { channels, ...choice }) =>
-    atEach(card, choice, (stream) => requireOpen(card, stream).mute(channels)),
-  unmute: (card, { channels, ...choice }) =>
-    atEach(card, choice, (stream) => requireOpen(card, stream).unmute(channels)),
+  setVolume: (card, { volume, ...choice }) => turnEach(card, choice, (stream) => stream.setVolume(volume)),
+  mute: (card, { channels, ...choice }) => turnEach(card, choice, (stream) => stream.mute(channels)),
+  unmute: (card, { channels, ...choice }) => turnEach(card, choice, (stream) => stream.unmute(channels)),
   trigger: (card, { trigger, ...choice }) => atEach(card, choice, (stream) => stream.trigger(trigger)),
 };
 
@@ -111,6 +110,17 @@ async function atEach(
     }
   });
   return await Promise.all(outcomes);
+}
+
+/** Another volume, or mute, at each stream that is meant. */
+async function turnEach(
+  card: ControlledCard,
+  choice: StreamChoice,
+  turn: (stream: ControlledStream) => Promise<void>,
+): Promise<StreamOutcome[]> {
+  const outcomes = await atEach(card, choice, (stream) => turn(requireOpen(card, stream)));
+  card.handleVolume?.();
+  return outcomes;
 }
 
 function chosen({ streams }: ControlledCard, { type, device, stream }: StreamChoice): ControlledStream[] {

@@ -30,6 +30,8 @@ export interface Entry<Stream, Target> {
 export interface HubEvents {
   handleConnect(client: Client): void;
   handleDisconnect(client: Client): void;
+  /** A stream has come or gone, or is not what it was. */
+  handleStreams(): void;
 }
 
 /** Who asks for something, and where. */
@@ -120,6 +122,7 @@ export class Hub {
 
   /** Tells who has subscribed. */
   publish(facility: FacilityName, change: ChangeName, index: number): void {
+    if (facility === 'sinkInput' || facility === 'sourceOutput') this.#events.handleStreams();
     let packet: Buffer | undefined;
     for (const client of this.clients.values()) {
       if (!client.hearsOf(facility)) continue;

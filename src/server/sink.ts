@@ -150,6 +150,14 @@ export class Sink implements InputTarget {
     this.#events.handleChange();
   }
 
+  /** Others may have set the backend's. */
+  refreshVolume(): void {
+    const stream = this.#stream;
+    if (!this.#hasHardwareVolume || !this.#isReady || stream === undefined) return;
+    this.#isVolumeSet = true;
+    this.#askVolume(stream).catch(() => {}); // it is over, or the backend has no volume: then nobody has set it
+  }
+
   get volumes(): readonly number[] {
     return this.#volumes;
   }
@@ -393,9 +401,14 @@ export class Sink implements InputTarget {
 
   /** What others have set. */
   async #askVolume(stream: PlaybackStream): Promise<void> {
+    const before = this.#volumes;
     const volumes = (await stream.getVolume()).map(volumeOf);
-    if (this.#isVolumeSet || volumes.every((volume, channel) => volume === this.#volumes[channel])) return;
+    if (this.#volumes !== before) return; // a client has just said otherwise
+    const isMuted = stream.muted.length > 0 && stream.muted.every(Boolean);
+    const isSame = volumes.every((volume, channel) => volume === this.#volumes[channel]);
+    if (isSame && isMuted === this.#isMuted) return;
     this.#volumes = volumes;
+    this.#isMuted = isMuted;
     this.#events.handleChange();
   }
 

@@ -66,6 +66,8 @@ export interface SoundServerEvents {
   connect: [{ client: number; name: string }];
   /** It has gone. */
   disconnect: [{ client: number; name: string }];
+  /** A program's stream has come or gone, or is not what it was: paused, or of another volume. {@link SoundServer.clients} has them. */
+  streams: [];
   /** The card's stream is open: somebody plays, or records. */
   start: [{ name: string }];
   /** It is closed. */
@@ -127,6 +129,7 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
     this.#hub = new Hub(identity(), sinks, sources, plan.roles, {
       handleConnect: ({ client, name }) => this.emit('connect', { client, name }),
       handleDisconnect: ({ client, name }) => this.emit('disconnect', { client, name }),
+      handleStreams: () => process.nextTick(() => this.emit('streams')), // once it is done
     });
     server.on('connection', (socket) => new ClientSocket(socket, this.#hub, this.#clock));
   }
@@ -156,6 +159,14 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
       );
       return { index: client.client, name: client.name, pid: client.pid, streams: [...plays, ...records] };
     });
+  }
+
+  /**
+   * Tells programs the volume and the mute of the sinks as the backend has them now: for whoever sets those of the card's streams
+   * beside this server, as `vsnd volume` does.
+   */
+  refreshVolumes(): void {
+    for (const sink of this.#hub.sinks) sink.refreshVolume();
   }
 
   /** Ends every connection, removes the socket, and lets go of the card's streams. Never rejects. Idempotent. */

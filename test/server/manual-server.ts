@@ -50,6 +50,7 @@ export async function startServer(
   const hub = new Hub(identity, sinks, sources, plan.roles, {
     handleConnect: ({ name }) => events.push(`${name} has come`),
     handleDisconnect: ({ name }) => events.push(`${name} has gone`),
+    handleStreams: () => {},
   });
   closing.unshift(async () => {
     for (const client of hub.clients.values()) client.close();

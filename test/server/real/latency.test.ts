@@ -1,23 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createSoundServer } from '../../../src/index.ts';
-import { openPlayingCard } from '../../bridge/real/playing-card.ts';
-import { noise, occurrences, writeRaw, writeWav } from '../../bridge/real/sound.ts';
+import { describe, expect, test } from 'vitest';
+import { noise, occurrences, writeWav } from '../../bridge/real/sound.ts';
 import { hurryProcess } from '../../bridge/real/sound-server.ts';
-import { makeDirectory, outcomeOf } from './serve-command.ts';
-
-const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le'];
-/** A server in this process, on a card whose clock is off by so many ppm. */
-async function serveHere(deviation = 0, latency = 100) {
-  const playing = await openPlayingCard(deviation);
-  const directory = makeDirectory();
-  const server = await createSoundServer(playing.card, { path: join(directory, 's', 'native'), latency });
-  onTestFinished(() => server.close());
-  const env = { ...process.env, PULSE_SERVER: server.address, HOME: directory, XDG_RUNTIME_DIR: directory };
-  return { playing, directory, server, env };
-}
+import { outcomeOf } from './serve-command.ts';
+import { RAW, serveHere } from './serve-here.ts';
 
 describe('latency', () => {
   test('of pacat that asks for 10 ms: what waits here, and at the card, is at most 25 ms', async () => {
@@ -53,29 +40,4 @@ describe('a card whose clock is off', () => {
     expect(occurrences(Buffer.concat(playing.takes.flat()), sound)).toBe(1);
     expect(server.sinks[0]?.xruns).toBe(0);
   });
-});
-
-const LONG = Number(process.env['VSND_LONG_RUN_SECONDS'] ?? 0);
-const PPM = Number(process.env['VSND_LONG_RUN_PPM'] ?? 200);
-
-describe.skipIf(LONG === 0)('long-run', () => {
-  test.each([PPM, -PPM])(
-    'at %i ppm loses nothing, and does not grow',
-    async (deviation) => {
-      const { playing, directory, env, server } = await serveHere(deviation, 500);
-      const file = writeRaw(directory, 'sound.raw', noise('s16_le', 2, LONG * 48_000));
-      const before = process.memoryUsage().rss;
-      let heard = 0;
-      playing.listener = (bytes) => {
-        heard += bytes.length;
-        for (const take of playing.takes) take.length = 0; // it would be what grows
-      };
-      const { status, stderr } = await outcomeOf(spawn('pacat', [...RAW, file], { env }), (LONG + 60) * 1000);
-      expect(status, stderr).toBe(0);
-      expect(server.sinks[0]).toMatchObject({ xruns: 0, frames: LONG * 48_000 });
-      expect(heard).toBeGreaterThanOrEqual(LONG * 192_000);
-      expect(process.memoryUsage().rss - before).toBeLessThan(300e6);
-    },
-    (LONG + 90) * 1000,
-  );
 });
