@@ -9,8 +9,8 @@
 // What is compiled for musl sees glibc's headers, too: of the few names that it takes from them, both have the same layouts and
 // numbers on 64-bit machines, which are the kernel's. check-symbols.js keeps their list.
 //
-// Needs a C++17 compiler, uv.h and PipeWire's headers (Debian: g++ libuv1-dev libpipewire-0.3-dev); node_api.h and napi.h come from npm. CXX names
-// another compiler. Nothing comes from nodejs.org, and npm's `nodedir` does not matter.
+// Needs a C++17 compiler, uv.h and, for the second addon, PipeWire's headers (Debian: g++ libuv1-dev libpipewire-0.3-dev);
+// node_api.h and napi.h come from npm. CXX names another compiler. Nothing comes from nodejs.org, and npm's `nodedir` does not matter.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -37,10 +37,13 @@ const SANITIZERS = {
   tsan: '-fsanitize=thread',
 };
 
-/** What there is to build: from which folders, and files of others; PipeWire's is loaded where somebody asks for PipeWire. */
+/** PipeWire's, which its library needs at run time only: it is opened where somebody asks for PipeWire. */
+const PIPEWIRE_HEADERS = ['/usr/include/pipewire-0.3', '/usr/include/spa-0.2'];
+
+/** What there is to build: from which folders, and files of others, with which headers. */
 const ADDONS = {
-  vsnd: { folders: ['.', 'engine'], files: [] },
-  'vsnd-pipewire': { folders: ['pipewire'], files: ['poller.cc', 'runtime.cc'] },
+  vsnd: { folders: ['.', 'engine'], files: [], headers: [] },
+  'vsnd-pipewire': { folders: ['pipewire'], files: ['poller.cc', 'runtime.cc'], headers: PIPEWIRE_HEADERS },
 };
 
 const { values } = parseArgs({
@@ -73,8 +76,15 @@ function build({ arch, libc, asan, tsan }) {
   mkdirSync(join(HERE, 'build'), { recursive: true });
   const work = mkdtempSync(join(HERE, 'build', 'work-'));
   try {
-    const includes = includesFor(work).flatMap((path) => ['-isystem', path]);
-    for (const name of Object.keys(ADDONS)) {
+    const common = includesFor(work);
+    for (const [name, { headers }] of Object.entries(ADDONS)) {
+      if (!headers.every((path) => existsSync(path))) {
+        console.error(
+          `${name}.node is left out: there is no ${headers.join(' or ')}; Debian: apt install libpipewire-0.3-dev`,
+        );
+        continue;
+      }
+      const includes = [...common, ...headers].flatMap((path) => ['-isystem', path]);
       const built = compile(compiler, name, { arch, libc, sanitizer }, includes, work);
       const complaints = sanitizer ? [] : complaintsOf(built, libc);
       if (complaints.length > 0) throw new Error(`${built}:\n${complaints.join('\n')}`);
@@ -148,8 +158,7 @@ function packageHeaders(name) {
 }
 
 function includesFor(work) {
-  const packages = [packageHeaders('node-addon-api'), packageHeaders('node-api-headers')];
-  return [...packages, uvHeaders(work), ...pipewireHeaders()];
+  return [packageHeaders('node-addon-api'), packageHeaders('node-api-headers'), uvHeaders(work)];
 }
 
 /** A folder with uv.h alone: a cross compiler must not see this machine's /usr/include. */
@@ -160,13 +169,6 @@ function uvHeaders(work) {
   mkdirSync(folder);
   for (const name of ['uv.h', 'uv']) symlinkSync(join(from, name), join(folder, name));
   return folder;
-}
-
-/** Folders of their own. */
-function pipewireHeaders() {
-  const folders = ['/usr/include/pipewire-0.3', '/usr/include/spa-0.2'];
-  if (folders.every((path) => existsSync(path))) return folders;
-  throw new Error('there are no headers of PipeWire; Debian: apt install libpipewire-0.3-dev');
 }
 
 function run(command, args) {
