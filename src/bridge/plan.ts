@@ -6,13 +6,7 @@ import type { PcmSpec } from '../pcm/hw-params.ts';
 import { chooseSpec } from '../server/choose-spec.ts';
 import { cardName, checkName, printable } from '../server/names.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import {
-  BRIDGE_ROUTES,
-  type BridgeRoute,
-  type Direction,
-  type SoundServerAdaptor,
-  type SoundServerKind,
-} from './sound-server.ts';
+import type { BridgeRoute, Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
 export interface BridgeOptions {
   /** The sound server; by default the one that runs for this user. */
@@ -83,8 +77,8 @@ export function checkBridgeOptions(options: BridgeOptions): void {
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArgError('server', server, 'pulse, pipewire');
   }
-  if (via !== undefined && !BRIDGE_ROUTES.includes(via)) {
-    throw invalidArgError('via', via, BRIDGE_ROUTES.join(', '));
+  if (via !== undefined && via !== 'tunnel' && via !== 'graph' && via !== 'pipe') {
+    throw invalidArgError('via', via, 'tunnel, graph, pipe');
   }
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];

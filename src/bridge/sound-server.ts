@@ -8,10 +8,7 @@ import type { Path, PathContext } from './path.ts';
 export type SoundServerKind = 'pulse' | 'pipewire';
 
 /** Which way the sound goes between server and card: {@link BridgeOptions.via} says whose they are. */
-export type BridgeRoute = (typeof BRIDGE_ROUTES)[number];
-
-/** Names of all. */
-export const BRIDGE_ROUTES = ['tunnel', 'graph', 'pipe'] as const;
+export type BridgeRoute = 'tunnel' | 'graph' | 'pipe';
 
 /** Which way the sound goes, by what the server calls its end: programs play into a sink, and record from a source. */
 export type Direction = 'sink' | 'source';
