@@ -113,9 +113,9 @@ export class PlaybackQueue {
     this.beginPrebuffering();
   }
 
-  /** Nothing is played before the prebuffer is full once more. */
+  /** Nothing is played unless the prebuffer is full, and before it is. */
   beginPrebuffering(): void {
-    this.#isPrebuffering = !this.runsOn;
+    this.#isPrebuffering = this.length < this.#attributes.prebuffer;
   }
 
   /** What is there is played. */

@@ -134,6 +134,20 @@ describe('one client at the format of the card', () => {
     expect(occurrences(heard(server), after)).toBe(1);
   });
 
+  test('that has sent all it was asked for before it is uncorked, as Chromium does, is heard then', async () => {
+    const server = await startServer();
+    const client = new RawClient(server.hub);
+    const sound = noise('s16_le', 2, 48_000);
+    const { channel } = await client.play({ targetLength: ms(100), leastRequest: ms(10), isCorked: true });
+    const at = client.feed(channel, sound, 0);
+    await server.guest.clock.advance(TICK);
+    expect(server.sink.isOpen).toBe(false);
+    await client.ask('corkPlayback', (writer) => writer.u32(channel).boolean(false));
+    await playAll(server, client, channel, sound.subarray(at));
+    expect(occurrences(heard(server), sound)).toBe(1);
+    expect(client.count(STARTED)).toBe(1);
+  });
+
   test('that sends more than there may be is told, and heard on', async () => {
     const server = await startServer();
     const client = new RawClient(server.hub);
