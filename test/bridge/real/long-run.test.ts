@@ -50,8 +50,15 @@ function followLatency(bridge: Bridge): () => number {
   };
 }
 
+/** As most configurations have it, it suspends what nobody uses: its tunnel would keep the card for ever. */
+async function startUsualPulse(): Promise<HeadlessServer> {
+  const server = await startPulse();
+  await server.pactl('load-module', 'module-suspend-on-idle', 'timeout=1');
+  return server;
+}
+
 const SERVERS = [
-  ['PulseAudio', startPulse],
+  ['PulseAudio', startUsualPulse],
   ['PipeWire', startPipewire],
 ] as const;
 
@@ -67,7 +74,7 @@ test.each(SERVERS.flatMap(([name, start]) => DEVIATIONS.map((ppm) => ({ name, st
     const greatest = latency();
     await once(bridge as EventEmitter, 'stop');
     expect(bridge.endpoints[0]?.statistics).toMatchObject({ xruns: 0, slips: 0 });
-    const heard = Buffer.concat(playing.takes[0] ?? []);
+    const heard = Buffer.concat(playing.takes.flat());
     const first = heard.indexOf(file.subarray(0, 64));
     expect(first).toBeGreaterThanOrEqual(0);
     expect(Buffer.compare(heard.subarray(first, first + file.length), file)).toBe(0);
