@@ -19,7 +19,7 @@ export class PlaybackQueue {
   #attributes: PlaybackAttributes;
   #writeIndex = 0;
   #readIndex = 0;
-  /** Bytes that the client has been asked for, and that have not come. */
+  /** Bytes that the client has been asked for, and that have not come; negative where it has sent more: it will send less. */
   #requested = 0;
   #isPrebuffering: boolean;
 
@@ -82,7 +82,7 @@ export class PlaybackQueue {
 
   /** Takes data at the write index. False where that is more than there may be: it is dropped, as if it had not come. */
   write(bytes: Uint8Array): boolean {
-    this.#requested = Math.max(0, this.#requested - bytes.length);
+    this.#requested -= bytes.length;
     const index = this.#writeIndex;
     const isFull = index + bytes.length - this.#readIndex > this.#attributes.maxLength;
     if (!isFull) this.#writeIndex += bytes.length;
