@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // These need sound servers (npm run test:bridge), or domains of another kind (npm run test:native).
-    exclude: [...configDefaults.exclude, 'test/bridge/real/**', 'test/native/carried/**'],
+    // These need real programs (npm run test:bridge, test:server), or domains of another kind (npm run test:native).
+    exclude: [...configDefaults.exclude, 'test/{bridge,server}/real/**', 'test/native/carried/**'],
     testTimeout: 120_000, // ends what hangs: a busy machine may take its time
     isolate: false, // files share a worker's modules, which have no state: half the CPU time
     server: { deps: { external: [/\/dist\//] } }, // built already: Node loads it as it is

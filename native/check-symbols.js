@@ -15,8 +15,8 @@ export const LIBCS = ['glibc', 'musl'];
 /** What the addon asks of musl: functions of POSIX and Linux, which musl has had since long before Node 20 was built on it. */
 const MUSL_NAMES = new Set(
   `__cxa_atexit __errno_location abort atexit clock_gettime close eventfd eventfd_read eventfd_write fcntl flock free ioctl malloc
-  memcpy memmove memset mkfifo mlock mmap munlock munmap open ppoll prctl pthread_mutex_lock pthread_mutex_unlock read sigfillset
-  sigprocmask strlen syscall sysconf write`.split(/\s+/),
+  memcmp memcpy memmove memset mkfifo mlock mmap munlock munmap open ppoll prctl pthread_mutex_lock pthread_mutex_unlock read sigfillset
+  sigprocmask strcmp strlen strrchr strtoul syscall sysconf write`.split(/\s+/),
 );
 
 /** A line for each thing that the oldest machine with this C library may not have. Needs readelf (Debian: binutils). */
@@ -81,7 +81,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const prebuilds = join(dirname(dirname(fileURLToPath(import.meta.url))), 'prebuilds');
   const files = process.argv.slice(2);
   if (files.length === 0) {
-    for (const target of readdirSync(prebuilds)) files.push(join(prebuilds, target, 'vsnd.node'));
+    for (const target of readdirSync(prebuilds)) {
+      for (const name of readdirSync(join(prebuilds, target))) files.push(join(prebuilds, target, name));
+    }
   }
   for (const file of files) {
     const complaints = complaintsOf(file);

@@ -32,6 +32,11 @@ class Poller : public std::enable_shared_from_this<Poller> {
    */
   void Start(Napi::Function onReady, int events = UV_READABLE);
 
+  /** From its start on, it holds the process. */
+  void HoldProcess() {
+    if (self_) uv_ref(reinterpret_cast<uv_handle_t*>(&poll_));
+  }
+
   /** Until the next start `onReady` is not called, and the event loop does not look. Idempotent. */
   void Stop();
 

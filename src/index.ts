@@ -6,7 +6,7 @@ export type {
 } from './bridge/bridge.ts';
 export type { PathStatistics } from './bridge/path.ts';
 export type { BridgeOptions } from './bridge/plan.ts';
-export type { Direction, SoundServerKind } from './bridge/sound-server.ts';
+export type { BridgeRoute, Direction, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { createBridge } from './create-bridge.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
@@ -42,6 +42,15 @@ export {
 } from './open-card.ts';
 export type { ClockReading } from './pcm/position-clock.ts';
 export type { StreamState } from './pcm/substream.ts';
+export type { SoundServerOptions } from './server/plan.ts';
+export {
+  createSoundServer,
+  type SoundServer,
+  type SoundServerClient,
+  type SoundServerEvents,
+  type SoundServerStream,
+  type SoundServerTarget,
+} from './server/sound-server.ts';
 export type { PcmFormatName } from './wire/pcm-format.ts';
 export type { Interval } from './wire/sndif.ts';
 export type { Hypervisor } from './xen/hypervisor.ts';

@@ -1,7 +1,8 @@
 // A car's head unit: music, a voice that ducks it, a chime that must not wait, and a page that shows them live.
 //
-//   VSND_EMULATE=1 node examples/head-unit/main.js [--port 8080] [FILE...]
+//   VSND_EMULATE=1 node examples/head-unit/main.js [--port 8080] [--socket PATH] [FILE...]
 //
+// With --socket the prompts are those of other programs: paplay, a navigation. They play through a sound server of our own.
 // Files are music, whole and in memory; without any, two tunes play. Each kind of sound has a PCM device of its own: they are
 // mixed by the backend's host, not here.
 import { once } from 'node:events';
@@ -10,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { openCard } from 'vsnd';
 import { Chime } from './chime.js';
 import { Music } from './music.js';
+import { ProgramPrompt } from './program-prompt.js';
 import { Prompt } from './prompt.js';
 import { readSound, SILENT } from './sound.js';
 import { makeTunes } from './tunes.js';
@@ -17,14 +19,17 @@ import { serve } from './web.js';
 
 const { values, positionals: files } = parseArgs({
   allowPositionals: true,
-  options: { port: { type: 'string', default: '8080' } },
+  options: { port: { type: 'string', default: '8080' }, socket: { type: 'string' } },
 });
 const sources = files.length > 0 ? await Promise.all(files.map(readSound)) : makeTunes();
-const voice = await readSound(fileURLToPath(new URL('prompt.flac', import.meta.url)));
+const recording = fileURLToPath(new URL('prompt.flac', import.meta.url));
 
 const card = await openCard({ reconnect: true }); // the sound comes back when the backend does
 const music = new Music(card, 0, sources);
-const prompt = new Prompt(card, 1, voice.octets, music);
+const prompt =
+  values.socket === undefined
+    ? new Prompt(card, 1, (await readSound(recording)).octets, music)
+    : await ProgramPrompt.offer(card, 1, values.socket, { recording, music });
 const chime = new Chime(card, 2);
 let isStopping = false;
 
@@ -75,6 +80,7 @@ let page;
 try {
   page = await serve({ port: Number(values.port), readState, buttons });
   console.log(`head unit: ${page.address}`);
+  if (prompt.address) console.log(`PULSE_SERVER=${prompt.address}`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), music.finished]);
 } catch (error) {
   complain(error);
@@ -82,5 +88,6 @@ try {
 } finally {
   isStopping = true;
   page?.close();
+  await prompt.close?.();
   await card.close();
 }

@@ -35,6 +35,7 @@ class StagingRing {
     // orders: the reader has copied out what it gave back, before we write over it
     size_t room = capacity_ - static_cast<size_t>(at - read_.load(std::memory_order_acquire));
     if (length > room) length = room;
+    if (length == 0) return 0;
     size_t offset = static_cast<size_t>(at % capacity_);
     size_t first = length < capacity_ - offset ? length : capacity_ - offset;
     std::memcpy(bytes_.get() + offset, source, first);
@@ -49,6 +50,7 @@ class StagingRing {
     // orders: the count before the bytes that it announces
     size_t filled = static_cast<size_t>(written_.load(std::memory_order_acquire) - at);
     if (length > filled) length = filled;
+    if (length == 0) return 0;
     size_t offset = static_cast<size_t>(at % capacity_);
     size_t first = length < capacity_ - offset ? length : capacity_ - offset;
     std::memcpy(target, bytes_.get() + offset, first);

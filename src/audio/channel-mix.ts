@@ -44,8 +44,14 @@ export type MixMatrix = readonly (readonly number[])[];
  */
 export function mixMatrix(from: number, to: number): MixMatrix {
   const [sources, targets] = [LAYOUTS[from], LAYOUTS[to]];
-  if (sources === undefined || targets === undefined) return oneToOne(from, to);
-  if (from === 1) return targets.map((target) => [Number(to === 1 || target === 'FL' || target === 'FR')]);
+  return sources && targets ? mixLayouts(sources, targets) : oneToOne(from, to);
+}
+
+/** As {@link mixMatrix}, of channels that are where somebody says. */
+export function mixLayouts(sources: readonly Speaker[], targets: readonly Speaker[]): MixMatrix {
+  if (sources.length === 1) {
+    return targets.map((target) => [Number(targets.length === 1 || target === 'FL' || target === 'FR')]);
+  }
   const matrix = targets.map((target) => sources.map((source) => share(source, target, targets)));
   const loudest = Math.max(1, ...matrix.map(sum));
   return matrix.map((row) => row.map((part) => part / loudest));

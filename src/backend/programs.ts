@@ -1,5 +1,5 @@
 import type { ProgramCommand } from '../child-program.ts';
-import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
+import { PULSE_FORMATS } from '../pulse/sample-spec.ts';
 import { PCM_FORMATS, type PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamAddress } from './card.ts';
 import type { HostName } from './device-names.ts';
@@ -21,6 +21,11 @@ const ALSA_NAMES: FormatNames = Object.fromEntries(
   ]),
 );
 
+/** PulseAudio's, of formats whose samples are laid out as ours. */
+const PULSE_NAMES: FormatNames = Object.fromEntries(
+  PULSE_FORMATS.filter(({ isPacked }) => !isPacked).map(({ pcm, name }) => [pcm, name]),
+);
+
 /** pw-cat's; they have the machine's own byte order. */
 const PW_NAMES: FormatNames = {
   s8: 's8',
@@ -33,7 +38,7 @@ const PW_NAMES: FormatNames = {
 
 const NAMES_BY_PLACEHOLDER: Readonly<Record<string, FormatNames>> = {
   format: ALSA_NAMES,
-  'pulse-format': PULSE_FORMATS,
+  'pulse-format': PULSE_NAMES,
   'pw-format': PW_NAMES,
 };
 
@@ -122,7 +127,7 @@ function pulseProgram(
   const [direction, latency] = name === 'pacat' ? ['--playback', LATENCY] : ['--record', FRAGMENT];
   return {
     description: [name, ...where].join(' '),
-    formats: formatsOf(PULSE_FORMATS),
+    formats: formatsOf(PULSE_NAMES),
     debian: 'pulseaudio-utils',
     commandFor: ({ rate, channels, format }) => ({
       name,
@@ -130,7 +135,7 @@ function pulseProgram(
       args: [
         ...[direction, '--raw', ...where, `--latency-msec=${latency}`],
         ...['--client-name=vsnd', `--stream-name=${nameOf(stream)}`],
-        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_FORMATS[format]}`],
+        ...[`--rate=${rate}`, `--channels=${channels}`, `--format=${PULSE_NAMES[format]}`],
       ],
     }),
   };

@@ -4,12 +4,12 @@ import { type Clock, nextTurn, RealClock, type Timer } from '../clock.ts';
 import { abortError, type VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { type FifoTools, loadFifoTools } from './fifo.ts';
+import { loadFifoTools } from './fifo.ts';
 import { chooseAdaptor } from './find-server.ts';
 import type { PathEvents, PathStatistics } from './path.ts';
 import { isLeft, makePlace, removeAbandonedPlaces, removePlace } from './place.ts';
 import { type BridgeOptions, checkBridgeOptions, type EndpointPlan, planEndpoints } from './plan.ts';
-import type { Direction, Endpoint, SoundServer, SoundServerAdaptor } from './sound-server.ts';
+import type { AdaptorTools, Direction, Endpoint, SoundServer, SoundServerAdaptor } from './sound-server.ts';
 
 /** 'waiting': the sound server has gone, and is looked for. */
 export type BridgeState = 'starting' | 'running' | 'waiting' | 'closed';
@@ -65,7 +65,6 @@ const NOTHING: PathStatistics = {
 /** What a bridge is made of. */
 interface BridgeParts {
   readonly adaptor: SoundServerAdaptor;
-  readonly fifos: FifoTools;
   readonly plans: readonly EndpointPlan[];
   /** The directory of the FIFOs. */
   readonly place: string;
@@ -74,19 +73,18 @@ interface BridgeParts {
 /**
  * Makes the card a sink and a source of the guest's sound server. The card stays the caller's; the bridge uses its streams
  * while a program plays or records. Rejects with ERR_VSND_INVALID_ARG, ERR_VSND_NO_STREAM, ERR_VSND_NOT_SUPPORTED,
- * ERR_VSND_SOUND_SERVER (with `pid` where another bridge has the name), ERR_VSND_NO_XEN without the addon, or an AbortError;
+ * ERR_VSND_SOUND_SERVER (with `pid` where another bridge has the name), ERR_VSND_NO_XEN where a FIFO needs the addon, or an AbortError;
  * nothing is left then.
  */
 export async function createBridge(card: Card, options: BridgeOptions = {}): Promise<Bridge> {
   checkBridgeOptions(options);
   const { signal } = options;
   if (signal?.aborted) throw abortError(signal);
-  const fifos = loadFifoTools();
-  const adaptor = await chooseAdaptor(options.server);
+  const adaptor = await chooseAdaptor(options.server, options.via);
   const plans = planEndpoints(card, adaptor, options);
   const passedOver: VsndError[] = [];
   const place = makePlace((why) => passedOver.push(why));
-  const bridge = new Bridge(card, { adaptor, fifos, plans, place });
+  const bridge = new Bridge(card, { adaptor, plans, place });
   const close = () => void bridge.close();
   signal?.addEventListener('abort', close);
   bridge.once('close', () => signal?.removeEventListener('abort', close));
@@ -103,6 +101,16 @@ export async function createBridge(card: Card, options: BridgeOptions = {}): Pro
       bridge.emit('warning', { code, message: `${message}; passed over` });
   });
   return bridge;
+}
+
+/** Not every bridge needs the addon. */
+function toolsFor(clock: Clock): AdaptorTools {
+  return {
+    clock,
+    get fifos() {
+      return loadFifoTools();
+    },
+  };
 }
 
 /** A card in the guest's sound server: see {@link createBridge}. */
@@ -166,12 +174,12 @@ export class Bridge extends EventEmitter<BridgeEvents> {
   /** @internal Rejects with ERR_VSND_SOUND_SERVER. */
   connect(): Promise<void> {
     return this.#afterThat(async () => {
-      const { adaptor, fifos, plans } = this.#parts;
-      const server = await adaptor.connect({ fifos, clock: this.#clock });
+      const { adaptor, plans } = this.#parts;
+      const server = await adaptor.connect(toolsFor(this.#clock));
+      this.#server = server;
       await server.removeLeftovers(isLeft);
       removeAbandonedPlaces();
       for (const { name } of plans) await server.assertFree(name);
-      this.#server = server;
       for (const plan of plans) {
         if (this.#closed) return;
         this.#endpoints.set(plan.direction, await this.#open(server, plan));
@@ -266,6 +274,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
       });
       this.#endpoints.delete(direction);
     }
+    this.#server?.close?.();
   }
 
   #fail(error: Error): void {

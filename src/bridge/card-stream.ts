@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { CaptureStream } from '../frontend/capture-stream.ts';
-import type { PlaybackStream } from '../frontend/playback-stream.ts';
+import type { PlaybackStream, PlaybackStreamOptions } from '../frontend/playback-stream.ts';
 import type { StreamWarning } from '../frontend/stream-events.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
 import type { PathEvents } from './path.ts';
@@ -8,6 +8,14 @@ import type { PathEvents } from './path.ts';
 /** What a stream of the card is asked for, of an endpoint's frames. */
 export function formatOf({ rate, channels, format }: PcmSpec): Pick<PcmSpec, 'rate' | 'channels' | 'format'> {
   return { rate, channels, format };
+}
+
+/** A buffer of the card, and as much that waits beside it while it is full: what is more would be latency. */
+export function bufferOf(
+  { frameBytes }: PcmSpec,
+  bufferFrames: number,
+): Pick<PlaybackStreamOptions, 'bufferFrames' | 'highWaterMark'> {
+  return { bufferFrames, highWaterMark: bufferFrames * frameBytes };
 }
 
 /** Passes on what a stream of the card tells, whichever way its sound goes. */

@@ -1,44 +1,32 @@
-import { Varispeed } from '../audio/varispeed.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
-import type { ClockReading } from '../pcm/position-clock.ts';
-import { type FillController, RateController, SlipController } from './rate-controller.ts';
 
-/** s: what waits too long by more than this is not waited for, but dropped. */
+/** s: fills scatter with the time at which the process is woken; this is what they are averaged over. */
+const AVERAGED = 1;
+
+/** s: what waits too long by more than this is dropped at once. */
 const MOST_EXCESS = 0.25;
 
-/** What waits to be played when frames come, and who plays it. */
+/** What waits to be played when frames come. */
 export interface Waiting {
-  /** ns */
+  /** ns, of the monotonic clock */
   readonly time: number;
   readonly frames: number;
-  /** Of the clock at which it is played, against that at which it comes. */
-  readonly clock: Pick<ClockReading, 'deviation' | 'deviationError'>;
 }
 
-/**
- * Keeps what waits between two clocks near its target: resamples what comes in, or, where that is not wanted, drops and
- * repeats whole quanta of it.
- */
+/** Keeps what waits between two clocks within a quantum of its target: drops or repeats a whole quantum of what comes in. */
 export class DriftCorrector {
   readonly #spec: PcmSpec;
   readonly #quantumFrames: number;
-  readonly #varispeed: Varispeed | undefined;
   #targetFrames = 0;
-  #controller: FillController;
+  /** Of the run that began with {@link restart}: fills, averaged, and when it began and was last asked, ns. */
+  #run: { average: number; readonly begun: number; time: number; offset: number | undefined } | undefined;
   #slips = 0;
   /** Frames still to be dropped. */
   #surplus = 0;
 
-  /** Rejects with ERR_VSND_NOT_SUPPORTED for a format that has no samples, unless it is to be exact. */
-  static async create(spec: PcmSpec, quantumFrames: number, exact: boolean): Promise<DriftCorrector> {
-    return new DriftCorrector(spec, quantumFrames, exact ? undefined : await Varispeed.create(spec));
-  }
-
-  private constructor(spec: PcmSpec, quantumFrames: number, varispeed: Varispeed | undefined) {
+  constructor(spec: PcmSpec, quantumFrames: number) {
     this.#spec = spec;
     this.#quantumFrames = quantumFrames;
-    this.#varispeed = varispeed;
-    this.#controller = this.#newController();
   }
 
   /** Times that frames were dropped or repeated. */
@@ -46,63 +34,52 @@ export class DriftCorrector {
     return this.#slips;
   }
 
-  /** Frames that came in and are still to come out. */
-  get pendingFrames(): number {
-    return this.#varispeed?.pendingFrames ?? 0;
-  }
-
   /** Begins anew: `targetFrames` wait from now on. */
   restart(targetFrames: number): void {
-    if (targetFrames === this.#targetFrames) this.#controller.restart();
-    else {
-      this.#targetFrames = targetFrames;
-      this.#controller = this.#newController();
-    }
+    this.#targetFrames = targetFrames;
+    this.#run = undefined;
     this.#surplus = 0;
   }
 
   /** Takes whole frames, before which so much has waited, and gives those that are to be played. */
-  correct(octets: Uint8Array, { time, frames, clock }: Waiting): Uint8Array {
-    const fillFrames = frames + this.pendingFrames;
-    if (fillFrames > this.#targetFrames + MOST_EXCESS * this.#spec.rate) this.#catchUp(fillFrames);
-    const phase = this.#varispeed?.phase ?? 0;
-    const { ratio, slipFrames } = this.#controller.correct({ time, fillFrames, clock, phase });
-    const slipped = this.#slip(octets, slipFrames);
-    return this.#varispeed?.process(slipped, ratio) ?? slipped;
+  correct(bytes: Uint8Array, { time, frames }: Waiting): Uint8Array {
+    const tooMany = frames - this.#targetFrames;
+    const excess =
+      tooMany > MOST_EXCESS * this.#spec.rate ? this.#beginAnew(tooMany) : this.#excess(time, frames);
+    const quanta = Math.trunc(excess / this.#quantumFrames);
+    return quanta === 0 ? this.#drop(bytes) : this.#slip(bytes, quanta * this.#quantumFrames);
   }
 
-  /** What has been kept back: nothing follows for now. */
-  end(): Uint8Array {
-    return this.#varispeed?.end() ?? new Uint8Array(0);
+  /** Far too much waits: that is mended at once, and what is measured is another run. */
+  #beginAnew(excess: number): number {
+    this.#run = undefined;
+    return this.#surplus > 0 ? 0 : excess;
   }
 
-  /** Idempotent. */
-  close(): void {
-    this.#varispeed?.close();
+  /** Frames by which the fill is above its target, on average. How the clocks of both ends beat, a run's first second shows. */
+  #excess(time: number, frames: number): number {
+    this.#run ??= { average: frames, begun: time, time, offset: undefined };
+    const run = this.#run;
+    run.average += (frames - run.average) * (1 - Math.exp(-(time - run.time) / 1e9 / AVERAGED));
+    run.time = time;
+    const excess = run.average - this.#targetFrames;
+    if (run.offset === undefined && (time - run.begun) / 1e9 < AVERAGED) return 0;
+    run.offset ??= Math.min(Math.max(excess, -this.#quantumFrames), this.#quantumFrames);
+    return excess - run.offset;
   }
 
-  #newController(): FillController {
-    const { rate } = this.#spec;
-    const options = { rate, quantumFrames: this.#quantumFrames, targetFrames: this.#targetFrames };
-    return this.#varispeed ? new RateController(options) : new SlipController(options);
-  }
-
-  /** Far too much waits: whole quanta of what comes are dropped until that is mended. */
-  #catchUp(fillFrames: number): void {
-    if (this.#surplus > 0) return;
-    const quanta = Math.floor((fillFrames - this.#targetFrames) / this.#quantumFrames);
-    this.#surplus = quanta * this.#quantumFrames;
+  #slip(bytes: Uint8Array, frames: number): Uint8Array {
     this.#slips++;
-    this.#controller.restart();
+    if (this.#run) this.#run.average -= frames;
+    if (frames > 0) this.#surplus += frames;
+    const kept = this.#drop(bytes);
+    return frames < 0 ? Buffer.concat([kept, kept.subarray(frames * this.#spec.frameBytes)]) : kept;
   }
 
-  #slip(octets: Uint8Array, slipFrames: number): Uint8Array {
-    if (slipFrames !== 0) this.#slips++;
-    this.#surplus += Math.max(0, -slipFrames);
+  #drop(bytes: Uint8Array): Uint8Array {
     const { frameBytes } = this.#spec;
-    const dropped = Math.min(octets.length / frameBytes, this.#surplus);
+    const dropped = Math.min(bytes.length / frameBytes, this.#surplus);
     this.#surplus -= dropped;
-    const kept = octets.subarray(dropped * frameBytes);
-    return slipFrames > 0 ? Buffer.concat([kept, kept.subarray(-slipFrames * frameBytes)]) : kept;
+    return bytes.subarray(dropped * frameBytes);
   }
 }

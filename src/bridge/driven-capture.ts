@@ -35,7 +35,7 @@ export class DrivenCapture implements Path {
   #isRunning = false;
   #closed: Promise<void> | undefined;
 
-  /** Owns `fifo` and `corrector`. */
+  /** Owns `fifo`. */
   constructor(fifo: Fifo, corrector: DriftCorrector, options: DrivenCaptureOptions, context: PathContext) {
     this.#fifo = fifo;
     this.#corrector = corrector;
@@ -48,7 +48,7 @@ export class DrivenCapture implements Path {
     const { frameBytes, rate } = this.#context.spec;
     const stream = this.#stream;
     const unread = stream === undefined ? 0 : stream.readableLength / frameBytes + stream.latency;
-    const latencyFrames = Math.floor(this.#waiting + this.#corrector.pendingFrames + unread);
+    const latencyFrames = Math.floor(this.#waiting + unread);
     return {
       frames: this.#frames,
       active: stream !== undefined,
@@ -73,7 +73,6 @@ export class DrivenCapture implements Path {
   async #close(): Promise<void> {
     this.#fifo.close();
     await endStream(this.#stream);
-    this.#corrector.close();
   }
 
   /** Frames in the FIFO. */
@@ -121,17 +120,13 @@ export class DrivenCapture implements Path {
       this.#begin(octets);
       return;
     }
-    // The card brings what the server takes: where it is fast, fewer frames are to be made of its own.
-    const { deviation, deviationError } = stream.clock;
-    const taker = { deviation: deviation === undefined ? undefined : -deviation, deviationError };
-    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames, clock: taker }));
+    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames }));
   }
 
   /** The server goes through silence first: so much waits from now on. */
   #begin(octets: Buffer): void {
     if (this.#isRunning) this.#noteXrun();
     this.#isRunning = true;
-    this.#write(this.#corrector.end());
     this.#write(this.#silence);
     this.#corrector.restart(this.#options.targetFrames);
     this.#write(octets);
@@ -155,7 +150,6 @@ export class DrivenCapture implements Path {
 
   #handleClose(): void {
     this.#stream = undefined;
-    this.#corrector.end();
     this.#context.events.handleStop();
     if (this.#closed) return;
     if (this.#isUsed) this.#open();

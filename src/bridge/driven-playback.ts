@@ -1,5 +1,5 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import { endStream, formatOf, relayEvents } from './card-stream.ts';
+import { bufferOf, endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { DriftCorrector } from './drift-corrector.ts';
 import type { Fifo } from './fifo.ts';
 import { FrameReader } from './fifo-frames.ts';
@@ -52,7 +52,7 @@ export class DrivenPlayback implements Path {
   #xruns = 0;
   #closed: Promise<void> | undefined;
 
-  /** Owns `fifo` and `corrector`. */
+  /** Owns `fifo`. */
   constructor(fifo: Fifo, corrector: DriftCorrector, options: DrivenPlaybackOptions, context: PathContext) {
     this.#fifo = fifo;
     this.#corrector = corrector;
@@ -70,7 +70,7 @@ export class DrivenPlayback implements Path {
   get statistics(): PathStatistics {
     const { frameBytes, rate } = this.#context.spec;
     const octets = this.#closed ? 0 : this.#fifo.waiting() + this.#queuedBytes;
-    const latencyFrames = Math.floor(octets / frameBytes + this.#corrector.pendingFrames + this.#outstanding);
+    const latencyFrames = Math.floor(octets / frameBytes + this.#outstanding);
     return {
       frames: this.#frames,
       active: this.#stream !== undefined,
@@ -94,7 +94,6 @@ export class DrivenPlayback implements Path {
   async #close(): Promise<void> {
     this.#fifo.close();
     await endStream(this.#stream);
-    this.#corrector.close();
   }
 
   get #queuedBytes(): number {
@@ -158,12 +157,11 @@ export class DrivenPlayback implements Path {
       return;
     }
     const frames = this.#outstanding;
-    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames, clock: stream.clock }));
+    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames }));
   }
 
   /** Begins to play, behind as much silence as is needed for so many frames to wait when the next ones come. */
   #begin(octets: Buffer, targetFrames: number): void {
-    this.#write(this.#corrector.end());
     const waiting = Math.ceil(this.#outstanding) + octets.length / this.#context.spec.frameBytes;
     this.#writeSilence(targetFrames + this.#options.quantumFrames - waiting);
     this.#write(octets);
@@ -194,7 +192,6 @@ export class DrivenPlayback implements Path {
     const least = Math.min(targetFrames / 2, targetFrames - 2 * quantumFrames);
     if (this.#state === 'opening' || this.#state === 'lost' || this.#outstanding >= least) return;
     if (this.#state === 'running') {
-      this.#write(this.#corrector.end());
       this.#isLate = this.#isUsed;
       this.#state = 'dry';
     }
@@ -219,7 +216,7 @@ export class DrivenPlayback implements Path {
       const stream = card.createPlaybackStream({
         ...formatOf(spec),
         device,
-        bufferFrames,
+        ...bufferOf(spec, bufferFrames),
         periodFrames: quantumFrames,
         startThresholdFrames: 1,
         reconnect: true,
@@ -261,7 +258,6 @@ export class DrivenPlayback implements Path {
   #handleClose(): void {
     this.#stream = undefined;
     this.#isLate = false;
-    this.#corrector.end();
     this.#context.events.handleStop();
     if (this.#queue.length > 0 && !this.#closed) this.#stream = this.#open();
   }

@@ -1,5 +1,5 @@
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
-import { endStream, formatOf, relayEvents } from './card-stream.ts';
+import { bufferOf, endStream, formatOf, relayEvents } from './card-stream.ts';
 import type { Fifo } from './fifo.ts';
 import { FrameReader } from './fifo-frames.ts';
 import {
@@ -182,11 +182,10 @@ export class PacedPlayback implements Path {
       card.createPlaybackStream({
         ...formatOf(spec),
         device,
-        bufferFrames: this.#targetFrames,
+        ...bufferOf(spec, this.#targetFrames),
         periodFrames: Math.floor(this.#targetFrames / PERIODS),
         startThresholdFrames: 1,
         reconnect: true,
-        highWaterMark: this.#targetFrames * spec.frameBytes,
       }),
     );
     if (stream === undefined) return undefined;

@@ -60,10 +60,20 @@ export interface Path {
   close(): Promise<void>;
 }
 
+/** The path of a node in PipeWire's graph: told that something there may have changed. */
+export interface NodePath extends Path {
+  handleNews(): void;
+}
+
 /** Frames that the buffer of the card's stream can have. */
 export function mostBufferFrames(type: StreamConfig['type'], { card, device, spec }: PathContext): number {
   const [place] = streamsOf(card.info, { type, device });
   return place === undefined ? Number.POSITIVE_INFINITY : maxBufferFrames(spec, place.config.bufferBytes);
+}
+
+/** Frames between two reports of the position, where so many wait at the card; not below what a card can. */
+export function periodFor({ rate }: PcmSpec, latencyFrames: number): number {
+  return Math.max(Math.floor(latencyFrames / PERIODS), Math.ceil(rate / 1000));
 }
 
 /** Reports of the position in a buffer: with each, frames are handed on, and what waits for it is latency. */

@@ -11,8 +11,8 @@ const debug = debuglog('vsnd');
 /** The directory of a bridge: the pid of its process, and when that began. */
 const NAME = /^bridge-(\d+)-(\d+)-\w+$/;
 
-/** What a bridge makes in its directory, and all that is ever removed from one. */
-const FIFOS: readonly Direction[] = ['sink', 'source'];
+/** What a bridge makes in its directory, FIFOs or sockets, and all that is ever removed from one. */
+const NAMES: readonly Direction[] = ['sink', 'source'];
 
 /**
  * A new directory for the FIFOs of one bridge of this process, which no other user can reach. `passOver` is told where
@@ -38,6 +38,13 @@ export function bridgeOf(fifo: string): number | undefined {
   const place = dirname(fifo);
   const [, pid] = NAME.exec(basename(place)) ?? [];
   return pid !== undefined && ownDirectories().includes(dirname(place)) ? Number(pid) : undefined;
+}
+
+/** The same, where the server says whose it is: a pid, or 0 where it does not. */
+export function nameTakenByProcessError(name: string, pid: number): VsndError {
+  const who = pid === 0 ? 'of a program' : `of process ${pid}`;
+  const message = `the sound server has ${name} already, ${who}: end that one, or choose another name`;
+  return new VsndError('ERR_VSND_SOUND_SERVER', message, pid === 0 ? {} : { pid });
 }
 
 /** The error for a name that the server has already, of `owner` ('a program') or of the bridge that made `fifo`. */
@@ -78,7 +85,10 @@ function inDirectory(path: string, work: (directory: OwnDirectory) => void): voi
 /** Never recursive: what else is there, no bridge has made. */
 function removeFrom(parent: OwnDirectory, placeName: string): void {
   inDirectory(parent.at(placeName), (place) => {
-    for (const name of FIFOS) place.remove(name, 'isFIFO');
+    for (const name of NAMES) {
+      place.remove(name, 'isFIFO');
+      place.remove(name, 'isSocket');
+    }
     parent.removeDirectory(placeName);
   });
 }

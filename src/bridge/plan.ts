@@ -3,13 +3,19 @@ import { invalidArgError, VsndError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import { checkOptionNames, type OptionNames } from '../option-names.ts';
 import type { PcmSpec } from '../pcm/hw-params.ts';
+import { chooseSpec } from '../server/choose-spec.ts';
+import { cardName, checkName, printable } from '../server/names.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { chooseSpec } from './choose-spec.ts';
-import type { Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
+import type { BridgeRoute, Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
 export interface BridgeOptions {
   /** The sound server; by default the one that runs for this user. */
   server?: SoundServerKind | undefined;
+  /**
+   * How the sound goes: by PulseAudio's own tunnels ('tunnel'), in PipeWire's graph, which the card drives ('graph'), or through a
+   * FIFO of either ('pipe'). By default 'tunnel' or 'graph': both know the card's clock and its latency.
+   */
+  via?: BridgeRoute | undefined;
   /** Whether programs can play; by default whether the card can. */
   sink?: boolean | undefined;
   /** Whether programs can record; by default whether the card can. */
@@ -26,7 +32,7 @@ export interface BridgeOptions {
   format?: PcmFormatName | undefined;
   /** What the bridge may add to the latency, ms: 10 to 2000; by default 100. */
   latency?: number | undefined;
-  /** Never resample, also where the server's clock is not the card's: frames are dropped or repeated then, and counted. */
+  /** Never resample, also where the card is not the clock: frames are dropped or repeated then, and counted. */
   exact?: boolean | undefined;
   /** Aborting it gives up, or closes the bridge. */
   signal?: AbortSignal | undefined;
@@ -34,6 +40,7 @@ export interface BridgeOptions {
 
 const BRIDGE_OPTIONS: OptionNames<BridgeOptions> = {
   server: true,
+  via: true,
   sink: true,
   source: true,
   name: true,
@@ -61,24 +68,23 @@ export interface EndpointPlan {
 /** ms */
 const LATENCY = { least: 10, most: 2000, usual: 100 };
 
-const NAME = /^[A-Za-z0-9._-]{1,100}$/;
-
 const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 
 /** Throws ERR_VSND_INVALID_ARG. */
 export function checkBridgeOptions(options: BridgeOptions): void {
   checkOptionNames('createBridge()', options, BRIDGE_OPTIONS);
-  const { server, name, latency, signal } = options;
+  const { server, via, name, latency, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArgError('server', server, 'pulse, pipewire');
+  }
+  if (via !== undefined && via !== 'tunnel' && via !== 'graph' && via !== 'pipe') {
+    throw invalidArgError('via', via, 'tunnel, graph, pipe');
   }
   for (const key of ['sink', 'source', 'exact'] as const) {
     const value = options[key];
     if (value !== undefined && typeof value !== 'boolean') throw invalidArgError(key, value, 'true, false');
   }
-  if (name !== undefined && !NAME.test(name)) {
-    throw invalidArgError('name', name, "1 to 100 letters, digits, '.', '_' and '-'");
-  }
+  checkName(name);
   if (latency !== undefined && !(latency >= LATENCY.least && latency <= LATENCY.most)) {
     throw invalidArgError('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
   }
@@ -94,7 +100,7 @@ export function planEndpoints(
   options: BridgeOptions,
 ): EndpointPlan[] {
   const { devid, shortName, longName } = card.info;
-  const base = options.name ?? nameFrom(shortName ?? longName) ?? `vsnd-card-${devid}`;
+  const base = options.name ?? cardName(card.info);
   const description = printable(longName ?? shortName ?? `Virtual sound card ${devid}`);
   const plans = (['sink', 'source'] as const).flatMap((direction): EndpointPlan[] => {
     const place = findPlace(card, direction, options);
@@ -124,14 +130,4 @@ function findPlace(
   if (place || options[direction] === undefined) return place;
   const where = options.device === undefined ? '' : `, device ${options.device}`;
   throw new VsndError('ERR_VSND_NO_STREAM', `card ${info.devid}${where} has no ${type} stream`);
-}
-
-function nameFrom(text: string | undefined): string | undefined {
-  const name = text?.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 100);
-  return name && /[A-Za-z0-9]/.test(name) ? name : undefined;
-}
-
-/** A toolstack's words, for a server's command line. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}"'\\]/gu, ' ').slice(0, 100);
 }

@@ -7,6 +7,9 @@ import type { Path, PathContext } from './path.ts';
 /** The sound servers that there are adaptors for. */
 export type SoundServerKind = 'pulse' | 'pipewire';
 
+/** Which way the sound goes between server and card: {@link BridgeOptions.via} says whose they are. */
+export type BridgeRoute = 'tunnel' | 'graph' | 'pipe';
+
 /** Which way the sound goes, by what the server calls its end: programs play into a sink, and record from a source. */
 export type Direction = 'sink' | 'source';
 
@@ -17,7 +20,7 @@ export interface EndpointOptions {
   readonly name: string;
   /** What people read. */
   readonly description: string;
-  /** The path of its FIFO, in a directory of this user's alone. Nothing is there yet. */
+  /** The path of its FIFO, or socket, in a directory of this user's alone. Nothing is there yet. */
   readonly path: string;
   readonly spec: PcmSpec;
   /** What the bridge may add to the latency, ms. */
@@ -62,6 +65,9 @@ export interface SoundServer {
 
   /** Follows the server until it has gone or the returned function is called. */
   watch(names: readonly string[], watcher: ServerWatcher): () => void;
+
+  /** Leaves the server, once its endpoints are closed. Idempotent. */
+  close?(): void;
 }
 
 /** What connects to a server. */
@@ -75,6 +81,7 @@ export interface SoundServerAdaptor {
 
 /** What an adaptor works with. */
 export interface AdaptorTools {
+  /** Loads the addon when it is asked for. Throws ERR_VSND_NO_XEN without it. */
   readonly fifos: FifoTools;
   readonly clock: Clock;
 }

@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import type { Bridge, BridgeEndpoint, BridgeEvents } from '../bridge/bridge.ts';
 import type { EmulatedGuest } from '../emulation/guest.ts';
-import { type BridgeOptions, type Card, createBridge, type SoundServerKind } from '../index.ts';
+import {
+  type BridgeOptions,
+  type BridgeRoute,
+  type Card,
+  createBridge,
+  type SoundServerKind,
+} from '../index.ts';
 import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
@@ -10,12 +16,22 @@ import type { Terminal } from './terminal.ts';
 import { withCard } from './with-card.ts';
 
 const SERVERS: readonly SoundServerKind[] = ['pulse', 'pipewire'];
+const ROUTES: readonly BridgeRoute[] = ['tunnel', 'graph', 'pipe'];
 
 /** ms between two looks at the bridge for the status line. */
 const REFRESH = 250;
 
 const OPTIONS = {
   card: CARD,
+  via: {
+    argument: 'ROUTE',
+    help: 'how the sound goes; without it, tunnel with PulseAudio, graph with PipeWire',
+    values: {
+      tunnel: "by PulseAudio's own tunnels, which know the card's clock and its latency",
+      graph: "in PipeWire's graph, which the card drives",
+      pipe: 'through a FIFO, with either; the server does not know what the card adds to the latency',
+    },
+  },
   device: { argument: 'N', help: "the card's PCM device with this number; without it, the first that fits" },
   name: { argument: 'NAME', help: "what programs call the sink; without it, by the card's name" },
   'no-sink': { help: 'programs cannot play' },
@@ -74,6 +90,7 @@ function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS
   }
   const options: BridgeOptions = {
     server: parseOneOf('the sound server', server, SERVERS),
+    via: parseOneOf('--via', values.via, ROUTES),
     name: values.name,
     device: parseIndex('--device', values.device),
     sink: values['no-sink'] ? false : undefined,

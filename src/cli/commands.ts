@@ -10,6 +10,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   monitor: async () => (await import('./monitor.ts')).monitor,
   list: async () => (await import('./list.ts')).list,
   bridge: async () => (await import('./bridge.ts')).bridge,
+  serve: async () => (await import('./serve.ts')).serve,
   backend: async () => (await import('./backend.ts')).backend,
   doctor: async () => (await import('./doctor.ts')).doctor,
   completion: async () => (await import('./completion.ts')).completion,

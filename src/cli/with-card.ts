@@ -13,6 +13,8 @@ export interface CardChoice {
   readonly card: number | undefined;
   /** An emulated machine's; undefined: this guest's. */
   readonly emulation: EmulatedGuestOptions | undefined;
+  /** The command lets others control the card itself. */
+  readonly hasOwnControl?: boolean;
 }
 
 /** What a command does with a card. */
@@ -29,7 +31,7 @@ export interface CardUse {
  * when `use` is over. Rejects as openCard(), startEmulatedGuest() and `use` do.
  */
 export async function withCard<T>(
-  { card: devid, emulation }: CardChoice,
+  { card: devid, emulation, hasOwnControl = false }: CardChoice,
   { terminal, signal }: Pick<CommandContext, 'terminal' | 'signal'>,
   use: (parts: CardUse) => Promise<T>,
 ): Promise<T> {
@@ -37,7 +39,12 @@ export async function withCard<T>(
   try {
     const guest = emulation && (await emulate(emulation));
     if (guest) releases.push(() => guest.close());
-    const card = await openCard({ control: true, hypervisor: guest?.hypervisor, card: devid, signal });
+    const card = await openCard({
+      control: !hasOwnControl,
+      hypervisor: guest?.hypervisor,
+      card: devid,
+      signal,
+    });
     releases.push(() => card.close());
     complainOfConfig(card.info, terminal);
     return await use({ card, guest, releases }).catch((error: unknown) => {

@@ -4,6 +4,7 @@ import {
   CARD_METHODS,
   type CardMethod,
   type CardStatus,
+  type ClientStatus,
   type ErrorReport,
   type Params,
   type Result,
@@ -32,6 +33,10 @@ export interface ControlledCard {
   readonly info: Omit<CardStatus['card'], 'connected'>;
   readonly connected: boolean;
   readonly streams: readonly ControlledStream[];
+  /** The programs that are connected, where it is offered to some. */
+  readonly clients?: readonly ClientStatus[];
+  /** Called when a stream's volume, or its mute, may be another one. */
+  handleVolume?(): void;
 }
 
 type Handlers = {
@@ -42,12 +47,9 @@ const HANDLERS: Handlers = {
   status: statusOf,
   getVolume: (card, choice) =>
     atEach(card, choice, async (stream) => ({ volume: await requireOpen(card, stream).getVolume() })),
-  setVolume: (card, { volume, ...choice }) =>
-    atEach(card, choice, (stream) => requireOpen(card, stream).setVolume(volume)),
-  mute: (card, { channels, ...choice }) =>
-    atEach(card, choice, (stream) => requireOpen(card, stream).mute(channels)),
-  unmute: (card, { channels, ...choice }) =>
-    atEach(card, choice, (stream) => requireOpen(card, stream).unmute(channels)),
+  setVolume: (card, { volume, ...choice }) => turnEach(card, choice, (stream) => stream.setVolume(volume)),
+  mute: (card, { channels, ...choice }) => turnEach(card, choice, (stream) => stream.mute(channels)),
+  unmute: (card, { channels, ...choice }) => turnEach(card, choice, (stream) => stream.unmute(channels)),
   trigger: (card, { trigger, ...choice }) => atEach(card, choice, (stream) => stream.trigger(trigger)),
 };
 
@@ -75,12 +77,13 @@ function isMethod(method: unknown): method is CardMethod {
   return typeof method === 'string' && Object.hasOwn(HANDLERS, method);
 }
 
-function statusOf({ info, connected, streams }: ControlledCard): CardStatus {
+function statusOf({ info, connected, streams, clients }: ControlledCard): CardStatus {
   const { devid, shortName, longName, backendDomid } = info;
   return {
     pid: process.pid,
     card: { devid, shortName, longName, backendDomid, connected },
     streams: streams.map(streamStatus),
+    ...(clients && { clients }),
   };
 }
 
@@ -107,6 +110,17 @@ async function atEach(
     }
   });
   return await Promise.all(outcomes);
+}
+
+/** Another volume, or mute, at each stream that is meant. */
+async function turnEach(
+  card: ControlledCard,
+  choice: StreamChoice,
+  turn: (stream: ControlledStream) => Promise<void>,
+): Promise<StreamOutcome[]> {
+  const outcomes = await atEach(card, choice, (stream) => turn(requireOpen(card, stream)));
+  card.handleVolume?.();
+  return outcomes;
 }
 
 function chosen({ streams }: ControlledCard, { type, device, stream }: StreamChoice): ControlledStream[] {

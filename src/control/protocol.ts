@@ -74,6 +74,26 @@ const STREAM_STATUS = object({
   estimatedXruns: optional(NUMBER),
 });
 
+/** A program that plays or records through the owner of a card. */
+const CLIENT_STATUS = object({
+  /** What it says it is, and its process. */
+  name: STRING,
+  pid: optional(NUMBER),
+  streams: listOf(
+    object({
+      direction: oneOf('sink', 'source'),
+      /** The sink or source that it uses. */
+      target: STRING,
+      rate: NUMBER,
+      channels: NUMBER,
+      corked: BOOLEAN,
+      muted: BOOLEAN,
+      /** ms of sound that wait, beside those at the card. */
+      buffered: NUMBER,
+    }),
+  ),
+});
+
 const CARD_STATUS = object({
   /** The process that owns the card. */
   pid: NUMBER,
@@ -87,6 +107,8 @@ const CARD_STATUS = object({
   }),
   /** Those in use. */
   streams: listOf(STREAM_STATUS),
+  /** The programs that are connected, where the owner lets programs play: vsnd serve. */
+  clients: optional(listOf(CLIENT_STATUS)),
 });
 
 /** A stream that a backend serves. */
@@ -176,6 +198,7 @@ export type StreamName = ObjectOf<typeof STREAM_NAME>;
 export type StreamChoice = ObjectOf<typeof STREAM_CHOICE>;
 export type StreamStatus = Of<typeof STREAM_STATUS>;
 export type CardStatus = Of<typeof CARD_STATUS>;
+export type ClientStatus = Of<typeof CLIENT_STATUS>;
 export type GuestStream = Of<typeof GUEST_STREAM>;
 export type GuestCard = Of<typeof GUEST_CARD>;
 export type BackendStatus = Of<typeof BACKEND_STATUS>;

@@ -134,21 +134,22 @@ export async function listenAtPath(server: Server, path: string): Promise<OwnDir
 async function listen(server: Server, directory: OwnDirectory, name: string): Promise<void> {
   const path = directory.at(name);
   try {
-    await bind(server, path);
+    await bindSocket(server, { path });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStale(path))) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStaleSocket(path))) throw error;
     directory.remove(name, 'isSocket');
-    await bind(server, path);
+    await bindSocket(server, { path });
   }
 }
 
-async function bind(server: Server, path: string): Promise<void> {
-  server.listen({ path, exclusive: true });
+/** Rejects with the system's errors. */
+export async function bindSocket(server: Server, place: { path: string } | { fd: number }): Promise<void> {
+  server.listen({ ...place, exclusive: true });
   await once(server, 'listening');
 }
 
 /** Whether nobody listens any more at what is a socket. */
-async function isStale(path: string): Promise<boolean> {
+export async function isStaleSocket(path: string): Promise<boolean> {
   const socket = connect({ path });
   try {
     await once(socket, 'connect');

@@ -128,7 +128,7 @@ export class Gain {
 }
 
 /** The amplitude of one channel on its way to another. Linear: a ramp in dB would never reach silence. */
-class Ramp {
+export class Ramp {
   #from = 1;
   #to = 1;
   #frames = 0;

@@ -164,7 +164,7 @@ describe('what gives the bytes', () => {
   });
 
   test('a web stream, as of fetch()', async () => {
-    const { body } = new Response(bytes);
+    const { body } = new Response(Buffer.from(bytes));
     if (body === null) throw new Error('no body');
     expect(await contents(body, { name: 'the radio' })).toMatchObject({ ...whole, name: 'the radio' });
     await expect(openAudio(body)).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_ARG', option: 'input' });
@@ -189,7 +189,7 @@ describe('what gives the bytes', () => {
     ['null', null],
     ['a number', 7],
     ['a URL', new URL('file:///x.wav')],
-    ['a Response', new Response(bytes)],
+    ['a Response', new Response(Buffer.from(bytes))],
     ['a Blob', new Blob([])],
     ['an array', [1, 2, 3]],
     ['an ArrayBuffer', new ArrayBuffer(8)],

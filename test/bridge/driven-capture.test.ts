@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 /** A card that captures a sine, off by so many ppm, and a server that takes a quantum each time. */
-async function setUp(ppm: number, exact = false) {
+async function setUp(ppm: number) {
   const guest = await startTestGuest({
     capture: true,
     device: (clock) => sineDevice(1000, new DeviatingClock(clock, ppm)),
@@ -31,7 +31,7 @@ async function setUp(ppm: number, exact = false) {
   fifo.capacity = 65_536;
   const path = new DrivenCapture(
     fifo,
-    await DriftCorrector.create(SPEC, QUANTUM, exact),
+    new DriftCorrector(SPEC, QUANTUM),
     {
       targetFrames: TARGET,
       quantumFrames: QUANTUM,
@@ -43,7 +43,7 @@ async function setUp(ppm: number, exact = false) {
       device: 0,
       spec: SPEC,
       clock: guest.clock,
-      exact,
+      exact: false,
       events: {
         handleStart: note('start'),
         handleStop: note('stop'),
@@ -93,13 +93,12 @@ describe('DrivenCapture', () => {
     path.setUsed(true);
     const { fills } = await record(60);
     expect(events).toEqual(['start']);
-    expect(path.statistics.slips).toBe(0);
     expect(Math.min(...fills)).toBeGreaterThan(TARGET - 3 * QUANTUM);
     expect(Math.max(...fills)).toBeLessThan(TARGET + 4 * QUANTUM);
   });
 
-  it.each([1000, -1000])('slips where it is to be exact, for a card of %d ppm', async (ppm) => {
-    const { path, record } = await setUp(ppm, true);
+  it.each([1000, -1000])('drops or repeats whole quanta for a card of %d ppm', async (ppm) => {
+    const { path, record } = await setUp(ppm);
     path.setUsed(true);
     await record(30);
     const drifted = (30 * SPEC.rate * 1000e-6) / QUANTUM;

@@ -32,7 +32,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-async function setUp({ exact = false, ppm = 0 } = {}): Promise<Setup> {
+async function setUp({ ppm = 0 } = {}): Promise<Setup> {
   let played: MemoryDevice | undefined;
   const device = (clock: Clock) => {
     played = memoryDevice(new DeviatingClock(clock, ppm));
@@ -57,9 +57,9 @@ async function setUp({ exact = false, ppm = 0 } = {}): Promise<Setup> {
   const fifo = new FakeFifo();
   const path = new DrivenPlayback(
     fifo,
-    await DriftCorrector.create(SPEC, QUANTUM, exact),
+    new DriftCorrector(SPEC, QUANTUM),
     { targetFrames: TARGET, quantumFrames: QUANTUM, bufferFrames: 2 * TARGET },
-    { card, device: 0, spec: SPEC, clock: guest.clock, exact, events: handlers },
+    { card, device: 0, spec: SPEC, clock: guest.clock, exact: false, events: handlers },
   );
   closing.push(() => path.close());
   return { guest, fifo, path, events, heard: () => Buffer.from(played?.heard() ?? []) };
@@ -168,22 +168,22 @@ describe('DrivenPlayback', () => {
     expect(events).toEqual(['gone the sink has been removed from the sound server']);
   });
 
-  it.each([1000, -1000])('follows a card of %d ppm: nothing lost, the latency bounded', async (ppm) => {
+  it.each([1000, -1000])('keeps the latency bounded with a card of %d ppm', async (ppm) => {
     const setup = await setUp({ ppm });
     const latencies: number[] = [];
     for (let second = 0; second < 60; second++) {
       await bring(setup, counting(0, SPEC.rate));
       latencies.push(setup.path.statistics.latencyFrames);
     }
-    expect(setup.path.statistics).toMatchObject({ xruns: 0, slips: 0 });
+    expect(setup.path.statistics.xruns).toBe(0);
     expect(Math.min(...latencies)).toBeGreaterThan(TARGET - 3 * QUANTUM);
     expect(Math.max(...latencies)).toBeLessThan(TARGET + 3 * QUANTUM);
   });
 
   it.each([1000, -1000])(
-    'never resamples where it is to be exact: slips for a card of %d ppm',
+    'drops or repeats whole quanta for a card of %d ppm, and nothing else',
     async (ppm) => {
-      const setup = await setUp({ ppm, exact: true });
+      const setup = await setUp({ ppm });
       const sound = counting(0, 30 * SPEC.rate);
       await bring(setup, sound);
       await setup.guest.clock.advance(SPEC.rate);

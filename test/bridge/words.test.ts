@@ -2,13 +2,18 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { chooseSpec } from '../../src/bridge/choose-spec.ts';
+import { chooseAdaptor } from '../../src/bridge/find-server.ts';
 import { parseModules, parseStates } from '../../src/bridge/pactl.ts';
+import { loadPipeWireAddon } from '../../src/bridge/pipewire-addon.ts';
+import { pipewireGraph } from '../../src/bridge/pipewire-graph.ts';
+import { pipewirePipe } from '../../src/bridge/pipewire-pipe.ts';
 import { bridgeOf, isLeft, makePlace, removeAbandonedPlaces, removePlace } from '../../src/bridge/place.ts';
 import { type BridgeOptions, checkBridgeOptions, planEndpoints } from '../../src/bridge/plan.ts';
 import { programError, runProgram } from '../../src/bridge/program.ts';
-import { pulseAdaptor } from '../../src/bridge/pulse.ts';
+import { pulsePipe } from '../../src/bridge/pulse-pipe.ts';
+import { pulseTunnel } from '../../src/bridge/pulse-tunnel.ts';
 import type { Card } from '../../src/frontend/card.ts';
+import { chooseSpec } from '../../src/server/choose-spec.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 
 const limits = (
@@ -54,16 +59,16 @@ describe('what a sink or source is set to', () => {
   });
 
   test('never is what makes PulseAudio abort', () => {
-    const takes = (format: PcmFormatName, channels: number) => pulseAdaptor.takes('source', format, channels);
+    const takes = (format: PcmFormatName, channels: number) => pulsePipe.takes('source', format, channels);
     expect(takes('s16_le', 2)).toBe(true);
     expect(takes('s24_le', 2)).toBe(true); // four octets each
     expect(takes('u8', 3)).toBe(false);
     expect(takes('s16_le', 6)).toBe(false);
     expect(takes('s32_le', 32)).toBe(false);
-    expect(pulseAdaptor.takes('sink', 's16_le', 6)).toBe(true);
-    expect(pulseAdaptor.takes('sink', 's16_le', 33)).toBe(false);
+    expect(pulsePipe.takes('sink', 's16_le', 6)).toBe(true);
+    expect(pulsePipe.takes('sink', 's16_le', 33)).toBe(false);
     for (const format of ['s8', 'u16_le', 'float64_le', 'gsm'] as const) {
-      expect(pulseAdaptor.takes('sink', format, 2), format).toBe(false);
+      expect(pulsePipe.takes('sink', format, 2), format).toBe(false);
     }
   });
 });
@@ -81,7 +86,7 @@ describe('a plan', () => {
       },
     }) as unknown as Pick<Card, 'info'>;
   const plan = (card: Pick<Card, 'info'>, options: BridgeOptions = {}) =>
-    planEndpoints(card, pulseAdaptor, options);
+    planEndpoints(card, pulsePipe, options);
 
   test('has what the card has, named after it', () => {
     const card = cardWith(
@@ -109,6 +114,7 @@ describe('a plan', () => {
   test('is made from options that are checked', () => {
     for (const [options, message] of [
       [{ server: 'jack' }, 'server is "jack"; allowed: pulse, pipewire'],
+      [{ via: 'socket' }, 'via is "socket"; allowed: tunnel, graph, pipe'],
       [{ sink: 1 }, 'sink is 1; allowed: true, false'],
       [{ name: 'a b' }, 'name is "a b"; allowed: 1 to 100 letters'],
       [{ latency: 5 }, 'latency is 5; allowed: 10 to 2000 (ms)'],
@@ -116,6 +122,33 @@ describe('a plan', () => {
     ] as const) {
       expect(() => checkBridgeOptions(options as unknown as BridgeOptions)).toThrow(message);
     }
+  });
+});
+
+describe('the route of the sound', () => {
+  test('is the usual one of the server, or the one that was asked for', async () => {
+    expect(await chooseAdaptor('pulse', undefined)).toBe(pulseTunnel);
+    expect(await chooseAdaptor('pulse', 'pipe')).toBe(pulsePipe);
+    expect(await chooseAdaptor('pipewire', undefined)).toBe(pipewireGraph);
+    expect(await chooseAdaptor('pipewire', 'pipe')).toBe(pipewirePipe);
+  });
+
+  test('is one that the server has', async () => {
+    const ofPulse = 'via is "graph"; allowed: tunnel, pipe (with pulse)';
+    await expect(chooseAdaptor('pulse', 'graph')).rejects.toThrow(ofPulse);
+    const ofPipewire = 'via is "tunnel"; allowed: graph, pipe (with pipewire)';
+    await expect(chooseAdaptor('pipewire', 'tunnel')).rejects.toThrow(ofPipewire);
+  });
+
+  test('through the graph needs an addon; without it there is a pipe', () => {
+    expect(() => loadPipeWireAddon('/nowhere/vsnd-pipewire.node')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_VSND_SOUND_SERVER',
+        message:
+          'cannot load the addon for PipeWire, /nowhere/vsnd-pipewire.node: there is no such file; ' +
+          "'--via pipe' (via: 'pipe') does without",
+      }),
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-// npm run fuzz [-- --seconds N] [--target backend|frontend|xenstore] [--seed S]: hostile peers, for as long as you like.
+// npm run fuzz [-- --seconds N] [--target backend|frontend|pulse|xenstore] [--seed S]: hostile peers, for as long as you like.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 

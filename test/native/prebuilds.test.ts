@@ -11,7 +11,11 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const HOST = here('musl-host.c');
 const CHECK = here('../../native/check-symbols.js');
 
-const prebuilt = (target: string): string => here(`../../prebuilds/${target}/vsnd.node`);
+const ADDONS = ['vsnd', 'vsnd-pipewire'] as const;
+type AddonName = (typeof ADDONS)[number];
+
+const prebuilt = (target: string, addon: AddonName): string =>
+  here(`../../prebuilds/${target}/${addon}.node`);
 const missing = (file: string): string => (existsSync(file) ? '' : ' (skipped: it has not been built)');
 
 describe.each([
@@ -19,19 +23,21 @@ describe.each([
   ['linux-arm64', 'nothing newer than GLIBC_2.28'],
   ['linux-x64-musl', "nothing of glibc's"],
   ['linux-arm64-musl', "nothing of glibc's"],
-])('the addon for %s', (target, nothing) => {
-  const file = prebuilt(target);
-  const reason = missing(file);
+])('of the addons for %s', (target, nothing) => {
+  for (const addon of ADDONS) {
+    const file = prebuilt(target, addon);
+    const reason = missing(file);
 
-  test.skipIf(reason)(`asks for ${nothing}, and for no other library${reason}`, () => {
-    const { stdout } = spawnSync(process.execPath, [CHECK, file], { encoding: 'utf8' });
-    expect(stdout).toBe(`${file}: ok\n`);
-  });
+    test.skipIf(reason)(`${addon} asks for ${nothing}, and for no other library${reason}`, () => {
+      const { stdout } = spawnSync(process.execPath, [CHECK, file], { encoding: 'utf8' });
+      expect(stdout).toBe(`${file}: ok\n`);
+    });
+  }
 });
 
-describe('the addon for musl', () => {
-  const file = prebuilt(`linux-${process.arch}-musl`);
-  const other = prebuilt(`linux-${process.arch}`);
+describe.each(ADDONS)('%s for musl', (addon) => {
+  const file = prebuilt(`linux-${process.arch}-musl`, addon);
+  const other = prebuilt(`linux-${process.arch}`, addon);
   const reason = spawnSync('musl-gcc', ['--version']).error
     ? ' (skipped: there is no musl-gcc; Debian: apt install musl-tools)'
     : missing(file) || missing(other);
@@ -52,7 +58,9 @@ describe('the addon for musl', () => {
       rmSync(folder, { recursive: true });
     }
   });
+});
 
+describe('the addon for musl', () => {
   test('is chosen where the process has musl as its C library, and only there', () => {
     const folder = mkdtempSync(join(tmpdir(), 'vsnd-maps-'));
     const chosen = (name: string): string => {

@@ -26,8 +26,10 @@ esac
 (cd "$root" && npm pack --silent $scripts --pack-destination "$work" >/dev/null)
 echo "- the tarball: $(du -h --apparent-size vsnd-*.tgz | cut -f 1), unpacked $(gzip -dc vsnd-*.tgz | wc -c | numfmt --to=iec)"
 tar tzf vsnd-*.tgz >contents
-for addon in linux-x64 linux-arm64 linux-x64-musl linux-arm64-musl; do
-  grep -qx "package/prebuilds/$addon/vsnd.node" contents || fail "the tarball has no addon for $addon"
+for target in linux-x64 linux-arm64 linux-x64-musl linux-arm64-musl; do
+  for addon in vsnd vsnd-pipewire; do
+    grep -qx "package/prebuilds/$target/$addon.node" contents || fail "the tarball has no $addon.node for $target"
+  done
 done
 for name in $(node -p "Object.keys(require('$root/package.json').dependencies).join(' ')"); do
   grep -qx "package/node_modules/$name/package.json" contents || fail "the tarball does not have $name inside"

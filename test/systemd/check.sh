@@ -12,5 +12,6 @@ systemd-analyze verify --man=no systemd/vsnd-backend.service
 runtime=$(mktemp -d)
 trap 'rm -r "$runtime"' EXIT
 XDG_RUNTIME_DIR="$runtime" systemd-analyze verify --man=no --user systemd/vsnd-bridge.service
+XDG_RUNTIME_DIR="$runtime" systemd-analyze verify --man=no --user systemd/vsnd-serve.socket systemd/vsnd-serve.service
 systemd-analyze security --offline=true --threshold="$most_exposed" --no-pager systemd/vsnd-backend.service
-echo 'systemd: both services are understood, and the backend is confined'
+echo 'systemd: all services are understood, and the backend is confined'

@@ -1,11 +1,11 @@
-import type { GuestStream, StreamName, StreamStatus } from '../../control/protocol.ts';
+import type { ClientStatus, GuestStream, StreamName, StreamStatus } from '../../control/protocol.ts';
 import { clockTime, oneLine, withoutControls } from '../messages.ts';
 import { type CardView, type StreamView, streamText } from '../owner.ts';
 import { counters, fitParts, type Part, plainPart, type TerminalStyle, volumeText } from '../status-line.ts';
 
 /** A line for the card, and one for each stream. */
 export function cardLines(view: CardView, style: TerminalStyle, width = Infinity): string[] {
-  const { pid, card, streams } = view;
+  const { pid, card, streams, clients = [] } = view;
   const name = card.longName ?? card.shortName;
   const backend = `backend in domain ${card.backendDomid}${card.connected ? '' : ', which is gone'}`;
   const title = [`card ${card.devid}`, ...(name ? [oneLine(name)] : []), backend, `process ${pid}`].join(
@@ -15,7 +15,22 @@ export function cardLines(view: CardView, style: TerminalStyle, width = Infinity
   return [
     withoutControls(title).slice(0, width - 1),
     ...(lines.length > 0 ? lines : ['no stream is in use']),
+    ...clients.map((client) => clientLine(client).slice(0, width - 1)),
   ];
+}
+
+/** A program, and what it plays and records. */
+function clientLine({ name, pid, streams }: ClientStatus): string {
+  const parts = streams.map(({ direction, target, rate, channels, corked, muted, buffered }) =>
+    [
+      `${direction === 'sink' ? 'plays into' : 'records'} ${target}`,
+      `${rate} Hz, ${channels} channels`,
+      ...(corked ? ['paused'] : [`${buffered.toFixed(0)} ms wait`]),
+      ...(muted ? ['muted'] : []),
+    ].join(', '),
+  );
+  const who = `${oneLine(name)}${pid === undefined ? '' : `, process ${pid}`}`;
+  return withoutControls(`${who}: ${parts.join('; ') || 'connected'}`);
 }
 
 function streamLine(stream: StreamView, style: TerminalStyle, width: number): string {

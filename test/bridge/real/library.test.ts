@@ -3,10 +3,10 @@ import type { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { BridgeOptions } from '../../../src/bridge/plan.ts';
-import { type Bridge, type Card, createBridge } from '../../../src/index.ts';
+import { type Bridge, type Card, createBridge, type PlaybackStreamOptions } from '../../../src/index.ts';
 import { openPlayingCard, type PlayingCard } from './playing-card.ts';
 import { noise, writeRaw } from './sound.ts';
-import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
+import { type HeadlessServer, hurryProcess, startPipewire, startPulse } from './sound-server.ts';
 
 const FRAME_BYTES = 4;
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--device=card'];
@@ -26,6 +26,7 @@ async function bridgeTo(server: HeadlessServer, card: Card, options: BridgeOptio
     vi.stubEnv(name, server.env[name]);
   }
   const bridge = await createBridge(card, { name: 'card', ...options });
+  await hurryProcess(process.pid, 10); // the data thread, too
   onTestFinished(async () => {
     await bridge.close();
     vi.unstubAllEnvs();
@@ -62,81 +63,108 @@ function partHeard(octets: Buffer, file: Buffer): { from: number; frames: number
 }
 
 describe('createBridge()', () => {
-  test('outlives the backend in the middle of a sound: what was not played is played by the next one', async () => {
-    const { server, playing, bridge } = await setUp({ latency: 500 });
-    const file = noise('s16_le', 2, 96_000);
-    const player = server.run('paplay', [...RAW, writeRaw(server.directory, 'noise.raw', file)]);
-    await once(bridge as EventEmitter, 'start');
-    await wait(700); // somewhere in the middle
-    const lost = once(bridge as EventEmitter, 'backendLost');
-    await playing.stopBackend();
-    await lost;
-    const back = once(bridge as EventEmitter, 'backendBack');
-    await playing.startBackend();
-    expect((await back)[0]).toMatchObject({ direction: 'sink', gap: expect.any(Number) });
-    await player;
-    await once(bridge as EventEmitter, 'stop');
-    const [first, second] = playing.takes.map((pieces) => partHeard(Buffer.concat(pieces), file));
-    expect(first).toMatchObject({ from: 0 });
-    expect((second?.from ?? 0) + (second?.frames ?? 0)).toBe(96_000);
-    // Only what the first one had played since its last report is played by both.
-    const twice = (first?.frames ?? 0) - (second?.from ?? 0);
-    expect(twice).toBeGreaterThanOrEqual(0);
-    expect(twice).toBeLessThan(4800);
-    expect(bridge.endpoints[0]?.statistics).toMatchObject({ slips: 0, active: false });
+  test.each([
+    ['PulseAudio', 'tunnel', startPulse],
+    ['PulseAudio', 'pipe', startPulse],
+    ['PipeWire', 'graph', startPipewire],
+    ['PipeWire', 'pipe', startPipewire],
+  ] as const)('stages no more than the buffer of the card: %s by %s', async (_, via, start) => {
+    const server = await start();
+    const { card } = await openPlayingCard();
+    const create = vi.spyOn(card, 'createPlaybackStream');
+    const bridge = await bridgeTo(server, card, { latency: 20, via });
+    server.spawn('paplay', [...RAW, '/dev/urandom']);
+    await vi.waitUntil(() => create.mock.calls.length > 0, { timeout: 30_000 });
+    const [[{ highWaterMark, bufferFrames = 0 }]] = create.mock.calls as [[PlaybackStreamOptions]];
+    expect(bufferFrames).toBeGreaterThan(0);
+    expect(highWaterMark).toBe(bufferFrames * FRAME_BYTES);
+    await bridge.close();
   });
 
   test.each([
-    ['PulseAudio', 40, startPulse],
-    ['PulseAudio', 100, startPulse],
-    ['PulseAudio', 300, startPulse],
-    ['PipeWire', 100, startPipewire],
-  ] as const)('adds no more to the latency of %s than its own, of %i ms', async (name, latency, start) => {
-    const { server, playing, bridge } = await setUp({ latency }, start);
-    const player = server.spawn('pacat', ['--playback', '--latency-msec=10', ...RAW]);
-    const input = player.stdin as Writable;
-    input.on('error', () => {}); // it is killed while we write
-    input.write(Buffer.alloc(4800, SOFT)); // enough for pacat to begin; all that waits in it would count
-    /** A loud sample in a soft sound, since PipeWire's zeros are not played: when it was given away, and when it was played. */
-    let sent = 0;
-    const delays: number[] = [];
-    /** What of it is the bridge's own. */
-    const own: number[] = [];
-    playing.listener = (octets) => {
-      if (sent === 0 || !octets.includes(0x40)) return;
-      delays.push(performance.now() - sent);
-      sent = 0;
-      own.push(bridge.endpoints[0]?.statistics.latency ?? Number.NaN);
-    };
-    await once(bridge as EventEmitter, 'start');
-    bridge.once('error', () => player.kill());
-    const begun = performance.now();
-    let frames = 0;
-    let clicks = 0;
-    while (delays.length < 8 && bridge.state === 'running') {
-      const due = Math.floor((performance.now() - begun) * 48) - frames;
-      const octets = Buffer.alloc(due * FRAME_BYTES, SOFT);
-      if (sent === 0 && due > 0 && performance.now() - begun > 1000 + clicks * 400) {
-        octets.fill(0x40, 0, FRAME_BYTES);
-        sent = performance.now();
-        clicks++;
+    ['PulseAudio', 'pipe', startPulse],
+    ['PipeWire', 'graph', startPipewire],
+  ] as const)(
+    'outlives the backend in the middle of a sound of %s by %s: what was not played, the next one plays',
+    async (_, via, start) => {
+      const { server, playing, bridge } = await setUp({ latency: 500, via }, start);
+      const file = noise('s16_le', 2, 96_000);
+      const player = server.run('paplay', [...RAW, writeRaw(server.directory, 'noise.raw', file)]);
+      await once(bridge as EventEmitter, 'start');
+      await wait(700); // somewhere in the middle
+      const lost = once(bridge as EventEmitter, 'backendLost');
+      await playing.stopBackend();
+      await lost;
+      const back = once(bridge as EventEmitter, 'backendBack');
+      await playing.startBackend();
+      expect((await back)[0]).toMatchObject({ direction: 'sink', gap: expect.any(Number) });
+      await player;
+      await once(bridge as EventEmitter, 'stop');
+      const [first, second] = playing.takes.map((pieces) => partHeard(Buffer.concat(pieces), file));
+      expect(first).toMatchObject({ from: 0 });
+      expect((second?.from ?? 0) + (second?.frames ?? 0)).toBe(96_000);
+      // Only what the first one had played since its last report is played by both.
+      const twice = (first?.frames ?? 0) - (second?.from ?? 0);
+      expect(twice).toBeGreaterThanOrEqual(0);
+      expect(twice).toBeLessThan(4800);
+      expect(bridge.endpoints[0]?.statistics).toMatchObject({ slips: 0, active: false });
+    },
+  );
+
+  test.each([
+    ['PulseAudio', 'pipe', 40, startPulse],
+    ['PulseAudio', 'pipe', 100, startPulse],
+    ['PulseAudio', 'pipe', 300, startPulse],
+    ['PipeWire', 'graph', 100, startPipewire],
+  ] as const)(
+    'adds no more to the latency of %s by %s than its own, of %i ms',
+    async (name, via, latency, start) => {
+      const { server, playing, bridge } = await setUp({ latency, via }, start);
+      const player = server.spawn('pacat', ['--playback', '--latency-msec=10', ...RAW]);
+      const input = player.stdin as Writable;
+      input.on('error', () => {}); // it is killed while we write
+      input.write(Buffer.alloc(4800, SOFT)); // enough for pacat to begin; all that waits in it would count
+      /** A loud sample in a soft sound, since PipeWire's zeros are not played: when it was given away, and when it was played. */
+      let sent = 0;
+      const delays: number[] = [];
+      /** What of it is the bridge's own. */
+      const own: number[] = [];
+      playing.listener = (octets) => {
+        if (sent === 0 || !octets.includes(0x40)) return;
+        delays.push(performance.now() - sent);
+        sent = 0;
+        own.push(bridge.endpoints[0]?.statistics.latency ?? Number.NaN);
+      };
+      await once(bridge as EventEmitter, 'start');
+      bridge.once('error', () => player.kill());
+      const begun = performance.now();
+      let frames = 0;
+      let clicks = 0;
+      while (delays.length < 8 && bridge.state === 'running') {
+        const due = Math.floor((performance.now() - begun) * 48) - frames;
+        const octets = Buffer.alloc(due * FRAME_BYTES, SOFT);
+        if (sent === 0 && due > 0 && performance.now() - begun > 1000 + clicks * 400) {
+          octets.fill(0x40, 0, FRAME_BYTES);
+          sent = performance.now();
+          clicks++;
+        }
+        frames += due;
+        input.write(octets);
+        await wait(5);
       }
-      frames += due;
-      input.write(octets);
-      await wait(5);
-    }
-    player.kill();
-    await once(bridge as EventEmitter, 'stop');
-    const sorted = delays.sort((a, b) => a - b);
-    const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
-    console.log(
-      `latency ${latency} ms: from a program through ${name} and the bridge to the card, ${median.toFixed(0)} ms ` +
-        `(${(sorted[0] ?? 0).toFixed(0)} to ${(sorted.at(-1) ?? 0).toFixed(0)}), of which ${Math.max(...own).toFixed(0)} ` +
-        `are the bridge's`,
-    );
-    // The rest is the program's and PulseAudio's, and more on a busy machine.
-    expect(own).toHaveLength(8);
-    for (const part of own) expect(part).toBeLessThanOrEqual(latency + 1);
-    expect(median).toBeGreaterThan(latency / 4);
-  });
+      player.kill();
+      await once(bridge as EventEmitter, 'stop');
+      const sorted = delays.sort((a, b) => a - b);
+      const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
+      console.log(
+        `latency ${latency} ms: from a program through ${name} and the bridge to the card, ${median.toFixed(0)} ms ` +
+          `(${(sorted[0] ?? 0).toFixed(0)} to ${(sorted.at(-1) ?? 0).toFixed(0)}), of which ${Math.max(...own).toFixed(0)} ` +
+          `are the bridge's`,
+      );
+      // The rest is the program's and PulseAudio's, and more on a busy machine.
+      expect(own).toHaveLength(8);
+      for (const part of own) expect(part).toBeLessThanOrEqual(latency + 1);
+      expect(median).toBeGreaterThan(latency / 4);
+    },
+  );
 });

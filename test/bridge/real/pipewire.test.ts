@@ -5,9 +5,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { parseNodes } from '../../../src/bridge/pw-dump.ts';
 import { BridgeCommand, startBridge as startCommand } from './bridge-command.ts';
-import { costOfWaiting, expectAsleep } from './cost.ts';
-import { noise, occurrences, writeRaw, writeWav } from './sound.ts';
-import { type HeadlessServer, startPipewire } from './sound-server.ts';
+import { expectAsleep } from './cost.ts';
+import { noise, occurrences, PULSE_NAMES, writeRaw, writeWav } from './sound.ts';
+import { type HeadlessServer, hurryProcess, startPipewire } from './sound-server.ts';
 
 const SOUND = { rate: 48_000, channels: 2, format: 's16_le' } as const;
 const FRAME_BYTES = 4;
@@ -18,7 +18,7 @@ const PATIENT = ['--latency', '500'];
 
 async function startBridge(server: HeadlessServer, ...args: string[]): Promise<BridgeCommand> {
   const bridge = await startCommand(server, ...args);
-  await server.hurry('pw-cli', bridge.pid);
+  await hurryProcess(bridge.pid, 20); // the data thread, too
   return bridge;
 }
 
@@ -53,8 +53,8 @@ async function record(
 async function bridgeNodes(server: HeadlessServer): Promise<string[]> {
   const nodes = parseNodes(await server.output('pw-dump'));
   return nodes
-    .filter(({ fifo }) => fifo?.startsWith(server.directory))
     .map(({ name }) => name)
+    .filter((name) => /^(?:Emulated|Other)/.test(name))
     .sort();
 }
 
@@ -66,20 +66,59 @@ async function stop(bridge: BridgeCommand, server: HeadlessServer): Promise<void
 }
 
 describe('a file that is played', () => {
-  test.each([['inside the dead band'], ['in exact mode', '--exact']])(
-    'is heard, every sample, in order, none twice: %s',
-    async (_, ...args) => {
-      const server = await startPipewire();
-      const heard = join(server.directory, 'heard.wav');
-      const bridge = await startBridge(server, 'pipewire', '--sink', `wav:${heard}`, ...PATIENT, ...args);
-      const octets = noise('s16_le', 2, 3 * SOUND.rate);
-      await play(server, octets);
-      const stopped = await bridge.event('stop');
-      await stop(bridge, server);
-      expect(occurrences(readFileSync(heard), octets)).toBe(1);
-      expect(stopped.endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0, slips: 0 });
-    },
-  );
+  test.each([
+    ['paplay', ['--device=Emulated'], 0],
+    ['paplay', ['--device=Emulated', '--latency-msec=20'], 0],
+    ['pw-play', ['--target=Emulated'], 2048],
+    ['pw-play', ['--target=Emulated', '--latency=20ms'], 2048],
+  ] as const)('is heard, every sample, in order, none twice: by %s %j', async (program, args, dropped) => {
+    const server = await startPipewire();
+    const heard = join(server.directory, 'heard.wav');
+    const bridge = await startBridge(server, 'pipewire', '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
+    const octets = noise('s16_le', 2, 3 * SOUND.rate);
+    const file = writeWav(server.directory, 'noise.wav', SOUND, octets);
+    await server.run('chrt', ['--fifo', '20', program, ...args, file]);
+    const stopped = await bridge.event('stop');
+    await stop(bridge, server);
+    // pw-play of 0.3.65 drops the rest of its last quantum itself.
+    const kept = octets.subarray(0, octets.length - dropped * FRAME_BYTES);
+    expect(occurrences(readFileSync(heard), kept)).toBe(1);
+    expect(stopped.endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0, slips: 0 });
+  });
+
+  test.each([
+    ['float_le', 2],
+    ['s16_le', 1],
+    ['s16_le', 6],
+  ] as const)('is heard as it is: %s, %i channels', async (format, channels) => {
+    const server = await startPipewire();
+    const heard = join(server.directory, 'heard.wav');
+    const spec = ['-f', format, '-c', `${channels}`];
+    const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...spec, ...PATIENT);
+    const octets = noise(format, channels, SOUND.rate);
+    const file = writeRaw(server.directory, 'noise.raw', octets);
+    const map = ['mono', '', '', '', '', 'front-left,front-right,rear-left,rear-right,front-center,lfe'][
+      channels - 1
+    ];
+    const raw = ['--raw', '--rate=48000', `--channels=${channels}`, `--format=${PULSE_NAMES[format]}`];
+    await server.run('paplay', [...raw, ...(map ? [`--channel-map=${map}`] : []), '--device=Emulated', file]);
+    await bridge.event('stop');
+    await stop(bridge, server);
+    expect(occurrences(readFileSync(heard), octets)).toBe(1);
+  });
+
+  test('is heard through a pipe, where that is asked for', async () => {
+    const server = await startPipewire();
+    const heard = join(server.directory, 'heard.wav');
+    const args = ['--via', 'pipe', '--sink', `wav:${heard}`, '--no-source', ...PATIENT];
+    const bridge = await startBridge(server, 'pipewire', ...args);
+    await server.hurry('pw-cli', bridge.pid);
+    const octets = noise('s16_le', 2, 3 * SOUND.rate);
+    await play(server, octets);
+    await bridge.event('stop');
+    await stop(bridge, server);
+    expect(occurrences(readFileSync(heard), octets)).toBe(1);
+  });
 
   test('is heard where nothing says which server runs', async () => {
     const server = await startPipewire();
@@ -129,20 +168,77 @@ describe('idle', () => {
       expect(occurrences(readFileSync(file), octets), file).toBe(1);
     }
   });
+});
 
-  test('a program that is silent does not keep the card', async () => {
+describe('what programs are told', () => {
+  test('is the latency, as it is', async () => {
+    const server = await startPipewire();
+    const bridge = await startBridge(server, '--sink', 'null', '--no-source', '--latency', '200');
+    const file = writeWav(server.directory, 'noise.wav', SOUND, noise('s16_le', 2, 4 * SOUND.rate));
+    const player = server.spawn('pw-play', ['--target=Emulated', file]);
+    await bridge.event('start');
+    const told = async () => {
+      const objects = JSON.parse(await server.output('pw-dump')) as {
+        info?: {
+          props?: Record<string, unknown>;
+          params?: { Latency?: { direction: string; minNs: number }[] };
+        };
+      }[];
+      const node = objects.find(({ info }) => info?.props?.['node.name'] === 'pw-play');
+      const found = node?.info?.params?.Latency?.find(({ direction }) => direction === 'Input');
+      return found?.minNs || undefined;
+    };
+    while ((await told()) === undefined) await wait(50);
+    const quantum = 2048; // a quarter of 200 ms holds it
+    expect(await told()).toBeCloseTo((9600 - quantum) / 48e-6, -3);
+    player.kill();
+    await stop(bridge, server);
+  });
+
+  test("of the volume is what they set, and the card's own does it", async () => {
+    const server = await startPipewire();
+    const bridge = await startBridge(server, '--sink', 'null', '--no-source');
+    const file = writeWav(server.directory, 'noise.wav', SOUND, noise('s16_le', 2, 4 * SOUND.rate));
+    const player = server.spawn('pw-play', ['--target=Emulated', file]);
+    await bridge.event('start');
+    await server.pactl('set-sink-volume', 'Emulated', '50%');
+    const softVolumes = async () =>
+      /"softVolumes": \[ ([^\]]*) \]/.exec(await server.output('pw-dump', 'Emulated'))?.[1];
+    while (!/^1\.0+, 1\.0+$/.test((await softVolumes()) ?? '')) await wait(50);
+    expect(await server.pactl('get-sink-volume', 'Emulated')).toContain('50%');
+    player.kill();
+    await stop(bridge, server);
+  });
+});
+
+describe('another driver', () => {
+  test('is followed while programs are linked to both, and none of it is lost afterwards', async () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
     const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
-    const player = server.spawn('pacat', ['-p', ...RAW, '--device=Emulated']);
-    for (const round of [1, 2]) {
-      player.stdin?.write(noise('s16_le', 2, SOUND.rate / 2));
-      const { endpoints } = await bridge.event('stop', { count: round }); // PipeWire writes zeros all the time
-      expect(endpoints[0]?.statistics.active).toBe(false);
+    const properties = 'factory.name=support.null-audio-sink node.name=Other media.class=Audio/Sink';
+    const more = 'object.linger=true audio.position=[FL FR] priority.driver=5000';
+    await server.run('pw-cli', ['create-node', 'adapter', `{ ${properties} ${more} }`]);
+    while (!(await bridgeNodes(server)).includes('Other')) await wait(50);
+    const long = writeWav(server.directory, 'long.wav', SOUND, noise('s16_le', 2, 6 * SOUND.rate));
+    const player = server.spawn('paplay', ['--device=Other', long]);
+    await wait(500);
+    for (const side of ['FL', 'FR']) {
+      await server.run('pw-link', [`Other:monitor_${side}`, `Emulated:playback_${side}`]);
     }
-    await costOfWaiting(bridge.pid, 'a bridge that reads zeros');
-    player.kill();
-    await stop(bridge, server);
+    await bridge.event('start');
+    await once(player, 'exit');
+    for (const side of ['FL', 'FR']) {
+      await server.run('pw-link', ['-d', `Other:monitor_${side}`, `Emulated:playback_${side}`]);
+    }
+    const { endpoints } = await bridge.event('stop');
+    expect(endpoints[0]?.statistics.frames).toBeGreaterThan(4 * SOUND.rate);
+    expect(endpoints[0]?.statistics.slips).toBeLessThanOrEqual(1); // as it begins
+    const octets = noise('s16_le', 2, SOUND.rate);
+    await play(server, octets);
+    await bridge.event('stop', { count: 2 });
+    expect(await bridge.stop()).toEqual({ status: 0, stderr: '' });
+    expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), octets)).toBe(1);
   });
 });
 
@@ -158,7 +254,7 @@ describe('a sound server that restarts', () => {
       expect(await bridge.event('reconnect', { count: index + 1 })).toMatchObject({ state: 'running' });
     }
     expect(await bridgeNodes(server)).toEqual(['Emulated', 'Emulated.source']);
-    await server.hurry('pw-cli', bridge.pid);
+    await hurryProcess(bridge.pid, 20);
     const octets = noise('s16_le', 2, 24_000);
     await play(server, octets);
     await bridge.event('stop', { direction: 'sink' });
@@ -194,7 +290,7 @@ describe('one copy', () => {
     const first = await startBridge(server, '--sink', 'null');
     const { status, stderr } = await new BridgeCommand(server, ['--sink', 'null']).ended();
     expect(status).toBe(1);
-    expect(stderr).toContain(`has Emulated already, of the bridge of process ${first.pid}`);
+    expect(stderr).toContain(`has Emulated already, of process ${first.pid}`);
     const other = await startBridge(server, '--sink', 'null', '--name', 'Other');
     expect(await bridgeNodes(server)).toEqual(['Emulated', 'Emulated.source', 'Other', 'Other.source']);
     expect((await other.stop()).status).toBe(0);

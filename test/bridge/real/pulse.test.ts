@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packS24 } from '../../../src/wav/repack.ts';
 import type { PcmFormatName } from '../../../src/wire/pcm-format.ts';
-import { BridgeCommand, startBridge } from './bridge-command.ts';
+import { BridgeCommand, startBridge as startAnyBridge } from './bridge-command.ts';
 import { expectAsleep } from './cost.ts';
 import { noise, occurrences, PULSE_NAMES, writeRaw, writeWav } from './sound.ts';
 import { type HeadlessServer, startPulse, startPulseOf } from './sound-server.ts';
@@ -19,6 +19,10 @@ interface Sound {
 }
 
 const CD_LIKE: Sound = { rate: 48_000, channels: 2, format: 's16_le' };
+
+/** Through a FIFO: pulse-tunnel.test.ts has the tunnels. */
+const startBridge = (server: HeadlessServer, ...args: string[]) =>
+  startAnyBridge(server, ...args, '--via', 'pipe');
 
 const options = ({ rate, channels, format }: Sound) => ['-r', `${rate}`, '-c', `${channels}`, '-f', format];
 
@@ -119,7 +123,7 @@ describe('a sound that is captured', () => {
   test('is asked for only while somebody records, and only in frames that the daemon bears', async () => {
     const server = await startPulse();
     const args = ['--sink', 'null', '-c', '3', '-f', 's16_le'];
-    const refused = await new BridgeCommand(server, ['pulse', ...args]).ended();
+    const refused = await new BridgeCommand(server, ['pulse', ...args, '--via', 'pipe']).ended();
     expect(refused.status).toBe(1);
     expect(refused.stderr).toContain('format is "s16_le"; allowed: none (with 3 channels)');
     expect(server.bridgePlaces).toEqual([]);

@@ -13,7 +13,8 @@ const run = promisify(execFile);
 const START_DEADLINE = 15_000;
 
 /** On a busy machine a server is late otherwise, and PipeWire loses sound; elsewhere rtkit does that for it. Where we may. */
-const REAL_TIME = spawnSync('chrt', ['--fifo', '20', 'true']).status === 0 ? ['chrt', '--fifo', '20'] : [];
+export const REAL_TIME =
+  spawnSync('chrt', ['--fifo', '20', 'true']).status === 0 ? ['chrt', '--fifo', '20'] : [];
 
 /** A program that a server consists of. */
 interface Program {
@@ -178,11 +179,31 @@ function makePulse(directory: string, authentication: string): HeadlessServer {
   ]);
 }
 
+/** Another PipeWire than the machine's, unpacked: Debian's packages of it, WirePlumber's and liblua5.4-0 below one folder. */
+const PIPEWIRE_ROOT = process.env['VSND_TEST_PIPEWIRE'];
+
+/** What has the programs of an unpacked PipeWire, and libpipewire in ours, find each other. */
+function unpackedPipewire(root: string): NodeJS.ProcessEnv {
+  const libraries = join(root, 'usr/lib/x86_64-linux-gnu');
+  const share = (name: string) => join(root, 'usr/share', name);
+  return {
+    PATH: `${join(root, 'usr/bin')}:${process.env['PATH']}`,
+    LD_LIBRARY_PATH: libraries,
+    SPA_PLUGIN_DIR: join(libraries, 'spa-0.2'),
+    PIPEWIRE_MODULE_DIR: join(libraries, 'pipewire-0.3'),
+    PIPEWIRE_CONFIG_DIR: share('pipewire'),
+    WIREPLUMBER_CONFIG_DIR: share('wireplumber'),
+    WIREPLUMBER_DATA_DIR: share('wireplumber'),
+    WIREPLUMBER_MODULE_DIR: join(libraries, 'wireplumber-0.5'),
+  };
+}
+
 /** Debian: pipewire pipewire-bin pipewire-pulse wireplumber dbus pulseaudio-utils. WirePlumber ends without a session bus. */
 export async function startPipewire(): Promise<HeadlessServer> {
   const directory = makeDirectory();
   const bus = join(directory, 'bus');
   const variables = {
+    ...(PIPEWIRE_ROOT === undefined ? {} : unpackedPipewire(PIPEWIRE_ROOT)),
     PULSE_SERVER: `unix:${join(directory, 'pulse', 'native')}`,
     DBUS_SESSION_BUS_ADDRESS: `unix:path=${bus}`,
   };

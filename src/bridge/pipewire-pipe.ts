@@ -1,13 +1,13 @@
 import { type Clock, timeout } from '../clock.ts';
 import { VsndError } from '../errors.ts';
 import { ReleaseStack } from '../release-stack.ts';
-import type { PcmFormatName } from '../wire/pcm-format.ts';
 import { DriftCorrector } from './drift-corrector.ts';
 import { DrivenCapture } from './driven-capture.ts';
 import { DrivenPlayback } from './driven-playback.ts';
 import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
 import { mostBufferFrames, type Path, type PathContext } from './path.ts';
+import { MOST_CHANNELS, PIPEWIRE_FORMATS, positionsOf } from './pipewire-names.ts';
 import { nameTakenError } from './place.ts';
 import { runProgram, startProgram } from './program.ts';
 import { followNodes, listNodes } from './pw-dump.ts';
@@ -19,28 +19,6 @@ import type {
   SoundServer,
   SoundServerAdaptor,
 } from './sound-server.ts';
-
-/** PipeWire's names of the formats that it has, too, and whose samples can be resampled. */
-const FORMATS: Partial<Record<PcmFormatName, string>> = {
-  s8: 'S8',
-  u8: 'U8',
-  s16_le: 'S16LE',
-  s16_be: 'S16BE',
-  s24_le: 'S24_32LE',
-  s24_be: 'S24_32BE',
-  s32_le: 'S32LE',
-  s32_be: 'S32BE',
-  float_le: 'F32LE',
-  float_be: 'F32BE',
-  float64_le: 'F64LE',
-  float64_be: 'F64BE',
-};
-
-/** The resampler has no more. */
-const MOST_CHANNELS = 8;
-
-/** In ALSA's order: that of the backend's devices. */
-const POSITIONS = ['FL', 'FR', 'RL', 'RR', 'FC', 'LFE', 'SL', 'SR'];
 
 /** Frames that PipeWire is asked to bring at a time: a power of two. Fewer cost more, and are missed by a busy machine. */
 const QUANTUM = { least: 128, most: 1024 };
@@ -60,9 +38,10 @@ const DEADLINE = 5e9;
 const MODULE = 'libpipewire-module-pipe-tunnel';
 
 /** PipeWire: module-pipe-tunnel, in a process of its own that ends with this one. The system's timer is its clock. */
-export const pipewireAdaptor: SoundServerAdaptor = {
+export const pipewirePipe: SoundServerAdaptor = {
   kind: 'pipewire',
-  takes: (_direction, format, channels) => FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
+  takes: (_direction, format, channels) =>
+    PIPEWIRE_FORMATS[format] !== undefined && channels <= MOST_CHANNELS,
   connect: async ({ fifos }: AdaptorTools) => {
     const [info, version] = await Promise.all([
       runProgram('pw-cli', ['info', '0']),
@@ -127,7 +106,7 @@ class PipeWire implements SoundServer {
       releases.push(() => fifo.close());
       releases.push(await loadTunnel(options, context));
       const quanta = quantaFor(options);
-      const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
+      const corrector = new DriftCorrector(spec, quanta.quantumFrames);
       const carrier = new DrivenPlayback(
         fifo,
         corrector,
@@ -151,7 +130,7 @@ class PipeWire implements SoundServer {
       releases.push(await loadTunnel(options, context));
       const fifo = new this.#fifos.Fifo(path, true);
       releases.push(() => fifo.close());
-      const carrier = await this.#carryCapture(fifo, options, context);
+      const carrier = this.#carryCapture(fifo, options, context);
       releases.push(() => carrier.close());
       return { path: carrier, close: () => releases.releaseAll() };
     } catch (error) {
@@ -160,7 +139,7 @@ class PipeWire implements SoundServer {
     }
   }
 
-  async #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Promise<Path> {
+  #carryCapture(fifo: Fifo, options: EndpointOptions, context: PathContext): Path {
     const { path, latency, spec } = options;
     const openReader = () => new this.#fifos.Fifo(path, false);
     if (isAtLeast(this.#moduleVersion, ADAPTIVE_SOURCE)) {
@@ -168,7 +147,7 @@ class PipeWire implements SoundServer {
     }
     const quanta = quantaFor(options);
     fifo.setSize(2 * quanta.targetFrames * spec.frameBytes);
-    const corrector = await DriftCorrector.create(spec, quanta.quantumFrames, context.exact);
+    const corrector = new DriftCorrector(spec, quanta.quantumFrames);
     const bufferFrames = bufferFor('capture', quanta, context);
     return new DrivenCapture(fifo, corrector, { ...quanta, bufferFrames, openReader }, context);
   }
@@ -248,18 +227,12 @@ function moduleArguments(options: EndpointOptions): string {
     `pipe.filename="${path}"`,
     `node.name="${name}"`,
     `node.description="${description}"`,
-    `audio.format=${FORMATS[format]}`,
+    `audio.format=${PIPEWIRE_FORMATS[format]}`,
     `audio.rate=${rate}`,
     `audio.channels=${channels}`,
     `audio.position=[${positionsOf(channels).join(' ')}]`,
     `node.latency="${quantaFor(options).quantumFrames}/${rate}"`,
   ].join(' ')} }`;
-}
-
-function positionsOf(channels: number): string[] {
-  if (channels === 1) return ['MONO'];
-  if ([2, 4, 6, 8].includes(channels)) return POSITIONS.slice(0, channels);
-  return POSITIONS.slice(0, channels).map((_, index) => `AUX${index}`);
 }
 
 function isAtLeast(version: string, least: readonly number[]): boolean {

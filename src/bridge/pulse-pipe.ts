@@ -1,5 +1,5 @@
 import { isVsndError } from '../errors.ts';
-import { PULSE_FORMATS } from '../pcm/pulse-formats.ts';
+import { cardMap, mapText, pulseFormatOf } from '../pulse/sample-spec.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import { type Fifo, type FifoTools, removeFifo } from './fifo.ts';
 import { PacedCapture } from './paced-capture.ts';
@@ -26,15 +26,6 @@ import type {
 
 const MOST_CHANNELS = 32;
 
-/** The order of the channels is ALSA's: that of the backend's devices. PulseAudio has another one by default. */
-const CHANNEL_MAPS: Readonly<Record<number, string>> = {
-  1: 'mono',
-  2: 'front-left,front-right',
-  4: 'front-left,front-right,rear-left,rear-right',
-  6: 'front-left,front-right,rear-left,rear-right,front-center,lfe',
-  8: 'front-left,front-right,rear-left,rear-right,front-center,lfe,side-left,side-right',
-};
-
 /** Octets: a page is the least that a pipe has, and 1 MiB the most that a user may ask for. */
 const LEAST_PIPE = 4096;
 const LARGEST_PIPE = 1 << 20;
@@ -49,10 +40,10 @@ const SOURCE_PIPE = 16_384;
 const LARGEST_SOURCE_FRAME = 64;
 
 /** PulseAudio: module-pipe-sink, whose pace is that at which its FIFO is read, and module-pipe-source. */
-export const pulseAdaptor: SoundServerAdaptor = {
+export const pulsePipe: SoundServerAdaptor = {
   kind: 'pulse',
   takes: (direction, format, channels) => {
-    if (PULSE_FORMATS[format] === undefined || channels > MOST_CHANNELS) return false;
+    if (pulseFormatOf(format) === undefined || channels > MOST_CHANNELS) return false;
     const frameBytes = (pcmFormat(format).sampleBytes ?? 0) * channels;
     // The daemon aborts where what it reads from a source's pipe ends within a frame.
     const isPowerOfTwo = (frameBytes & (frameBytes - 1)) === 0;
@@ -66,9 +57,9 @@ class Pulse implements SoundServer {
   readonly description: string;
   readonly #fifos: FifoTools;
 
-  constructor(fifos: FifoTools, { name, version }: PulseInfo) {
+  constructor(fifos: FifoTools, info: PulseInfo) {
     this.#fifos = fifos;
-    this.description = name === 'pulseaudio' ? `PulseAudio ${version}` : name;
+    this.description = describePulse(info);
   }
 
   async removeLeftovers(isLeft: (path: string) => boolean): Promise<void> {
@@ -139,6 +130,11 @@ class Pulse implements SoundServer {
       throw error;
     }
   }
+}
+
+/** As a person reads it. */
+export function describePulse({ name, version }: PulseInfo): string {
+  return name === 'pulseaudio' ? `PulseAudio ${version}` : name;
 }
 
 class PulseEndpoint implements Endpoint {
@@ -236,14 +232,13 @@ function moduleArguments({
   path,
   spec,
 }: EndpointOptions): Record<string, string> {
-  const map = CHANNEL_MAPS[spec.channels];
   return {
     [`${direction}_name`]: name,
     file: path,
-    format: PULSE_FORMATS[spec.format] ?? '',
+    format: pulseFormatOf(spec.format)?.name ?? '',
     rate: String(spec.rate),
     channels: String(spec.channels),
-    ...(map !== undefined && { channel_map: map }),
+    channel_map: mapText(cardMap(spec.channels)), // PulseAudio has another one by default
     [`${direction}_properties`]: `device.description="${description}"`,
   };
 }
