@@ -9,7 +9,7 @@ const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 
 /** Those that do something when they are loaded, and those that users import. */
 const ALONE =
-  /^(index|audio|testing|speaker|speaker-commonjs|create-bridge|emulation\/backend-worker|cli\/main)\.js$/;
+  /^(index|audio|testing|speaker|speaker-commonjs|create-bridge|create-sound-server|emulation\/backend-worker|cli\/main)\.js$/;
 
 /** Modules of several layers that are loaded together; of all others each layer is a bundle, and each part of the command. */
 const BUNDLES = {

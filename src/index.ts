@@ -9,6 +9,7 @@ export type { BridgeOptions } from './bridge/plan.ts';
 export type { BridgeRoute, Direction, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
 export { createBridge } from './create-bridge.ts';
+export { createSoundServer } from './create-sound-server.ts';
 export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
 export { CaptureStream, type CaptureStreamOptions } from './frontend/capture-stream.ts';
 export { Card, type CardOptions, type EngineName } from './frontend/card.ts';
@@ -43,13 +44,12 @@ export {
 export type { ClockReading } from './pcm/position-clock.ts';
 export type { StreamState } from './pcm/substream.ts';
 export type { SoundServerOptions } from './server/plan.ts';
-export {
-  createSoundServer,
-  type SoundServer,
-  type SoundServerClient,
-  type SoundServerEvents,
-  type SoundServerStream,
-  type SoundServerTarget,
+export type {
+  SoundServer,
+  SoundServerClient,
+  SoundServerEvents,
+  SoundServerStream,
+  SoundServerTarget,
 } from './server/sound-server.ts';
 export type { PcmFormatName } from './wire/pcm-format.ts';
 export type { Interval } from './wire/sndif.ts';

@@ -32,7 +32,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['server/'],
   ['bridge/'],
   ['emulation/'],
-  ['open-card.ts', 'create-bridge.ts', 'index.ts', 'audio.ts', 'testing.ts'],
+  ['open-card.ts', 'create-bridge.ts', 'create-sound-server.ts', 'index.ts', 'audio.ts', 'testing.ts'],
   ['speaker/'],
   ['speaker.ts'],
   ['speaker-commonjs.ts'],

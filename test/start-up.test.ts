@@ -32,6 +32,7 @@ test("import 'vsnd' loads what opens a card and no more", async () => {
     'bundles/foundation.js',
     'bundles/library.js',
     'create-bridge.js',
+    'create-sound-server.js',
     'index.js',
   ]);
 });
