@@ -57,7 +57,10 @@ export interface StreamOptions {
   softwareVolume?: boolean | undefined;
   /** Aborting it destroys the stream. */
   signal?: AbortSignal | undefined;
-  /** Octets that wait in JavaScript, beside the shared buffer; by default 16384, on every version of Node. */
+  /**
+   * Bytes that wait beside the shared buffer, and as many again in the native engine's staging ring; by default 16384, and 420 ms
+   * for playback with that engine.
+   */
   highWaterMark?: number | undefined;
 }
 
