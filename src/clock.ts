@@ -28,9 +28,9 @@ export function timeout(clock: Clock, delay: number, expire: () => void): Timer 
   const due = clock.now() + delay;
   let isRef = true;
   let turn: NodeJS.Immediate | undefined;
+  // Holds the process for that turn, always: a loop that sleeps does not wake for an immediate without a reference.
   const look = (): void => {
     turn = setImmediate(expire);
-    if (!isRef) turn.unref();
   };
   const handleDue = (): void => {
     if (clock.now() - due > STANDSTILL) {
@@ -47,7 +47,6 @@ export function timeout(clock: Clock, delay: number, expire: () => void): Timer 
     unref: () => {
       isRef = false;
       timer.unref();
-      turn?.unref();
     },
   };
 }

@@ -421,6 +421,17 @@ describe('a time-out', () => {
     expect(expired).toEqual([19e9]);
   });
 
+  it('expires in a process that sleeps otherwise, also without a reference', async () => {
+    const clock = new ManualClock();
+    const awake = () => process.getActiveResourcesInfo().filter((name) => name === 'Immediate').length;
+    const before = awake();
+    timeout(clock, 5, () => {}).unref();
+    await clock.advanceTime(5);
+    expect(awake()).toBe(before + 1);
+    await nextTurn();
+    expect(awake()).toBe(before);
+  });
+
   it('holds the process as a timer does', () => {
     const holding = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = holding();
