@@ -1,6 +1,6 @@
 // What a header promises is a hint, what follows is the truth. The kinds are those of public bug reports of players, encoders
 // and libraries; beside them stands what gives the right value.
-import { ftruncateSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -172,6 +172,7 @@ describe('RIFF beyond 4 GiB with a size that wrapped', () => {
     const fd = openSync(path, 'w');
     writeSync(fd, wav(dataBytes % 2 ** 32, Buffer.alloc(0), fmt(), (dataBytes + 36) % 2 ** 32));
     ftruncateSync(fd, 44 + dataBytes);
+    closeSync(fd);
     const source = await openAudio(path);
     expect(source).toMatchObject({ frames: dataBytes / 4, isSeekable: true });
     expect(source.warnings).toEqual(['goes on behind the end that its header gives: all of it is played']);
@@ -527,7 +528,9 @@ describe('taken for MPEG what is none', () => {
     ['one frame, and nothing else', third(1), 1],
     ['one frame, and a tag', Buffer.concat([third(1), id3v1]), 1],
   ])('%s are MPEG', async (_, bytes, frames) => {
-    expect((await openAudio(files.put('x', bytes))).frames).toBe(frames * 1152);
+    const source = await openAudio(files.put('x', bytes));
+    expect(source.frames).toBe(frames * 1152);
+    await source.close();
   });
 
   test.skipIf(process.platform !== 'linux')('the programs of this machine', async () => {
