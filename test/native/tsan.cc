@@ -7,6 +7,8 @@
 // one is the backend: it checks that the frames it is told of follow each other, makes those that it captures do so, answers some
 // requests with a failure, and reports positions, of which some stand or skip an id.
 // The third is the engine's. An evtchn is one end of a socket pair: what the engine unmasks comes out at the other end.
+// Before that, frames go through a staging ring between two threads that nothing else orders: the engine's lock hides what the ring's
+// own counts leave out of order.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -330,6 +332,27 @@ void Script<CaptureCarrier>::LeaveStaged() {
   CheckFrames(bytes, count, &frames, "the frames left do not follow each other");
 }
 
+void TryStagingRing() {
+  StagingRing ring(kStaging);
+  constexpr uint32_t kFrames = 100'000;
+  std::thread reader([&ring] {
+    uint8_t bytes[7 * kFrame];
+    for (uint32_t frame = 0; frame < kFrames;) {
+      size_t length = ring.Read(bytes, sizeof bytes);
+      CheckFrames(bytes, length, &frame, "the frames staged do not follow each other");
+      if (length == 0) std::this_thread::yield();
+    }
+  });
+  for (uint32_t frame = 0; frame < kFrames;) {
+    uint8_t bytes[kFrame];
+    uint32_t next = frame;
+    PutFrames(bytes, kFrame, &next);
+    if (ring.Write(bytes, kFrame) > 0) frame = next;
+    else std::this_thread::yield();
+  }
+  reader.join();
+}
+
 void RunScript(Loop& loop, int news, double seconds, unsigned seed) {
   std::minstd_rand random(seed);
   Script<PlaybackCarrier> out(loop, 0);
@@ -408,6 +431,7 @@ int main(int, char** arguments) {
   double seconds = std::atof(arguments[1]);
   unsigned seed = static_cast<unsigned>(std::atoi(arguments[2]));
   std::printf("seed %u\n", seed);
+  TryStagingRing();
   int news = eventfd(0, EFD_NONBLOCK);
   Loop loop(Fd(kernel.evtchn), "the stand-in", 0, [](void* news) { eventfd_write(*static_cast<int*>(news), 1); }, &news);
   std::atomic<bool> is_over{false};
