@@ -172,7 +172,7 @@ export function selfContained(
   const hasAll =
     (third & 0x0f) !== 0 && (fourth & 0x0e) !== 0 && (second & 1) === Number(info.isVariable || second & 1);
   if (hasAll) return flacFrame;
-  const octets = flacFrame.slice();
+  const octets = new Uint8Array(flacFrame);
   octets[1] = second | Number(info.isVariable);
   if ((third & 0x0f) === 0) octets[2] = third | SOME_RATE_CODE;
   if ((fourth & 0x0e) === 0) octets[3] = fourth | ((BITS_CODES.get(info.bits) ?? 0) << 1);

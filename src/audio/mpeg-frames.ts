@@ -73,7 +73,7 @@ async function findHeader(
 ): Promise<MpegHeader | undefined> {
   // At first no more than a header: it is most often right here, and a stream may be slow.
   for (let length = HEADER_BYTES; cursor.position <= stop; length = WINDOW_BYTES) {
-    const window = (await cursor.peek(length)).slice();
+    const window = new Uint8Array(await cursor.peek(length));
     const start = cursor.position;
     for (let at = window.indexOf(0xff); at !== -1 && start + at <= stop; at = window.indexOf(0xff, at + 1)) {
       const header = parseMpegHeader(window.subarray(at));

@@ -35,7 +35,7 @@ export class MpegPart {
     while (batch.length < most) {
       const frame = await this.nextFrame(cursor, number + batch.length);
       if (frame === undefined) break;
-      batch.push(most === 1 ? frame.octets : frame.octets.slice());
+      batch.push(most === 1 ? frame.octets : new Uint8Array(frame.octets));
     }
     return batch;
   }

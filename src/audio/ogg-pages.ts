@@ -62,7 +62,7 @@ async function pageAt(cursor: Cursor): Promise<{ page?: OggPage; looked: number 
   const table = (await cursor.peek(HEADER_BYTES + segments)).slice(HEADER_BYTES);
   const bodyBytes = table.reduce((sum, lacing) => sum + lacing, 0);
   const length = HEADER_BYTES + segments + bodyBytes;
-  const octets = (await cursor.peek(length)).slice();
+  const octets = new Uint8Array(await cursor.peek(length));
   if (octets.length < length) return { looked: octets.length };
   const view = new DataView(octets.buffer);
   const checksum = view.getUint32(22, true);

@@ -71,7 +71,7 @@ async function oggTags(octets: Octets, start: number): Promise<Tags> {
     if (page === undefined) break;
     if (page.serial !== first.serial) continue;
     const [piece = new Uint8Array(0)] = page.pieces;
-    pieces.push(piece.slice());
+    pieces.push(new Uint8Array(piece));
     length += piece.length + 1;
     if (page.pieces.length > 1 || !page.goesOn) break;
   }

@@ -38,7 +38,8 @@ export function sampleValues(format: PcmFormatName): SampleValues | undefined {
 
 function words({ Words, wordBytes }: NativeLayout, octets: Uint8Array): NativeArray {
   const isAligned = octets.byteOffset % wordBytes === 0;
-  const { buffer, byteOffset, byteLength } = isAligned ? octets : octets.slice();
+  // A Buffer's slice() is no copy.
+  const { buffer, byteOffset, byteLength } = isAligned ? octets : new Uint8Array(octets);
   return new Words(buffer, byteOffset, byteLength / wordBytes);
 }
 

@@ -284,7 +284,7 @@ async function* inReserve(source: AudioSource): AsyncGenerator<Uint8Array> {
     for await (const piece of source.read()) {
       missing -= piece.length;
       if (missing > 0) {
-        first.push(piece.slice());
+        first.push(new Uint8Array(piece));
         continue;
       }
       yield* first.splice(0);

@@ -86,7 +86,7 @@ export function memoryDevice(clock: Clock): MemoryDevice {
     openPlayback: async (params, feed) => {
       const pieces: Uint8Array[] = [];
       takes.push(pieces);
-      const write = (octets: Uint8Array) => void pieces.push(octets.slice());
+      const write = (octets: Uint8Array) => void pieces.push(new Uint8Array(octets));
       return new ClockedVoice(params, feed, clock, { write, close() {} });
     },
     openCapture: async (params, feed) => {

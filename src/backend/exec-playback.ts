@@ -53,7 +53,7 @@ class ExecVoice implements PlaybackVoice {
     const runs = await Relaunch.open({
       admit,
       launch: () => new Player({ command: options.commandFor(params), pipeBytes, setPipeSize }),
-      voiceOf: (player) => new WritableVoice(params, feed, player, (octets) => octets.slice()),
+      voiceOf: (player) => new WritableVoice(params, feed, player, (octets) => new Uint8Array(octets)),
       failed: (error) => feed.failed(error),
     });
     return new ExecVoice(params, feed, options, runs);

@@ -77,9 +77,9 @@ async function runServer(line: CommandLine<typeof OPTIONS>, context: CommandCont
   await withCard({ ...choice, hasOwnControl: true }, context, async ({ card, guest, releases }) => {
     const server = await createSoundServer(card, { ...options, signal });
     releases.push(() => server.close());
+    const closed = once(server, 'close'); // at any moment: the signal closes it
     const name = guest ? emulatedSocket(process.pid) : cardSocket(card.info.devid);
     releases.push(await offerControl(withClients(card, server), { name }));
-    const closed = once(server, 'close');
     releases.push(json ? reportAsJson(server, terminal) : reportToPeople(server, card, guest, terminal));
     await closed;
   });

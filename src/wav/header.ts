@@ -176,7 +176,7 @@ function* withContainer({
 
 /** What 32 bits hold of which 24 count: at their top, with zeros below, or at their bottom, with the sign above. */
 function formatOf24In32(sound: Uint8Array): PcmFormatName | undefined {
-  const samples = new Int32Array(sound.slice(0, sound.length - (sound.length % 4)).buffer);
+  const samples = new Int32Array(new Uint8Array(sound.subarray(0, sound.length - (sound.length % 4))).buffer);
   if (samples.every((sample) => (sample & 0xff) === 0)) return 's32_le';
   return samples.every((sample) => (sample << 8) >> 8 === sample) ? 's24_le' : undefined;
 }

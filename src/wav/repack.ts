@@ -50,7 +50,7 @@ export function fromBigEndian(containerBytes: number): ((samples: Uint8Array) =>
 }
 
 function swap24(samples: Uint8Array): Uint8Array {
-  const swapped = samples.slice();
+  const swapped = new Uint8Array(samples);
   for (let at = 0; at < samples.length; at += 3) {
     swapped[at] = samples[at + 2] as number;
     swapped[at + 2] = samples[at] as number;

@@ -3,7 +3,7 @@ import { encodePacket } from '../../src/pulse/packet.ts';
 import type { RequestName } from '../../src/pulse/requests.ts';
 import { propertiesOf, type TagWriter } from '../../src/pulse/tagged.ts';
 import { noise, occurrences } from '../bridge/real/sound.ts';
-import { type ManualServer, startServer } from '../server/manual-server.ts';
+import { openServer, startServer } from '../server/manual-server.ts';
 import { RawClient } from '../server/raw-client.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
@@ -123,7 +123,7 @@ function disturb(client: RawClient, random: Random): void {
 }
 
 async function round(random: Random): Promise<void> {
-  const server: ManualServer = await startServer({}, { pcmDevices: deviceFor('honest', 'others') });
+  const server = await openServer({}, { pcmDevices: deviceFor('honest', 'others') });
   const honest = new RawClient(server.hub, 'honest');
   const sound = noise('s16_le', 2, 9600);
   const { channel } = await honest.play();
@@ -140,7 +140,7 @@ async function round(random: Random): Promise<void> {
   }
   expect(drained !== undefined && honest.isAnswered(drained), 'the honest client has drained').toBe(true);
   expect(honest.isClosed).toBe(false);
-  for (const client of hostile) client.session.close();
+  await server.close();
 }
 
 /** A PCM device for each. */

@@ -5,8 +5,7 @@ import { planServer, type SoundServerOptions } from '../../src/server/plan.ts';
 import { Sink } from '../../src/server/sink.ts';
 import { Source } from '../../src/server/source.ts';
 import type { TargetEvents, TargetPlan } from '../../src/server/target.ts';
-import type { TestGuest, TestGuestOptions } from '../../src/testing.ts';
-import { startGuest } from '../frontend/setup.ts';
+import { startTestGuest, type TestGuest, type TestGuestOptions } from '../../src/testing.ts';
 
 const closing: (() => Promise<void>)[] = [];
 
@@ -22,16 +21,27 @@ export interface ManualServer {
   readonly source: Source | undefined;
   /** What it has told, a word each. */
   readonly events: string[];
+  /** Closes it, and all below it; the card is left clean. */
+  readonly close: () => Promise<void>;
 }
 
-/** Closed, and the card left clean, after the test. */
+/** Closed after the test. */
 export async function startServer(
   options: SoundServerOptions = {},
   guestOptions: TestGuestOptions = {},
 ): Promise<ManualServer> {
-  const guest = await startGuest(guestOptions);
+  const server = await openServer(options, guestOptions);
+  closing.push(server.close);
+  return server;
+}
+
+/** The test closes it. */
+export async function openServer(
+  options: SoundServerOptions = {},
+  guestOptions: TestGuestOptions = {},
+): Promise<ManualServer> {
+  const guest = await startTestGuest(guestOptions);
   const card = await openCard({ hypervisor: guest.hypervisor });
-  closing.push(() => card.close());
   const plan = planServer(card.info, options);
   const events: string[] = [];
   const eventsOf = ({ direction, index }: TargetPlan): TargetEvents => ({
@@ -52,13 +62,15 @@ export async function startServer(
     handleDisconnect: ({ name }) => events.push(`${name} has gone`),
     handleStreams: () => {},
   });
-  closing.unshift(async () => {
+  const close = async () => {
     for (const client of hub.clients.values()) client.close();
     const closed = Promise.all([...sinks, ...sources].map((target) => target.close()));
     await guest.clock.advanceTime(1e9);
     await closed;
-  });
+    await card.close();
+    await guest.close();
+  };
   const [sink] = sinks;
   if (sink === undefined) throw new Error('the card cannot play');
-  return { guest, hub, sink, source: sources[0], events };
+  return { guest, hub, sink, source: sources[0], events, close };
 }

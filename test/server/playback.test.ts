@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encodePacket } from '../../src/pulse/packet.ts';
 import { noise, occurrences } from '../bridge/real/sound.ts';
 import { type ManualServer, startServer } from './manual-server.ts';
 import { RawClient } from './raw-client.ts';
@@ -258,6 +259,22 @@ describe('several clients', () => {
 });
 
 describe('volume', () => {
+  test.each([0, 1, 2, 3])('is that of samples which came at byte %i of a piece', async (place) => {
+    const server = await startServer();
+    const client = new RawClient(server.hub);
+    const { channel, index } = await client.play();
+    await client.ask('setSinkInputVolume', (writer) => writer.u32(index).volumes([0x8000]));
+    const packet = encodePacket(
+      channel,
+      new Uint8Array(Int16Array.from({ length: 9600 }, () => 8000).buffer),
+    );
+    client.session.receive(Buffer.concat([Buffer.alloc(place), packet]).subarray(place));
+    client.request('trigger', (writer) => writer.u32(channel));
+    await server.guest.clock.advance(48_000);
+    const played = new Uint8Array(Int16Array.from({ length: 9600 }, () => 1000).buffer);
+    expect(occurrences(heard(server), played)).toBe(1);
+  });
+
   test('of a stream is a ramp, and others are left alone', async () => {
     const server = await startServer();
     const client = new RawClient(server.hub);

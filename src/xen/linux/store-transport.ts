@@ -33,7 +33,7 @@ export class LinuxStoreTransport implements XenStoreTransport {
     if (!this.#holding.active) {
       throw new VsndError('ERR_VSND_INVALID_STATE', 'the XenStore connection has been closed');
     }
-    if (this.#underWay || this.#waiting.length > 0) this.#waiting.push(message.slice());
+    if (this.#underWay || this.#waiting.length > 0) this.#waiting.push(new Uint8Array(message));
     else this.#write(message);
   }
 

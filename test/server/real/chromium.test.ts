@@ -1,7 +1,10 @@
 /// <reference lib="dom" />
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { noise, occurrences, writeRaw, writeWav } from '../../bridge/real/sound.ts';
+import { REAL_TIME } from '../../bridge/real/sound-server.ts';
 import { makeDirectory, ServeCommand } from './serve-command.ts';
 
 const RATE = 48_000;
@@ -12,8 +15,10 @@ const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
 /** A page of a browser that plays and records through the server, and asks nobody anything. */
 async function openPage(serve: ServeCommand): Promise<{ browser: Browser; page: Page }> {
+  const hurried = join(serve.directory, 'chromium');
+  writeFileSync(hurried, `#!/bin/sh\nexec ${REAL_TIME.join(' ')} ${CHROMIUM} "$@"\n`, { mode: 0o755 });
   const browser = await chromium.launch({
-    executablePath: CHROMIUM,
+    executablePath: hurried,
     env: { ...serve.env, HOME: serve.directory } as Record<string, string>,
     ignoreDefaultArgs: ['--mute-audio'],
     args: [

@@ -13,6 +13,9 @@ const AUTH = encodePacket(0xffff_ffff, new TagWriter().u32(8).u32(0).u32(35).val
 const ask = (number: number, tag: number) =>
   encodePacket(0xffff_ffff, new TagWriter().u32(number).u32(tag).bytes);
 
+/** Data for a stream that nobody has. */
+const NOBODYS = encodePacket(3, Buffer.alloc(1 << 20));
+
 /** What hostile clients do with a connection. */
 const HOSTILE: Readonly<Record<string, (socket: Socket) => void>> = {
   'says nothing': () => {},
@@ -24,7 +27,7 @@ const HOSTILE: Readonly<Record<string, (socket: Socket) => void>> = {
   },
   'sends data for streams that it has not': (socket) => {
     socket.write(AUTH);
-    for (let count = 0; count < 50; count++) socket.write(encodePacket(3, Buffer.alloc(1 << 20)));
+    for (let count = 0; count < 50; count++) socket.write(NOBODYS);
   },
 };
 

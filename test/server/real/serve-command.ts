@@ -108,7 +108,7 @@ export class ServeCommand {
     for (;;) {
       const event = this.events.filter((one) => one.event === name)[count - 1];
       if (event) return event;
-      if (this.child.exitCode !== null) throw new Error(`ended without '${name}': ${this.#stderr}`);
+      if (this.#isOver) throw new Error(`ended (${this.#status}) without '${name}': ${this.#stderr}`);
       await once(this.#news, 'news');
     }
   }
@@ -132,12 +132,21 @@ export class ServeCommand {
 
   /** Ends it, as a service is ended; it has done well. What its card has heard, from each opening to its closing. */
   async stop(): Promise<Buffer[]> {
+    if (this.#isOver) throw new Error(`ended by itself (${this.#status}): ${this.#stderr}`);
     const ended = once(this.child, 'exit');
     this.child.kill('SIGTERM');
-    const [status] = await ended;
-    if (status !== 0 || this.#stderr !== '')
-      throw new Error(`vsnd serve has ended with ${status}: ${this.#stderr}`);
+    await ended;
+    if (this.#status !== 0 || this.#stderr !== '')
+      throw new Error(`vsnd serve has ended with ${this.#status}: ${this.#stderr}`);
     return heardIn(this.directory);
+  }
+
+  get #status(): number | NodeJS.Signals | null {
+    return this.child.exitCode ?? this.child.signalCode;
+  }
+
+  get #isOver(): boolean {
+    return this.#status !== null;
   }
 }
 
