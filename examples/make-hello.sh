@@ -6,11 +6,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# One chord from four strings, struck one after the other and spread from left to right.
+# One chord from four strings, struck one after the other.
 chord() {
   sox -R -r 44100 -n "$work/$1.wav" \
     synth 2.6 pluck "$2" pluck "$3" pluck "$4" pluck "$5" \
-    delay 0 .07 .14 .21 remix 1v.5,2v.4,3v.3,4v.2 1v.2,2v.3,3v.4,4v.5 \
+    delay 0 .07 .14 .21 remix 1v.35,2v.35,3v.35,4v.35 \
     fade 0.005 2.6 1.2
 }
 
@@ -27,7 +27,7 @@ sox -R -m \
 
 espeak-ng -v en-gb -s 160 -p 40 -w "$work/speech.wav" \
   'Hello, from inside a Xen guest. This is its virtual sound card.'
-sox -R "$work/speech.wav" -r 44100 -c 2 "$work/voice.wav" silence 1 0.01 0.1% norm -4 pad 0.35
+sox -R "$work/speech.wav" -r 44100 -c 1 "$work/voice.wav" silence 1 0.01 0.1% norm -4 pad 0.35
 
 sox -R -m -v 1 "$work/music.wav" -v 1 "$work/voice.wav" -b 16 "$here/hello.wav" \
   trim 0 5.2 fade 0.02 5.2 0.6 norm -2

@@ -128,7 +128,7 @@ function compileFlags(name, { arch, libc, sanitizer }) {
     `-DNODE_ADDON_API_DISABLE_DEPRECATED -DNODE_GYP_MODULE_NAME=${name.replace('-', '_')}`;
   const kind = sanitizer
     ? `-O1 -g -Werror -fno-omit-frame-pointer ${SANITIZERS[sanitizer]}`
-    : '-O2 -ffunction-sections -fdata-sections';
+    : '-O2 -ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables'; // nobody unwinds: an eighth of it
   // libgcc's out-of-line atomics ask glibc which instructions there are, by a name of its own.
   const atomics = libc === 'musl' && arch === 'arm64' ? ['-mno-outline-atomics'] : [];
   return [...`${common} ${defines} ${kind}`.split(' '), ...atomics];

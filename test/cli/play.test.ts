@@ -64,7 +64,7 @@ describe('without a terminal', () => {
     const { status, stdout, stderr } = await vsnd([...emulate, '--fast', '--sink', 'null']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).not.toMatch(CONTROL_CODES);
-    expect(stdout).toContain('playing examples/hello.wav: s16_le, 44100 Hz, 2 channels, 0:05.2\n');
+    expect(stdout).toContain('playing examples/hello.wav: s16_le, 44100 Hz, 1 channel, 0:05.2\n');
     expect(stdout).toContain('played 229320 frames (0:05.2) of examples/hello.wav');
     expect(stdout).toContain('result: null clock: nothing was kept');
   });

@@ -52,7 +52,7 @@ find node_modules -name package.json -print0 | xargs -0 node -e "for (const path
 
 echo '- the command'
 npx vsnd play --emulate --fast --sink wav:heard.wav node_modules/vsnd/examples/hello.wav
-cmp <(tail -c 917280 heard.wav) <(tail -c 917280 node_modules/vsnd/examples/hello.wav)
+cmp <(tail -c 458640 heard.wav) <(tail -c 458640 node_modules/vsnd/examples/hello.wav)
 npx vsnd list --emulate --json | node -e "JSON.parse(require('fs').readFileSync(0))"
 
 echo '- an import'
@@ -115,7 +115,7 @@ cat >alsa.conf <<ALSA
 pcm.!default { type file slave.pcm null file "$work/heard.raw" format raw }
 ALSA
 ALSA_CONFIG_PATH=$work/alsa.conf npx vsnd play --emulate --sink speaker
-cmp heard.raw <(tail -c 917280 node_modules/vsnd/examples/hello.wav)
+cmp heard.raw <(tail -c 458640 node_modules/vsnd/examples/hello.wav)
 rm heard.raw
 ALSA_CONFIG_PATH=$work/alsa.conf npx vsnd play --emulate >stdout
 grep -q 'sink null' stdout || fail "without a terminal nothing is to be heard; it said: $(cat stdout)"
