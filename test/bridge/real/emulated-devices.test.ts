@@ -19,13 +19,13 @@ const SONG = noise(FORMAT.format, FORMAT.channels, FRAMES).map((octet, at) =>
 const songIn = (directory: string) => writeWav(directory, 'song.wav', FORMAT, SONG);
 
 function vsnd(args: string[], env: NodeJS.ProcessEnv): Running {
-  return new Running(process.execPath, [MAIN, ...args], { CI: '', ...env });
+  return new Running(process.execPath, [MAIN, ...args], { ...env, CI: '' });
 }
 
-/** Starts `vsnd` on a terminal. */
-function onTerminal(args: string[], env: NodeJS.ProcessEnv): Running {
+/** Starts `vsnd` on a terminal; `ci`: what the environment says of continuous integration, whatever this one says. */
+function onTerminal(args: string[], env: NodeJS.ProcessEnv, ci = ''): Running {
   const command = [process.execPath, MAIN, ...args].join(' ');
-  return new Running('script', ['-qec', command, '/dev/null'], { CI: '', ...env });
+  return new Running('script', ['-qec', command, '/dev/null'], { ...env, CI: ci });
 }
 
 /** ALSA without a card, whose default device keeps what it plays, and captures silence. */
@@ -120,7 +120,7 @@ describe('where no sink is named', () => {
     const env = alsaInto(files.path('heard.raw'));
     const song = songIn(files.path('.'));
     for (const running of [
-      onTerminal([...args, song], { ...env, CI: 'true' }),
+      onTerminal([...args, song], env, 'true'),
       onTerminal([...args, '--fast', song], env),
       vsnd([...args, song], env),
     ]) {
