@@ -56,10 +56,6 @@ bool Carrier::HandleNotified(uint32_t port, Wakes& wakes) {
   return idle_notifications_ <= kMostIdle || Park(Parked::kStorm);
 }
 
-bool Carrier::HandleStaged(Wakes& wakes) {
-  return Work(wakes);
-}
-
 /** Answers first: a position may rest on what they say. */
 bool Carrier::Work(Wakes& wakes) {
   double now = wakes.now();

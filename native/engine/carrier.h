@@ -106,8 +106,8 @@ class Carrier {
 
   /** One of its ports was notified: whether it still carries the stream. */
   bool HandleNotified(uint32_t port, Wakes& wakes);
-  /** The other side of the staging ring has done something. Whether it still carries the stream. */
-  bool HandleStaged(Wakes& wakes);
+  /** The other side of the staging ring has done something, or what has come is wanted now. Whether it still carries the stream. */
+  bool CatchUp(Wakes& wakes) { return Work(wakes); }
   /** ns: when a request becomes too old; infinity where none waits. */
   double deadline() const;
   /** Parks where a request is too old. Whether it still carries the stream. */

@@ -222,11 +222,21 @@ bool Loop::Carry(Carrier& carrier, const Standing& standing) {
 }
 
 Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
-  Hold hold(lock_, script_tid_);
-  auto found = std::find(carried_.begin(), carried_.end(), &carrier);
-  if (found != carried_.end()) carried_.erase(found);
+  Standing standing;
+  {
+    Hold hold(lock_, script_tid_);
+    auto found = std::find(carried_.begin(), carried_.end(), &carrier);
+    if (found != carried_.end()) {
+      BeginTurn();
+      carrier.CatchUp(*this);  // the thread may have rested
+      carried_.erase(found);
+    }
+    has_news_ |= carrier.is_wake_due();
+    standing = carrier.TakeBack(reason);
+  }
   EndRest();  // its ports may be masked
-  return carrier.TakeBack(reason);
+  TellNews(script_tid_);
+  return standing;
 }
 
 void Loop::HandleStaged(Carrier& carrier) {
@@ -235,7 +245,7 @@ void Loop::HandleStaged(Carrier& carrier) {
     auto found = std::find(carried_.begin(), carried_.end(), &carrier);
     if (found == carried_.end()) return;
     BeginTurn();
-    if (!carrier.HandleStaged(*this)) {
+    if (!carrier.CatchUp(*this)) {
       carried_.erase(found);
       HandOn(carrier.shape().event_port);
     }

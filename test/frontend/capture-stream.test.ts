@@ -12,7 +12,7 @@ import { openCard } from '../../src/open-card.ts';
 import { Backend, startTestGuest } from '../../src/testing.ts';
 import { PCM_FORMATS } from '../../src/wire/pcm-format.ts';
 import { RawBackend } from './raw-backend.ts';
-import { closing, pattern, type RawCard, startCard, withRawCard } from './setup.ts';
+import { closing, IS_CARRIED, pattern, type RawCard, startCard, withRawCard } from './setup.ts';
 
 const FORMAT = {
   rate: 48_000,
@@ -80,7 +80,7 @@ function others({ operations }: RawBackend): string[] {
 }
 
 /** What holds where nothing is read ahead of the reader, as a thread that carries the stream does. */
-const testUnstaged = test.skipIf(process.env['VSND_TEST_CARRIED'] !== undefined);
+const testUnstaged = test.skipIf(IS_CARRIED);
 
 const OPENED = ['hwParamQuery', 'hwParamQuery', 'open'];
 

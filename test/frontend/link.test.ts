@@ -6,7 +6,7 @@ import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import { Backend, createSoundCard, removeSoundCard } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import { RawBackend } from './raw-backend.ts';
-import { closing, pattern, type RawCard, startCard, withRawCard } from './setup.ts';
+import { closing, pattern, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 const FORMAT = {
   rate: 48_000,
@@ -71,7 +71,7 @@ describe('a card without reconnect', () => {
       expect(await startNext(raw).then((backend) => backend.frontendState())).toBe('4');
       expect(card.connected).toBe(true);
       const out = await play(raw);
-      expect([out.state, out.latency]).toEqual(['running', 1000]);
+      expect([out.state, out.latency]).toEqual(['running', 1000 + staged(4000)]);
     }));
 
   test('a stream that is created in the instant of the loss is told of it', () =>
@@ -138,7 +138,7 @@ describe('which streams outlive their backend', () => {
       const out = await play(raw, { reconnect: true });
       expect(out.state).toBe('closed');
       await startNext(raw);
-      expect([out.state, out.latency]).toEqual(['running', 1000]);
+      expect([out.state, out.latency]).toEqual(['running', 1000 + staged(4000)]);
     }));
 });
 
@@ -225,7 +225,7 @@ describe('a card of another configuration', () => {
     withRawCard('p', async (raw) => {
       const out = await play(raw, { reconnect: true });
       await replace(raw, { 'short-name': 'Another', 'sample-rates': '48000' });
-      expect([out.state, out.latency]).toEqual(['running', 1000]);
+      expect([out.state, out.latency]).toEqual(['running', 1000 + staged(4000)]);
       expect(raw.card.info).toMatchObject({ shortName: 'Another' });
     }));
 
@@ -239,9 +239,9 @@ describe('a card of another configuration', () => {
       });
       out.write(pattern(50_000));
       await raw.machine.settle();
-      expect([out.bufferFrames, out.latency]).toEqual([9600, 9600]);
+      expect([out.bufferFrames, out.latency]).toEqual([9600, 9600 + staged(2900)]);
       await replace(raw, { 'buffer-size': '8192' });
-      expect([out.bufferFrames, out.latency, out.state]).toEqual([1636, 1636, 'running']);
+      expect([out.bufferFrames, out.latency, out.state]).toEqual([1636, 1636 + staged(10_864), 'running']);
       const sound = Buffer.concat(raw.backend.written);
       expect(sound.equals(pattern(50_000).subarray(0, sound.length))).toBe(true);
     }));

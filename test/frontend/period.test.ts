@@ -5,6 +5,7 @@ import type { Card } from '../../src/frontend/card.ts';
 import { openCard } from '../../src/open-card.ts';
 import { startTestGuest, type TestGuest } from '../../src/testing.ts';
 import type { EventPort, Hypervisor } from '../../src/xen/hypervisor.ts';
+import { IS_CARRIED } from './setup.ts';
 
 const PERIODS = 20;
 const FORMAT = {
@@ -102,10 +103,11 @@ describe('a paced period', () => {
     return { ...rest, transfers: requests() - before };
   }
 
+  /** A thread that carries the stream wakes nobody; while the buffer is nearly full it rests, and sends two periods at once. */
   const ideal = {
-    wakes: PERIODS,
+    wakes: IS_CARRIED ? 0 : PERIODS,
     transfers: PERIODS,
-    notifications: PERIODS,
+    notifications: IS_CARRIED ? 0 : PERIODS,
     timersCancelled: 0,
     promises: 0,
   };
@@ -118,14 +120,14 @@ describe('a paced period', () => {
     };
     stream.on('drain', write);
     write();
-    expect(await countPeriods(0)).toEqual(ideal);
+    expect(await countPeriods(0)).toEqual({ ...ideal, transfers: IS_CARRIED ? PERIODS / 2 : PERIODS });
     stream.destroy();
   });
 
   test('of capture is one READ, whose answer is waited for', async () => {
     const stream = card.createCaptureStream(FORMAT);
     stream.on('data', () => {});
-    expect(await countPeriods(1)).toEqual({ ...ideal, wakes: 2 * PERIODS });
+    expect(await countPeriods(1)).toEqual({ ...ideal, wakes: 2 * ideal.wakes });
     stream.destroy();
   });
 });

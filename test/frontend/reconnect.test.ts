@@ -15,7 +15,7 @@ import type { SndifRequest } from '../../src/wire/sndif.ts';
 import { restoreDomain } from '../../src/xen/emulated/toolstack.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import { RawBackend } from './raw-backend.ts';
-import { closing, pattern, type RawCard, withRawCard } from './setup.ts';
+import { closing, IS_CARRIED, pattern, type RawCard, staged, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const PERIOD = 100;
@@ -28,12 +28,11 @@ const FORMAT = {
 } as const;
 const LASTING = { ...FORMAT, reconnect: true } as const;
 const FRAME = 4;
+/** Where little waits beside the buffer. */
+const TIGHT = { ...LASTING, highWaterMark: 100 * FRAME } as const;
 const SOURCE = pattern(5000 * FRAME);
 
 const frames = (from: number, to: number) => SOURCE.subarray(from * FRAME, to * FRAME);
-
-/** Frames of the stream in the shared buffer: what is staged for a thread is latency, too. */
-const inBuffer = ({ latency }: PlaybackStream): number => Math.min(latency, BUFFER);
 
 /** Ends the backend as one that is stopped does, and waits until that is known. */
 async function stop({ backend, machine }: RawCard): Promise<void> {
@@ -81,7 +80,7 @@ async function startPlaying({ card, machine }: RawCard): Promise<PlaybackStream>
   const out = card.createPlaybackStream(LASTING);
   out.write(SOURCE);
   await machine.settle();
-  expect([out.state, inBuffer(out)]).toEqual(['running', BUFFER]);
+  expect([out.state, out.latency]).toEqual(['running', BUFFER + staged(4000)]);
   return out;
 }
 
@@ -95,22 +94,22 @@ describe('a stream with reconnect', () => {
       const events = follow(out);
       await report(raw, 300);
       await stop(raw);
-      expect([out.state, out.position, inBuffer(out), card.connected]).toEqual(['closed', 300, 0, false]);
+      expect([out.state, out.position, out.latency, card.connected]).toEqual(['closed', 300, 0, false]);
       expect(events).toEqual([['disconnect', 'ERR_VSND_BACKEND_GONE', 300]]);
       await clock.advanceTime(1.5e9);
       const second = await startNext(raw);
       expect(events.slice(1)).toEqual([['reconnect', 300, 1500]]);
-      expect([out.state, out.position, inBuffer(out), card.connected]).toEqual([
+      expect([out.state, out.position, out.latency, card.connected]).toEqual([
         'running',
         300,
-        BUFFER,
+        BUFFER + staged(3700),
         true,
       ]);
       expect(written(first).equals(frames(0, 300 + BUFFER))).toBe(true);
       expect(written(second).equals(frames(300, 300 + BUFFER))).toBe(true);
       expect(second.operations).toEqual(['hwParamQuery', 'hwParamQuery', 'open', 'write', 'trigger start']);
       await report(raw, 200);
-      expect([out.position, inBuffer(out)]).toEqual([500, BUFFER]);
+      expect([out.position, out.latency]).toEqual([500, BUFFER + staged(3500)]);
       expect(written(second).equals(frames(300, 500 + BUFFER))).toBe(true);
     }));
 
@@ -164,9 +163,9 @@ describe('a stream with reconnect', () => {
       expect(written(await startNext(raw)).equals(frames(700, 700 + BUFFER))).toBe(true);
     }));
 
-  test('the write that was under way calls back once, when its last frame is in the new buffer', () =>
+  test('the write that was under way calls back once, when its last frame is in the new buffer, or staged for it', () =>
     withRawCard('p', async (raw) => {
-      const out = raw.card.createPlaybackStream(LASTING);
+      const out = raw.card.createPlaybackStream(TIGHT);
       let calls = 0;
       out.write(frames(0, 1500), () => calls++);
       await raw.machine.settle();
@@ -328,7 +327,7 @@ describe('a stream with reconnect', () => {
       out.write(frames(0, 500));
       await raw.machine.settle();
       await restart(raw);
-      expect([out.state, inBuffer(out)]).toEqual(['prepared', 500]);
+      expect([out.state, out.latency]).toEqual(['prepared', 500]);
       out.write(frames(500, 900));
       await raw.machine.settle();
       expect(out.state).toBe('running');
@@ -347,7 +346,9 @@ describe('a stream with reconnect', () => {
 
   test('the time without a backend is no time: writing waits, as for a full buffer', () =>
     withRawCard('p', async (raw) => {
-      const out = await startPlaying(raw);
+      const out = raw.card.createPlaybackStream(TIGHT);
+      out.write(SOURCE);
+      await raw.machine.settle();
       await stop(raw);
       let isIn = false;
       expect(out.write(frames(0, 1), () => (isIn = true))).toBe(false);
@@ -423,7 +424,7 @@ describe('a stream with reconnect', () => {
       const { position } = out;
       await startNext(raw);
       await report(raw, 100);
-      expect([out.position, inBuffer(out)]).toEqual([position + 100, BUFFER]);
+      expect([out.position, out.latency]).toEqual([position + 100, BUFFER + staged(3900 - position)]);
     }));
 });
 
@@ -465,7 +466,10 @@ describe('while there is no backend', () => {
       await raw.clock.advanceTime(60e9);
       expect(out.writableFinished).toBe(false);
       await startNext(raw);
-      for (let played = 0; played < 4710; played += PERIOD) await report(raw, played);
+      for (let played = 0; played < 4710; played += PERIOD) {
+        await report(raw, played);
+        await raw.clock.advance(PERIOD);
+      }
       expect(out.writableFinished).toBe(false);
       expect(written(raw.backend).equals(Buffer.concat([frames(300, 5000), frames(0, 10)]))).toBe(true);
       await report(raw, 4710);
@@ -533,7 +537,7 @@ describe('while there is no backend', () => {
       await out.trigger('pause');
       expect(out.state).toBe('paused');
       const second = await startNext(raw);
-      expect([out.state, inBuffer(out)]).toEqual(['paused', BUFFER]);
+      expect([out.state, out.latency]).toEqual(['paused', BUFFER + staged(3700)]);
       expect(second.operations).not.toContain('trigger start');
       await out.trigger('resume');
       await raw.machine.settle();
@@ -637,7 +641,7 @@ describe('while there is no backend', () => {
       await stop(raw);
       await dropped;
       await startNext(raw);
-      expect([out.state, inBuffer(out)]).toEqual(['prepared', 0]);
+      expect([out.state, out.latency]).toEqual(['prepared', 0]);
     }));
 });
 
@@ -819,50 +823,57 @@ describe('with real backends, one after the other', () => {
     );
   });
 
-  test('a guest that is saved and restored while it plays goes on, ten times', async () => {
-    const { clock, machine, guest, device, stop } = await startHouse();
-    const card = await openCard({ hypervisor: guest, reconnect: true });
-    const out = card.createPlaybackStream(FORMAT);
-    const parts = followParts(out);
-    const closed = closing(out);
-    const source = pattern(30_000 * FRAME);
-    out.end(source);
-    for (let round = 0; round < 10; round++) {
-      await clock.advance(777);
-      restoreDomain(machine, guest.domid);
+  // Not over stand-in devices: of a restored domain they do not have the grants.
+  test.skipIf(IS_CARRIED)(
+    'a guest that is saved and restored while it plays goes on, ten times',
+    async () => {
+      const { clock, machine, guest, device, stop } = await startHouse();
+      const card = await openCard({ hypervisor: guest, reconnect: true });
+      const out = card.createPlaybackStream(FORMAT);
+      const parts = followParts(out);
+      const closed = closing(out);
+      const source = pattern(30_000 * FRAME);
+      out.end(source);
+      for (let round = 0; round < 10; round++) {
+        await clock.advance(777);
+        restoreDomain(machine, guest.domid);
+        await machine.settle();
+        expect(card.info.path).toBe(`/local/domain/${guest.domid}/device/vsnd/0`);
+        expect(out.state).toBe('running');
+      }
+      await clock.advanceTime(10e9);
+      expect(await closed).toBeUndefined();
+      expect(parts).toHaveLength(11);
+      const heard = parts.map(({ from, to }, take) => device.heard(take).slice(0, (to - from) * FRAME));
+      expect(Buffer.concat(heard).equals(source)).toBe(true);
+      await card.close();
+      await stop();
       await machine.settle();
-      expect(card.info.path).toBe(`/local/domain/${guest.domid}/device/vsnd/0`);
-      expect(out.state).toBe('running');
-    }
-    await clock.advanceTime(10e9);
-    expect(await closed).toBeUndefined();
-    expect(parts).toHaveLength(11);
-    const heard = parts.map(({ from, to }, take) => device.heard(take).slice(0, (to - from) * FRAME));
-    expect(Buffer.concat(heard).equals(source)).toBe(true);
-    await card.close();
-    await stop();
-    await machine.settle();
-    machine.assertCleanedUp();
-  });
+      machine.assertCleanedUp();
+    },
+  );
 
-  test('restored: without reconnect the stream ends, and the card is there again for the next one', async () => {
-    const { clock, machine, guest, stop } = await startHouse();
-    const card = await openCard({ hypervisor: guest });
-    const out = card.createPlaybackStream(FORMAT);
-    const closed = closing(out);
-    out.write(SOURCE);
-    await clock.advance(500);
-    restoreDomain(machine, guest.domid);
-    expect(await closed).toMatchObject({ code: 'ERR_VSND_BACKEND_GONE' });
-    await machine.settle();
-    expect(card.connected).toBe(true);
-    const next = card.createPlaybackStream(FORMAT);
-    next.write(SOURCE);
-    await clock.advance(500);
-    expect(next.position).toBe(500);
-    await card.close();
-    await stop();
-    await machine.settle();
-    machine.assertCleanedUp();
-  });
+  test.skipIf(IS_CARRIED)(
+    'restored: without reconnect the stream ends, and the card is there again for the next one',
+    async () => {
+      const { clock, machine, guest, stop } = await startHouse();
+      const card = await openCard({ hypervisor: guest });
+      const out = card.createPlaybackStream(FORMAT);
+      const closed = closing(out);
+      out.write(SOURCE);
+      await clock.advance(500);
+      restoreDomain(machine, guest.domid);
+      expect(await closed).toMatchObject({ code: 'ERR_VSND_BACKEND_GONE' });
+      await machine.settle();
+      expect(card.connected).toBe(true);
+      const next = card.createPlaybackStream(FORMAT);
+      next.write(SOURCE);
+      await clock.advance(500);
+      expect(next.position).toBe(500);
+      await card.close();
+      await stop();
+      await machine.settle();
+      machine.assertCleanedUp();
+    },
+  );
 });

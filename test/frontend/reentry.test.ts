@@ -58,8 +58,9 @@ describe('what a user throws', () => {
     uncaught.length = 0;
   });
 
-  async function playOn({ backend, machine }: RawCard): Promise<void> {
+  async function playOn({ backend, clock, machine }: RawCard): Promise<void> {
     for (let period = 1; period < 60; period++) {
+      await clock.advance(100);
       backend.sendPosition(period * 100 * FRAME);
       await machine.settle();
     }
@@ -68,7 +69,7 @@ describe('what a user throws', () => {
   test.each(['drain', 'callback'])('%s: is his, and the stream and its place are as they were', (where) =>
     withRawCard('p', async (raw) => {
       const { card, machine } = raw;
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream({ ...FORMAT, highWaterMark: 100 * FRAME });
       const errors: unknown[] = [];
       out.on('error', (error) => errors.push(error));
       await once(out, 'open');

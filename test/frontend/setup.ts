@@ -13,6 +13,12 @@ import {
 } from '../../src/testing.ts';
 import { RawBackend } from './raw-backend.ts';
 
+/** Whether test/native/carried runs this: the addon's thread carries the streams. */
+export const IS_CARRIED = process.env['VSND_TEST_CARRIED'] !== undefined;
+
+/** Of so many frames that wait for room in the buffer, those that are latency: the thread's staging ring takes them all. */
+export const staged = (frames: number): number => (IS_CARRIED ? frames : 0);
+
 const open: TestGuest[] = [];
 
 afterEach(async () => {

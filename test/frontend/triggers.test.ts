@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { SndifTriggerName } from '../../src/wire/sndif.ts';
 import type { RawBackend } from './raw-backend.ts';
-import { closing, pattern, playUntil, type RawCard, startCard, withRawCard } from './setup.ts';
+import { closing, pattern, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const PERIOD = 100;
@@ -15,6 +15,8 @@ const FORMAT = {
   periodFrames: PERIOD,
 } as const;
 const FRAME = 4;
+/** Where little waits beside the buffer. */
+const TIGHT = { ...FORMAT, highWaterMark: 100 * FRAME } as const;
 const SOURCE = pattern(5000 * FRAME);
 
 const frames = (from: number, to: number) => SOURCE.subarray(from * FRAME, to * FRAME);
@@ -34,7 +36,7 @@ async function startPlaying({ card, machine }: RawCard): Promise<PlaybackStream>
   const out = card.createPlaybackStream(FORMAT);
   out.write(SOURCE);
   await machine.settle();
-  expect([out.state, out.latency]).toEqual(['running', BUFFER]);
+  expect([out.state, out.latency]).toEqual(['running', BUFFER + staged(4000)]);
   return out;
 }
 
@@ -130,11 +132,11 @@ describe("'pause' and 'resume'", () => {
       letGo();
       await paused;
       await raw.machine.settle();
-      expect([out.state, out.position, out.latency]).toEqual(['paused', 300, BUFFER]);
+      expect([out.state, out.position, out.latency]).toEqual(['paused', 300, BUFFER + staged(3700)]);
       await raw.clock.advanceTime(60e9); // no time is too long
       await out.trigger('resume');
       await report(raw, 400);
-      expect([out.state, out.position, out.latency]).toEqual(['running', 400, BUFFER]);
+      expect([out.state, out.position, out.latency]).toEqual(['running', 400, BUFFER + staged(3600)]);
       expect(triggers(backend)).toEqual(['start', 'pause', 'resume']);
       expect(Buffer.concat(backend.written).equals(frames(0, 400 + BUFFER))).toBe(true);
     }));
@@ -167,7 +169,7 @@ describe("'pause' and 'resume'", () => {
       expect(out.state).toBe('paused');
       out.write(SOURCE);
       await machine.settle();
-      expect([out.state, out.latency, triggers(backend)]).toEqual(['paused', BUFFER, []]);
+      expect([out.state, out.latency, triggers(backend)]).toEqual(['paused', BUFFER + staged(4000), []]);
       await out.trigger('resume');
       await machine.settle();
       expect([out.state, triggers(backend)]).toEqual(['running', ['start']]);
@@ -196,7 +198,7 @@ describe("'pause' and 'resume'", () => {
       await out.trigger('pause');
       out.write(frames(10, 2000));
       await machine.settle();
-      expect([out.state, out.latency, triggers(backend)]).toEqual(['paused', BUFFER, []]);
+      expect([out.state, out.latency, triggers(backend)]).toEqual(['paused', BUFFER + staged(1000), []]);
       await out.trigger('resume');
       await machine.settle();
       expect([out.state, triggers(backend)]).toEqual(['running', ['start']]);
@@ -213,7 +215,7 @@ describe("'pause' and 'resume'", () => {
       await out.trigger('pause');
       out.write(frames(950, 1200));
       await machine.settle();
-      expect([out.state, out.latency, triggers(backend)]).toEqual(['paused', 0, ['start']]);
+      expect([out.state, out.latency, triggers(backend)]).toEqual(['paused', staged(250), ['start']]);
       await out.trigger('resume');
       await machine.settle();
       expect([out.state, out.latency, triggers(backend)]).toEqual(['running', 250, ['start']]);
@@ -270,7 +272,7 @@ describe("'pause' and 'resume'", () => {
       });
       expect(out.state).toBe('running');
       await report(raw, 100);
-      expect([out.position, out.latency]).toEqual([100, BUFFER]);
+      expect([out.position, out.latency]).toEqual([100, BUFFER + staged(3900)]);
     }),
   );
 
@@ -300,7 +302,7 @@ describe("'pause' and 'resume'", () => {
 
   test('while a write is blocked: its callback waits for the sound', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TIGHT);
     let isIn = false;
     out.write(frames(0, 1500), () => {
       isIn = true;
@@ -308,7 +310,7 @@ describe("'pause' and 'resume'", () => {
     await guest.machine.settle();
     await out.trigger('pause');
     await guest.clock.advance(100_000);
-    expect([isIn, out.position, out.latency, out.state]).toEqual([false, 0, BUFFER, 'paused']);
+    expect([isIn, out.position, out.latency, out.state]).toEqual([false, 0, BUFFER + staged(100), 'paused']);
     await out.trigger('resume');
     await guest.clock.advance(500);
     expect([isIn, out.position]).toEqual([true, 500]);
@@ -427,13 +429,13 @@ describe("'stop'", () => {
       await out.drop();
       out.write(frames(0, 1200));
       await machine.settle();
-      expect([out.state, out.position, out.latency]).toEqual(['running', 0, BUFFER]);
+      expect([out.state, out.position, out.latency]).toEqual(['running', 0, BUFFER + staged(200)]);
     }));
 
   test('calls the callbacks of what was thrown away, in order, without an error', () =>
     withRawCard('p', async (raw) => {
       const { card, machine, backend } = raw;
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TIGHT);
       await once(out, 'open');
       const called: unknown[] = [];
       for (const [n, length] of [5000, 10, 20].entries()) {
@@ -477,7 +479,7 @@ describe("'stop'", () => {
   test('what a listener of ‘drain’ writes is written next', () =>
     withRawCard('p', async (raw) => {
       const { card, machine, backend } = raw;
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TIGHT);
       await once(out, 'open');
       out.write(pattern(5000 * FRAME, 2));
       out.write(pattern(30 * FRAME, 3));

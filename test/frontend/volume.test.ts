@@ -5,7 +5,7 @@ import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import type { BufferRequest, SndifRequest } from '../../src/wire/sndif.ts';
 import type { RawBackend } from './raw-backend.ts';
-import { closing, pattern, playUntil, type RawCard, startCard, withRawCard } from './setup.ts';
+import { closing, pattern, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const FORMAT = {
@@ -76,7 +76,7 @@ describe('the backend’s volume', () => {
         [CONTROL, 2],
       ]);
       expect(backend.readBuffer(0, AUDIO).equals(audio)).toBe(true);
-      expect([out.state, out.latency]).toEqual(['paused', BUFFER]);
+      expect([out.state, out.latency]).toEqual(['paused', BUFFER + staged(4000)]);
     }));
 
   test('one number is for all channels, in steps of 0.001 dB', () =>
