@@ -2,7 +2,7 @@ import { type Clock, type Timer, timeout } from '../clock.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { NodeCapture } from './node-capture.ts';
 import { NodePlayback } from './node-playback.ts';
-import type { NodePath, PathContext } from './path.ts';
+import type { PathContext } from './path.ts';
 import {
   connectPipeWire,
   loadPipeWireAddon,
@@ -65,7 +65,7 @@ class PipeWire implements SoundServer {
   readonly #addon: PipeWireAddon;
   readonly #session: PipeWireSession;
   readonly #clock: Clock;
-  readonly #paths = new Set<NodePath>();
+  readonly #paths = new Set<NodePlayback | NodeCapture>();
   readonly #waits = new Set<Wait>();
   #watcher: ServerWatcher | undefined;
 
@@ -153,11 +153,15 @@ class PipeWire implements SoundServer {
     }
   }
 
-  #carry(node: PipeWireNode, options: EndpointOptions, context: PathContext): NodePath {
-    const latencyFrames = Math.ceil((options.spec.rate * options.latency) / 1000);
+  #carry(
+    node: PipeWireNode,
+    { direction, spec, latency }: EndpointOptions,
+    context: PathContext,
+  ): NodePlayback | NodeCapture {
+    const latencyFrames = Math.ceil((spec.rate * latency) / 1000);
     const makePort = (bytes: number) => new this.#addon.StagingPort(this.#session, bytes);
-    const Carrier = options.direction === 'sink' ? NodePlayback : NodeCapture;
-    return new Carrier(node, makePort, latencyFrames, context);
+    const parts = { node, makePort, latencyFrames, context };
+    return direction === 'sink' ? new NodePlayback(parts) : new NodeCapture(parts);
   }
 
   #iterate(): void {

@@ -47,10 +47,12 @@ export class ProcessMachine {
     program: string,
     args: readonly string[],
     onLine: (line: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
+    env: NodeJS.ProcessEnv = process.env,
   ): Promise<Ending> {
     const path = fileURLToPath(new URL(program, import.meta.url));
     const child = spawn(process.execPath, ['--expose-gc', path, ADDON, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env,
       ...{ timeout: LONGEST, killSignal: 'SIGKILL' },
     });
     const lines: string[] = [];
