@@ -23,9 +23,6 @@ import type {
   SoundServerAdaptor,
 } from './sound-server.ts';
 
-/** Above what WirePlumber gives ALSA's devices, 1000 to 2000: the card drives what is linked to both. */
-const PRIORITY = 3000;
-
 /** A cycle is asked to be at most that part of the latency: a power of two. */
 const QUANTUM_PART = 4;
 
@@ -130,7 +127,7 @@ class PipeWire implements SoundServer {
   }
 
   #makeNode(options: EndpointOptions, { exact }: PathContext): PipeWireNode {
-    const { direction, name, description, spec, latency } = options;
+    const { direction, name, description, spec, latency, priority } = options;
     const latencyFrames = Math.ceil((spec.rate * latency) / 1000);
     const power = 2 ** Math.floor(Math.log2(latencyFrames / QUANTUM_PART));
     const wishes: NodeOptions = {
@@ -143,7 +140,7 @@ class PipeWire implements SoundServer {
       positions: positionsOf(spec.channels),
       latencyFrames,
       quantum: Math.min(Math.max(power, QUANTUM.least), QUANTUM.most),
-      priority: PRIORITY,
+      priority,
       isExact: exact,
     };
     try {
