@@ -43,7 +43,8 @@ async function carry(
   onTestFinished(() => machine.close());
   const heard = join(server.directory, 'heard.raw');
   const said = writeRaw(server.directory, 'said.raw', noise('s16_le', 2, 30 * RATE));
-  const env = { ...process.env, ...server.env, LD_PRELOAD: STAND_IN };
+  const preload = [process.env['VSND_TEST_PRELOAD'], STAND_IN].filter((path) => path !== undefined).join(':');
+  const env = { ...process.env, ...server.env, LD_PRELOAD: preload };
   let used: Promise<void> | undefined;
   const { lines, complaints, status } = await machine.run(
     'graph.js',

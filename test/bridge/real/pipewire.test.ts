@@ -15,11 +15,14 @@ const FRAME_BYTES = 4;
 const WAV_HEADER = 44;
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le'];
 
+/** The addons' sanitizers are in the way of programs that a bridge starts. */
+const IS_SANITIZED = process.env['VSND_TEST_PRELOAD'] !== undefined;
+
 /** For what must not depend on how busy the machine is. */
 const PATIENT = ['--latency', '500'];
 
 async function startBridge(server: HeadlessServer, ...args: string[]): Promise<BridgeCommand> {
-  const bridge = await startCommand(server, ...args);
+  const bridge = await startCommand(server, 'pipewire', ...args);
   await hurryProcess(bridge.pid, 20); // the data thread, too
   return bridge;
 }
@@ -87,7 +90,7 @@ describe('a file that is played', () => {
   ] as const)('is heard, every sample, in order, none twice: by %s %j', async (program, args, dropped) => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
-    const bridge = await startBridge(server, 'pipewire', '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
+    const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
     const octets = noise('s16_le', 2, 3 * SOUND.rate);
     const file = writeWav(server.directory, 'noise.wav', SOUND, octets);
     await server.run('chrt', ['--fifo', '20', program, ...args, file]);
@@ -120,11 +123,11 @@ describe('a file that is played', () => {
     expect(occurrences(readFileSync(heard), octets)).toBe(1);
   });
 
-  test('is heard through a pipe, where that is asked for', async () => {
+  test.skipIf(IS_SANITIZED)('is heard through a pipe, where that is asked for', async () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
     const args = ['--via', 'pipe', '--sink', `wav:${heard}`, '--no-source', ...PATIENT];
-    const bridge = await startBridge(server, 'pipewire', ...args);
+    const bridge = await startBridge(server, ...args);
     await server.hurry('pw-cli', bridge.pid);
     const octets = noise('s16_le', 2, 3 * SOUND.rate);
     await play(server, octets);
@@ -133,9 +136,9 @@ describe('a file that is played', () => {
     expect(occurrences(readFileSync(heard), octets)).toBe(1);
   });
 
-  test('is heard where nothing says which server runs', async () => {
+  test.skipIf(IS_SANITIZED)('is heard where nothing says which server runs', async () => {
     const server = await startPipewire();
-    const bridge = await startBridge(server, '--sink', 'null');
+    const bridge = await startCommand(server, '--sink', 'null');
     expect((await bridge.event('connect')).server).toMatch(/^PipeWire \d/);
     await stop(bridge, server);
   });
@@ -329,7 +332,7 @@ describe('a sound server that restarts', () => {
   test('has sink and source again, and they work', async () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
-    const bridge = await startBridge(server, 'pipewire', '--sink', `wav:${heard}`, ...PATIENT);
+    const bridge = await startBridge(server, '--sink', `wav:${heard}`, ...PATIENT);
     for (const [index, signal] of (['SIGTERM', 'SIGKILL'] as const).entries()) {
       await server.stop(signal);
       expect(await bridge.event('disconnect', { count: index + 1 })).toMatchObject({ state: 'waiting' });
@@ -347,7 +350,7 @@ describe('a sound server that restarts', () => {
 
   test('may be gone when the bridge ends', async () => {
     const server = await startPipewire();
-    const bridge = await startBridge(server, 'pipewire', '--sink', 'null');
+    const bridge = await startBridge(server, '--sink', 'null');
     await server.stop();
     await bridge.event('disconnect');
     expect(await bridge.stop()).toEqual({ status: 0, stderr: '' });
@@ -371,7 +374,7 @@ describe('one copy', () => {
   test('is what there is: a second bridge is told of the first', async () => {
     const server = await startPipewire();
     const first = await startBridge(server, '--sink', 'null');
-    const { status, stderr } = await new BridgeCommand(server, ['--sink', 'null']).ended();
+    const { status, stderr } = await new BridgeCommand(server, ['pipewire', '--sink', 'null']).ended();
     expect(status).toBe(1);
     expect(stderr).toContain(`has Emulated already, of process ${first.pid}`);
     const other = await startBridge(server, '--sink', 'null', '--name', 'Other');
