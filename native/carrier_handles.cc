@@ -107,7 +107,9 @@ Napi::Value CarrierHandle<T, C>::Create(const Napi::CallbackInfo& info,
   StagingRing& staging = handle->carrier_->staging();
   mlock(staging.data(), staging.capacity());  // where the process may; it plays without, too
   handle->thread_->Add(handle);
+  handle->port_ = new CarrierPort(handle->loop(), *handle->carrier_);
   object.Set("gauge", gauge);
+  object.Set("port", WrapPort(env, handle->port_));
   return object;
 }
 
@@ -120,6 +122,7 @@ Napi::Function CarrierHandle<T, C>::DefineHandle(Napi::Env env, const char* name
   methods.push_back(T::InstanceMethod("takeBack", static_cast<Getter>(&Self::TakeBack)));
   methods.push_back(T::InstanceMethod("wakeAtReports", static_cast<Setter>(&Self::WakeAtReports)));
   methods.push_back(T::InstanceMethod("take", static_cast<Getter>(&Self::Take)));
+  methods.push_back(T::InstanceMethod("closePort", static_cast<Setter>(&Self::ClosePort)));
   methods.push_back(T::InstanceMethod("close", static_cast<Setter>(&Self::Close)));
   return T::DefineClass(env, name, methods);
 }
@@ -176,8 +179,16 @@ Napi::Value CarrierHandle<T, C>::Take(const Napi::CallbackInfo& info) {
 }
 
 template <typename T, typename C>
+void CarrierHandle<T, C>::EndPort() {
+  if (port_ == nullptr) return;
+  port_->Close();
+  std::exchange(port_, nullptr)->Release();
+}
+
+template <typename T, typename C>
 void CarrierHandle<T, C>::End() {
   if (!carrier_) return;
+  EndPort();
   Parked ignored;
   loop().TakeBack(*carrier_, &ignored);
   thread_->Remove(this);
@@ -198,6 +209,7 @@ Napi::Function PlaybackHandle::Define(Napi::Env env) {
                       {
                           InstanceMethod<&PlaybackHandle::Write>("write"),
                           InstanceMethod<&PlaybackHandle::WakeAtRoom>("wakeAtRoom"),
+                          InstanceMethod<&PlaybackHandle::TellMoved>("tellMoved"),
                           InstanceMethod<&PlaybackHandle::SetEnd>("end"),
                       });
 }
@@ -222,6 +234,13 @@ void PlaybackHandle::WakeAtRoom(const Napi::CallbackInfo& info) {
   loop().With(*carrier_, [this] { carrier_->WakeAtRoom(); });
 }
 
+void PlaybackHandle::TellMoved(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  double bytes = arguments.Number(0);
+  if (!arguments.ok() || !IsOpen(info.Env())) return;
+  loop().With(*carrier_, [&] { carrier_->NoteMoved(static_cast<uint64_t>(bytes)); });
+}
+
 void PlaybackHandle::SetEnd(const Napi::CallbackInfo& info) {
   if (!IsOpen(info.Env())) return;
   loop().With(*carrier_, [this] { carrier_->End(); });
@@ -229,7 +248,11 @@ void PlaybackHandle::SetEnd(const Napi::CallbackInfo& info) {
 }
 
 Napi::Function CaptureHandle::Define(Napi::Env env) {
-  return DefineHandle(env, "CaptureHandle", {InstanceMethod<&CaptureHandle::WakeAtFrames>("wakeAtFrames")});
+  return DefineHandle(env, "CaptureHandle",
+                      {
+                          InstanceMethod<&CaptureHandle::WakeAtFrames>("wakeAtFrames"),
+                          InstanceMethod<&CaptureHandle::Stage>("stage"),
+                      });
 }
 
 void CaptureHandle::WakeAtFrames(const Napi::CallbackInfo& info) {
@@ -237,6 +260,13 @@ void CaptureHandle::WakeAtFrames(const Napi::CallbackInfo& info) {
   bool is_awaited = arguments.Bool(0);
   if (!arguments.ok() || !IsOpen(info.Env())) return;
   loop().With(*carrier_, [&] { carrier_->WakeAtFrames(is_awaited); });
+}
+
+void CaptureHandle::Stage(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  Arguments::Bytes bytes = arguments.Uint8Array(0);
+  if (!arguments.ok() || !IsOpen(info.Env())) return;
+  loop().With(*carrier_, [&] { carrier_->Stage(bytes.data, bytes.length); });
 }
 
 }  // namespace vsnd

@@ -11,6 +11,7 @@
 
 #include "arguments.h"
 #include "engine/capture.h"
+#include "engine/carrier_port.h"
 #include "engine/playback.h"
 #include "engine_thread.h"
 #include "mapping.h"
@@ -19,7 +20,7 @@ namespace vsnd {
 
 /**
  * What both directions have in common: carry(standing, origin), takeBack(standing), wakeAtReports(isWoken), close(), and
- * `gauge`, an ArrayBuffer: native/engine/gauge.h. `standing` is a Float64Array, laid out as src/xen/linux/engine.ts has it.
+ * `gauge`, an ArrayBuffer: native/engine/gauge.h; `port`: native/engine/port.h. `standing` is a Float64Array, laid out as src/xen/linux/engine.ts has it.
  */
 template <typename T, typename C>
 class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
@@ -46,6 +47,8 @@ class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
   Napi::Value TakeBack(const Napi::CallbackInfo& info);
   /** wakeAtReports(isWoken) */
   void WakeAtReports(const Napi::CallbackInfo& info);
+  /** closePort(): from now on it takes and gives nothing. Idempotent. */
+  void ClosePort(const Napi::CallbackInfo&) { EndPort(); }
   /** close(): takes the stream back for good. Idempotent. */
   void Close(const Napi::CallbackInfo&) { End(); }
   /** take(into): copies out what is staged, as much as fits; says how much. */
@@ -53,6 +56,7 @@ class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
 
   /** Throws where it is closed. */
   bool IsOpen(Napi::Env env) const;
+  void EndPort();
   void End();
   Loop& loop() { return thread_->loop(); }
 
@@ -61,9 +65,10 @@ class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
   Napi::Reference<Napi::ArrayBuffer> gauge_;
   Napi::FunctionReference on_wake_;
   std::optional<C> carrier_;
+  CarrierPort* port_ = nullptr;
 };
 
-/** Adds write(source, start), wakeAtRoom(), end(). */
+/** Adds write(source, start), wakeAtRoom(), tellMoved(bytes), end(). */
 class PlaybackHandle : public CarrierHandle<PlaybackHandle, PlaybackCarrier> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -74,11 +79,13 @@ class PlaybackHandle : public CarrierHandle<PlaybackHandle, PlaybackCarrier> {
   Napi::Value Write(const Napi::CallbackInfo& info);
   /** wakeAtRoom(): wakes JavaScript once half of the staging ring is free. */
   void WakeAtRoom(const Napi::CallbackInfo& info);
+  /** tellMoved(bytes): of a parked stream so much has been played. */
+  void TellMoved(const Napi::CallbackInfo& info);
   /** end(): parks the stream when the staging ring is empty. */
   void SetEnd(const Napi::CallbackInfo& info);
 };
 
-/** Adds wakeAtFrames(isWaiting). */
+/** Adds wakeAtFrames(isWaiting), stage(bytes). */
 class CaptureHandle : public CarrierHandle<CaptureHandle, CaptureCarrier> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -87,6 +94,8 @@ class CaptureHandle : public CarrierHandle<CaptureHandle, CaptureCarrier> {
  private:
   /** wakeAtFrames(isWaiting): wakes JavaScript once there is something to take, or not at all. */
   void WakeAtFrames(const Napi::CallbackInfo& info);
+  /** stage(bytes): of a parked stream, these have been captured. */
+  void Stage(const Napi::CallbackInfo& info);
 };
 
 }  // namespace vsnd

@@ -13,8 +13,14 @@ bool CaptureCarrier::TakePosition(uint64_t count) {
 
 /** `applied` is what is still to come of what was asked for. */
 void CaptureCarrier::TakeAnswer(const Post& post) {
-  staging_.Write(buffer_ + post.offset, post.length);
+  Stage(buffer_ + post.offset, post.length);
   standing_.applied -= std::min<uint64_t>(standing_.applied, post.length);
+}
+
+void CaptureCarrier::Stage(const uint8_t* bytes, size_t length) {
+  staging_.Write(bytes, length);
+  ShowStaged();
+  NoteMoved(staging_.written());
 }
 
 /** CapturePacing.readable(): one question at a time, of what there is and has room. */

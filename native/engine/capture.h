@@ -10,6 +10,8 @@ class CaptureCarrier final : public Carrier {
   using Carrier::Carrier;
 
   void ShowStaged() override { gauge_.SetStaged(staging_.written()); }
+  /** Puts in what has room of what was captured: JavaScript does that where the stream is parked. */
+  void Stage(const uint8_t* bytes, size_t length);
   /** Whether JavaScript waits for what is staged. */
   void WakeAtFrames(bool is_awaited) {
     is_awaited_ = is_awaited;

@@ -48,12 +48,19 @@ bool Carrier::Park(Parked reason) {
 }
 
 bool Carrier::HandleNotified(uint32_t port, Wakes& wakes) {
-  bool is_told_late = port == shape_.ring_port && has_taken_answers_;
+  bool is_told_late = std::exchange(was_early_, false) || (port == shape_.ring_port && has_taken_answers_);
   if (port == shape_.ring_port) has_taken_answers_ = false;
   has_progressed_ = false;
   if (!Work(wakes)) return false;
   idle_notifications_ = has_progressed_ || is_told_late ? 0 : idle_notifications_ + 1;
   return idle_notifications_ <= kMostIdle || Park(Parked::kStorm);
+}
+
+bool Carrier::CatchUp(Wakes& wakes) {
+  has_progressed_ = false;
+  bool is_still_carried = Work(wakes);
+  was_early_ |= has_progressed_;
+  return is_still_carried;
 }
 
 /** Answers first: a position may rest on what they say. */
@@ -127,11 +134,23 @@ bool Carrier::LookAtAge(double now) {
 }
 
 double Carrier::rest() const {
-  uint64_t bytes = wakes_at_reports_ ? 0 : restful_bytes();
+  uint64_t bytes = wakes_at_reports_ || on_moved_ != nullptr ? 0 : restful_bytes();
   if (bytes < 2 * shape_.period_bytes) return 0;
   // The page has room for so many events, and twice as many.
   bytes = std::min<uint64_t>(bytes, EventPage::kSize / 3 * uint64_t{shape_.period_bytes});
   return 1e9 * static_cast<double>(bytes / shape_.frame_bytes) / shape_.rate;
+}
+
+uint64_t Carrier::Listen(Port::OnMoved on_moved, void* listener) {
+  on_moved_ = on_moved;
+  listener_ = listener;
+  return moved_;
+}
+
+void Carrier::NoteMoved(uint64_t position) {
+  if (position <= moved_) return;
+  moved_ = position;
+  if (on_moved_ != nullptr) on_moved_(listener_, position);
 }
 
 void Carrier::LookForWake() {

@@ -7,6 +7,7 @@
 #include "event_page.h"
 #include "front_ring.h"
 #include "gauge.h"
+#include "port.h"
 #include "staging_ring.h"
 
 namespace vsnd {
@@ -107,21 +108,29 @@ class Carrier {
   /** One of its ports was notified: whether it still carries the stream. */
   bool HandleNotified(uint32_t port, Wakes& wakes);
   /** The other side of the staging ring has done something, or what has come is wanted now. Whether it still carries the stream. */
-  bool CatchUp(Wakes& wakes) { return Work(wakes); }
+  bool CatchUp(Wakes& wakes);
   /** ns: when a request becomes too old; infinity where none waits. */
   double deadline() const;
   /** Parks where a request is too old. Whether it still carries the stream. */
   bool LookAtAge(double now);
 
-  /** ns for which nothing has to be done, as the buffer is nearly full; never where JavaScript wants to know of each position. */
+  /** ns for which nothing has to be done, as the buffer is nearly full; never where somebody wants to know of each position. */
   double rest() const;
 
   /** Whether JavaScript is to be woken. */
   bool is_wake_due() const { return is_wake_due_; }
   /** The same, once. */
   bool TakeWake() { return std::exchange(is_wake_due_, false); }
+  /** Wakes JavaScript. */
+  void Wake() { is_wake_due_ = true; }
   /** Shows JavaScript how far this side has come with the staging ring. */
   virtual void ShowStaged() = 0;
+  /** Shows JavaScript that another addon has been at the other end of the staging ring. */
+  void NotePorted(size_t length) { gauge_.SetPorted(ported_ += length); }
+  /** Has `on_moved` called with each position, under the lock; null: not any more. Returns the position. */
+  uint64_t Listen(Port::OnMoved on_moved, void* listener);
+  /** The position of {@link Port} is `position` now. */
+  void NoteMoved(uint64_t position);
   /** Wakes JavaScript at each position, or not any more. */
   void WakeAtReports(bool is_woken) { wakes_at_reports_ = is_woken; }
 
@@ -166,6 +175,13 @@ class Carrier {
 
   Parked parked_ = Parked::kTaken;
   bool is_wake_due_ = false;
+  Port::OnMoved on_moved_ = nullptr;
+  void* listener_ = nullptr;
+  uint64_t moved_ = 0;
+  /** Bytes that have come from another addon, or gone to it. */
+  uint64_t ported_ = 0;
+  /** Something was found before its notification was handled. */
+  bool was_early_ = false;
   bool wakes_at_reports_ = false;
   uint32_t reports_told_ = 0;
   /** With positions, since the ring's last notification. */

@@ -22,6 +22,9 @@ class Gauge {
   /** Bytes that were ever read from the staging ring, or written to it. */
   void SetStaged(uint64_t bytes) { Store(2, static_cast<double>(bytes)); }
 
+  /** Bytes that another addon has written to the staging ring, or read from it. */
+  void SetPorted(uint64_t bytes) { Store(3, static_cast<double>(bytes)); }
+
   /** A position, bytes, and when it was noticed, ns of JavaScript's clock. */
   void Report(uint64_t bytes, double time) {
     uint32_t slot = count_ % kReports;

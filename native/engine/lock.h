@@ -39,9 +39,15 @@ class Lock {
   std::atomic<int> handed_over_{0};
 };
 
-/** Holds a lock for a thread, by its number (gettid). */
+/** gettid(2) */
+inline int OwnTid() {
+  return static_cast<int>(syscall(SYS_gettid));
+}
+
+/** Holds a lock for a thread, by its number: it costs a system call to ask for that. */
 class Hold {
  public:
+  explicit Hold(Lock& lock) : Hold(lock, OwnTid()) {}
   Hold(Lock& lock, int tid) : lock_(lock), tid_(tid) { lock_.Acquire(tid_); }
   ~Hold() { lock_.Release(tid_); }
   Hold(const Hold&) = delete;

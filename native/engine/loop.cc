@@ -69,6 +69,9 @@ void Loop::Stop() {
   is_stopping_ = true;
   eventfd_write(wake_.get(), 1);
   uv_thread_join(&thread_);
+  Hold hold(lock_);  // another addon's thread may still use a port
+  carried_.clear();
+  is_ended_ = true;
 }
 
 void Loop::Close() {
@@ -180,12 +183,8 @@ void Loop::HandOn(uint32_t port) {
 }
 
 void Loop::TellNews(int tid) {
-  bool has_news = false;
-  {
-    Hold hold(lock_, tid);
-    has_news = std::exchange(has_news_, false);
-  }
-  if (has_news) on_news_(context_);
+  Hold hold(lock_, tid);
+  if (std::exchange(has_news_, false) && !is_ended_) on_news_(context_);
 }
 
 bool Loop::HasPorts() {
@@ -223,35 +222,34 @@ bool Loop::Carry(Carrier& carrier, const Standing& standing) {
 
 Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
   Standing standing;
-  {
-    Hold hold(lock_, script_tid_);
-    auto found = std::find(carried_.begin(), carried_.end(), &carrier);
-    if (found != carried_.end()) {
-      BeginTurn();
-      carrier.CatchUp(*this);  // the thread may have rested
-      carried_.erase(found);
-    }
-    has_news_ |= carrier.is_wake_due();
+  With(carrier, [&] {
+    Work(carrier);  // the thread may have rested
+    carried_.erase(std::remove(carried_.begin(), carried_.end(), &carrier), carried_.end());
     standing = carrier.TakeBack(reason);
-  }
+  });
   EndRest();  // its ports may be masked
-  TellNews(script_tid_);
   return standing;
 }
 
 void Loop::HandleStaged(Carrier& carrier) {
-  {
-    Hold hold(lock_, script_tid_);
-    auto found = std::find(carried_.begin(), carried_.end(), &carrier);
-    if (found == carried_.end()) return;
-    BeginTurn();
-    if (!carrier.CatchUp(*this)) {
-      carried_.erase(found);
-      HandOn(carrier.shape().event_port);
-    }
-    has_news_ |= carrier.is_wake_due();
-  }
-  TellNews(script_tid_);
+  With(carrier, [&] { Work(carrier); });
+}
+
+/** Where the stream is parked, JavaScript moves the bytes. */
+void Loop::HandlePorted(Carrier& carrier, size_t length, int tid) {
+  With(carrier, tid, [&] {
+    carrier.NotePorted(length);
+    if (!Work(carrier)) carrier.Wake();
+  });
+}
+
+bool Loop::Work(Carrier& carrier) {
+  auto found = std::find(carried_.begin(), carried_.end(), &carrier);
+  if (found == carried_.end()) return false;
+  if (carrier.CatchUp(*this)) return true;
+  carried_.erase(found);
+  HandOn(carrier.shape().event_port);
+  return false;
 }
 
 void Loop::Notify(uint32_t port) {

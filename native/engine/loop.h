@@ -30,7 +30,7 @@ class Loop final : private Wakes, private EventPorts::User {
 
   /** Starts the thread, or has it go on reading after an error: 0, or an errno. */
   int Start();
-  /** Ends the thread, before anything that it uses. Idempotent. */
+  /** Ends the thread, before anything that it uses, and carries nothing any more. Idempotent. */
   void Stop();
   /** Closes the device, or leaves it open where closing does harm. Stop() comes first. */
   void Close();
@@ -49,17 +49,25 @@ class Loop final : private Wakes, private EventPorts::User {
   void HandleStaged(Carrier& carrier);
   /** The thread looks again now at what has come. */
   void EndRest() { eventfd_write(wake_.get(), 1); }
-  /** Runs `change` under the lock, and tells what it comes to. */
   template <typename Change>
   void With(Carrier& carrier, Change change) {
+    With(carrier, script_tid_, change);
+  }
+
+  // Of any thread, by its number.
+  /** Runs `change` under the lock, and tells what it comes to. */
+  template <typename Change>
+  void With(Carrier& carrier, int tid, Change change) {
     {
-      Hold hold(lock_, script_tid_);
+      Hold hold(lock_, tid);
       BeginTurn();
       change();
       has_news_ |= carrier.is_wake_due();
     }
-    TellNews(script_tid_);
+    TellNews(tid);
   }
+  /** The other side of its staging ring has done something: another addon, with so many bytes. */
+  void HandlePorted(Carrier& carrier, size_t length, int tid);
 
   /** The thread's policy as it is: SCHED_FIFO, or SCHED_OTHER where the process may have no other. */
   int policy() const { return policy_.load(std::memory_order_relaxed); }
@@ -75,6 +83,8 @@ class Loop final : private Wakes, private EventPorts::User {
   void ReadPorts();
   /** Ends a rest: what has come since ports were masked makes the kernel tell of them again. */
   void Unmask();
+  /** What the staging ring makes possible. Whether the stream is carried. */
+  bool Work(Carrier& carrier);
   /** Whether the thread deals with it; else JavaScript does. */
   bool Handle(uint32_t port);
   void LookAtAges(bool has_read);
@@ -82,7 +92,6 @@ class Loop final : private Wakes, private EventPorts::User {
   /** `tid`: of the thread that calls. */
   void TellNews(int tid);
   void BeginTurn();
-  static int OwnTid() { return static_cast<int>(syscall(SYS_gettid)); }
 
   Fd evtchn_;
   Fd wake_;
@@ -108,6 +117,7 @@ class Loop final : private Wakes, private EventPorts::User {
   std::vector<uint32_t> handed_on_;
   int error_ = 0;
   bool has_news_ = false;
+  bool is_ended_ = false;
   double now_ = 0;
   double looked_at_ = 0;
 };

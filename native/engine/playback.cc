@@ -13,7 +13,9 @@ constexpr uint64_t kWorthwhileParts = 8;
 
 /** One that stands, falls or says that nothing is left is for JavaScript. */
 bool PlaybackCarrier::TakePosition(uint64_t count) {
-  return count > standing_.position && count < standing_.queued;
+  bool is_ordinary = count > standing_.position && count < standing_.queued;
+  if (is_ordinary) NoteMoved(count);
+  return is_ordinary;
 }
 
 void PlaybackCarrier::TakeAnswer(const Post& post) {

@@ -162,9 +162,7 @@ class StagingPortHandle : public Napi::ObjectWrap<StagingPortHandle> {
     session_ = handle->session(info.Env());
     if (!session_) return;
     port_ = new StagingPort(*session_, capacity);
-    auto external = Napi::External<Port>::New(info.Env(), port_);
-    napi_type_tag_object(info.Env(), external, &kPortTag);
-    Value().Set("port", external);
+    Value().Set("port", WrapPort(info.Env(), port_));
   }
   ~StagingPortHandle() override {
     if (port_ != nullptr) port_->Release();
@@ -276,19 +274,15 @@ class NodeHandle : public Napi::ObjectWrap<NodeHandle> {
     ThrowErrno(env, EBADF, "use a node of", "PipeWire");
     return false;
   }
-  /** attach(port, outstanding, period): the card is open. Frames that it has not played; frames between two positions. */
+  /** attach(port, written, period): the card is open. Frames that were put into it before; frames between two positions. */
   void Attach(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Arguments arguments(info);
-    uint32_t outstanding = arguments.U32(1);
+    double written = arguments.Number(1);
     uint32_t period = arguments.U32(2);
     if (!arguments.ok() || !IsOpen(env)) return;
-    bool is_port = false;
-    if (info[0].IsExternal()) napi_check_object_type_tag(env, info[0], &kPortTag, &is_port);
-    if (!is_port) {
-      return Napi::TypeError::New(env, "argument 0: allowed is a port").ThrowAsJavaScriptException();
-    }
-    node_->driver().Attach(info[0].As<Napi::External<Port>>().Data(), outstanding, period);
+    Port* port = UnwrapPort(env, info[0]);
+    if (port != nullptr) node_->driver().Attach(port, static_cast<uint64_t>(written), period);
   }
   void Detach(const Napi::CallbackInfo&) {
     if (node_) node_->driver().Detach();

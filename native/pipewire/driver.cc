@@ -19,6 +19,9 @@ constexpr double kMostPeriods = 2;
 /** ns: no position has come yet, and so nothing can be counted on. */
 constexpr uint64_t kNever = UINT64_MAX;
 
+/** Frames of the longest cycle that PipeWire has: clock.quantum-limit. */
+constexpr size_t kLongestQuantum = 8192;
+
 /** Frames of a cycle until the graph has said how many. */
 constexpr uint32_t kUsualQuantum = 1024;
 
@@ -33,10 +36,6 @@ Targets TargetsOf(const spa_io_clock& clock) {
   static_assert(sizeof targets <= sizeof clock.padding, "it lies in the padding");
   __builtin_memcpy(&targets, clock.padding, sizeof targets);
   return targets;
-}
-
-int OwnTid() {
-  return static_cast<int>(syscall(SYS_gettid));
 }
 
 }  // namespace
@@ -62,33 +61,42 @@ void Driver::Stop() {
   wake_ = timer_ = nullptr;
 }
 
-void Driver::Attach(Port* port, uint32_t outstanding, uint32_t period) {
-  Detach();
-  port->hold(port);
+void Driver::Attach(Port* port, uint64_t written, uint32_t period) {
+  port->Keep();
   auto on_moved = [](void* driver, uint64_t bytes) { static_cast<Driver*>(driver)->NoteMoved(bytes); };
-  uint64_t position = port->listen(port, on_moved, this);
+  uint64_t position = port->Listen(on_moved, this);
+  Port* last = port_;
   session_.InDataLoop([=] {
+    if (port_ == nullptr) is_cycling_ = false;
     port_ = port;
     period_ = period;
-    is_cycling_ = false;
     next_at_ = 0;
     matcher_.Restart();
     {
-      Hold hold(lock_, OwnTid());
+      Hold hold(lock_);
       report_ = {position / shape_.frame_bytes, kNever};
     }
     LookAtQuantum();
-    HandleAttached(outstanding);
+    HandleAttached(written);
     Schedule();
   });
+  if (last != nullptr) Leave(last);
 }
 
 void Driver::Detach() {
-  if (port_ == nullptr) return;
-  port_->listen(port_, nullptr, nullptr);
-  Port* port = port_;
-  session_.InDataLoop([this] { port_ = nullptr; });
-  port->release(port);
+  Port* last = port_;
+  if (last == nullptr) return;
+  session_.InDataLoop([this] {
+    port_ = nullptr;
+    HandleDetached();
+  });
+  Leave(last);
+}
+
+/** It may be the one that has been attached anew. */
+void Driver::Leave(Port* port) {
+  if (port != port_) port->Listen(nullptr, nullptr);
+  port->Release();
 }
 
 void Driver::HandleIo(uint32_t id, void* area) {
@@ -104,7 +112,7 @@ void Driver::HandleIo(uint32_t id, void* area) {
 /** In the engine's thread, or in JavaScript's. */
 void Driver::NoteMoved(uint64_t bytes) {
   {
-    Hold hold(lock_, OwnTid());
+    Hold hold(lock_);
     uint64_t frames = bytes / shape_.frame_bytes;
     if (frames <= report_.frames) return;
     report_ = {frames, Now()};
@@ -113,7 +121,7 @@ void Driver::NoteMoved(uint64_t bytes) {
 }
 
 Driver::Report Driver::report() {
-  Hold hold(lock_, OwnTid());
+  Hold hold(lock_);
   return report_;
 }
 
@@ -198,6 +206,10 @@ void Driver::Arm(uint64_t time) {
   pw_loop_update_timer(session_.data_loop(), timer_, &at, nullptr, true);
 }
 
+SinkDriver::SinkDriver(Session& session, const NodeShape& shape) : Driver(session, shape) {
+  kept_.reserve(kLongestQuantum * shape.frame_bytes);
+}
+
 /** A cycle as long as half of what is to wait leaves nothing for being late. */
 uint32_t SinkDriver::target() const {
   return std::max(shape_.latency_frames, 2 * quantum());
@@ -205,10 +217,6 @@ uint32_t SinkDriver::target() const {
 
 uint32_t SinkDriver::latency() const {
   return target() - quantum();
-}
-
-void SinkDriver::HandleAttached(uint32_t outstanding) {
-  written_ = report().frames + outstanding;
 }
 
 /** Frames that wait at the card. */
@@ -227,6 +235,10 @@ void SinkDriver::Schedule() {
     if (IsCycling(now)) return;
     if (now < next_at_) return Arm(next_at_);
     Report last = report();
+    if (!PutKept()) {
+      if (WaitFor(last)) return;
+      continue;
+    }
     double due = Fill(now) - latency();
     if (due <= 0) return Trigger(now);
     double counted = now > last.time ? FramesIn(now - last.time) : 0;
@@ -274,24 +286,42 @@ void SinkDriver::Take(const uint8_t* bytes, size_t length, bool is_driving) {
   Put(bytes, length);
 }
 
+/** More than one cycle comes only where another node drives: then it is too late for the rest. */
 void SinkDriver::Put(const uint8_t* bytes, size_t length) {
-  size_t count = port_->write(port_, bytes, length);
-  written_ += count / shape_.frame_bytes;
+  size_t count = PutKept() ? Write(bytes, length) : 0;
   frames_.fetch_add(count / shape_.frame_bytes, std::memory_order_relaxed);
+  if (count == length) return;
+  if (length - count > kept_.capacity() - kept_.size()) {
+    slips_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  kept_.insert(kept_.end(), bytes + count, bytes + length);
+}
+
+bool SinkDriver::PutKept() {
+  size_t count = kept_.empty() ? 0 : Write(kept_.data(), kept_.size());
+  kept_.erase(kept_.begin(), kept_.begin() + static_cast<ptrdiff_t>(count));
+  frames_.fetch_add(count / shape_.frame_bytes, std::memory_order_relaxed);
+  return kept_.empty();
+}
+
+size_t SinkDriver::Write(const uint8_t* bytes, size_t length) {
+  size_t count = port_->Write(bytes, length);
+  written_ += count / shape_.frame_bytes;
+  return count;
 }
 
 void SinkDriver::PutSilence(uint32_t frames) {
   uint8_t zeros[4096] = {};
   size_t most = sizeof zeros - sizeof zeros % shape_.frame_bytes;
   for (size_t left = size_t{frames} * shape_.frame_bytes; left > 0;) {
-    size_t count = port_->write(port_, zeros, std::min(left, most));
+    size_t count = Write(zeros, std::min(left, most));
     if (count == 0) return;
-    written_ += count / shape_.frame_bytes;
     left -= count;
   }
 }
 
-void SourceDriver::HandleAttached(uint32_t) {
+void SourceDriver::HandleAttached(uint64_t) {
   period_frames_.store(period_, std::memory_order_relaxed);
 }
 
@@ -302,7 +332,7 @@ void SourceDriver::Schedule() {
     uint64_t now = Now();
     if (now < next_at_) return Arm(next_at_);
     Report last = report();
-    if (port_->readable(port_) >= size_t{quantum()} * shape_.frame_bytes) {
+    if (port_->Readable() >= size_t{quantum()} * shape_.frame_bytes) {
       Trigger(now);
       return Arm(next_at_);
     }
@@ -327,12 +357,12 @@ void SourceDriver::HandleProcess() {
   size_t count = 0;
   if (port_ != nullptr && !is_driving && rate_match_ != nullptr && !shape_.is_exact) {
     // What waits before a cycle is a period and its own frames where all is well.
-    double waiting = static_cast<double>(port_->readable(port_)) / shape_.frame_bytes;
+    double waiting = static_cast<double>(port_->Readable()) / shape_.frame_bytes;
     double excess = waiting - (1.5 * quantum() + period_);
     rate_match_->flags |= SPA_IO_RATE_MATCH_FLAG_ACTIVE;
     rate_match_->rate = matcher_.Update(excess / shape_.rate, static_cast<double>(quantum()) / shape_.rate);
   }
-  if (port_ != nullptr && bytes != nullptr) count = port_->read(port_, bytes, length);
+  if (port_ != nullptr && bytes != nullptr) count = port_->Read(bytes, length);
   if (count < length && bytes != nullptr) {
     __builtin_memset(bytes + count, 0, length - count);
     if (port_ != nullptr) slips_.fetch_add(1, std::memory_order_relaxed);

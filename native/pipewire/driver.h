@@ -5,6 +5,7 @@
 #include <spa/node/io.h>
 
 #include <atomic>
+#include <vector>
 
 #include "../engine/lock.h"
 #include "../engine/port.h"
@@ -40,8 +41,11 @@ class Driver {
   void Start(pw_stream* stream);
   /** Idempotent. */
   void Stop();
-  /** The card is open: `outstanding` frames were put into the port and not played; a position comes every `period`. */
-  void Attach(Port* port, uint32_t outstanding, uint32_t period);
+  /**
+   * The card's stream is open, anew perhaps: `written` frames were put into it before; a position comes every `period`. Nothing that
+   * the graph brings meanwhile is lost.
+   */
+  void Attach(Port* port, uint64_t written, uint32_t period);
   /** Idempotent. */
   void Detach();
   /** By how much the card's clock is fast, against the system's: 1e-6 is a ppm. */
@@ -70,7 +74,8 @@ class Driver {
   };
 
   static uint64_t Now();
-  virtual void HandleAttached(uint32_t outstanding) = 0;
+  virtual void HandleAttached(uint64_t written) = 0;
+  virtual void HandleDetached() {}
   /** Triggers a cycle where it is time for one; else sees to it that it is called again. */
   virtual void Schedule() = 0;
 
@@ -103,6 +108,7 @@ class Driver {
 
  private:
   void NoteMoved(uint64_t bytes);
+  void Leave(Port* port);
   void WriteClock(uint64_t now);
 
   spa_source* wake_ = nullptr;
@@ -121,23 +127,29 @@ class Driver {
 /** What programs play goes to the card. */
 class SinkDriver final : public Driver {
  public:
-  using Driver::Driver;
+  SinkDriver(Session& session, const NodeShape& shape);
   void HandleProcess() override;
   uint32_t latency() const override;
 
  protected:
-  void HandleAttached(uint32_t outstanding) override;
+  void HandleAttached(uint64_t written) override { written_ = written; }
+  void HandleDetached() override { kept_.clear(); }
   void Schedule() override;
 
  private:
   void Take(const uint8_t* bytes, size_t length, bool is_driving);
   void Put(const uint8_t* bytes, size_t length);
+  size_t Write(const uint8_t* bytes, size_t length);
+  /** Whether nothing is kept any more. */
+  bool PutKept();
   void PutSilence(uint32_t frames);
   double Fill(uint64_t now);
   uint32_t target() const;
 
-  /** Frames of the session that were put into the port. */
+  /** Frames that were put into the stream since it was opened. */
   uint64_t written_ = 0;
+  /** Bytes that the port has not taken: its stream has ended, and another one will come. They go before all others. */
+  std::vector<uint8_t> kept_;
 };
 
 /** What the card captures goes to programs. */
@@ -148,7 +160,7 @@ class SourceDriver final : public Driver {
   uint32_t latency() const override { return period_frames_.load(std::memory_order_relaxed) / 2; }
 
  protected:
-  void HandleAttached(uint32_t outstanding) override;
+  void HandleAttached(uint64_t written) override;
   void Schedule() override;
 
  private:

@@ -30,7 +30,7 @@ bool Load(uv_lib_t* handle, std::string* error) {
 }  // namespace
 
 const Library* LoadLibrary(std::string* error) {
-  Hold hold(lock, static_cast<int>(syscall(SYS_gettid)));
+  Hold hold(lock);
   if (is_loaded) return &library;
   uv_lib_t handle;
   if (uv_dlopen(kName, &handle) != 0) {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <atomic>
-
 #include "../engine/lock.h"
 #include "../engine/port.h"
 #include "../engine/staging_ring.h"
@@ -16,23 +14,23 @@ namespace vsnd {
 class StagingPort final : public Port {
  public:
   /** `capacity`: bytes. */
-  StagingPort(Session& session, size_t capacity);
+  StagingPort(Session& session, size_t capacity) : session_(session), ring_(capacity) {}
+
+  size_t Write(const uint8_t* bytes, size_t length) override;
+  size_t Read(uint8_t* into, size_t length) override { return ring_.Read(into, length); }
+  size_t Readable() override { return ring_.filled(); }
+  uint64_t Listen(OnMoved on_moved, void* listener) override;
 
   StagingRing& ring() { return ring_; }
   /** JavaScript's: the position is `bytes` now. */
   void Move(uint64_t bytes);
-  void Release();
 
  private:
-  ~StagingPort() = default;
-  uint64_t Listen(void (*on_moved)(void*, uint64_t), void* listener);
-
   Session& session_;
   StagingRing ring_;
-  std::atomic<int> holders_{1};
   Lock lock_;
   uint64_t position_ = 0;
-  void (*on_moved_)(void*, uint64_t) = nullptr;
+  OnMoved on_moved_ = nullptr;
   void* listener_ = nullptr;
 };
 

@@ -161,6 +161,11 @@ export class Bridge extends EventEmitter<BridgeEvents> {
     }));
   }
 
+  /** @internal The card's volume may be another one: the server's users are to see it. */
+  refreshVolumes(): void {
+    for (const { path } of this.#endpoints.values()) path.refreshVolume?.();
+  }
+
   /** Takes sink and source out of the server, and lets go of the card's streams. Never rejects. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close();

@@ -1,182 +1,119 @@
+import { CORE } from '../frontend/pcm-stream.ts';
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import { MAX_VOLUME, MIN_VOLUME } from '../pcm/gain.ts';
-import { bufferOf, endStream, formatOf, relayEvents } from './card-stream.ts';
-import { mostBufferFrames, type NodePath, type PathContext, type PathStatistics, periodFor } from './path.ts';
-import type { NodeVolume, PipeWireNode, StagingPort } from './pipewire-addon.ts';
+import { formatOf } from './card-stream.ts';
+import { NodePath } from './node-path.ts';
+import { mostBufferFrames } from './path.ts';
+import type { NodeVolume, StagingPort } from './pipewire-addon.ts';
 import { silenceOf } from './silence.ts';
 
-/** Frames of the port: the longest cycle that PipeWire has, twice. */
+/** Frames that have room on their way into the card: the longest cycle that PipeWire has, twice. */
 const PORT_FRAMES = 2 * 8192;
+
+const NOTHING = new Uint8Array();
 
 /**
  * From a sink of PipeWire's into the card, whose position drives the graph: nothing is resampled, dropped or repeated, and where
- * the graph is late there is silence. The card's stream is open while a program is linked to the sink.
+ * the graph is late there is silence.
  */
-export class NodePlayback implements NodePath {
-  readonly #node: PipeWireNode;
-  readonly #port: StagingPort;
-  readonly #latencyFrames: number;
-  readonly #context: PathContext;
-  #stream: PlaybackStream | undefined;
+export class NodePlayback extends NodePath<PlaybackStream> {
   #isAttached = false;
+  /** Where JavaScript moves the frames. */
+  #staging: StagingPort | undefined;
   /** What users have set; to be told to each stream. */
   #volume: NodeVolume | undefined;
   #isVolumeOfCard = true;
-  #xruns = 0;
-  /** Of the node, when it has been closed. */
-  #frames = 0;
-  #slips = 0;
-  #closed: Promise<void> | undefined;
 
-  /** Owns `node`. */
-  constructor(
-    node: PipeWireNode,
-    makePort: (bytes: number) => StagingPort,
-    latencyFrames: number,
-    context: PathContext,
-  ) {
-    this.#node = node;
-    this.#port = makePort(PORT_FRAMES * context.spec.frameBytes);
-    this.#latencyFrames = latencyFrames;
-    this.#context = context;
-  }
-
-  get statistics(): PathStatistics {
-    const { rate } = this.#context.spec;
-    const latencyFrames = this.#isAttached ? this.#outstanding : 0;
-    return {
-      frames: this.#closed ? this.#frames : this.#node.frames,
-      active: this.#stream !== undefined,
-      xruns: this.#xruns,
-      slips: this.#closed ? this.#slips : this.#node.slips,
-      latencyFrames,
-      latency: (latencyFrames / rate) * 1000,
-    };
-  }
-
-  /** The node says it. */
-  setUsed(): void {}
-
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
-  }
-
-  async #close(): Promise<void> {
-    this.#isAttached = false;
-    this.#frames = this.#node.frames;
-    this.#slips = this.#node.slips;
-    this.#node.close();
-    await endStream(this.#stream);
-  }
-
-  handleNews(): void {
-    if (this.#closed) return;
-    if (this.#node.failure !== '') {
-      this.#context.events.handleServerGone(this.#node.failure);
-      return;
-    }
-    this.#takeVolume();
-    if (this.#node.isStreaming && this.#stream === undefined) this.#open();
-    if (this.#isAttached) this.#pump();
-    if (!this.#node.isStreaming && this.#isAttached) this.#end();
-    this.#node.lookAtLatency();
+  protected createStream(): PlaybackStream {
+    const { node, latencyFrames, context } = this.parts;
+    const { card, device, spec } = context;
+    const wished = Math.max(2 * latencyFrames, 4 * node.quantum);
+    const bufferFrames = Math.min(wished, mostBufferFrames('playback', context));
+    const stream = card.createPlaybackStream({
+      ...formatOf(spec),
+      device,
+      bufferFrames,
+      highWaterMark: Math.max(bufferFrames, PORT_FRAMES) * spec.frameBytes,
+      periodFrames: this.periodFrames,
+      startThresholdFrames: 1,
+      reconnect: true,
+    });
+    // What is to wait at the card begins as silence: the first sound comes as late as all others.
+    const silence = silenceOf(spec, node.latency * spec.frameBytes);
+    return stream
+      .on('open', () => stream.write(silence, () => this.#attach(stream)))
+      .on('reconnect', () => stream.write(NOTHING, () => this.#attach(stream))) // behind what was not played
+      .on('underrun', () => void this.noteXrun());
   }
 
   /** Frames that the stream has and the card has not played, by the card's clock. */
-  get #outstanding(): number {
-    const stream = this.#stream;
-    if (stream === undefined) return 0;
-    const waiting = (stream.writableLength + this.#port.staged) / this.#context.spec.frameBytes;
+  protected get waitingFrames(): number {
+    const { stream } = this;
+    if (stream === undefined || !this.#isAttached) return 0;
+    const waiting = (stream.writableLength + (this.#staging?.staged ?? 0)) / stream.frameBytes;
     const since = stream.clock.frames - stream.position;
     return Math.max(0, Math.floor(stream.latency + waiting - since));
   }
 
-  #open(): void {
-    const { card, device, spec, events } = this.#context;
-    const wished = Math.max(2 * this.#latencyFrames, 4 * this.#node.quantum);
-    try {
-      this.#stream = card.createPlaybackStream({
-        ...formatOf(spec),
-        device,
-        ...bufferOf(spec, Math.min(wished, mostBufferFrames('playback', this.#context))),
-        periodFrames: periodFor(spec, this.#latencyFrames),
-        startThresholdFrames: 1,
-        reconnect: true,
-      });
-    } catch (error) {
-      events.handleFailure(error as Error);
-      return;
-    }
-    const stream = this.#stream;
-    relayEvents(stream, events);
-    stream
-      .on('open', () => this.#handleOpen(stream))
-      .on('position', ({ frames }) => this.#handlePosition(stream, frames))
-      .on('underrun', () => {
-        if (!this.#isAttached) return;
-        this.#xruns++;
-        events.handleXrun(this.#xruns);
-      })
-      .on('close', () => this.#handleClose());
-    events.handleStart();
-  }
-
-  /** What is to wait at the card begins as silence: the first sound comes as late as all others. */
-  #handleOpen(stream: PlaybackStream): void {
-    if (this.#closed || stream.destroyed) return;
-    const { spec } = this.#context;
-    const frames = this.#node.latency;
-    stream.write(silenceOf(spec, frames * spec.frameBytes));
-    this.#port.move(0);
-    this.#node.attach(this.#port.port, frames, periodFor(spec, this.#latencyFrames));
+  /** All that was written is in the engine. */
+  #attach(stream: PlaybackStream): void {
+    if (!this.isOpen(stream)) return;
+    const own = stream[CORE].openPort();
+    if (own) this.attach(own.port, own.written / stream.frameBytes);
+    else this.#staging ??= this.#attachStaging(stream);
     this.#isAttached = true;
     if (this.#volume) this.#setVolume(stream, this.#volume);
     this.handleNews();
   }
 
-  #handlePosition(stream: PlaybackStream, frames: number): void {
-    if (!this.#isAttached) return;
-    this.#port.move(frames * this.#context.spec.frameBytes);
-    const { deviation } = stream.clock;
-    if (deviation !== undefined) this.#node.setDeviation(deviation * 1e-6);
+  #attachStaging(stream: PlaybackStream): StagingPort {
+    const { frameBytes } = stream;
+    const staging = this.parts.makePort(PORT_FRAMES * frameBytes);
+    const move = (frames: number) => staging.move(frames * frameBytes);
+    move(stream.position);
+    stream.on('position', ({ frames }) => move(frames));
+    this.attach(staging.port, stream.position + stream.latency);
+    return staging;
+  }
+
+  protected override handleMore(): void {
+    this.#takeVolume();
+    this.#pump();
   }
 
   #pump(): void {
-    const { staged } = this.#port;
-    if (staged === 0) return;
+    const staged = this.#staging?.staged ?? 0;
+    if (staged === 0 || !this.#isAttached) return;
     const bytes = Buffer.allocUnsafe(staged);
-    this.#stream?.write(bytes.subarray(0, this.#port.take(bytes)));
+    this.stream?.write(bytes.subarray(0, this.#staging?.take(bytes)));
   }
 
-  /** No program any more: what there is, is played to its end. */
-  #end(): void {
-    this.#node.detach();
+  /** What there is, is played to its end. */
+  protected leaveStream(stream: PlaybackStream): void {
+    if (!this.#isAttached) return;
+    this.parts.node.detach();
     this.#pump();
     this.#isAttached = false;
-    this.#stream?.end();
+    stream.end();
   }
 
-  #handleClose(): void {
-    this.#node.detach();
+  protected override handleStreamEnd(): void {
     this.#isAttached = false;
-    this.#stream = undefined;
-    this.#context.events.handleStop();
-    this.handleNews(); // a program may have come meanwhile
+    this.#staging = undefined;
   }
 
   #takeVolume(): void {
-    const volume = this.#node.takeVolume();
+    const volume = this.parts.node.takeVolume();
     if (volume === undefined) return;
     this.#volume = volume;
-    if (this.#isAttached && this.#stream) this.#setVolume(this.#stream, volume);
+    if (this.#isAttached && this.stream) this.#setVolume(this.stream, volume);
   }
 
   /** By the card, where it can: else PipeWire goes on doing it. */
   #setVolume(stream: PlaybackStream, { channels, isMuted }: NodeVolume): void {
     if (!this.#isVolumeOfCard || channels.length !== stream.channels) return;
     const leave = (isLeft: boolean) => {
-      if (!this.#closed) this.#node.leaveVolumeToCard(isLeft);
+      if (!this.isClosed) this.parts.node.leaveVolumeToCard(isLeft);
     };
     stream
       .setVolume(channels.map(decibels))
@@ -190,9 +127,27 @@ export class NodePlayback implements NodePath {
         },
       );
   }
+
+  /** The card's volume may be another one: users of PipeWire are to see it. */
+  refreshVolume(): void {
+    const { stream } = this;
+    if (stream === undefined || !this.#isAttached || !this.#isVolumeOfCard) return;
+    stream.getVolume().then(
+      (volumes) => {
+        if (!this.isOpen(stream)) return;
+        this.#volume = { channels: volumes.map(linear), isMuted: stream.muted.every((isMuted) => isMuted) };
+        this.parts.node.showVolume(this.#volume.channels, this.#volume.isMuted);
+      },
+      () => {}, // whoever has changed it is told
+    );
+  }
 }
 
 /** Of what PipeWire counts linearly. */
 function decibels(volume: number): number {
   return Math.min(Math.max(20 * Math.log10(volume), MIN_VOLUME), MAX_VOLUME);
+}
+
+function linear(volume: number): number {
+  return volume <= MIN_VOLUME ? 0 : 10 ** (volume / 20);
 }

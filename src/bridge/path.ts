@@ -56,13 +56,10 @@ export interface Path {
   readonly statistics: PathStatistics;
   /** Whether any program uses the endpoint, as the server says. */
   setUsed(isUsed: boolean): void;
+  /** The card's volume may be another one: the server's users are to see it. */
+  refreshVolume?(): void;
   /** Closes the stream and the FIFO's end. Never rejects. Idempotent. */
   close(): Promise<void>;
-}
-
-/** The path of a node in PipeWire's graph: told that something there may have changed. */
-export interface NodePath extends Path {
-  handleNews(): void;
 }
 
 /** Frames that the buffer of the card's stream can have. */

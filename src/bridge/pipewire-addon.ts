@@ -75,8 +75,11 @@ export interface PipeWireNode {
   readonly frames: number;
   /** How often frames were dropped or silence put in while another node drove. */
   readonly slips: number;
-  /** The card is open: `outstanding` frames were put into the port and not played, a position comes every `period` frames. */
-  attach(port: unknown, outstanding: number, period: number): void;
+  /**
+   * The card's stream is open, anew perhaps: `written` frames were put into it before, a position comes every `period` frames. What the
+   * graph brings meanwhile is kept.
+   */
+  attach(port: unknown, written: number, period: number): void;
   /** Idempotent. */
   detach(): void;
   /** By how much the card's clock is fast; 1e-6 is a ppm. */

@@ -2,7 +2,7 @@ import { type Clock, type Timer, timeout } from '../clock.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { NodeCapture } from './node-capture.ts';
 import { NodePlayback } from './node-playback.ts';
-import type { NodePath, PathContext } from './path.ts';
+import type { PathContext } from './path.ts';
 import {
   connectPipeWire,
   loadPipeWireAddon,
@@ -22,9 +22,6 @@ import type {
   SoundServer,
   SoundServerAdaptor,
 } from './sound-server.ts';
-
-/** Above what WirePlumber gives ALSA's devices, 1000 to 2000: the card drives what is linked to both. */
-const PRIORITY = 3000;
 
 /** A cycle is asked to be at most that part of the latency: a power of two. */
 const QUANTUM_PART = 4;
@@ -65,7 +62,7 @@ class PipeWire implements SoundServer {
   readonly #addon: PipeWireAddon;
   readonly #session: PipeWireSession;
   readonly #clock: Clock;
-  readonly #paths = new Set<NodePath>();
+  readonly #paths = new Set<NodePlayback | NodeCapture>();
   readonly #waits = new Set<Wait>();
   #watcher: ServerWatcher | undefined;
 
@@ -130,7 +127,7 @@ class PipeWire implements SoundServer {
   }
 
   #makeNode(options: EndpointOptions, { exact }: PathContext): PipeWireNode {
-    const { direction, name, description, spec, latency } = options;
+    const { direction, name, description, spec, latency, priority } = options;
     const latencyFrames = Math.ceil((spec.rate * latency) / 1000);
     const power = 2 ** Math.floor(Math.log2(latencyFrames / QUANTUM_PART));
     const wishes: NodeOptions = {
@@ -143,7 +140,7 @@ class PipeWire implements SoundServer {
       positions: positionsOf(spec.channels),
       latencyFrames,
       quantum: Math.min(Math.max(power, QUANTUM.least), QUANTUM.most),
-      priority: PRIORITY,
+      priority,
       isExact: exact,
     };
     try {
@@ -153,11 +150,15 @@ class PipeWire implements SoundServer {
     }
   }
 
-  #carry(node: PipeWireNode, options: EndpointOptions, context: PathContext): NodePath {
-    const latencyFrames = Math.ceil((options.spec.rate * options.latency) / 1000);
+  #carry(
+    node: PipeWireNode,
+    { direction, spec, latency }: EndpointOptions,
+    context: PathContext,
+  ): NodePlayback | NodeCapture {
+    const latencyFrames = Math.ceil((spec.rate * latency) / 1000);
     const makePort = (bytes: number) => new this.#addon.StagingPort(this.#session, bytes);
-    const Carrier = options.direction === 'sink' ? NodePlayback : NodeCapture;
-    return new Carrier(node, makePort, latencyFrames, context);
+    const parts = { node, makePort, latencyFrames, context };
+    return direction === 'sink' ? new NodePlayback(parts) : new NodeCapture(parts);
   }
 
   #iterate(): void {

@@ -32,6 +32,11 @@ export interface BridgeOptions {
   format?: PcmFormatName | undefined;
   /** What the bridge may add to the latency, ms: 10 to 2000; by default 100. */
   latency?: number | undefined;
+  /**
+   * With via: 'graph', a whole number up to 2147483647: of devices that PipeWire could use it takes the one with the highest, to drive
+   * what is linked to several, and by default. By default 3000, above what WirePlumber gives ALSA's.
+   */
+  priority?: number | undefined;
   /** Never resample, also where the card is not the clock: frames are dropped or repeated then, and counted. */
   exact?: boolean | undefined;
   /** Aborting it gives up, or closes the bridge. */
@@ -49,6 +54,7 @@ const BRIDGE_OPTIONS: OptionNames<BridgeOptions> = {
   channels: true,
   format: true,
   latency: true,
+  priority: true,
   exact: true,
   signal: true,
 };
@@ -62,18 +68,22 @@ export interface EndpointPlan {
   readonly spec: PcmSpec;
   /** ms */
   readonly latency: number;
+  readonly priority: number;
   readonly exact: boolean;
 }
 
 /** ms */
 const LATENCY = { least: 10, most: 2000, usual: 100 };
 
+/** WirePlumber gives ALSA's devices 1000 to 2000. */
+const PRIORITY = { most: 2 ** 31 - 1, usual: 3000 };
+
 const STREAM_TYPES = { sink: 'playback', source: 'capture' } as const;
 
 /** Throws ERR_VSND_INVALID_ARG. */
 export function checkBridgeOptions(options: BridgeOptions): void {
   checkOptionNames('createBridge()', options, BRIDGE_OPTIONS);
-  const { server, via, name, latency, signal } = options;
+  const { server, via, name, latency, priority, signal } = options;
   if (server !== undefined && server !== 'pulse' && server !== 'pipewire') {
     throw invalidArgError('server', server, 'pulse, pipewire');
   }
@@ -87,6 +97,9 @@ export function checkBridgeOptions(options: BridgeOptions): void {
   checkName(name);
   if (latency !== undefined && !(latency >= LATENCY.least && latency <= LATENCY.most)) {
     throw invalidArgError('latency', latency, `${LATENCY.least} to ${LATENCY.most} (ms)`);
+  }
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= PRIORITY.most)) {
+    throw invalidArgError('priority', priority, `a whole number, 0 to ${PRIORITY.most}`);
   }
   if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
     throw invalidArgError('signal', signal, 'an AbortSignal');
@@ -110,8 +123,8 @@ export function planEndpoints(
       adaptor.takes(direction, format, channels),
     );
     const name = direction === 'sink' ? base : `${base}.source`;
-    const { latency = LATENCY.usual, exact = false } = options;
-    return [{ direction, name, description, device, spec, latency, exact }];
+    const { latency = LATENCY.usual, priority = PRIORITY.usual, exact = false } = options;
+    return [{ direction, name, description, device, spec, latency, priority, exact }];
   });
   if (plans.length > 0) return plans;
   const where = options.device === undefined ? `card ${devid}` : `card ${devid}, device ${options.device}`;

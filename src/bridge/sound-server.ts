@@ -25,6 +25,8 @@ export interface EndpointOptions {
   readonly spec: PcmSpec;
   /** What the bridge may add to the latency, ms. */
   readonly latency: number;
+  /** Of devices that the server could use, it takes the one with the highest. */
+  readonly priority: number;
 }
 
 /** A sink or a source that the server has, and what carries its sound. */

@@ -12,6 +12,7 @@ import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } fro
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
 import { describeFormat } from './messages.ts';
+import { offerOwnControl } from './own-control.ts';
 import type { Terminal } from './terminal.ts';
 import { withCard } from './with-card.ts';
 
@@ -40,6 +41,10 @@ const OPTIONS = {
   rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
   channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
   format: { short: 'f', argument: 'FORMAT', help: 'without it, s16_le, else the best that both ends have' },
+  priority: {
+    argument: 'N',
+    help: 'of devices that PipeWire could use, it takes the one with the highest: to drive, and by default; without it, 3000',
+  },
   exact: { help: 'never resample: drop or repeat frames where the clocks differ, and count them' },
   json: { help: 'one JSON object a line, for machines' },
   emulate: EMULATE,
@@ -71,9 +76,11 @@ export const bridge = defineCommand({
 async function runBridge(line: CommandLine<typeof OPTIONS>, context: CommandContext): Promise<boolean> {
   const { options, json, ...choice } = parseOptions(line);
   const { terminal, signal } = context;
-  await withCard(choice, context, async ({ card, guest, releases }) => {
+  await withCard({ ...choice, hasOwnControl: true }, context, async (use) => {
+    const { card, guest, releases } = use;
     const made = await createBridge(card, { ...options, signal });
     releases.push(() => made.close());
+    await offerOwnControl(use, { handleVolume: () => made.refreshVolumes() });
     const failed = new Promise<never>((_, reject) => made.once('error', reject));
     const hide = json ? reportAsJson(made, terminal) : reportToPeople(made, card, guest, terminal);
     releases.push(hide);
@@ -99,6 +106,7 @@ function parseOptions({ values, operands: [server] }: CommandLine<typeof OPTIONS
     rate: parseIndex('--rate', values.rate),
     channels: parseIndex('--channels', values.channels),
     format: values.format as BridgeOptions['format'], // checked against what card and server have
+    priority: parseIndex('--priority', values.priority),
     exact: values.exact ?? false,
   };
   return {

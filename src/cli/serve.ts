@@ -1,8 +1,5 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { ControlledCard } from '../control/methods.ts';
-import { cardSocket, emulatedSocket } from '../control/places.ts';
-import { offerControl } from '../control/server.ts';
 import type { EmulatedGuest } from '../emulation/guest.ts';
 import {
   type Card,
@@ -15,6 +12,7 @@ import { type CommandLine, parseIndex, parseNumber, UsageError } from './argumen
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SINK, SOURCE } from './common-options.ts';
 import { describeFormat } from './messages.ts';
+import { offerOwnControl } from './own-control.ts';
 import type { Terminal } from './terminal.ts';
 import { withCard } from './with-card.ts';
 
@@ -74,33 +72,21 @@ export const serve = defineCommand({
 async function runServer(line: CommandLine<typeof OPTIONS>, context: CommandContext): Promise<boolean> {
   const { options, json, ...choice } = parseOptions(line);
   const { terminal, signal } = context;
-  await withCard({ ...choice, hasOwnControl: true }, context, async ({ card, guest, releases }) => {
+  await withCard({ ...choice, hasOwnControl: true }, context, async (use) => {
+    const { card, guest, releases } = use;
     const server = await createSoundServer(card, { ...options, signal });
     releases.push(() => server.close());
     const closed = once(server, 'close'); // at any moment: the signal closes it
-    const name = guest ? emulatedSocket(process.pid) : cardSocket(card.info.devid);
-    releases.push(await offerControl(withClients(card, server), { name }));
+    await offerOwnControl(use, {
+      get clients() {
+        return server.clients;
+      },
+      handleVolume: () => server.refreshVolumes(),
+    });
     releases.push(json ? reportAsJson(server, terminal) : reportToPeople(server, card, guest, terminal));
     await closed;
   });
   return true;
-}
-
-/** The card as others see it, with the programs that use it. */
-function withClients(card: Card, server: SoundServer): ControlledCard {
-  return {
-    info: card.info,
-    get connected() {
-      return card.connected;
-    },
-    get streams() {
-      return card.streams;
-    },
-    get clients() {
-      return server.clients;
-    },
-    handleVolume: () => server.refreshVolumes(),
-  };
 }
 
 function parseOptions({ values }: CommandLine<typeof OPTIONS>) {

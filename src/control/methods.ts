@@ -34,7 +34,7 @@ export interface ControlledCard {
   readonly connected: boolean;
   readonly streams: readonly ControlledStream[];
   /** The programs that are connected, where it is offered to some. */
-  readonly clients?: readonly ClientStatus[];
+  readonly clients?: readonly ClientStatus[] | undefined;
   /** Called when a stream's volume, or its mute, may be another one. */
   handleVolume?(): void;
 }

@@ -1,6 +1,6 @@
 import { addAbortSignal } from 'node:stream';
 import { CapturePacing } from '../pcm/capture-pacing.ts';
-import type { CaptureEngine } from './engine.ts';
+import type { CaptureEngine, StreamPort } from './engine.ts';
 import { isLoss } from './loss.ts';
 import { NativeCapture } from './native-engine.ts';
 import { CORE, PcmReadable } from './pcm-stream.ts';
@@ -28,6 +28,10 @@ export class CaptureStream extends PcmReadable {
   readonly #core: StreamCore;
   readonly #pacing: CapturePacing;
   #engine: CaptureEngine | undefined;
+  /** Another addon takes the frames, and nobody reads. */
+  #isPorted = false;
+  /** What a session that is lost has left for it. */
+  #unread: Uint8Array | undefined;
   #overruns = 0;
   #estimatedOverruns = 0;
 
@@ -50,6 +54,7 @@ export class CaptureStream extends PcmReadable {
       handleDrainStalled: () => {}, // playback's
       handleDrop: () => this.#handleDrop(),
       handleLoss: () => this.#handleLoss(),
+      openPort: () => this.#openPort(),
       hears: (event) => this.listenerCount(event) > 0,
       emit: (event, ...args) => emitLater(this, event, ...args),
       fail: (error) => void this.destroy(error),
@@ -105,6 +110,24 @@ export class CaptureStream extends PcmReadable {
           user: this.#core,
         })
       : new ScriptCapture(this.#pacing, parts);
+    if (this.#isPorted) this.#usePort();
+  }
+
+  #openPort(): StreamPort | undefined {
+    const port = this.#usePort();
+    if (port === undefined) return undefined;
+    this.#proceed();
+    return { port, written: 0 };
+  }
+
+  #usePort(): unknown {
+    const port = this.#engine?.openPort();
+    if (port === undefined) return undefined;
+    this.#isPorted = true;
+    if (this.#unread) this.#engine?.stage(this.#unread);
+    this.#unread = undefined;
+    this.#pacing.want();
+    return port;
   }
 
   #closeEngine(): void {
@@ -129,7 +152,8 @@ export class CaptureStream extends PcmReadable {
   /** Asks for what has been captured: as much as the reader takes at once, or all of it at the end. */
   #ask(): void {
     if (this.#engine?.isCarried) return;
-    const length = this.#pacing.readable(this.readableHighWaterMark, this.#elapsed, this.#core.state);
+    const most = this.#isPorted ? (this.#engine?.portRoom ?? 0) : this.readableHighWaterMark;
+    const length = most > 0 ? this.#pacing.readable(most, this.#elapsed, this.#core.state) : 0;
     if (length > 0) this.#engine?.ask(length);
   }
 
@@ -142,6 +166,11 @@ export class CaptureStream extends PcmReadable {
     const frames = this.#engine?.take();
     if (frames === undefined) return;
     if (this.#pacing.deliver()) this.#core.noteMoved(false);
+    if (this.#isPorted) {
+      this.#engine?.stage(frames);
+      this.#pacing.want();
+      return;
+    }
     this.push(this.#core.volume.apply(frames));
   }
 
@@ -171,7 +200,8 @@ export class CaptureStream extends PcmReadable {
 
   #handleLoss(): void {
     const unread = this.#engine?.unread();
-    if (unread) this.push(this.#core.volume.apply(unread));
+    if (this.#isPorted) this.#unread = unread;
+    else if (unread) this.push(this.#core.volume.apply(unread));
     this.#pacing.leave();
     this.#proceed();
   }

@@ -30,8 +30,10 @@ export interface PlaybackEngine {
   close(): void;
   /** No old frames in the rest of the last period: a backend that reads the buffer as a DMA engine would may read on to its end. */
   silenceRestOfPeriod(): void;
-  /** A copy of what was taken and has not been played: oldest first. */
+  /** A copy of what was taken and has not been played: oldest first. Nothing is taken any more. */
   unplayed(): Uint8Array;
+  /** Has another addon put in the frames from now on: see {@link StreamPort}. Undefined where it can't. */
+  openPort(): unknown;
 }
 
 /** Carries the frames of one OPEN from the backend. */
@@ -44,6 +46,12 @@ export interface CaptureEngine {
   take(): Buffer | undefined;
   /** A copy of what was captured beside JavaScript and never taken: what is left of a session that is lost. */
   unread(): Buffer | undefined;
+  /** Has another addon take the frames from now on: see {@link StreamPort}. Undefined where it can't. */
+  openPort(): unknown;
+  /** Bytes that have room for the port, and {@link take} gives only what was asked for: it is to be staged. */
+  readonly portRoom: number;
+  /** Puts bytes of whole frames where the port finds them. */
+  stage(frames: Uint8Array): void;
   /** Everything has been asked for that can be: another may carry the stream on. */
   rest(): void;
   readonly isCarried: boolean;
@@ -51,6 +59,13 @@ export interface CaptureEngine {
   readonly staged: number;
   refresh(): void;
   close(): void;
+}
+
+/** Where another addon of this process has a stream's frames, with no JavaScript on the way: native/engine/port.h. */
+export interface StreamPort {
+  readonly port: unknown;
+  /** Playback: bytes that were put in since OPEN, before the port was there. */
+  readonly written: number;
 }
 
 /** Who is told by an engine. None of these may throw. */

@@ -66,7 +66,10 @@ export class NativePlayback implements PlaybackEngine, Borrower {
 
   flush(isWaiting: boolean): boolean {
     const hasRoom = !this.isCarried && this.#pump();
-    if (!this.isCarried) this.#lend();
+    if (!this.isCarried) {
+      this.#carrier.tellMoved(this.#pacing.progress);
+      this.#lend();
+    }
     this.#loan.listen();
     if (isWaiting && !hasRoom && this.isCarried) this.#carrier.wakeAtRoom();
     return hasRoom;
@@ -83,7 +86,12 @@ export class NativePlayback implements PlaybackEngine, Borrower {
   }
 
   unplayed(): Uint8Array {
+    this.#carrier.closePort();
     return Buffer.concat([this.#script.unplayed(), this.#unstage(this.staged)]);
+  }
+
+  openPort(): unknown {
+    return this.#carrier.port;
   }
 
   refresh(): void {
@@ -135,6 +143,7 @@ export class NativeCapture implements CaptureEngine, Borrower {
   readonly #script: ScriptCapture;
   readonly #carrier: CaptureCarrier;
   readonly #loan: LoanBook;
+  #isPorted = false;
 
   constructor(pacing: CapturePacing, parts: NativeParts) {
     const { engine, shape, channel, buffer, stagingBytes } = parts;
@@ -166,6 +175,7 @@ export class NativeCapture implements CaptureEngine, Borrower {
   /** What was asked for is newer than all that is staged. */
   take(): Buffer | undefined {
     const asked = this.#script.take();
+    if (this.#isPorted) return asked;
     const staged = asked || this.#isDue ? this.#unstage() : undefined;
     return asked && staged ? Buffer.concat([staged, asked]) : (asked ?? staged);
   }
@@ -176,14 +186,28 @@ export class NativeCapture implements CaptureEngine, Borrower {
   }
 
   unread(): Buffer | undefined {
+    this.#carrier.closePort();
     return this.#unstage();
+  }
+
+  openPort(): unknown {
+    this.#isPorted = true;
+    return this.#carrier.port;
+  }
+
+  get portRoom(): number {
+    return this.#parts.stagingBytes - this.staged;
+  }
+
+  stage(frames: Uint8Array): void {
+    this.#carrier.stage(frames);
   }
 
   rest(): void {
     const loan = this.isCarried ? undefined : this.#pacing.lend(this.#parts.substream.state);
     if (loan !== undefined) this.#loan.begin(this, loan);
     this.#loan.listen();
-    if (this.isCarried) this.#carrier.wakeAtFrames(this.#pacing.isWanted);
+    if (this.isCarried) this.#carrier.wakeAtFrames(this.#pacing.isWanted && !this.#isPorted);
   }
 
   refresh(): void {

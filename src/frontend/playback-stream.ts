@@ -3,7 +3,7 @@ import { invalidArgError, VsndError } from '../errors.ts';
 import type { OptionNames } from '../option-names.ts';
 import { defaultStartThreshold } from '../pcm/hw-params.ts';
 import { PlaybackPacing } from '../pcm/playback-pacing.ts';
-import type { PlaybackEngine } from './engine.ts';
+import type { PlaybackEngine, StreamPort } from './engine.ts';
 import { NativePlayback } from './native-engine.ts';
 import { CORE, PcmWritable } from './pcm-stream.ts';
 import { ScriptPlayback } from './script-engine.ts';
@@ -87,6 +87,7 @@ export class PlaybackStream extends PcmWritable {
       handleDrainStalled: () => this.#warnStalled(),
       handleDrop: () => this.#handleDrop(),
       handleLoss: () => this.#handleLoss(),
+      openPort: () => this.#openPort(),
       hears: (event) => this.listenerCount(event) > 0,
       emit: (event, ...args) => emitLater(this, event, ...args),
       fail: (error) => void this.destroy(error),
@@ -162,6 +163,13 @@ export class PlaybackStream extends PcmWritable {
           user: this.#core,
         })
       : new ScriptPlayback(this.#pacing, parts);
+  }
+
+  #openPort(): StreamPort | undefined {
+    const engine = this.#write || this.#carry.length > 0 ? undefined : this.#engine;
+    const port = engine?.openPort();
+    engine?.refresh();
+    return engine && port ? { port, written: this.#pacing.queued + engine.staged } : undefined;
   }
 
   #closeEngine(): void {

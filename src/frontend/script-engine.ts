@@ -82,6 +82,8 @@ export class ScriptPlayback implements PlaybackEngine {
     return this.#parts.buffer.read(this.#pacing.unplayed);
   }
 
+  openPort(): undefined {}
+
   /** One WRITE for all that follows upon each other in the buffer, whatever pieces it came in. */
   #copyIn(source: Uint8Array, start: number, length: number): void {
     if (length === 0) return;
@@ -143,6 +145,14 @@ export class ScriptCapture implements CaptureEngine {
   }
 
   unread(): undefined {}
+
+  openPort(): undefined {}
+
+  get portRoom(): number {
+    return 0;
+  }
+
+  stage(): void {}
 
   rest(): void {}
 

@@ -18,6 +18,7 @@ import type { BufferRequest, SndifTriggerName } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { CountedPosition, StreamEngine } from '../xen/stream-engine.ts';
 import { publishState } from './diagnostics.ts';
+import type { StreamPort } from './engine.ts';
 import { isLoss } from './loss.ts';
 import type { CarriedUser } from './native-engine.ts';
 import { type OpenSession, Session, type StreamAttachment } from './session.ts';
@@ -102,6 +103,8 @@ export interface StreamOwner {
   handleDrop(): void;
   /** The connection is gone, and the pages are about to go: what is in them can be taken out now. */
   handleLoss(): void;
+  /** Has another addon move the frames from now on; undefined where it can't, or not yet. */
+  openPort(): StreamPort | undefined;
   /** Whether somebody listens to an event. */
   hears(event: 'position'): boolean;
   /** An event for the user. */
@@ -271,6 +274,14 @@ export class StreamCore implements CarriedUser {
   /** Ends the loan of the channel, if there is one: the numbers are what they are from now on. */
   settle(): void {
     this.#session?.channel.takeBack();
+  }
+
+  /**
+   * Has another addon move the frames of this session from now on: nothing is written to the stream then, or read from it. Undefined
+   * where the engine is JavaScript's, or has not taken all that was written.
+   */
+  openPort(): StreamPort | undefined {
+    return this.#owner.openPort();
   }
 
   /** Whether it is over, or about to be. */

@@ -100,6 +100,11 @@ export class PlaybackPacing {
     return this.#hwPtr;
   }
 
+  /** Bytes that have been put in since OPEN. */
+  get queued(): number {
+    return this.#queued;
+  }
+
   /** Frames that may still be to come out of the backend: what it has taken without saying when may be all of them. */
   get unplayedFrames(): number {
     return this.#paced === 'byAnswers' ? this.#bufferBytes / this.frameBytes : this.latency;

@@ -77,6 +77,13 @@ export interface StreamCarrier {
   wakeAtReports(isWoken: boolean): void;
   /** Copies out what is staged, the oldest first, as much as fits; says how much. For playback where it is parked. */
   take(into: Uint8Array): number;
+  /**
+   * Where another addon of this process puts the stream's bytes, or gets them from, in JavaScript's place (native/engine/port.h):
+   * carried or parked, it is at this end of the staging ring then.
+   */
+  readonly port: unknown;
+  /** The port takes and gives nothing from now on. Idempotent. */
+  closePort(): void;
   /** Takes the stream back for good. Idempotent. */
   close(): void;
 }
@@ -86,6 +93,8 @@ export interface PlaybackCarrier extends StreamCarrier {
   write(source: Uint8Array, start: number): number;
   /** Wakes JavaScript once half of the staging ring is free. */
   wakeAtRoom(): void;
+  /** Of a parked stream: so many bytes of this session have been played. */
+  tellMoved(bytes: number): void;
   /** Nothing more will be written: parks the stream when all that is staged is in the buffer. */
   end(): void;
 }
@@ -93,6 +102,8 @@ export interface PlaybackCarrier extends StreamCarrier {
 export interface CaptureCarrier extends StreamCarrier {
   /** Wakes JavaScript once there is something to take, or not at all. */
   wakeAtFrames(isWaiting: boolean): void;
+  /** Of a parked stream: stages what has been captured, as much as has room. */
+  stage(bytes: Uint8Array): void;
 }
 
 /** A thread of a hypervisor's, through which its ports are notified, and which can carry streams. */

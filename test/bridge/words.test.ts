@@ -118,6 +118,7 @@ describe('a plan', () => {
       [{ sink: 1 }, 'sink is 1; allowed: true, false'],
       [{ name: 'a b' }, 'name is "a b"; allowed: 1 to 100 letters'],
       [{ latency: 5 }, 'latency is 5; allowed: 10 to 2000 (ms)'],
+      [{ priority: 0.5 }, 'priority is 0.5; allowed: a whole number, 0 to 2147483647'],
       [{ signal: {} }, 'signal is an object; allowed: an AbortSignal'],
     ] as const) {
       expect(() => checkBridgeOptions(options as unknown as BridgeOptions)).toThrow(message);

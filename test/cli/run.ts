@@ -9,7 +9,8 @@ import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The built command, as `npm test` builds it first. */
-export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+export const MAIN =
+  process.env['VSND_TEST_MAIN'] ?? fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** Built too: the thread of an emulated guest's backend needs the compiled files. */
 const { Invocation }: typeof import('../../src/cli/invocation.ts') = await import(

@@ -56,7 +56,8 @@ function openPlayback(params, feed) {
 
 const hypervisor = await openLinuxHypervisor({ devices: '/xen-stand-in/0', addon });
 const backend = await Backend.start(hypervisor, { deviceFor: () => ({ ...memory, openPlayback }) });
-parentPort.on('message', async () => {
+parentPort.on('message', async (message) => {
+  if (message instanceof Uint8Array) return memory.say(message);
   await backend.close();
   await hypervisor.close();
   parentPort.postMessage(memory.heard());

@@ -46,6 +46,11 @@ export class Domain0 {
     return true;
   }
 
+  /** Bytes that are captured from now on. */
+  say(bytes) {
+    this.#worker.postMessage(bytes);
+  }
+
   /** Ends it in order; gives what it has heard. */
   async end() {
     this.#worker.postMessage('end');

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import { createSoundCard, removeSoundCard, type SoundCardOptions } from '../../src/xen/emulated/toolstack.ts';
@@ -47,10 +48,12 @@ export class ProcessMachine {
     program: string,
     args: readonly string[],
     onLine: (line: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
+    env: NodeJS.ProcessEnv = process.env,
   ): Promise<Ending> {
-    const path = fileURLToPath(new URL(program, import.meta.url));
-    const child = spawn(process.execPath, ['--expose-gc', path, ADDON, ...args], {
+    const folder = process.env['VSND_TEST_PROGRAMS'] ?? fileURLToPath(new URL('.', import.meta.url));
+    const child = spawn(process.execPath, ['--expose-gc', join(folder, program), ADDON, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env,
       ...{ timeout: LONGEST, killSignal: 'SIGKILL' },
     });
     const lines: string[] = [];

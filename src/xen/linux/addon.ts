@@ -95,22 +95,27 @@ export interface EngineDevice extends EventChannelDevice {
 export interface CarrierHandle {
   /** What the thread tells of the stream, without a call: native/engine/gauge.h. */
   readonly gauge: ArrayBuffer;
+  /** An External: native/engine/port.h. */
+  readonly port: unknown;
   carry(standing: Float64Array, origin: bigint): boolean;
   /** Fills in where the stream stands; returns why it is parked, as a number. */
   takeBack(standing: Float64Array): number;
   wakeAtReports(isWoken: boolean): void;
   take(into: Uint8Array): number;
+  closePort(): void;
   close(): void;
 }
 
 export interface PlaybackHandle extends CarrierHandle {
   write(source: Uint8Array, start: number): number;
   wakeAtRoom(): void;
+  tellMoved(bytes: number): void;
   end(): void;
 }
 
 export interface CaptureHandle extends CarrierHandle {
   wakeAtFrames(isWaiting: boolean): void;
+  stage(bytes: Uint8Array): void;
 }
 
 /** Mapped pages: everything but release() throws after release(). Offsets are checked. */

@@ -26,6 +26,7 @@ const MOST_POSTS = 8;
 /** Cells of the gauge (native/engine/gauge.h), of 8 bytes. */
 const QUEUED = 1;
 const STAGED = 2;
+const PORTED = 3;
 const REPORTS = 4;
 const MOST_REPORTS = 1024;
 
@@ -92,6 +93,11 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
     return this.#numbers[STAGED] ?? 0;
   }
 
+  /** Bytes that were moved at this end of it: by JavaScript, or by another addon. */
+  protected get movedHere(): number {
+    return this.moved + (this.#numbers[PORTED] ?? 0);
+  }
+
   carry(standing: Standing, { origin }: Loan, movedAt: number): boolean {
     const numbers = this.#standing;
     const { posts } = standing;
@@ -156,6 +162,14 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
 
   protected noteTaken(_count: number): void {}
 
+  get port(): unknown {
+    return this.handle.port;
+  }
+
+  closePort(): void {
+    this.handle.closePort();
+  }
+
   close(): void {
     this.handle.close();
   }
@@ -163,7 +177,7 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
 
 class LinuxPlaybackCarrier extends LinuxCarrier<PlaybackHandle> implements PlaybackCarrier {
   get staged(): number {
-    return this.moved - this.movedByThread;
+    return this.movedHere - this.movedByThread;
   }
 
   write(source: Uint8Array, start: number): number {
@@ -176,6 +190,10 @@ class LinuxPlaybackCarrier extends LinuxCarrier<PlaybackHandle> implements Playb
     this.handle.wakeAtRoom();
   }
 
+  tellMoved(bytes: number): void {
+    this.handle.tellMoved(bytes);
+  }
+
   end(): void {
     this.handle.end();
   }
@@ -183,7 +201,7 @@ class LinuxPlaybackCarrier extends LinuxCarrier<PlaybackHandle> implements Playb
 
 class LinuxCaptureCarrier extends LinuxCarrier<CaptureHandle> implements CaptureCarrier {
   get staged(): number {
-    return this.movedByThread - this.moved;
+    return this.movedByThread - this.movedHere;
   }
 
   protected override noteTaken(count: number): void {
@@ -192,6 +210,10 @@ class LinuxCaptureCarrier extends LinuxCarrier<CaptureHandle> implements Capture
 
   wakeAtFrames(isWaiting: boolean): void {
     this.handle.wakeAtFrames(isWaiting);
+  }
+
+  stage(bytes: Uint8Array): void {
+    this.handle.stage(bytes);
   }
 }
 

@@ -27,7 +27,10 @@ export class BridgeCommand {
 
   constructor(server: HeadlessServer, args: readonly string[]) {
     const { VSND_EMULATE: _, ...env } = server.env;
-    this.child = spawn(process.execPath, [MAIN, 'bridge', '--emulate', '--json', ...args], { env });
+    const preload = process.env['VSND_TEST_PRELOAD'];
+    this.child = spawn(process.execPath, [MAIN, 'bridge', '--emulate', '--json', ...args], {
+      env: preload === undefined ? env : { ...env, LD_PRELOAD: preload },
+    });
     onTestFinished(() => void this.child.kill('SIGKILL'));
     createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       this.events.push(JSON.parse(line));

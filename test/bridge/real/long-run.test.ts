@@ -1,9 +1,10 @@
 import { type EventEmitter, once } from 'node:events';
-import { expect, onTestFinished, test, vi } from 'vitest';
-import { type Bridge, type Card, createBridge } from '../../../src/index.ts';
+import { expect, test } from 'vitest';
+import type { Bridge } from '../../../src/index.ts';
+import { bridgeHere } from './bridge-here.ts';
 import { openPlayingCard } from './playing-card.ts';
 import { noise, writeRaw } from './sound.ts';
-import { type HeadlessServer, hurryProcess, startPipewire, startPulse } from './sound-server.ts';
+import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
 
 /** s: `npm run test:bridge:long` plays for ten minutes. */
 const SECONDS = Number(process.env['VSND_LONG_RUN_SECONDS'] ?? 30);
@@ -16,27 +17,6 @@ const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--devic
 
 /** ms */
 const LATENCY = 500;
-
-/** A bridge in this process, which is given the server's environment. */
-async function bridgeTo(server: HeadlessServer, card: Card): Promise<Bridge> {
-  for (const name of [
-    'XDG_RUNTIME_DIR',
-    'HOME',
-    'VSND_CONTROL_DIR',
-    'PULSE_SERVER',
-    'DBUS_SESSION_BUS_ADDRESS',
-  ]) {
-    vi.stubEnv(name, server.env[name]);
-  }
-  const bridge = await createBridge(card, { name: 'card', source: false, latency: LATENCY });
-  // The bridge and the card are here: what is shown must not depend on how busy the machine is.
-  await hurryProcess(process.pid, 10);
-  onTestFinished(async () => {
-    await bridge.close();
-    vi.unstubAllEnvs();
-  });
-  return bridge;
-}
 
 /** The greatest latency that the bridge tells of until it is stopped. */
 function followLatency(bridge: Bridge): () => number {
@@ -67,7 +47,7 @@ test.each(SERVERS.flatMap(([name, start]) => DEVIATIONS.map((ppm) => ({ name, st
   async ({ name, start, ppm }) => {
     const server = await start();
     const playing = await openPlayingCard(ppm);
-    const bridge = await bridgeTo(server, playing.card);
+    const bridge = await bridgeHere(server, playing.card, { latency: LATENCY });
     const file = noise('s16_le', 2, SECONDS * RATE);
     const latency = followLatency(bridge);
     await server.run('paplay', [...RAW, writeRaw(server.directory, 'noise.raw', file)]);

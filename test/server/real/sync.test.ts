@@ -1,108 +1,15 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import type { PlayingCard } from '../../bridge/real/playing-card.ts';
+import { Ear, makeFilm, median, PICTURES, PLAYERS, SETTLING, syncOf, TELL } from '../../bridge/real/film.ts';
 import { noise, writeRaw } from '../../bridge/real/sound.ts';
 import { hurryProcess, REAL_TIME } from '../../bridge/real/sound-server.ts';
 import { serveHere } from './serve-here.ts';
 
 const RATE = 48_000;
-const FRAME_BYTES = 4;
+/** s */
 const SECONDS = 6;
-
-/** Hz of the pictures; a program tells of one when it has drawn it. */
-const PICTURES = 25;
-
-/** s: at the beginning clocks are not set yet. */
-const SETTLING = 1;
-
-/** Says which picture is shown, and which moment of the sound mpv believes to be heard. */
-const TELL = `
-mp.observe_property("time-pos", "native", function(_, at)
-  local heard = mp.get_property_native("audio-pts")
-  if at and heard then io.stdout:write(string.format("%.4f %.4f\\n", at, heard)); io.stdout:flush() end
-end)
-`;
-
-/** Pictures whose sound can be found again, in a file. */
-function makeFilm(directory: string): { film: string; sound: Buffer } {
-  const sound = noise('s16_le', 2, SECONDS * RATE);
-  const raw = writeRaw(directory, 'sound.raw', sound);
-  const film = join(directory, 'film.avi');
-  const pictures = ['-f', 'lavfi', '-i', `color=c=black:s=16x16:r=${PICTURES}:d=${SECONDS}`];
-  const samples = ['-f', 's16le', '-ar', `${RATE}`, '-ac', '2', '-i', raw];
-  execFileSync('ffmpeg', ['-v', 'error', ...pictures, ...samples, '-c:v', 'rawvideo', '-c:a', 'copy', film]);
-  return { film, sound };
-}
-
-/** When a card has played which of its frames: what is asked for is between two of these moments. */
-class Ear {
-  readonly #moments: { time: number; frames: number }[] = [];
-  #frames = 0;
-
-  constructor(playing: PlayingCard) {
-    playing.listener = (bytes) => {
-      this.#frames += bytes.length / FRAME_BYTES;
-      this.#moments.push({ time: performance.now(), frames: this.#frames });
-    };
-  }
-
-  /** Frames that had been played at that time: the line through all moments of the second around it. */
-  at(time: number): number {
-    const near = this.#moments.filter((moment) => Math.abs(moment.time - time) < 500);
-    const ahead = near.map((moment) => moment.frames + ((time - moment.time) * RATE) / 1000);
-    return Math.max(...ahead); // late is all that a timer can be
-  }
-}
-
-/** What a program has told, a line each, and when. */
-async function linesOf(child: ChildProcess): Promise<{ time: number; line: string }[]> {
-  const lines: { time: number; line: string }[] = [];
-  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream }))
-    lines.push({ time: performance.now(), line });
-  return lines;
-}
-
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-
-interface Reading {
-  /** When it was told, ms. */
-  readonly time: number;
-  /** s: of the picture that is shown, and of the sound that the program believes to be heard. */
-  readonly picture: number;
-  readonly heard?: number;
-}
-
-/** Programs that show pictures. `lead`: so many ms ahead of one they tell of it. */
-const PLAYERS = {
-  mpv: {
-    lead: 1000 / PICTURES, // it has shown one, and tells of the next
-    command: (film: string, script: string) => [
-      'mpv',
-      ...['--no-config', '--no-terminal', '--vo=null', '--ao=pulse', `--script=${script}`, film],
-    ],
-    read: (time: number, line: string): Reading | undefined => {
-      const [picture, heard] = line.split(' ').map(Number);
-      return picture !== undefined && heard !== undefined ? { time, picture, heard } : undefined;
-    },
-  },
-  GStreamer: {
-    lead: 0,
-    command: (film: string) => [
-      ...['gst-launch-1.0', '-v', 'filesrc', `location=${film}`, '!', 'avidemux', 'name=film'],
-      ...['film.', '!', 'queue', '!', 'video/x-raw', '!', 'fakesink', 'sync=true', 'silent=false'],
-      ...['film.', '!', 'queue', '!', 'audioconvert', '!', 'pulsesink'],
-    ],
-    read: (time: number, line: string): Reading | undefined => {
-      const [, seconds] = /pts: 0:00:([\d.]+)/.exec(line) ?? [];
-      return seconds === undefined ? undefined : { time, picture: Number(seconds) };
-    },
-  },
-} as const;
 
 const CASES = (['mpv', 'GStreamer'] as const).flatMap((name) =>
   [20, 100, 300].map((latency) => [name, latency] as const),
@@ -115,33 +22,18 @@ describe('picture and sound', () => {
     const { film, sound } = makeFilm(directory);
     const ear = new Ear(playing);
     const script = writeRaw(directory, 'tell.lua', Buffer.from(TELL));
-    const { command, read, lead } = PLAYERS[name];
-    const [program = '', ...args] = [...REAL_TIME, ...command(film, script)];
+    const player = PLAYERS[name];
+    const [program = '', ...args] = [...REAL_TIME, ...player.command(film, script)];
     const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
-    const lines = await linesOf(child);
-    const heard = Buffer.concat(playing.takes.at(-1) ?? []);
-    const first = heard.indexOf(sound.subarray(0, 64)) / FRAME_BYTES;
-    expect(first).toBeGreaterThanOrEqual(0);
-    const earlier = playing.takes
-      .slice(0, -1)
-      .flat()
-      .reduce((sum, { length }) => sum + length, 0);
-    const soundAt = (time: number) => (ear.at(time) - first - earlier / FRAME_BYTES) / RATE;
-    const readings = lines
-      .map(({ time, line }) => read(time, line))
-      .filter((one) => one !== undefined)
-      .filter(({ picture }) => picture > SETTLING && picture < SECONDS - SETTLING);
-    const apart = median(readings.map(({ time, picture }) => (picture - soundAt(time)) * 1000 - lead));
-    const believed = readings.filter(({ heard: at }) => at !== undefined);
-    const told = median(believed.map(({ time, heard: at = 0 }) => (at - soundAt(time)) * 1000));
+    const { apart, told, readings } = await syncOf(child, player, { playing, ear, sound });
     console.log(
       `${name}, ${latency} ms at the card: the picture is ${apart.toFixed(1)} ms ahead of the sound; ` +
-        `${believed.length > 0 ? `it is wrong about the latency by ${told.toFixed(1)} ms; ` : ''}` +
-        `${readings.length} pictures, xruns ${server.sinks[0]?.xruns}`,
+        `${told === undefined ? '' : `it is wrong about the latency by ${told.toFixed(1)} ms; `}` +
+        `${readings} pictures, xruns ${server.sinks[0]?.xruns}`,
     );
-    expect(readings.length).toBeGreaterThan(PICTURES);
+    expect(readings).toBeGreaterThan(PICTURES);
     expect(Math.abs(apart)).toBeLessThan(5);
-    if (believed.length > 0) expect(Math.abs(told)).toBeLessThan(10);
+    if (told !== undefined) expect(Math.abs(told)).toBeLessThan(10);
   });
 
   test.each([20, 100, 300])(

@@ -1,0 +1,85 @@
+import { type EventEmitter, once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { bridgeHere } from './bridge-here.ts';
+import { Ear, makeFilm, PICTURES, PLAYERS, syncOf, TELL } from './film.ts';
+import { openPlayingCard } from './playing-card.ts';
+import { noise, writeRaw, writeWav } from './sound.ts';
+import { REAL_TIME, startPipewire } from './sound-server.ts';
+
+const SOUND = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+const SECONDS = 4;
+const MPV = ['mpv', '--no-config', '--no-video', '--no-terminal'];
+const GSTREAMER = (wav: string) => [
+  'gst-launch-1.0',
+  '-q',
+  'filesrc',
+  `location=${wav}`,
+  '!',
+  'wavparse',
+  '!',
+];
+
+/** Programs, and how many frames they keep to themselves at the end; a null sink does not hear these either. */
+const PROGRAMS: readonly [string, (wav: string) => string[], number][] = [
+  ['pw-play', (wav) => ['pw-play', wav], 2048],
+  ['pw-play, 20 ms', (wav) => ['pw-play', '--latency=20ms', wav], 2048],
+  ['paplay', (wav) => ['paplay', wav], 0],
+  ['mpv', (wav) => [...MPV, '--ao=pipewire', wav], 4096],
+  ['mpv by pipewire-pulse', (wav) => [...MPV, '--ao=pulse', wav], 0],
+  ['GStreamer', (wav) => [...GSTREAMER(wav), 'pipewiresink'], 24_000],
+  ['GStreamer by pipewire-pulse', (wav) => [...GSTREAMER(wav), 'pulsesink'], 0],
+];
+
+const DEVIATIONS = [0, 200, -200, 3000, -3000];
+
+describe('a card that is off by', () => {
+  test.each(
+    DEVIATIONS.flatMap((ppm) => PROGRAMS.map(([name, command, kept]) => ({ ppm, name, command, kept }))),
+  )('$ppm ppm hears $name bit for bit', async ({ ppm, name, command, kept }) => {
+    const server = await startPipewire();
+    const playing = await openPlayingCard(ppm);
+    const bridge = await bridgeHere(server, playing.card, { latency: 300 });
+    const octets = noise('s16_le', 2, SECONDS * SOUND.rate);
+    const wav = writeWav(server.directory, 'noise.wav', SOUND, octets);
+    const [program = '', ...args] = [...REAL_TIME, ...command(wav)];
+    await server.run(program, args);
+    await once(bridge as EventEmitter, 'stop');
+    const heard = Buffer.concat(playing.takes.flat());
+    const first = heard.indexOf(octets.subarray(0, 64));
+    expect(first).toBeGreaterThanOrEqual(0);
+    let length = 0;
+    while (length < octets.length && heard[first + length] === octets[length]) length++;
+    console.log(`${name} at ${ppm} ppm: heard all but ${(octets.length - length) / 4} frames`);
+    expect((octets.length - length) / 4).toBeLessThanOrEqual(kept);
+  });
+});
+
+describe('picture and sound', () => {
+  test.each(
+    [20, 100, 300].flatMap((latency) => [
+      { latency, ao: 'pipewire', most: 5 },
+      { latency, ao: 'pulse', most: 25 },
+    ]),
+  )('of mpv by $ao are together, with $latency ms at the card', async ({ latency, ao, most }) => {
+    const server = await startPipewire();
+    const playing = await openPlayingCard();
+    const bridge = await bridgeHere(server, playing.card, { latency });
+    const { film, sound } = makeFilm(server.directory);
+    const ear = new Ear(playing);
+    const script = writeRaw(server.directory, 'tell.lua', Buffer.from(TELL));
+    const { mpv } = PLAYERS;
+    const command = mpv.command(film, script).map((word) => word.replace('--ao=pulse', `--ao=${ao}`));
+    const [program = '', ...args] = [...REAL_TIME, ...command];
+    const {
+      apart,
+      told = Number.NaN,
+      readings,
+    } = await syncOf(server.spawn(program, args), mpv, { playing, ear, sound });
+    console.log(
+      `mpv by ${ao}, ${latency} ms at the card: the picture is ${apart.toFixed(1)} ms ahead of the sound; ` +
+        `it is wrong about the latency by ${told.toFixed(1)} ms; ${readings} pictures, xruns ${bridge.endpoints[0]?.statistics.xruns}`,
+    );
+    expect(readings).toBeGreaterThan(PICTURES);
+    expect(Math.abs(apart)).toBeLessThan(most);
+  });
+});
