@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "fifo.h"
 #include "mapping.h"
+#include "peer_credentials.h"
 
 namespace vsnd {
 
@@ -68,6 +69,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("makeFifo", Napi::Function::New<MakeFifo>(env, "makeFifo"));
   exports.Set("setPipeSize", Napi::Function::New<SetPipeSize>(env, "setPipeSize"));
   exports.Set("lockRegion", Napi::Function::New<LockRegion>(env, "lockRegion"));
+  exports.Set("peerCredentials", Napi::Function::New<PeerCredentials>(env, "peerCredentials"));
   // Octets; where it is not Xen's 4096, one mapping of the kernel's is more than one grant.
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));
   return exports;

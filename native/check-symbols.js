@@ -14,7 +14,7 @@ export const LIBCS = ['glibc', 'musl'];
 
 /** What the addon asks of musl: functions of POSIX and Linux, which musl has had since long before Node 20 was built on it. */
 const MUSL_NAMES = new Set(
-  `__cxa_atexit __errno_location abort atexit clock_gettime close eventfd eventfd_read eventfd_write fcntl flock free ioctl malloc
+  `__cxa_atexit __errno_location abort atexit clock_gettime close eventfd eventfd_read eventfd_write fcntl flock free getsockopt ioctl malloc
   memcmp memcpy memmove memset mkfifo mlock mmap munlock munmap open ppoll prctl pthread_mutex_lock pthread_mutex_unlock read sigfillset
   sigprocmask strcmp strlen strrchr strtoul syscall sysconf write`.split(/\s+/),
 );

@@ -12,6 +12,12 @@ const USUAL_REQUEST = 0.02;
 const USUAL_FRAGMENT = 0.025;
 const LONGEST_FRAGMENT = 0.05;
 
+/**
+ * Reports of the position while what waits at the card is played. Each costs a turn; half of what waits may run out before
+ * the sink plays silence, and that must be more than one.
+ */
+export const REPORTS = 3;
+
 /** A stream's samples. */
 interface Bytes {
   readonly frameBytes: number;
@@ -27,7 +33,8 @@ export function cardShare(
   const { targetLength, leastRequest } = resolve(attributes, bytes);
   if (earlyRequests) return leastRequest / bytes.bytesPerSecond;
   const rest = Math.max(0, targetLength - 2 * leastRequest) / bytes.bytesPerSecond;
-  return adjustLatency ? rest / 2 : rest;
+  // Beside two requests its queue needs only what the card takes at a time. The rest waits at the card: it helps where the server is late, too.
+  return adjustLatency ? (rest * REPORTS) / (REPORTS + 1) : rest;
 }
 
 /**

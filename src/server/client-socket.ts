@@ -9,9 +9,10 @@ export class ClientSocket implements Transport {
   readonly session: Session;
   readonly #socket: Socket;
 
-  constructor(socket: Socket, hub: Hub, clock: Clock) {
+  /** `isWelcome`: whether its user may use this server. */
+  constructor(socket: Socket, hub: Hub, clock: Clock, isWelcome: boolean) {
     this.#socket = socket;
-    this.session = new Session(hub, this);
+    this.session = new Session(hub, this, isWelcome);
     const deadline = timeout(clock, AUTHENTICATION_TIME, () => this.session.version === 0 && this.close());
     deadline.unref();
     socket

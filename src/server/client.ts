@@ -8,6 +8,8 @@ export type FacilityName = keyof typeof Facility;
 
 /** A client, as those know it who carry out what it asks for. */
 export interface Client extends StreamOwner {
+  /** Whether its user may use this server. */
+  readonly isWelcome: boolean;
   /** Of the protocol; 0 before it has said who it is. */
   version: number;
   properties: PropertyList;

@@ -12,6 +12,8 @@ const NAME = 'native';
 export interface Listening {
   /** Undefined for a socket of somebody else's. */
   readonly path: string | undefined;
+  /** Whoever may open the socket may use it. */
+  readonly isShared: boolean;
   readonly release: () => void;
 }
 
@@ -26,14 +28,14 @@ export async function listen(
 ): Promise<Listening> {
   if (fd !== undefined) {
     await bindSocket(server, { fd });
-    return { path: undefined, release: () => {} };
+    return { path: undefined, isShared: true, release: () => {} };
   }
   const chosen = path ?? (await placeSocket(NAME));
   checkSocketPath(chosen, 'the path of the socket');
   try {
     if (access === 'all') return await listenForAll(server, chosen);
     const directory = await listenAtPath(server, chosen);
-    return { path: chosen, release: () => directory.close() };
+    return { path: chosen, isShared: false, release: () => directory.close() };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     const message = `a sound server answers at ${chosen} already: end that one, or choose another path`;
@@ -52,5 +54,5 @@ async function listenForAll(server: Server, path: string): Promise<Listening> {
     await bindSocket(server, { path });
   }
   chmodSync(path, 0o666);
-  return { path, release: () => {} };
+  return { path, isShared: true, release: () => {} };
 }

@@ -24,6 +24,7 @@ export interface Transport {
 export class Session implements PacketHandler, Asking {
   readonly client: number;
   readonly hub: Hub;
+  readonly isWelcome: boolean;
   version = 0;
   properties: PropertyList = new Map();
   subscription = 0;
@@ -38,8 +39,10 @@ export class Session implements PacketHandler, Asking {
   readonly #untold = new Map<string, Buffer>();
   #isClosed = false;
 
-  constructor(hub: Hub, transport: Transport) {
+  /** `isWelcome`: else it is told that it is not. */
+  constructor(hub: Hub, transport: Transport, isWelcome = true) {
     this.hub = hub;
+    this.isWelcome = isWelcome;
     this.client = hub.takeIndex();
     this.#transport = transport;
     hub.clients.set(this.client, this);

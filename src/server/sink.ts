@@ -7,6 +7,7 @@ import { MAX_VOLUME, MIN_VOLUME } from '../pcm/gain.ts';
 import type { StreamFormat } from '../pulse/format-info.ts';
 import type { TargetDescription } from '../pulse/messages.ts';
 import { decibelsOf, NORMAL_VOLUME, volumeOf } from '../pulse/volume.ts';
+import { REPORTS } from './buffer-attributes.ts';
 import { valuesOf } from './sample-converter.ts';
 import type { InputTarget, SinkInput } from './sink-input.ts';
 import { StreamGain } from './stream-gain.ts';
@@ -17,9 +18,6 @@ const LEAST_SHARE = 0.01;
 
 /** s: between two reports of the position. */
 const TICK = { least: 0.0025, most: 0.025 };
-
-/** Reports of the position while what waits at the card is played. */
-const TICKS = 4;
 
 /**
  * A PCM device that clients play into. Takes from their streams what the card has played, and no more, so that the card's
@@ -113,7 +111,7 @@ export class Sink implements InputTarget {
 
   timingFor(share: number): { card: number; tick: number } {
     const card = Math.min(Math.max(share, LEAST_SHARE), this.plan.latency);
-    const tick = Math.min(Math.max(card / TICKS, TICK.least), TICK.most);
+    const tick = Math.min(Math.max(card / REPORTS, TICK.least), TICK.most);
     if (this.#stream === undefined || this.#playing.length === 0) return { card, tick };
     const least = this.#tickFrames / this.plan.spec.rate;
     return { card: Math.max(card, 2 * least), tick: least };
@@ -214,7 +212,7 @@ export class Sink implements InputTarget {
     const { rate, channels, format } = spec;
     this.#tickFrames = 0;
     this.#targetFrames = this.#wantedFrames;
-    const tick = Math.min(Math.max(this.#targetFrames / TICKS, TICK.least * rate), TICK.most * rate);
+    const tick = Math.min(Math.max(this.#targetFrames / REPORTS, TICK.least * rate), TICK.most * rate);
     this.#tickFrames = Math.round(tick);
     try {
       const stream = this.#events.card.createPlaybackStream({

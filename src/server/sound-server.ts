@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { hostname, userInfo } from 'node:os';
 import { type Clock, RealClock } from '../clock.ts';
+import { ownUid } from '../control/own-directory.ts';
 import { abortError } from '../errors.ts';
 import type { Card } from '../frontend/card.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
@@ -9,6 +10,7 @@ import { ClientSocket } from './client-socket.ts';
 import { Hub, type ServerIdentity } from './hub.ts';
 import { MOST_CLIENTS } from './limits.ts';
 import { type Listening, listen } from './listen.ts';
+import { isOwn, type Peer, peerTeller } from './peer.ts';
 import { checkSoundServerOptions, planServer, type ServerPlan, type SoundServerOptions } from './plan.ts';
 import { Sink } from './sink.ts';
 import type { SinkInput } from './sink-input.ts';
@@ -115,6 +117,8 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
   readonly #server: Server;
   readonly #listening: Listening;
   readonly #hub: Hub;
+  /** Users that have been refused. */
+  readonly #refused = new Set<number>();
   #closed: Promise<void> | undefined;
 
   /** @internal Users have {@link createSoundServer}. */
@@ -124,6 +128,7 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
     this.#card = card;
     this.#server = server;
     this.#listening = listening;
+    const peerOf = peerTeller();
     const sinks = plan.sinks.map((one) => new Sink(one, this.#clock, this.#eventsOf(one)));
     const sources = plan.sources.map((one) => new Source(one, this.#clock, this.#eventsOf(one)));
     this.#hub = new Hub(identity(), sinks, sources, plan.roles, {
@@ -131,7 +136,12 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
       handleDisconnect: ({ client, name }) => this.emit('disconnect', { client, name }),
       handleStreams: () => process.nextTick(() => this.emit('streams')), // once it is done
     });
-    server.on('connection', (socket) => new ClientSocket(socket, this.#hub, this.#clock));
+    server.on('connection', (socket) => {
+      const peer = listening.isShared ? undefined : peerOf(socket);
+      const isWelcome = peer === undefined || isOwn(peer);
+      if (!isWelcome) this.#refuse(peer);
+      new ClientSocket(socket, this.#hub, this.#clock, isWelcome);
+    });
   }
 
   /** What PULSE_SERVER is to be for programs that are to use it. */
@@ -186,6 +196,14 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
     this.#listening.release();
     await Promise.all([...this.#hub.sinks, ...this.#hub.sources].map((target) => target.close()));
     process.nextTick(() => this.emit('close'));
+  }
+
+  /** Says so once of each user. */
+  #refuse({ pid, uid }: Peer): void {
+    if (this.#refused.has(uid)) return;
+    this.#refused.add(uid);
+    const message = `process ${pid} of user ${uid} was refused: this server is for user ${ownUid()} and root`;
+    this.emit('warning', { code: 'VSND_CLIENT_REFUSED', message });
   }
 
   #eventsOf({ direction, name, index }: TargetPlan): TargetEvents {

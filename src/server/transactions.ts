@@ -14,6 +14,7 @@ import { found, type Handlers } from './handlers.ts';
 /** What clients do that has a result. */
 export const TRANSACTIONS = {
   auth: (asking, { version }) => {
+    if (!asking.isWelcome) throw new PulseError('access');
     if (version < OLDEST_VERSION) throw new PulseError('version');
     asking.version = Math.min(version, NEWEST_VERSION);
     return (writer) => writer.u32(asking.version); // without the bits of shared memory: declined

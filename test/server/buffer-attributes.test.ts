@@ -5,6 +5,7 @@ import {
   MOST_BUFFERED,
   negotiatePlayback,
   negotiateRecord,
+  REPORTS,
 } from '../../src/server/buffer-attributes.ts';
 
 const OPEN = 0xffff_ffff;
@@ -20,10 +21,10 @@ const ALL_OPEN: PlaybackAttributes = {
 const PLAIN: LatencyWish = { adjustLatency: false, earlyRequests: false };
 const ADJUST: LatencyWish = { adjustLatency: true, earlyRequests: false };
 
-/** The card of which 100 ms are played in four pieces, or less. */
+/** The card of which 100 ms are played, or less, in so many pieces. */
 function negotiate(wished: PlaybackAttributes, wish: LatencyWish) {
   const card = Math.min(Math.max(cardShare(wished, wish, BYTES), 0.01), 0.1);
-  return negotiatePlayback(wished, wish, BYTES, { card, tick: card / 4 });
+  return negotiatePlayback(wished, wish, BYTES, { card, tick: card / REPORTS });
 }
 
 describe('a playback buffer', () => {
@@ -37,14 +38,17 @@ describe('a playback buffer', () => {
   });
 
   test('of a client that means all of the latency is what the card leaves of it', () => {
-    const wished = { ...ALL_OPEN, targetLength: ms(200), leastRequest: ms(10) };
-    expect(cardShare(wished, ADJUST, BYTES)).toBe(0.09);
-    expect(negotiate(wished, ADJUST)).toMatchObject({ targetLength: ms(110), leastRequest: ms(10) });
+    const wished = { ...ALL_OPEN, targetLength: ms(100), leastRequest: ms(10) };
+    expect(cardShare(wished, ADJUST, BYTES)).toBe(0.06);
+    expect(negotiate(wished, ADJUST)).toMatchObject({ targetLength: ms(40), leastRequest: ms(10) });
   });
 
   test('is at least what a request and the card take at a time', () => {
     const wished = { ...ALL_OPEN, targetLength: ms(10), leastRequest: ms(2.5) };
-    expect(negotiate(wished, ADJUST)).toMatchObject({ targetLength: ms(7.5), leastRequest: ms(2.5) });
+    expect(negotiate(wished, ADJUST)).toMatchObject({
+      targetLength: ms(5 + 10 / REPORTS),
+      leastRequest: ms(2.5),
+    });
   });
 
   test('raises a maximum below its target, as ogg123 has it', () => {

@@ -169,3 +169,11 @@ describe('a record stream', () => {
     expect(server.hub.outputs.get(index)?.stream.lost).toBeGreaterThan(50_000);
   });
 });
+
+test('a client whose user may not use the server is told so, whatever it asks for', async () => {
+  const { hub } = await startServer();
+  const client = new RawClient(hub, 'a stranger', false);
+  await expect(client.reply(1)).rejects.toThrow('error 1');
+  await expect(client.ask('serverInfo')).rejects.toThrow('error 1');
+  await expect(client.play()).rejects.toThrow('error 1');
+});

@@ -50,8 +50,8 @@ export class RawClient implements Transport {
   #tag = 0;
   #news = () => {};
 
-  constructor(hub: Hub, name = 'a test') {
-    this.session = new Session(hub, this);
+  constructor(hub: Hub, name = 'a test', isWelcome = true) {
+    this.session = new Session(hub, this, isWelcome);
     this.request('auth', (writer) => writer.u32(35).value(Buffer.alloc(256)));
     this.request('setClientName', (writer) => writer.properties(propertiesOf({ 'application.name': name })));
   }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { noise, occurrences, writeRaw, writeWav } from '../../bridge/real/sound.ts';
 import { PLAYING, type PlayingProgram } from './programs.ts';
-import { outcomeOf, type ServeCommand, startServe } from './serve-command.ts';
+import { outcomeOf, type ServeCommand, startHeldServe, startServe } from './serve-command.ts';
 
 const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 } as const;
 const SECOND = 192_000;
@@ -22,6 +22,10 @@ function soundFor({ directory, socket }: ServeCommand, seconds: number) {
   return { sound, files };
 }
 
+/** One that lets it in. */
+const serverFor = ({ isStrange }: PlayingProgram, ...args: string[]) =>
+  isStrange ? startHeldServe(...args) : startServe(...args);
+
 function start(serve: ServeCommand, { command, env }: PlayingProgram, files: readonly [string, string]) {
   return serve.spawn(command(...files), env);
 }
@@ -38,7 +42,7 @@ function heardOf(takes: readonly Buffer[], sound: Buffer): number {
 
 describe('alone at the format of the card', () => {
   test.each(PLAYING)('$name is heard bit for bit', async (program) => {
-    const serve = await startServe(...PATIENT);
+    const serve = await serverFor(program, ...PATIENT);
     const { sound, files } = soundFor(serve, 4);
     const { status, stderr } = await outcomeOf(start(serve, program, files));
     expect(status, stderr).toBe(0);
@@ -53,7 +57,7 @@ describe('alone at the format of the card', () => {
 
 describe('stopped for a second', () => {
   test.each(PLAYING.filter(({ name }) => name !== 'ffmpeg'))('$name goes on, and ends', async (program) => {
-    const serve = await startServe();
+    const serve = await serverFor(program);
     const { files } = soundFor(serve, 4);
     const child = start(serve, program, files);
     const ended = outcomeOf(child);

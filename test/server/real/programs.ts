@@ -4,14 +4,16 @@ export interface PlayingProgram {
   readonly name: string;
   readonly command: (wav: string, raw: string) => string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** It is another user's. */
+  readonly isStrange?: true;
   /** s: it ends without waiting for so much of what it has sent, with PulseAudio itself as well. */
   readonly cut?: number;
 }
 
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le'];
 
-/** VLC does not run as root. */
-const AS_NOBODY =
+/** A user to whom nothing belongs. */
+export const AS_NOBODY =
   process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
 
 export const PLAYING: readonly PlayingProgram[] = [
@@ -25,7 +27,8 @@ export const PLAYING: readonly PlayingProgram[] = [
   },
   { name: 'mpv', command: (wav) => ['mpv', '--no-config', '--no-video', '--ao=pulse', wav] },
   {
-    name: 'VLC',
+    name: 'VLC', // does not run as root
+    isStrange: true,
     command: (wav) => [
       ...AS_NOBODY,
       'vlc',

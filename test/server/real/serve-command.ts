@@ -11,28 +11,36 @@ import { MAIN } from '../../cli/run.ts';
 /** ms: no program takes longer for what it is to do here. */
 const PATIENCE = 60_000;
 
-/** Listens at a socket, and hands it to a program, again and again, as systemd does. */
+/** Listens at a socket, and hands it to a program, again and again until it is told to end, as systemd does. */
 const HOLDER = `
-import os, socket, sys
+import os, signal, socket, sys
 path, command = sys.argv[1], sys.argv[2:]
 os.makedirs(os.path.dirname(path))
 listening = socket.socket(socket.AF_UNIX)
 listening.bind(path)
 listening.listen(64)
-while True:
+is_over = False
+def end(*_):
+    global is_over
+    is_over = True
+    os.kill(child, signal.SIGTERM)
+signal.signal(signal.SIGTERM, end)
+while not is_over:
     child = os.fork()
     if child == 0:
         os.dup2(listening.fileno(), 3)
         os.set_inheritable(3, True)
         os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
         os.execvp(command[0], command)
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
 `;
 
 /** A line of `vsnd serve --json`. */
 export interface ServeEvent {
   readonly event: string;
   readonly name?: string;
+  readonly message?: string;
   readonly sinks: readonly { xruns: number; frames: number; active: boolean; latency: number }[];
   readonly clients: readonly { name: string; streams: readonly unknown[] }[];
 }
@@ -152,7 +160,15 @@ export class ServeCommand {
 
 /** Starts it, and waits until it listens. */
 export async function startServe(...args: string[]): Promise<ServeCommand> {
-  const serve = new ServeCommand(args);
+  return await listening(new ServeCommand(args));
+}
+
+/** The same at a socket that somebody else holds: whoever may open it may use it. */
+export async function startHeldServe(...args: string[]): Promise<ServeCommand> {
+  return await listening(new ServeCommand(args, { isHeld: true }));
+}
+
+async function listening(serve: ServeCommand): Promise<ServeCommand> {
   await serve.event('listen');
   return serve;
 }

@@ -1,7 +1,10 @@
+import { chmodSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 import { noise, writeRaw } from '../../bridge/real/sound.ts';
 import { MAIN } from '../../cli/run.ts';
+import { AS_NOBODY } from './programs.ts';
 import { startServe } from './serve-command.ts';
 
 const SECOND = 192_000;
@@ -53,5 +56,16 @@ test('a volume that vsnd volume sets is what programs hear of, and what pactl sh
     expect(stdout.toString()).toMatch(shown);
   }
   for (const child of [watcher, player]) child.kill('SIGKILL');
+  await serve.stop();
+});
+
+test.skipIf(AS_NOBODY.length === 0)('a program of another user is refused, and told so', async () => {
+  const serve = await startServe();
+  for (const path of [serve.directory, dirname(serve.socket), serve.socket]) chmodSync(path, 0o777);
+  const { status, stderr } = await serve.run([...AS_NOBODY, 'pactl', 'info']);
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('Access denied') });
+  const { message } = await serve.event('warning');
+  expect(message).toMatch(/^process \d+ of user 65534 was refused: this server is for user 0 and root$/);
+  expect((await serve.run(['pactl', 'info'])).status).toBe(0);
   await serve.stop();
 });
