@@ -1,7 +1,10 @@
-// Removes from the bundled packages the files that nobody loads, so that npm does not pack them; `npm ci` brings them back.
-import { existsSync, rmSync } from 'node:fs';
+// Keeps npm from packing what nobody loads. Of the bundled packages it is removed: `npm ci` brings it back. Of dist/, where tests
+// load modules one by one, it is named to npm.
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { DIST, reachedFiles } from './reached.js';
 
-/** Below node_modules/: what is for browsers, the same once more in one file with its source map, sources of what is built. */
+/** Below node_modules/: what is for browsers, the same once more in one file, sources of what is built, and how it is used by itself. */
 const UNUSED = [
   '@toots/libsamplerate.js/dist/libsamplerate_browser.js',
   '@toots/libsamplerate.js/dist/libsamplerate_browser_stubs.js',
@@ -11,6 +14,13 @@ const UNUSED = [
   'mpg123-decoder/dist',
   'opus-decoder/dist',
   'simple-yenc/src',
+  '@eshaz/web-worker/README.md',
+  '@wasm-audio-decoders/flac/README.md',
+  '@wasm-audio-decoders/ogg-vorbis/README.md',
+  'codec-parser/README.md',
+  'mpg123-decoder/README.md',
+  'opus-decoder/README.md',
+  'simple-yenc/README.md',
 ];
 
 for (const path of UNUSED) {
@@ -18,3 +28,8 @@ for (const path of UNUSED) {
   if (!existsSync(new URL('.', place))) throw new Error(`${path}: there is no such folder any more`);
   rmSync(place, { recursive: true, force: true });
 }
+
+const reached = reachedFiles('.js');
+const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' });
+const unreached = files.filter((name) => name.endsWith('.js') && !reached.has(join(DIST, name)));
+writeFileSync(join(DIST, '.npmignore'), unreached.map((name) => `/${name.split(sep).join('/')}\n`).join(''));

@@ -19,6 +19,11 @@ export interface OpenCardOptions extends CardOptions {
    * which socket, in a directory of mode 0700; see docs/control.md. By default true, and false where `hypervisor` is given.
    */
   control?: boolean | string | undefined;
+  /**
+   * The file of the addon that reaches Xen, where a bundle or a packaged program has it elsewhere: prebuilds/linux-ARCH/vsnd.node
+   * of this package. By default VSND_ADDON, else the one in this package; nothing of it is loaded on an emulated machine.
+   */
+  addon?: string | undefined;
 }
 
 const OPEN_CARD_OPTIONS: OptionNames<OpenCardOptions> = {
@@ -29,6 +34,7 @@ const OPEN_CARD_OPTIONS: OptionNames<OpenCardOptions> = {
   engine: true,
   hypervisor: true,
   control: true,
+  addon: true,
 };
 
 /** The XenStore device of a Linux guest. */
@@ -41,14 +47,16 @@ const XENBUS = '/dev/xen/xenbus';
  */
 export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
   checkOptionNames('openCard()', options, OPEN_CARD_OPTIONS);
-  const { hypervisor, control = hypervisor === undefined, ...cardOptions } = options;
+  const { hypervisor, addon, control = hypervisor === undefined, ...cardOptions } = options;
   if (typeof control !== 'boolean' && (typeof control !== 'string' || control === '')) {
     throw invalidArgError('control', control, "true, false, or a socket's path");
   }
+  if (addon !== undefined && (typeof addon !== 'string' || addon === ''))
+    throw invalidArgError('addon', addon, 'the path of a file');
   const releases = new ReleaseStack();
   const card = hypervisor
     ? await Card.open(hypervisor, cardOptions, releases)
-    : await openOwnCard(cardOptions, releases);
+    : await openOwnCard(cardOptions, addon, releases);
   if (control !== false) {
     const isEmulated = hypervisor !== undefined || isEmulationRequested();
     const { offerControl } = await import('./control/server.ts');
@@ -58,9 +66,13 @@ export async function openCard(options: OpenCardOptions = {}): Promise<Card> {
   return card;
 }
 
-async function openOwnCard(options: CardOptions, releases: ReleaseStack): Promise<Card> {
+async function openOwnCard(
+  options: CardOptions,
+  addon: string | undefined,
+  releases: ReleaseStack,
+): Promise<Card> {
   const engine = options.engine ?? engineFromEnvironment();
-  const machine = await ownHypervisor({ threaded: engine !== 'script' });
+  const machine = await ownHypervisor({ threaded: engine !== 'script', addon });
   releases.push(machine.release);
   let stayAtProcessEnd = () => {};
   releases.push(() => stayAtProcessEnd());

@@ -1,9 +1,6 @@
 import type { EventEmitter } from 'node:events';
-import { createRequire } from 'node:module';
 import nodeProcess from 'node:process';
 import { invalidArgError, VsndError } from '../errors.ts';
-
-const require = createRequire(import.meta.url);
 
 /**
  * Which of libsamplerate's filters. Measured, 44100 <-> 48000 Hz, half scale: 'best' keeps sines up to 20 kHz within 0.01 dB
@@ -76,7 +73,7 @@ export class Resampler {
     }
     if (!Object.hasOwn(FILTERS, quality))
       throw invalidArgError('quality', quality, Object.keys(FILTERS).join(', '));
-    const Filter = loadLibsamplerate();
+    const Filter = await loadLibsamplerate();
     await Filter.initialized;
     return new Resampler(createFilters(Filter, channels, FILTERS[quality]));
   }
@@ -175,18 +172,22 @@ export class Resampler {
   }
 }
 
+/** The last thing that the package's handlers do. */
+const THROWS_ANEW = /\bthrow \w+;?\s*\}\s*\}?\s*$/;
+
 /** The package. It would handle the uncaught errors of the whole process: not in a library. */
-function loadLibsamplerate(): SamplerateClass {
+async function loadLibsamplerate(): Promise<SamplerateClass> {
   const process: EventEmitter = nodeProcess;
   const events = ['uncaughtException', 'unhandledRejection'];
   const before = new Set(events.flatMap((event) => process.listeners(event)));
-  const { Samplerate } = require('@toots/libsamplerate.js') as { Samplerate: SamplerateClass };
+  const { default: libsamplerate } = await import('@toots/libsamplerate.js');
   for (const event of events) {
     for (const listener of process.listeners(event)) {
-      if (!before.has(listener)) process.off(event, listener as () => void);
+      if (!before.has(listener) && THROWS_ANEW.test(`${listener}`))
+        process.off(event, listener as () => void);
     }
   }
-  return Samplerate;
+  return (libsamplerate as unknown as { Samplerate: SamplerateClass }).Samplerate;
 }
 
 function createFilters(Filter: SamplerateClass, channels: number, type: number): Samplerate[] {

@@ -21,9 +21,9 @@ export type HostName =
   | { readonly kind: 'pulse'; readonly device: string | undefined; readonly properties: readonly string[] };
 
 export const SINK_NAMES =
-  'null, speaker, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SINK>, pipewire, pipewire<NODE>';
+  'null, speaker, wav:FILE (not -), exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SINK>, pipewire, pipewire<NODE>';
 export const SOURCE_NAMES =
-  'silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SOURCE>, pipewire, pipewire<NODE>';
+  'silence, sine, sine:HZ, wav:FILE (not -), exec:COMMAND, alsa, alsa<DEVICE>, pulse, pulse<SOURCE>, pipewire, pipewire<NODE>';
 
 /** What a WAV file's name may have in braces. */
 const WAV_PLACEHOLDERS = ['domid', 'devid', 'pcm', 'stream', 'id'];
@@ -62,6 +62,7 @@ export function sourceOf(name: string): SourceName | undefined {
 
 function fileOrCommand(name: string) {
   const file = /^wav:(.+)$/s.exec(name)?.[1];
+  if (file === '-') return undefined; // a WAV file gets its length at its end: standard output is none
   if (file !== undefined) return { kind: 'wav', file } as const;
   const command = /^exec:(.*\S.*)$/s.exec(name)?.[1];
   return command === undefined ? undefined : ({ kind: 'exec', command } as const);

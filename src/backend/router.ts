@@ -15,7 +15,7 @@ import type { CaptureDevice, PcmDevice, PlaybackDevice } from './pcm-device.ts';
 import type { SetPipeSize } from './piped-program.ts';
 import { fillIn, numbersOf, playerFor, recorderFor } from './programs.ts';
 import type { Admit } from './relaunch.ts';
-import { matchesPattern, type Route } from './routes.ts';
+import { fittingRoute, type Route } from './routes.ts';
 import { checkWritable, openSink } from './sinks.ts';
 import { clockedSource } from './sources.ts';
 import { keepWithin } from './wav-budget.ts';
@@ -86,8 +86,7 @@ class Router {
   #sinkFor(address: StreamAddress, log: (message: string) => void): PlaybackDevice {
     const { routes, sink } = this.#options;
     const id = address.config.uniqueId;
-    const route = routes.find(({ pattern, sink }) => sink && matchesPattern(pattern, id));
-    const named = route?.sink ?? sink ?? deviceOfId(id);
+    const named = fittingRoute(routes, address.config)?.sink ?? sink ?? deviceOfId(id);
     if (named) return this.#makeSink(named, address, log);
     return looksLikeDevice(id) ? unusableSink(NOT_FOR_GUESTS) : this.#sharedDevice('null');
   }
@@ -95,8 +94,7 @@ class Router {
   #sourceFor(address: StreamAddress, log: (message: string) => void): CaptureDevice {
     const { routes, source } = this.#options;
     const id = address.config.uniqueId;
-    const route = routes.find(({ pattern, source }) => source && matchesPattern(pattern, id));
-    const named = route?.source ?? source;
+    const named = fittingRoute(routes, address.config)?.source ?? source;
     if (named) return this.#makeSource(named, address, log);
     const own = deviceOfId(id);
     if (own === undefined) {

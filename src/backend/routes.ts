@@ -1,3 +1,4 @@
+import type { StreamConfig } from '../config/card.ts';
 import { invalidArgError } from '../errors.ts';
 import {
   parseSink,
@@ -32,6 +33,15 @@ export function parseRoute(route: string): Route {
     if (sink || source) return { pattern: route.slice(0, at), sink, source };
   }
   throw invalidArgError('--map', route, `ID=SINK (${SINK_NAMES}), or ID=SOURCE (${SOURCE_NAMES})`);
+}
+
+/** The first route that has a device for a stream of this direction and unique-id. */
+export function fittingRoute(
+  routes: readonly Route[],
+  { type, uniqueId }: Pick<StreamConfig, 'type' | 'uniqueId'>,
+): Route | undefined {
+  const device = type === 'playback' ? 'sink' : 'source';
+  return routes.find((route) => route[device] && matchesPattern(route.pattern, uniqueId));
 }
 
 /** Whether a unique-id fits a pattern. */

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { VsndError } from '../errors.ts';
-import { prebuiltPath } from '../xen/linux/addon.ts';
+import { addonPath } from '../xen/linux/addon.ts';
 
 /**
  * What native/pipewire offers: libpipewire, and what its data thread does. Nothing here calls JavaScript but what a session was
@@ -116,7 +116,7 @@ export interface StagingPort {
 }
 
 /** Throws ERR_VSND_SOUND_SERVER, saying what is missing. */
-export function loadPipeWireAddon(path = addonPath()): PipeWireAddon {
+export function loadPipeWireAddon(path = pipeWirePath()): PipeWireAddon {
   try {
     return createRequire(import.meta.url)(path);
   } catch (cause) {
@@ -127,8 +127,9 @@ export function loadPipeWireAddon(path = addonPath()): PipeWireAddon {
   }
 }
 
-function addonPath(): string {
-  return join(dirname(prebuiltPath()), 'vsnd-pipewire.node');
+/** Beside the other addon. */
+function pipeWirePath(): string {
+  return resolve(dirname(addonPath()), 'vsnd-pipewire.node');
 }
 
 /** A session that has been connected. Throws ERR_VSND_SOUND_SERVER, in words that say what to do. */

@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { isVsndError } from '../errors.ts';
+import { didYouMean } from './did-you-mean.ts';
 
 /** Wrong usage: the message names the argument; exit status 2. */
 export class UsageError extends Error {
@@ -78,7 +79,10 @@ function parseStrictly(args: readonly string[], options: OptionDescriptions) {
   } catch (error) {
     // The first sentence names the argument; advice that vsnd's users do not need may follow.
     const [sentence = ''] = (error as Error).message.split(/\.\s/, 1);
-    throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1));
+    const [, unknown] = /^Unknown option '(--[^']+)'$/.exec(sentence) ?? [];
+    const names = [...Object.keys(options), 'help'].map((name) => `--${name}`);
+    const hint = unknown === undefined ? '' : didYouMean(unknown, names);
+    throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1) + hint);
   }
 }
 

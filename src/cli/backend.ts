@@ -6,7 +6,7 @@ import { formatAmount, LIMITS, type LimitSetting, parseLimit } from '../backend/
 import { type BackendLogEntry, formatLogEntry } from '../backend/log.ts';
 import { loadSetPipeSize, type SetPipeSize } from '../backend/piped-program.ts';
 import { openRouter } from '../backend/router.ts';
-import { parseRoute, type Route } from '../backend/routes.ts';
+import { fittingRoute, parseRoute, type Route } from '../backend/routes.ts';
 import { DEVICE_CLASS } from '../config/fields.ts';
 import { guestsMethod } from '../control/guests.ts';
 import { BACKEND_SOCKET, EMULATED_BACKEND_SOCKET } from '../control/places.ts';
@@ -21,7 +21,7 @@ import { openLinuxHypervisor } from '../xen/linux/hypervisor.ts';
 import { type OptionValues, throwUsageError } from './arguments.ts';
 import { defineCommand } from './command.ts';
 import { useEveryStream } from './every-stream.ts';
-import { inLine } from './messages.ts';
+import { inLine, misnamedWav } from './messages.ts';
 import type { Terminal } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -133,6 +133,10 @@ export const backend = defineCommand({
   isService: true,
   run: async ({ values }, { terminal, signal }) => {
     const options = parseBackendOptions(values);
+    for (const sink of [options.sink, ...options.routes.map((route) => route.sink)]) {
+      const warning = sink?.kind === 'wav' && misnamedWav(sink.file);
+      if (warning) terminal.complain(warning);
+    }
     if (values.emulate) await serveEmulatedGuest(options, terminal, signal);
     else await serveThisDomain(options, terminal, signal);
     return true;
@@ -214,7 +218,12 @@ export async function serveGuests(
     const claim = await hypervisor.claim(`backend/${DEVICE_CLASS}`);
     releases.push(() => claim.release());
     const { clock } = hypervisor;
-    const deviceFor = await openRouter({ routes, sink, source, clock, setPipeSize });
+    const routed = await openRouter({ routes, sink, source, clock, setPipeSize });
+    const fitted = new Set<Route | undefined>();
+    const deviceFor: typeof routed = (address) => {
+      fitted.add(fittingRoute(routes, address.config));
+      return routed(address);
+    };
     // Before any guest is served: an address that cannot be had throws none of them out.
     const offered = metrics && (await offerMetrics(metrics, clock, version()).catch(throwUsageError));
     if (offered) {
@@ -231,6 +240,9 @@ export async function serveGuests(
     log({ message: `serving the guests of this domain, on ${hypervisor.description}` });
     if (!signal.aborted) await Promise.race([once(signal, 'abort'), failure(served)]);
     log({ message: 'closing every device' });
+    for (const route of routes) {
+      if (!fitted.has(route)) log({ message: `--map ${route.pattern}=... has fitted no stream` });
+    }
   } finally {
     await releases.releaseAll();
   }

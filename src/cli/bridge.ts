@@ -60,7 +60,7 @@ export const bridge = defineCommand({
   description: [
     `Makes this guest's virtual sound card a sink and a source of the sound server that runs for this user, until Ctrl-C:
     every program can then play through it and record from it. While no program does, it sleeps. It outlives restarts of the
-    sound server and of the backend, and leaves nothing behind in the server. See docs/bridge.md, also for the service.`,
+    sound server and of the backend, and leaves nothing behind in the server. See vsnd help bridge.md, also for the service.`,
   ],
   options: OPTIONS,
   examples: {
@@ -82,6 +82,8 @@ async function runBridge(line: CommandLine<typeof OPTIONS>, context: CommandCont
     releases.push(() => made.close());
     await offerOwnControl(use, { handleVolume: () => made.refreshVolumes() });
     const failed = new Promise<never>((_, reject) => made.once('error', reject));
+    // What ends with us, the sound server of the same terminal for one, is not lost.
+    signal.addEventListener('abort', () => made.removeAllListeners('disconnect'), { once: true });
     const hide = json ? reportAsJson(made, terminal) : reportToPeople(made, card, guest, terminal);
     releases.push(hide);
     await Promise.race([once(made, 'close'), failed]);

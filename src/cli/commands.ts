@@ -1,4 +1,3 @@
-import { UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
 
 /** All commands, in the order in which they are told of, and what loads each: whoever runs one does not pay for the others. */
@@ -21,11 +20,9 @@ export async function findCommand(name: string): Promise<Command | undefined> {
   return Object.hasOwn(LOADERS, name) ? await LOADERS[name]?.() : undefined;
 }
 
-/** As {@link findCommand}. Rejects with {@link UsageError} where there is none. */
-export async function commandNamed(name: string): Promise<Command> {
-  const command = await findCommand(name);
-  if (command) return command;
-  throw new UsageError(`unknown ${name.startsWith('-') ? 'option' : 'command'} '${name}'`);
+/** The names of all of them. */
+export function commandNames(): string[] {
+  return Object.keys(LOADERS);
 }
 
 /** All of them. */

@@ -53,5 +53,5 @@ export function describeFinding({ check, status, message, mend }: Finding): stri
 
 function summarize(problems: number): string {
   if (problems === 0) return 'No problem was found.';
-  return `${problems} ${problems === 1 ? 'problem was' : 'problems were'} found; see docs/doctor.md.`;
+  return `${problems} ${problems === 1 ? 'problem was' : 'problems were'} found; see vsnd help doctor.md.`;
 }

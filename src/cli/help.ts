@@ -1,5 +1,6 @@
 import type { Command, Glossary } from './command.ts';
 import { MANUAL, optionTerm, optionText, usageOf, valueSections } from './manual.ts';
+import { pageNames } from './pages.ts';
 
 const WIDTH = 80;
 /** Columns: a longer term has a line of its own. */
@@ -10,8 +11,9 @@ export function generalHelp(commands: readonly Command[]): string {
   const list = Object.fromEntries(commands.map(({ name, summary }) => [name, summary]));
   return [
     `vsnd: ${MANUAL.summary}`,
-    ['Usage:', '  vsnd COMMAND [options]', '  vsnd help COMMAND', '  vsnd --version'].join('\n'),
-    section('Commands', glossary({ ...list, help: 'say more about a command' })),
+    ['Usage:', '  vsnd COMMAND [options]', '  vsnd help COMMAND|PAGE.md', '  vsnd -V, --version'].join('\n'),
+    section('Commands', glossary({ ...list, help: 'say more about a command, or print a page' })),
+    section('Pages', `  ${wrap(pageNames().join(' '), WIDTH - 2).join('\n  ')}`),
     section('Try it without Xen', `  ${MANUAL.tryIt}`),
     section('Environment', glossary(MANUAL.environment)),
     section('Exit status', glossary(MANUAL.exitStatus)),

@@ -2,7 +2,8 @@ import type { Writable } from 'node:stream';
 import { isEmulationRequested } from '../emulation/process-guest.ts';
 import { UsageError } from './arguments.ts';
 import type { Command } from './command.ts';
-import { commandNamed, findCommand, loadCommands } from './commands.ts';
+import { commandNames, findCommand, loadCommands } from './commands.ts';
+import { didYouMean } from './did-you-mean.ts';
 import { errorMessage } from './messages.ts';
 import { type OutputStream, Terminal } from './terminal.ts';
 import { version } from './version.ts';
@@ -78,12 +79,24 @@ export class Invocation {
   async #about(): Promise<string> {
     const name = this.#name;
     if (name === undefined) throw new UsageError('a command is missing');
-    if (name === '--version') return version();
-    const topic = name === 'help' ? this.#args[0] : name;
+    if (name === '--version' || name === '-V') return version();
+    if (name === 'help' || name === '--help' || name === '-h') return await this.#help(this.#args[0]);
+    if (!name.startsWith('-'))
+      throw new UsageError(`unknown command '${name}'${didYouMean(name, commandNames())}`);
+    throw new UsageError(`unknown option '${name}'${didYouMean(name, ['--help', '--version'])}`);
+  }
+
+  /** About everything, a command, or what one of the pages is about. Rejects with {@link UsageError}. */
+  async #help(topic = 'help'): Promise<string> {
     const { commandHelp, generalHelp } = await import('./help.ts');
-    if (topic === undefined || ['--help', '-h', 'help'].includes(topic))
-      return generalHelp(await loadCommands());
-    return commandHelp(await commandNamed(topic));
+    if (['--help', '-h', 'help'].includes(topic)) return generalHelp(await loadCommands());
+    const command = await findCommand(topic);
+    if (command) return commandHelp(command);
+    const { findPage, pageNames } = await import('./pages.ts');
+    const page = findPage(topic);
+    if (page !== undefined) return page;
+    const topics = [...commandNames(), ...pageNames()];
+    throw new UsageError(`there is no help on '${topic}'${didYouMean(topic, topics)}`);
   }
 
   async #runCommand(command: Command): Promise<boolean> {

@@ -2,6 +2,7 @@ import type { VsndError } from '../errors.ts';
 import type { CardInfo } from '../frontend/discovery.ts';
 import { listCards } from '../open-card.ts';
 import { defineCommand } from './command.ts';
+import { wrap } from './help.ts';
 import { oneLine } from './messages.ts';
 import { complainOfConfig } from './with-card.ts';
 
@@ -46,27 +47,53 @@ async function listEmulatedCards(): Promise<CardInfo[]> {
   }
 }
 
+/** Columns of a terminal. */
+const WIDTH = 80;
+
 function describeCard(card: CardInfo): string {
   const names = [card.shortName, card.longName].filter((name) => name !== undefined).map(oneLine);
+  const streams = card.pcmDevices.flatMap(({ index, streams }) =>
+    streams.map((stream) => ({ ...stream, place: `${index}/${stream.index}` })),
+  );
   return [
     [`card ${card.devid}`, ...names].join(', '),
     `  state ${card.state}; backend in domain ${card.backendDomid}, state ${card.backendState}`,
-    ...card.pcmDevices.flatMap(describeDevice),
+    ...card.pcmDevices.flatMap(({ index, name }) => [
+      `  PCM device ${index}${name === undefined ? '' : `, ${oneLine(name)}`}`,
+      ...streams.filter(({ place }) => place.startsWith(`${index}/`)).map(describeStream),
+    ]),
+    ...shared('rates', streams, ({ rates }) => `${rates.join(', ')} Hz`),
+    ...shared('formats', streams, ({ formats }) => formats.join(', ')),
   ].join('\n');
 }
 
-function describeDevice(device: CardInfo['pcmDevices'][number]): string[] {
-  const title = `  PCM device ${device.index}${device.name === undefined ? '' : `, ${oneLine(device.name)}`}`;
-  return [title, ...device.streams.flatMap(describeStream)];
+type Stream = CardInfo['pcmDevices'][number]['streams'][number] & {
+  /** Its PCM device and its own number: 0/1. */
+  readonly place: string;
+};
+
+/** A row, whose end another one takes where the id is long. */
+function describeStream({ place, type, uniqueId, channels, rates, bufferBytes }: Stream): string {
+  const row = [
+    `    ${place}  ${type.padEnd('playback'.length)}`,
+    `${span(channels.min, channels.max)} channels`,
+    `${span(Math.min(...rates), Math.max(...rates))} Hz`,
+    `buffer ${bufferBytes % 1024 === 0 ? `${bufferBytes / 1024} KiB` : `${bufferBytes} bytes`}`,
+  ].join('  ');
+  const id = uniqueId === '' ? 'without id' : `id ${oneLine(uniqueId)}`;
+  return row.length + 2 + id.length <= WIDTH ? `${row}  ${id}` : `${row}\n         ${id}`;
 }
 
-function describeStream(stream: CardInfo['pcmDevices'][number]['streams'][number]): string[] {
-  const { min, max } = stream.channels;
-  return [
-    `    stream ${stream.index}, ${stream.type}, ${stream.uniqueId === '' ? 'without id' : `id ${oneLine(stream.uniqueId)}`}`,
-    `      rates     ${stream.rates.join(', ')} Hz`,
-    `      formats   ${stream.formats.join(', ')}`,
-    `      channels  ${min === max ? min : `${min} to ${max}`}`,
-    `      buffer    ${stream.bufferBytes} bytes`,
-  ];
+function span(min: number, max: number): string {
+  return min === max ? `${min}` : `${min}-${max}`;
+}
+
+/** What `textOf` says of all streams, once; where they differ, once for those that are alike. */
+function shared(title: string, streams: readonly Stream[], textOf: (stream: Stream) => string): string[] {
+  const texts = [...new Set(streams.map(textOf))];
+  return texts.map((text) => {
+    const places = streams.filter((stream) => textOf(stream) === text).map(({ place }) => place);
+    const whose = texts.length === 1 ? '' : ` of ${places.join(', ')}`;
+    return `  ${title}${whose}:\n    ${wrap(text, WIDTH - 4).join('\n    ')}`;
+  });
 }

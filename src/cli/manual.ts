@@ -16,6 +16,7 @@ export const MANUAL = {
   environment: {
     'VSND_EMULATE=1': 'the same as --emulate',
     'VSND_DEBUG=1': 'print where in vsnd an error comes from',
+    'VSND_ADDON=FILE': "the addon that reaches Xen, where it is not this package's own",
     'NO_COLOR=1': 'no colours',
   },
   exitStatus: {

@@ -64,3 +64,11 @@ export function errorMessage(error: unknown, debug: boolean, command?: string): 
   const expected = isVsndError(error) || 'syscall' in error || error.name === 'AbortError';
   return expected ? error.message : `internal error: ${error.message} (VSND_DEBUG=1 shows where)`;
 }
+
+/** What other recordings' names end in. */
+const OTHER_KINDS = /\.(flac|mp3|ogg|oga|opus|aiff?|aifc|au|snd|m4a|aac|wma|raw|pcm)$/i;
+
+/** A warning about a WAV file with another kind's name; undefined for all other names. */
+export function misnamedWav(file: string): string | undefined {
+  return OTHER_KINDS.test(file) ? `warning: ${file} will be a WAV file, whatever its name says` : undefined;
+}

@@ -1,7 +1,7 @@
 import { RealClock, wait } from '../clock.ts';
 import type { ControlClient } from '../control/client.ts';
 import { findBackend } from '../control/find.ts';
-import { isVsndError } from '../errors.ts';
+import { isVsndError, VsndError } from '../errors.ts';
 import { type CommandLine, parseNumber, UsageError } from './arguments.ts';
 import { type CommandContext, defineCommand } from './command.ts';
 import { OWNER_OPTIONS } from './common-options.ts';
@@ -121,8 +121,24 @@ async function reach(values: Values): Promise<Watched> {
 }
 
 async function reachBackend({ socket, emulate = false }: Values): Promise<Watched> {
-  const client = await (socket === undefined ? findBackend(emulate, new RealClock()) : connectTo(socket));
+  const client = await (socket === undefined ? findBackendOrSay(emulate) : connectTo(socket));
   return { client, look: () => lookAtGuests(client), ended: 'has ended' };
+}
+
+/** Where the one that is meant does not run and the other one does, says how to reach that. */
+async function findBackendOrSay(isEmulated: boolean): Promise<ControlClient> {
+  const clock = new RealClock();
+  try {
+    return await findBackend(isEmulated, clock);
+  } catch (error) {
+    const other = await findBackend(!isEmulated, clock).catch(() => undefined);
+    if (!(error instanceof VsndError) || !other) throw error;
+    await other.close();
+    const how = isEmulated
+      ? "this domain's does: leave out --emulate"
+      : "an emulated machine's does: add --emulate";
+    throw new VsndError(error.code, `${error.message}; ${how}`, { cause: error });
+  }
 }
 
 async function lookAtCard(client: ControlClient): Promise<View> {

@@ -15,7 +15,7 @@ import { type CommandLine, parseIndex, parseNumber, parseOneOf, UsageError } fro
 import { type CommandContext, defineCommand } from './command.ts';
 import { CARD, checkEmulation, EMULATE, SOFTWARE_VOLUME, SOURCE } from './common-options.ts';
 import { LevelMeter } from './level-meter.ts';
-import { clockTime, describeChosen, describeFormat } from './messages.ts';
+import { clockTime, describeChosen, describeFormat, misnamedWav } from './messages.ts';
 import { isSameFile } from './same-file.ts';
 import { showProgress } from './show-progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -118,6 +118,8 @@ async function recordFile(line: CommandLine<typeof OPTIONS>, context: CommandCon
   if (options.file === STDOUT && stdout.isTTY) {
     throw new UsageError('- is standard output, which is a terminal; allowed: a file, a pipe');
   }
+  const warning = misnamedWav(options.file);
+  if (warning) terminal.complain(warning);
   let recording: Recording | undefined;
   try {
     await withCard(options, context, async ({ card, guest }) => {

@@ -55,7 +55,7 @@ export const serve = defineCommand({
   description: [
     `Takes the place of PulseAudio for the programs of this guest, until Ctrl-C: they play into this guest's virtual
     sound card, and record from it, in sync with its clock. Prints the PULSE_SERVER to set. Several are mixed. While nobody
-    plays or records, the card is closed. See docs/server.md, also for the service, and vsnd bridge where a sound server runs.`,
+    plays or records, the card is closed. See vsnd help server.md, also for the service, and vsnd bridge where a sound server runs.`,
   ],
   options: OPTIONS,
   examples: {

@@ -5,6 +5,7 @@ import type { CardInfo } from '../frontend/discovery.ts';
 import { openCard } from '../open-card.ts';
 import { ReleaseStack } from '../release-stack.ts';
 import type { CommandContext } from './command.ts';
+import { misnamedWav } from './messages.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Whose card a command uses, and which. */
@@ -35,6 +36,8 @@ export async function withCard<T>(
   { terminal, signal }: Pick<CommandContext, 'terminal' | 'signal'>,
   use: (parts: CardUse) => Promise<T>,
 ): Promise<T> {
+  const warning = emulation?.sink?.startsWith('wav:') && misnamedWav(emulation.sink.slice('wav:'.length));
+  if (warning) terminal.complain(warning);
   const releases = new ReleaseStack();
   try {
     const guest = emulation && (await emulate(emulation));

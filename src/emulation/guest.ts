@@ -141,6 +141,13 @@ function hasListener(): boolean {
   return !process.env['CI'] && (isatty(1) || isatty(2));
 }
 
+/** A bundle that has vsnd in it lacks the thread's file. */
+function withAdvice(error: NodeJS.ErrnoException): Error {
+  if (!/MODULE_NOT_FOUND|MODULE_LOAD|ENOENT/.test(`${error.code} ${error.message}`)) return error;
+  const message = `the emulated machine's thread cannot be loaded: ${error.message}; in a bundle, mark 'vsnd' as external`;
+  return new VsndError('ERR_VSND_NOT_SUPPORTED', message, { cause: error });
+}
+
 async function backendReady(worker: Worker, { log }: EmulatedGuestOptions) {
   worker.ref();
   const ready = new Promise<Extract<FromBackendWorker, { type: 'ready' }>>((resolve, reject) => {
@@ -150,7 +157,7 @@ async function backendReady(worker: Worker, { log }: EmulatedGuestOptions) {
       else
         reject(new VsndError(message.code, message.message, message.errno ? { errno: message.errno } : {}));
     });
-    worker.once('error', reject);
+    worker.once('error', (error: NodeJS.ErrnoException) => reject(withAdvice(error)));
   });
   try {
     return await ready;

@@ -16,13 +16,13 @@ const hasXen = existsSync('/dev/xen/xenbus');
 
 describe('usage', () => {
   test.each([
-    [['--sink', 'nul'], '--sink is "nul"; allowed: null, speaker, wav:FILE, exec:COMMAND, alsa, '],
+    [['--sink', 'nul'], '--sink is "nul"; allowed: null, speaker, wav:FILE (not -), exec:COMMAND, alsa, '],
     [['--sink', 'wav:{x}'], 'a placeholder of --sink is "{x}"; allowed: {domid}, '],
     [['--map', 'radio'], '--map is "radio"; allowed: ID=SINK (null, '],
     [['--map', 'a=null', '--map', 'b'], '--map is "b"; '],
     [
       ['--source', 'speaker'],
-      '--source is "speaker"; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, ',
+      '--source is "speaker"; allowed: silence, sine, sine:HZ, wav:FILE (not -), exec:COMMAND, ',
     ],
     [['--source', 'exec:cat {id}'], '--source is "exec:cat {id}"; allowed: a command without {id}'],
     [['--metrics', '::1:9817'], '--metrics is "::1:9817"; allowed: PORT (0 to 65535; '],
@@ -217,6 +217,23 @@ describe('on the emulated machine', () => {
       'closing every device',
       '1/0: disconnected',
       'ended',
+    ]);
+  });
+
+  test('a --map that has fitted no stream is told of at the end', async () => {
+    const { world, lines, end } = await startCommand(
+      '--map',
+      'a*=null',
+      '--map',
+      'raido*=null',
+      '--map',
+      'a=sine',
+    );
+    await (await world.addGuest({ pcmDevices: playback('a') })).connectOne();
+    await end();
+    expect(lines.filter((line) => line.includes('--map'))).toEqual([
+      '--map raido*=... has fitted no stream',
+      '--map a=... has fitted no stream',
     ]);
   });
 

@@ -221,12 +221,13 @@ const problem = (check: string, message: unknown, mend?: string): Finding =>
 const AFTER_XEN = ALL.slice(2);
 const AFTER_STORE = ['card', ...FROM_CARD];
 const EMULATE = 'vsnd play --emulate plays without Xen';
-const UDEV = 'run as root, or install the udev rule of docs/guest-setup.md';
+const UDEV = 'run as root, or install the udev rule of vsnd help guest-setup.md';
 const NODE_MISSING = 'mount devtmpfs on /dev, or let udev make the node';
-const GIVE_CARD = 'give it one by vsnd = [...] in its xl.cfg, see docs/guest-setup.md';
+const GIVE_CARD = 'give it one by vsnd = [...] in its xl.cfg, see vsnd help guest-setup.md';
 const CORRECT = "correct it in the guest's xl.cfg, and restart the guest";
 const QUOTA = "free nodes and watches in this guest's XenStore, or raise its quota in Dom0";
-const RUN_BACKEND = 'run vsnd backend in domain 0, docs/backend.md; where it runs, its log says more';
+const RUN_BACKEND =
+  'run vsnd backend in domain 0, see vsnd help backend.md; where it runs, its log says more';
 const SEE_BACKEND = "see whether a backend runs in the backend's domain, and what its log says";
 /** ns */
 const LOOK_INTERVAL = 0.1e9;
@@ -270,7 +271,7 @@ const MACHINE: Case[] = [
     problem(
       'xen',
       'this is Dom0; sound cards are those of guests',
-      'run vsnd doctor in the guest; what Dom0 needs is vsnd backend, see docs/backend.md',
+      'run vsnd doctor in the guest; what Dom0 needs is vsnd backend, see vsnd help backend.md',
     ),
     AFTER_XEN,
   ],
@@ -382,7 +383,7 @@ const STORE: Case[] = [
     problem(
       'kernel-driver',
       "the kernel's driver snd_xen_front has vsnd-0",
-      'vsnd doctor --card 0 --release, as root; docs/guest-setup.md says how to keep it away',
+      'vsnd doctor --card 0 --release, as root; vsnd help guest-setup.md says how to keep it away',
     ),
     ['owner', 'connection'],
   ],
@@ -395,7 +396,7 @@ const STORE: Case[] = [
     problem(
       'kernel-driver',
       "the kernel's driver vsnd has vsnd-0",
-      'vsnd doctor --card 0 --release, as root; docs/guest-setup.md says how to keep it away',
+      'vsnd doctor --card 0 --release, as root; vsnd help guest-setup.md says how to keep it away',
     ),
     ['owner', 'connection'],
   ],

@@ -99,7 +99,7 @@ describe('the command', () => {
     expect(node).toBe(`OK       node           ${process.versions.node}`);
     expect(xen).toMatch(/^problem {2}xen {12}\S/);
     expect(mend).toBe('                        vsnd play --emulate plays without Xen');
-    expect(others.pop()).toBe('1 problem was found; see docs/doctor.md.');
+    expect(others.pop()).toBe('1 problem was found; see vsnd help doctor.md.');
     for (const line of others) expect(line).toMatch(/^skipped {2}\S+ +needs xen$/);
   });
 

@@ -1,6 +1,9 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { commandNamed, loadCommands } from '../../src/cli/commands.ts';
+import { loadCommands } from '../../src/cli/commands.ts';
+import { didYouMean } from '../../src/cli/did-you-mean.ts';
 import { commandHelp, generalHelp, wrap } from '../../src/cli/help.ts';
+import { findPage, pageNames } from '../../src/cli/pages.ts';
 
 const COMMANDS = await loadCommands();
 
@@ -41,10 +44,38 @@ test('the general help fits 80 columns', () => {
   for (const line of generalHelp(COMMANDS).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
 });
 
-test('a command that there is not', async () => {
-  await expect(commandNamed('nope')).rejects.toThrow("unknown command 'nope'");
-  await expect(commandNamed('--nope')).rejects.toThrow("unknown option '--nope'");
-  await expect(commandNamed('toString')).rejects.toThrow("unknown command 'toString'");
+test('the general help names every page, and each can be printed', () => {
+  const help = generalHelp(COMMANDS).split(/\s+/);
+  expect(pageNames()).toContain('guest-setup.md');
+  for (const name of pageNames()) {
+    expect(help).toContain(name);
+    for (const topic of [name, `docs/${name}`, name.slice(0, -3)]) expect(findPage(topic)).toMatch(/^# /);
+  }
+  expect(findPage('../README')).toBeUndefined();
+});
+
+test.each(
+  readdirSync(new URL('../../src', import.meta.url), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  ),
+)('src/%s sends users to pages that there are', (name) => {
+  const text = readFileSync(new URL(`../../src/${name}`, import.meta.url), 'utf8');
+  for (const [, page] of text.matchAll(/vsnd help ([a-z-]+\.md)/g)) expect(pageNames()).toContain(page);
+});
+
+test.each([
+  ['recrod', "; did you mean 'record'?"],
+  ['lst', "; did you mean 'list'?"],
+  ['monitro', "; did you mean 'monitor'?"],
+  ['sing', ''],
+  ['', ''],
+])('for %j: %j', (word, said) => {
+  expect(
+    didYouMean(
+      word,
+      COMMANDS.map(({ name }) => name),
+    ),
+  ).toBe(said);
 });
 
 test('lines are as full as they may be, and a long word has one of its own', () => {

@@ -13,6 +13,8 @@ describe('usage', () => {
     [['-h'], /^vsnd: the Xen virtual sound card/],
     [['help'], /^vsnd: the Xen virtual sound card/],
     [['help', 'play'], /^Usage: vsnd play/],
+    [['help', 'guest-setup.md'], /^# .*udev/s],
+    [['help', 'doctor.md'], /^# /],
     [['play', '--help'], /^Usage: vsnd play.*Examples:/s],
     [['play', '--bogus', '-h'], /^Usage: vsnd play/],
     [['list', '--help'], /^Usage: vsnd list/],
@@ -23,14 +25,21 @@ describe('usage', () => {
   });
 
   test('the version', async () => {
-    expect(await vsnd(['--version'])).toEqual({ status: 0, stdout: `${version()}\n`, stderr: '' });
+    for (const option of ['--version', '-V']) {
+      expect(await vsnd([option])).toEqual({ status: 0, stdout: `${version()}\n`, stderr: '' });
+    }
   });
 
   test.each([
     [[], 'a command is missing; see vsnd --help'],
     [['sing'], "unknown command 'sing'; see vsnd --help"],
     [['--loud'], "unknown option '--loud'; see vsnd --help"],
-    [['help', 'sing'], "unknown command 'sing'; see vsnd --help"],
+    [['help', 'sing'], "there is no help on 'sing'; see vsnd --help"],
+    [['help', 'recrod'], "there is no help on 'recrod'; did you mean 'record'?; see vsnd --help"],
+    [['toString'], "unknown command 'toString'; see vsnd --help"],
+    [['mointor'], "unknown command 'mointor'; did you mean 'monitor'?; see vsnd --help"],
+    [['--vesrion'], "unknown option '--vesrion'; did you mean '--version'?; see vsnd --help"],
+    [['play', '--emualte'], "unknown option '--emualte'; did you mean '--emulate'?; see vsnd play --help"],
     [['play'], 'FILE is missing (--emulate has one); see vsnd play --help'],
     [['play', '--loud', 'a.wav'], "unknown option '--loud'; see vsnd play --help"],
     [['record', 'a.wav', 'b.wav'], "unexpected argument 'b.wav'; see vsnd record --help"],
@@ -40,6 +49,10 @@ describe('usage', () => {
     [
       ['play', '--emulate', '--sink', 'wav:'],
       `--sink is 'wav:'; allowed: ${SINK_NAMES}; see vsnd play --help`,
+    ],
+    [
+      ['play', '--emulate', '--sink', 'wav:-'],
+      `--sink is 'wav:-'; allowed: ${SINK_NAMES}; see vsnd play --help`,
     ],
     [['list', 'a'], "unexpected argument 'a'; see vsnd list --help"],
     [['list', '--xml'], "unknown option '--xml'; see vsnd list --help"],
@@ -67,11 +80,12 @@ describe('list', () => {
     expect(stdout).toMatch(/^card 0/);
     expect(stdout).toMatch(/^ {2}state \w+; backend in domain 0, state \w+$/m);
     expect(stdout).toMatch(/^ {2}PCM device 0/m);
-    expect(stdout).toMatch(/^ {4}stream 0, playback, id /m);
-    expect(stdout).toMatch(/^ {6}rates {5}.*44100.*48000.* Hz$/m);
-    expect(stdout).toMatch(/^ {6}formats {3}.*s16_le/m);
-    expect(stdout).toMatch(/^ {6}channels {2}1 to \d+$/m);
-    expect(stdout).toMatch(/^ {6}buffer {4}\d+ bytes$/m);
+    expect(stdout.match(/^ {4}\d\/\d {2}(playback|capture ) {2}.*$/gm)).toHaveLength(4);
+    expect(stdout).toMatch(/^ {4}0\/0 {2}playback {2}1-\d+ channels {2}\d+-\d+ Hz {2}buffer \d+/m);
+    expect(stdout.match(/48000/g)).toHaveLength(1);
+    expect(stdout).toMatch(/^ {2}rates:\n {4}8000, .*44100/m);
+    expect(stdout).toMatch(/^ {2}formats of 0\/0, 1\/0, 2\/0:\n.*s16_le/m);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   });
 
   test('as JSON', async () => {

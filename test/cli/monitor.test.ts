@@ -188,6 +188,19 @@ test('what vsnd play does on the emulated machine', async () => {
   expect(stdout).toContain(`process ${player.child.pid} has closed the card\n`);
 });
 
+test('--backend says how to reach the emulated one that runs', async () => {
+  const backend = start(['backend', '--emulate', '--sink', 'null'], env());
+  await backend.said('connected');
+  const running = await start(['monitor', '--backend', '--once'], env()).ended();
+  expect(running).toEqual({
+    status: 1,
+    stdout: '',
+    stderr: "vsnd: no backend of this user runs here; an emulated machine's does: add --emulate\n",
+  });
+  backend.child.kill('SIGTERM');
+  expect(await backend.ended()).toMatchObject({ status: 0 });
+});
+
 describe.skipIf(!hasScript)('on a terminal (skipped without util-linux script)', () => {
   test('lines in place, cut to its width, and the last ones stay', async () => {
     const { server } = await serveCard();

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { useDirectory } from '../wav/files.ts';
-import { MAIN, makeWav, Running, start } from './run.ts';
+import { MAIN, makeWav, Running, start, vsnd } from './run.ts';
 
 const files = useDirectory();
 const PLAY = ['play', '--emulate', '--fast', '--sink', 'null'];
@@ -70,5 +70,29 @@ describe('names that are not UTF-8', () => {
     const { status, stderr } = await inShell(`"$0" "$1" record --emulate "$2/$(printf '\\377').wav"`).ended();
     expect(status).toBe(2);
     expect(stderr).toContain("FILE.wav's name is not UTF-8, and Node.js knows no others; allowed: - > FILE");
+  });
+});
+
+describe("a WAV file with another kind's name is written, with a warning", () => {
+  const warning = (file: string) => `vsnd: warning: ${file} will be a WAV file, whatever its name says\n`;
+
+  test('vsnd record', async () => {
+    const file = files.path('voice.flac');
+    const { status, stderr } = await vsnd(['record', '--emulate', '--source', 'sine', '-d', '0.05', file]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: warning(file) });
+    expect(readFileSync(file).subarray(0, 4).toString()).toBe('RIFF');
+  });
+
+  test.each(['play', 'tone'])('vsnd %s --sink', async (command) => {
+    const file = files.path(`${command}.OGG`);
+    const args = [
+      '--emulate',
+      '--fast',
+      '--sink',
+      `wav:${file}`,
+      ...(command === 'tone' ? ['-d', '0.1'] : []),
+    ];
+    const { status, stderr } = await vsnd([command, ...args]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: warning(file) });
   });
 });

@@ -230,7 +230,7 @@ describe('what cannot be recorded', () => {
     [
       'from nowhere',
       ['--source', 'noise', 'a.wav'],
-      /^vsnd: --source is 'noise'; allowed: silence, sine, sine:HZ, wav:FILE, exec:COMMAND, alsa, .*; see/,
+      /^vsnd: --source is 'noise'; allowed: silence, sine, sine:HZ, wav:FILE \(not -\), exec:COMMAND, alsa, .*; see/,
     ],
     [
       'from a program without a name',

@@ -126,7 +126,7 @@ describe("the kernel's own driver", () => {
       message:
         "the kernel's driver snd_xen_front has the device vsnd-0: release it with " +
         `'echo vsnd-0 > ${sys}/bus/xen/drivers/vsnd/unbind' as root, and keep it away with ` +
-        "'echo blacklist snd_xen_front > /etc/modprobe.d/vsnd.conf', see docs/guest-setup.md",
+        "'echo blacklist snd_xen_front > /etc/modprobe.d/vsnd.conf', see vsnd help guest-setup.md",
     });
     await assertNoKernelDriver('vsnd/1', sys);
     rmSync(sys, { recursive: true });

@@ -73,11 +73,11 @@ describe.skipIf(SKIP_REASON)(named('Linux devices'), () => {
 
   describe('that cannot be opened', () => {
     test.each([
-      ['EACCES', 'run as root or install the udev rule, see docs/guest-setup.md'],
-      ['EPERM', 'run as root or install the udev rule, see docs/guest-setup.md'],
+      ['EACCES', 'run as root or install the udev rule, see vsnd help guest-setup.md'],
+      ['EPERM', 'run as root or install the udev rule, see vsnd help guest-setup.md'],
       [
         'ENOENT',
-        'this is not a Xen guest, or a module is missing: modprobe xen-gntalloc; see docs/guest-setup.md',
+        'this is not a Xen guest, or a module is missing: modprobe xen-gntalloc; see vsnd help guest-setup.md',
       ],
     ] as const)('with %s say what to do', async (errno, advice) => {
       const hypervisor = await domain(1);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the packed package in an empty folder, as a user would, and uses it there: by its command and by import,
-# then with npm `speaker`, whose sound ALSA writes to a file.
+# Installs the packed package in an empty folder and globally, as a user would, and uses it there: by its command and by import,
+# then with npm `speaker`, whose sound ALSA writes to a file. What npm and its users ask of a package is looked at, too.
+# Debian: man-db systemd, and what npm speaker is compiled with.
 #
 #   test/package/check.sh [--built]   --built: what is packed is there already, and not built first
 set -euo pipefail
@@ -35,9 +36,26 @@ for name in $(node -p "Object.keys(require('$root/package.json').dependencies).j
   grep -qx "package/node_modules/$name/package.json" contents || fail "the tarball does not have $name inside"
 done
 
+echo '- as it would be published: 6 MiB at most, its licences told, npm, publint and attw content'
+size=$(tar tzvf vsnd-*.tgz | awk '{ size += $3 } END { print size }')
+[ "$size" -le $((6 * 1024 * 1024)) ] || fail "installed it has $size bytes"
+grep -qx 'package/THIRD-PARTY-NOTICES.md' contents || fail 'the tarball does not tell its licences'
+tar xzf vsnd-*.tgz package/THIRD-PARTY-NOTICES.md
+for name in $(sed -n 's,^package/node_modules/\(.*\)/package.json$,\1,p' contents); do
+  grep -q "^| $name " package/THIRD-PARTY-NOTICES.md || fail "THIRD-PARTY-NOTICES.md lacks $name"
+done
+(cd "$root" && npm publish --dry-run --ignore-scripts 2>publish.log >/dev/null) || fail "$(cat "$root/publish.log")"
+rm "$root/publish.log"
+mkdir tools
+npm install --silent --no-audit --no-fund --prefix tools publint@0.3 @arethetypeswrong/cli@0.18
+tools/node_modules/.bin/publint --strict vsnd-*.tgz >publint.log || fail "$(cat publint.log)"
+# Everything is ESM, on purpose: require() of it is that of Node 20.19.
+tools/node_modules/.bin/attw --no-definitely-typed --profile esm-only -q vsnd-*.tgz ||
+  fail "$(tools/node_modules/.bin/attw --no-definitely-typed --profile esm-only vsnd-*.tgz)"
+
 echo '- an installation with nothing within reach: no network, an empty cache'
 grep -qx 'package/man/vsnd.1' contents || fail 'the tarball has no man page'
-for service in vsnd-bridge vsnd-backend; do
+for service in vsnd-bridge vsnd-backend vsnd-serve; do
   grep -qx "package/systemd/$service.service" contents || fail "the tarball has no $service.service"
 done
 npm init -y >/dev/null
@@ -54,6 +72,32 @@ echo '- the command'
 npx vsnd play --emulate --fast --sink wav:heard.wav node_modules/vsnd/examples/hello.wav
 cmp <(tail -c 458640 heard.wav) <(tail -c 458640 node_modules/vsnd/examples/hello.wav)
 npx vsnd list --emulate --json | node -e "JSON.parse(require('fs').readFileSync(0))"
+
+echo '- a global installation: the command, its man page, its pages, its services'
+npm install --silent --no-audit --no-fund --offline --cache "$work/cache" --global --prefix "$work/global" ./vsnd-*.tgz
+PATH=$work/global/bin:$PATH MANPATH=$work/global/share/man LC_ALL=C.UTF-8 bash -euo pipefail -c '
+  cd / && [ "$(command -v vsnd)" = "$1/bin/vsnd" ] && vsnd -V >/dev/null
+  man vsnd | grep "User Commands" >/dev/null
+  vsnd help guest-setup.md | grep udev >/dev/null
+  vsnd play --emulate --fast --sink null >/dev/null
+  cd "$1/lib/node_modules/vsnd/systemd"
+  export XDG_RUNTIME_DIR=$1
+  systemd-analyze verify --man=no ./vsnd-backend.service
+  systemd-analyze verify --man=no --user ./vsnd-bridge.service ./vsnd-serve.socket ./vsnd-serve.service
+' bash "$work/global" || fail 'the global installation does not do'
+
+echo '- a part under the LGPL that is replaced: the one in its place is used'
+for part in codec-parser mpg123-decoder; do
+  place=node_modules/vsnd/node_modules/$part
+  cp -r "$place" theirs
+  rm -r "$place"
+  mv theirs "$place"
+  sed -i "1i console.error('my own $part');" "$place/index.js"
+done
+for recording in "$root"/test/audio/fixtures/{cbr.mp3,noise16.flac}; do
+  npx vsnd play --emulate --fast --sink null "$recording" >/dev/null 2>>replaced
+done
+for part in codec-parser mpg123-decoder; do grep -qx "my own $part" replaced || fail "the replaced $part was not used"; done
 
 echo '- an import'
 cat >import.mjs <<'JS'

@@ -56,7 +56,7 @@ export async function findCard({ xenstore }: Domain, wanted: number | undefined)
     const others = devids.length > 0 ? `; it has ${devids.join(', ')}` : '';
     throw new Problem(
       `this guest has no ${which}${others}`,
-      'give it one by vsnd = [...] in its xl.cfg, see docs/guest-setup.md',
+      'give it one by vsnd = [...] in its xl.cfg, see vsnd help guest-setup.md',
     );
   }
   const all = devids.length > 1 ? `, of ${devids.join(', ')}` : '';
@@ -133,7 +133,7 @@ export async function checkBackend(domain: Domain, card: CardInfo) {
         : `${backendPath}/state is ${describeStateNode(node)}`;
     throw new Problem(
       [`no backend is ready: ${found}`, ...doubtsAbout(info)].join('; '),
-      `run vsnd backend in domain ${backendDomid}, docs/backend.md; where it runs, its log says more`,
+      `run vsnd backend in domain ${backendDomid}, see vsnd help backend.md; where it runs, its log says more`,
     );
   }
   const [theirs, ours] = [backendState, state].map(describeXenbusState);

@@ -13,7 +13,7 @@ export async function checkKernelDriver(sys: string, devid: number, release: boo
   if (!release) {
     throw new Problem(
       `the kernel's driver ${module} has ${id}`,
-      `vsnd doctor --card ${devid} --release, as root; docs/guest-setup.md says how to keep it away`,
+      `vsnd doctor --card ${devid} --release, as root; vsnd help guest-setup.md says how to keep it away`,
     );
   }
   await writeFile(unbind, id, { flag: constants.O_WRONLY }); // root may not read it

@@ -58,7 +58,7 @@ async function checkGuest({ platform, devices, sys, proc }: LinuxSystem) {
   if (Number.parseInt(features.slice(-8), 16) & FEATURE_DOM0) {
     throw new Problem(
       'this is Dom0; sound cards are those of guests',
-      'run vsnd doctor in the guest; what Dom0 needs is vsnd backend, see docs/backend.md',
+      'run vsnd doctor in the guest; what Dom0 needs is vsnd backend, see vsnd help backend.md',
     );
   }
   return { message: `a guest of Xen ${await xenVersion(sys)}`.trimEnd() };
@@ -83,7 +83,7 @@ async function checkDevice({ devices, sys, tryOpen }: LinuxSystem, name: string,
     if (code === 'EACCES' || code === 'EPERM') {
       throw new Problem(
         `this user may not open ${path}: ${code}`,
-        'run as root, or install the udev rule of docs/guest-setup.md',
+        'run as root, or install the udev rule of vsnd help guest-setup.md',
       );
     }
     if (!['ENOENT', 'ENXIO', 'ENODEV'].includes(code)) throw error;

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { startEmulatedGuest } from '../../emulation/guest.ts';
 import type { Hypervisor } from '../../xen/hypervisor.ts';
-import { loadAddon, prebuiltPath } from '../../xen/linux/addon.ts';
+import { addonPath, loadAddon } from '../../xen/linux/addon.ts';
 import { openLinuxHypervisor } from '../../xen/linux/hypervisor.ts';
 
 /** What is examined: this machine, an emulated one, or a test's. */
@@ -37,7 +37,7 @@ export function thisMachine(): System {
       proc: '/proc',
       tryOpen: async (path) => await (await open(path, 'r+')).close(),
       loadAddon: () => {
-        const path = prebuiltPath();
+        const path = addonPath();
         loadAddon(path);
         return path;
       },

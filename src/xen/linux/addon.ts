@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VsndError } from '../../errors.ts';
 import { PAGE_SIZE } from '../hypervisor.ts';
@@ -144,11 +145,16 @@ export interface GrantMapDevice {
 const PREBUILDS = new URL('../../../prebuilds/', import.meta.url);
 
 /** Loads the addon for this machine. Throws ERR_VSND_NO_XEN, saying what was tried and how to come by it. */
-export function loadAddon(path = prebuiltPath()): Addon {
-  const addon = requireAddon(path);
+export function loadAddon(path = addonPath()): Addon {
+  const addon = requireAddon(resolve(path));
   if (addon.pageSize === PAGE_SIZE) return addon;
   const message = `this kernel's pages have ${addon.pageSize} octets; Xen's devices need ${PAGE_SIZE}`;
   throw new VsndError('ERR_VSND_NO_XEN', message);
+}
+
+/** Where the addon is: VSND_ADDON, or else the prebuilt one. */
+export function addonPath(env: NodeJS.ProcessEnv = process.env): string {
+  return env['VSND_ADDON'] || prebuiltPath();
 }
 
 /** Where the addon for this machine and this process's C library is, or would be; `maps` says what is mapped into it. */
@@ -175,7 +181,8 @@ function requireAddon(path: string): Addon {
     throw new VsndError(
       'ERR_VSND_NO_XEN',
       `cannot load the addon for Xen's devices, ${path}: ${reason}; there are prebuilt ones for linux-x64 and ` +
-        "linux-arm64, with glibc and with musl, and 'npm run build:native' builds it in a checkout of vsnd",
+        "linux-arm64, with glibc and with musl, and 'npm run build:native' builds it in a checkout of vsnd; in a bundle, " +
+        "mark 'vsnd' as external, or name the file by VSND_ADDON or openCard({ addon })",
       { path, cause },
     );
   }

@@ -35,7 +35,7 @@ export async function assertNoKernelDriver(device: string, sys: string): Promise
     'ERR_VSND_CARD_BUSY',
     `the kernel's driver ${module} has the device ${id}: release it with ` +
       `'echo ${id} > ${unbind}' as root, and keep it away with ` +
-      `'echo blacklist ${module} > /etc/modprobe.d/vsnd.conf', see docs/guest-setup.md`,
+      `'echo blacklist ${module} > /etc/modprobe.d/vsnd.conf', see vsnd help guest-setup.md`,
     { path: device },
   );
 }

@@ -8,7 +8,7 @@ interface DeviceError extends Error {
   device: string;
 }
 
-const GUIDE = 'see docs/guest-setup.md';
+const GUIDE = 'see vsnd help guest-setup.md';
 
 /** The kernel's module behind each device; xenbus is the kernel's own. */
 const MODULES: Readonly<Record<string, string>> = {

@@ -35,7 +35,7 @@ export interface LinuxHypervisorOptions {
   /** What is locked for claims; by default the node xenbus in `devices`. */
   claims?: string;
   /** The addon's file, in place of the prebuilt one. */
-  addon?: string;
+  addon?: string | undefined;
   /** Whether a thread waits for notifications, which can carry streams; by default the event loop does. */
   threaded?: boolean;
   /** A test's: that of the thread is another one. */
