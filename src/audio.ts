@@ -1,4 +1,7 @@
-/** For programs that have recordings: opens them as frames, whatever kind they are, converts these, and writes WAV files. */
+/**
+ * For programs that have recordings: opens them as frames, whatever kind they are, converts these, and writes WAV files.
+ * @module vsnd/audio
+ */
 
 export type { AudioSource, FrameFormat } from './audio/audio-source.ts';
 export {

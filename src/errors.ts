@@ -45,18 +45,26 @@ export interface VsndErrorDetails {
   pid?: number;
   /** The option or argument that was misused. */
   option?: string;
+  /** The error that led to this one. */
   cause?: unknown;
 }
 
 /** Every error that vsnd makes itself; cancellation is Node's own AbortError instead. */
 export class VsndError extends Error {
+  /** What is wrong, for programs: stable, unlike the message. */
   readonly code: VsndErrorCode;
+  /** The errno's name, as in 'ENOENT', where the system or XenStore gave one. */
   declare readonly errno?: string;
+  /** The response status on the wire, of ERR_VSND_STATUS: the negative of a Xen errno. */
   declare readonly status?: number;
+  /** The XenStore path concerned. */
   declare readonly path?: string;
+  /** The process that owns the card, of ERR_VSND_CARD_BUSY, or the name, of ERR_VSND_SOUND_SERVER. */
   declare readonly pid?: number;
+  /** The option or argument that was misused, of ERR_VSND_INVALID_ARG. */
   declare readonly option?: string;
 
+  /** Made by vsnd; programs catch it. */
   constructor(code: VsndErrorCode, message: string, details: VsndErrorDetails = {}) {
     const { cause, ...fields } = details;
     super(message, cause === undefined ? undefined : { cause });

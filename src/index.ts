@@ -1,3 +1,8 @@
+/**
+ * For programs in a guest: its sound cards as streams, and a card in a sound server.
+ * @module vsnd
+ */
+
 export type {
   Bridge,
   BridgeEndpoint,
@@ -8,9 +13,10 @@ export type { PathStatistics } from './bridge/path.ts';
 export type { BridgeOptions } from './bridge/plan.ts';
 export type { BridgeRoute, Direction, SoundServerKind } from './bridge/sound-server.ts';
 export type { PcmDeviceConfig, StreamConfig } from './config/card.ts';
+export type { ConfigWarning } from './config/warnings.ts';
 export { createBridge } from './create-bridge.ts';
 export { createSoundServer } from './create-sound-server.ts';
-export { isVsndError, VsndError, type VsndErrorCode } from './errors.ts';
+export { isVsndError, VsndError, type VsndErrorCode, type VsndErrorDetails } from './errors.ts';
 export { CaptureStream, type CaptureStreamOptions } from './frontend/capture-stream.ts';
 export { Card, type CardOptions, type EngineName } from './frontend/card.ts';
 export type { CardChange } from './frontend/card-watch.ts';
@@ -54,3 +60,4 @@ export type {
 export type { PcmFormatName } from './wire/pcm-format.ts';
 export type { Interval } from './wire/sndif.ts';
 export type { Hypervisor } from './xen/hypervisor.ts';
+export type { OtherendState, XenbusStateName } from './xenbus/state.ts';

@@ -11,6 +11,7 @@ import { ReleaseStack } from './release-stack.ts';
 import type { Hypervisor } from './xen/hypervisor.ts';
 import type { LinuxHypervisorOptions } from './xen/linux/hypervisor.ts';
 
+/** Which card to open, on which machine, and who else may control it. */
 export interface OpenCardOptions extends CardOptions {
   /** The machine to use: one of `vsnd/testing`, say. By default this machine's Xen, or with VSND_EMULATE=1 an emulated one. */
   hypervisor?: Hypervisor | undefined;
@@ -81,6 +82,7 @@ async function openOwnCard(
   return card;
 }
 
+/** Which machine's cards, and who hears of those that cannot be listed. */
 export interface ListCardsOptions extends Pick<OpenCardOptions, 'hypervisor'> {
   /** Hears of each card whose configuration cannot be understood (ERR_VSND_CONFIG), and the others are listed. */
   onUnreadable?: ((error: VsndError) => void) | undefined;
@@ -102,6 +104,7 @@ export async function listCards(options: ListCardsOptions = {}): Promise<CardInf
   }
 }
 
+/** Which machine's cards, and until when. */
 export type WatchCardsOptions = Pick<OpenCardOptions, 'hypervisor' | 'signal'>;
 
 /**

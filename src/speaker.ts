@@ -1,3 +1,8 @@
+/**
+ * For programs written for npm `speaker`: the same on a virtual sound card.
+ * @module vsnd/speaker
+ */
+
 import { endianness } from 'node:os';
 import { type Readable, Writable, type WritableOptions } from 'node:stream';
 import { abortError, invalidArgError, VsndError } from './errors.ts';
@@ -65,18 +70,28 @@ const PROPERTIES = [
  * it emits 'open', 'flush' when all has been played after `end()`, and once 'close'; where it differs: docs/speaker.md.
  */
 class Speaker extends Writable {
+  /** As `speaker` has it. */
   static readonly api_version = 1;
+  /** As `speaker` has it: what plays. */
   static readonly module_name = 'vsnd';
+  /** As `speaker` has it. */
   static readonly description = 'Plays on the virtual sound card of a Xen guest.';
 
   /** As {@link Speaker.Options}; undefined until they are said, or the card is opened, which takes the defaults. */
   channels: number | undefined;
+  /** Bits of a sample. */
   bitDepth: number | undefined;
+  /** Hz */
   sampleRate: number | undefined;
+  /** Whether samples are signed integers. */
   signed: boolean | undefined;
+  /** Whether samples are floating-point numbers. */
   float: boolean | undefined;
+  /** The card and PCM device that were asked for. */
   device: string | null | undefined;
+  /** Has no effect. */
   samplesPerFrame = 1024;
+  /** That of this machine: 'LE'. */
   readonly endianness = endianness();
   /** Octets of one frame as it is written; undefined before the card is opened. */
   blockAlign: number | undefined;
@@ -140,6 +155,7 @@ class Speaker extends Writable {
     if (this.#opening === undefined) this.#emitClose(); // at once, as programs written for `speaker` expect
   }
 
+  /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#opening ??= this.#open();
     const reason = (error: Error) => (this.destroyed ? (this.errored ?? abortError()) : error);
@@ -151,10 +167,12 @@ class Speaker extends Writable {
       );
   }
 
+  /** @internal */
   override _final(callback: (error?: Error | null) => void): void {
     this.#playOut().then(() => callback(), callback);
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#leaving.abort();
     this.#stream?.destroy(); // now: the next speaker may be waiting for this stream

@@ -1,4 +1,7 @@
-/** For tests of programs that use vsnd: a Xen machine in memory, a backend in it, and a clock moved by hand. */
+/**
+ * For tests of programs that use vsnd: a Xen machine in memory, a backend in it, and a clock moved by hand.
+ * @module vsnd/testing
+ */
 
 import { Backend } from './backend/backend.ts';
 import { type MemoryDevice, memoryDevice } from './backend/devices.ts';
@@ -11,6 +14,7 @@ import { createSoundCard, type Fields, type SoundCardOptions } from './xen/emula
 import type { Hypervisor } from './xen/hypervisor.ts';
 
 export { Backend, type BackendOptions } from './backend/backend.ts';
+export type { StreamAddress } from './backend/card.ts';
 export {
   type MemoryDevice,
   memoryDevice,
@@ -18,6 +22,8 @@ export {
   silenceDevice,
   wavDevice,
 } from './backend/devices.ts';
+export type { LimitSetting } from './backend/limits.ts';
+export type { BackendLogEntry } from './backend/log.ts';
 export type {
   CaptureDevice,
   CaptureFeed,
@@ -28,22 +34,27 @@ export type {
   PlaybackFeed,
   PlaybackVoice,
 } from './backend/pcm-device.ts';
+export type { QueueMode } from './backend/playback-queue.ts';
 export { sineDevice } from './backend/sine.ts';
 export { wavLoopDevice } from './backend/wav-loop.ts';
 export { type Clock, FastClock, ManualClock, RealClock, type Timer } from './clock.ts';
 export type { EmulatedDomain } from './xen/emulated/domain.ts';
+export type { HypervisorOperation, Occasions, PortFilter } from './xen/emulated/fault-rules.ts';
 export type { Faults } from './xen/emulated/faults.ts';
-export { EmulatedMachine } from './xen/emulated/machine.ts';
+export { type DomainOptions, EmulatedMachine } from './xen/emulated/machine.ts';
 export { connectDomain, serveDomain } from './xen/emulated/remote.ts';
 export {
   createSoundCard,
   type Fields,
   removeSoundCard,
   restoreDomain,
+  type SoundCardAddress,
   type SoundCardOptions,
+  type SoundCardPaths,
 } from './xen/emulated/toolstack.ts';
 export type { Hypervisor } from './xen/hypervisor.ts';
 
+/** What {@link startTestGuest} makes. */
 export interface TestGuestOptions {
   /** Hz: what one frame means to `clock.advance(frames)`; by default 48000. */
   rate?: number | undefined;
@@ -79,6 +90,7 @@ export interface TestGuest {
   readonly clock: ManualClock;
   /** `machine.faults` lets things go wrong; `machine.assertCleanedUp()` names what a program left behind. */
   readonly machine: EmulatedMachine;
+  /** What serves the card, in domain 0. */
   readonly backend: Backend;
   /** What the card has played, and will capture: `device.heard()`, `device.say()`. Idle where the options name another. */
   readonly device: MemoryDevice;

@@ -2,9 +2,11 @@ import type { PcmFormatName } from '../wire/pcm-format.ts';
 
 /** How frames lie in memory: interleaved, in a format of sndif.h. */
 export interface FrameFormat {
+  /** How one sample is laid out: a name of sndif.h. */
   readonly format: PcmFormatName;
   /** Hz */
   readonly rate: number;
+  /** Channels of a frame, interleaved. */
   readonly channels: number;
 }
 

@@ -7,6 +7,7 @@ import { MAX_RATIO, Resampler, type ResamplerQuality } from './resampler.ts';
 import { type SampleValues, sampleValues } from './sample-values.ts';
 import { neededPrecision, precision } from './target-format.ts';
 
+/** How {@link createFrameConverter} resamples and dithers. */
 export interface FrameConverterOptions {
   /** By default 'best'. */
   readonly quality?: ResamplerQuality | undefined;
@@ -16,7 +17,9 @@ export interface FrameConverterOptions {
 
 /** Makes frames of one format frames of another. */
 export interface FrameConverter {
+  /** What {@link convert} takes. */
   readonly from: FrameFormat;
+  /** What {@link convert} and {@link end} give. */
   readonly to: FrameFormat;
   /** Whole frames in; those out that are ready. */
   convert(frames: Uint8Array): Uint8Array;
@@ -37,7 +40,7 @@ const NOTHING = new Uint8Array(0);
  * Converts rate, channels and format. Where nothing changes the octets are passed on as they are; where only the format does,
  * and the new one keeps all bits, samples stay exact; where bits are lost, dither takes the place of what rounding would do.
  * What is too loud for an integer format saturates. Rejects with ERR_VSND_NOT_SUPPORTED for formats without samples and
- * rates too far from each other, with ERR_VSND_INVALID_ARG for more channels than a {@link Resampler} takes.
+ * rates too far from each other, with ERR_VSND_INVALID_ARG for more channels than can be resampled.
  */
 export async function createFrameConverter(
   from: FrameFormat,

@@ -19,6 +19,7 @@ import { sourceOf } from './source.ts';
 import { behindTags } from './tag-bytes.ts';
 import { openWav } from './wav.ts';
 
+/** How {@link openAudio} is to take its input. */
 export interface OpenAudioOptions {
   /** Frames of this format from the first octet on, whatever they look like; left out, the octets say what they are. */
   readonly raw?: FrameFormat | undefined;
@@ -44,8 +45,18 @@ export type AudioInput = string | Uint8Array | Readable | WebByteStream;
 
 /** A ReadableStream of bytes, whoever has declared its type: Node, TypeScript's DOM. */
 export interface WebByteStream {
+  /** Whether somebody reads it already: such a stream is refused. */
   readonly locked: boolean;
-  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> };
+  /** Takes the stream for reading. */
+  getReader(): {
+    /** The next piece. */
+    read(): Promise<{
+      /** Whether the stream has ended. */
+      done: boolean;
+      /** Bytes; undefined at the end. */
+      value?: Uint8Array | undefined;
+    }>;
+  };
 }
 
 /**

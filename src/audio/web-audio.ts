@@ -11,6 +11,7 @@ import { checkNesting, isPlaylistHead, isPlaylistName, readWebPlaylist } from '.
 import { isWebAddress } from './web-address.ts';
 import { askServer, reasonOf, type WebAnswer, webError } from './web-connection.ts';
 
+/** How {@link openWebAudio} is to read, and whom it tells what happens. */
 export interface WebAudioOptions {
   /** Frames of this format from the first octet on; left out, the octets say what they are. */
   readonly raw?: FrameFormat | undefined;

@@ -23,6 +23,7 @@ const ROOT = `backend/${DEVICE_CLASS}`;
 /** Nodes of a card that nobody but its backend changes while it is served, or given up. */
 const OWN_FIELDS: ReadonlySet<string | undefined> = new Set(['state', Field.backendVersions]);
 
+/** What a {@link Backend} serves its guests with. */
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
   deviceFor(address: StreamAddress): PcmDevice;

@@ -44,10 +44,15 @@ const MOST_WARNINGS = 100;
 
 /** Which stream of which guest is to be served. */
 export interface StreamAddress {
+  /** What the guest may have, and has: of all its cards. */
   readonly guest: Guest;
+  /** The guest's domain. */
   readonly frontendDomid: number;
+  /** The card's number in the guest. */
   readonly devid: number;
+  /** The PCM device's index on the card. */
   readonly pcmDevice: number;
+  /** The stream, as XenStore describes it. */
   readonly config: StreamConfig;
 }
 

@@ -90,7 +90,9 @@ export const LIMIT_NAMES = Object.keys(LIMITS) as readonly LimitName[];
 export interface LimitSetting {
   /** Undefined for all guests. */
   readonly domid: number | undefined;
+  /** Which limit. */
   readonly name: LimitName;
+  /** The most that a guest may have, in the unit of the limit: docs/backend.md. */
   readonly value: number;
 }
 

@@ -2,9 +2,11 @@ import type { Clock } from '../clock.ts';
 
 /** Something that has happened, and to whom. */
 export interface BackendLogEntry {
+  /** What happened. */
   readonly message: string;
   /** The guest. */
   readonly domid?: number | undefined;
+  /** The card's number in the guest; undefined where it is of no card. */
   readonly devid?: number | undefined;
   /** '<PCM device>/<stream>' */
   readonly stream?: string | undefined;

@@ -5,7 +5,9 @@ import type { Interval } from '../wire/sndif.ts';
 export interface DeviceParams {
   /** Hz */
   readonly rate: number;
+  /** Channels of a frame. */
   readonly channels: number;
+  /** How one sample is laid out: a name of sndif.h. */
   readonly format: PcmFormatName;
   /** Octets of one frame */
   readonly frameBytes: number;
@@ -29,8 +31,11 @@ export interface PlaybackFeed {
 
 /** A device that is open for playback. Only {@link close} takes time. */
 export interface PlaybackVoice {
+  /** Begins to play; what is in the feed is played first. */
   start(): void;
+  /** Stands still, and keeps what it has. */
   pause(): void;
+  /** Goes on after {@link pause}. */
   resume(): void;
   /** Stops at once; what the feed still has is thrown away by its owner. */
   stop(): void;
@@ -50,10 +55,13 @@ export interface CaptureFeed {
 
 /** A device that is open for capture. Only {@link close} takes time. */
 export interface CaptureVoice {
+  /** Begins to capture. */
   start(): void;
   /** What is to be heard meanwhile is not captured. */
   pause(): void;
+  /** Goes on after {@link pause}. */
   resume(): void;
+  /** Stops at once; {@link start} begins anew. */
   stop(): void;
   /** Closes the host device. */
   close(): Promise<void>;
@@ -75,5 +83,7 @@ export interface PcmDevice {
   openCapture?(params: DeviceParams, feed: CaptureFeed): Promise<CaptureVoice>;
 }
 
+/** A device that plays. */
 export type PlaybackDevice = PcmDevice & Required<Pick<PcmDevice, 'openPlayback'>>;
+/** A device that captures. */
 export type CaptureDevice = PcmDevice & Required<Pick<PcmDevice, 'openCapture'>>;

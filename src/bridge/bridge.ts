@@ -16,34 +16,83 @@ export type BridgeState = 'starting' | 'running' | 'waiting' | 'closed';
 
 /** A sink or a source of the bridge's. */
 export interface BridgeEndpoint {
+  /** 'sink' where programs play, 'source' where they record. */
   readonly direction: Direction;
   /** What programs choose it by. */
   readonly name: string;
   /** Hz */
   readonly rate: number;
+  /** Channels of a frame. */
   readonly channels: number;
+  /** How one sample is laid out: a name of sndif.h. */
   readonly format: PcmFormatName;
   /** Since the bridge was made; without a server nothing is active, and nothing waits. */
   readonly statistics: PathStatistics;
 }
 
+/** What a {@link Bridge} tells. */
 export interface BridgeEvents {
   /** Sound goes through: the card's stream is open. */
-  start: [{ direction: Direction }];
+  start: [
+    {
+      /** The bridge's end that this is about. */
+      direction: Direction;
+    },
+  ];
   /** No more: the card's stream is closed. */
-  stop: [{ direction: Direction }];
+  stop: [
+    {
+      /** The bridge's end that this is about. */
+      direction: Direction;
+    },
+  ];
   /** The sink ran dry while a program played, or the source captured more than was taken; how often so far. */
-  xrun: [{ direction: Direction; count: number }];
+  xrun: [
+    {
+      /** The bridge's end that this is about. */
+      direction: Direction;
+      /** How often so far. */
+      count: number;
+    },
+  ];
   /** The sound server has gone. The bridge waits for it. */
-  disconnect: [{ reason: string }];
+  disconnect: [
+    {
+      /** Why, in words. */
+      reason: string;
+    },
+  ];
   /** A sound server is back, and has the sink and the source. */
   reconnect: [];
   /** The card's backend has gone while sound went through. The bridge waits for it. */
-  backendLost: [{ direction: Direction; error: Error }];
-  /** `gap`: ms since it was lost. */
-  backendBack: [{ direction: Direction; gap: number }];
-  /** `direction` is left out where it is of the bridge as a whole. */
-  warning: [{ direction?: Direction; code: string; message: string }];
+  backendLost: [
+    {
+      /** The bridge's end that this is about. */
+      direction: Direction;
+      /** Why: ERR_VSND_BACKEND_GONE or ERR_VSND_XENSTORE. */
+      error: Error;
+    },
+  ];
+  /** Sound goes through again, by the next backend. */
+  backendBack: [
+    {
+      /** The bridge's end that this is about. */
+      direction: Direction;
+      /** ms since it was lost. */
+      gap: number;
+    },
+  ];
+  /** Something worth knowing that ends nothing. */
+  warning: [
+    {
+      /** The bridge's end that this is about; left out where it is the bridge as a whole. */
+      direction?: Direction;
+      /** A stable name, for programs. */
+      code: string;
+      /** What is wrong, for people. */
+      message: string;
+    },
+  ];
   /** The bridge could not go on, and has closed. */
   error: [Error];
   /** Nothing of it is left. Once. */
@@ -138,6 +187,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
     this.#parts = parts;
   }
 
+  /** What it is doing at this moment. */
   get state(): BridgeState {
     if (this.#closed) return 'closed';
     if (this.#isWaiting) return 'waiting';
@@ -172,6 +222,7 @@ export class Bridge extends EventEmitter<BridgeEvents> {
     return this.#closed;
   }
 
+  /** For `await using`: {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

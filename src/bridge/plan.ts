@@ -8,6 +8,7 @@ import { cardName, checkName, printable } from '../server/names.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import type { BridgeRoute, Direction, SoundServerAdaptor, SoundServerKind } from './sound-server.ts';
 
+/** What {@link createBridge} makes, and of which sound server. */
 export interface BridgeOptions {
   /** The sound server; by default the one that runs for this user. */
   server?: SoundServerKind | undefined;

@@ -11,7 +11,9 @@ import { type ConfigWarning, ConfigWarnings, quote } from './warnings.ts';
 
 /** One stream of a PCM device. */
 export interface StreamConfig extends StreamLimits {
+  /** The number in its PCM device, from 0. */
   readonly index: number;
+  /** Which way its frames go, as the guest sees it. */
   readonly type: 'playback' | 'capture';
   /** What the backend knows the stream by; empty where the toolstack left it out. */
   readonly uniqueId: string;
@@ -19,9 +21,13 @@ export interface StreamConfig extends StreamLimits {
   readonly path: string;
 }
 
+/** One PCM device of a card. */
 export interface PcmDeviceConfig {
+  /** The number on its card, from 0. */
   readonly index: number;
+  /** What xl.cfg calls it; undefined where it does not. */
   readonly name: string | undefined;
+  /** In the order of their indexes. */
   readonly streams: readonly StreamConfig[];
 }
 

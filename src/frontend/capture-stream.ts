@@ -16,6 +16,7 @@ import {
   stagingBytesFor,
 } from './stream-options.ts';
 
+/** What a capture stream can be created with. */
 export type CaptureStreamOptions = StreamOptions;
 
 /**
@@ -24,6 +25,7 @@ export type CaptureStreamOptions = StreamOptions;
  * ends it after what has been captured so far, `destroy()` and leaving a `for await` loop at once.
  */
 export class CaptureStream extends PcmReadable {
+  /** Which way its frames go. */
   readonly type = 'capture';
   readonly #core: StreamCore;
   readonly #pacing: CapturePacing;
@@ -92,6 +94,7 @@ export class CaptureStream extends PcmReadable {
     return super.destroy(error);
   }
 
+  /** @internal */
   override _read(): void {
     this.#pacing.want();
     this.#proceed();

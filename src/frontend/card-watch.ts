@@ -7,6 +7,7 @@ import { type CardInfo, findCards, readCard } from './discovery.ts';
 
 /** A card of this guest that has appeared, or vanished. */
 export interface CardChange {
+  /** What has become of the card. */
   readonly type: 'added' | 'removed';
   /** As it was when it appeared. */
   readonly card: CardInfo;

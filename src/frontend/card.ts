@@ -28,6 +28,7 @@ const debug = debuglog('vsnd');
 /** How long a backend may take to connect, unless the caller says otherwise, ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 
+/** Which card to open, and how. */
 export interface CardOptions {
   /** The card's devid; by default the guest's first. */
   card?: number | undefined;
@@ -47,8 +48,10 @@ export interface CardOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What carries frames: a thread of the addon ('native'), or JavaScript ('script'). */
 export type EngineName = 'native' | 'script';
 
+/** A stream of either kind. */
 type AnyStream = PlaybackStream | CaptureStream;
 type StreamType = StreamSlot['type'];
 
@@ -168,6 +171,7 @@ export class Card {
     this.#link.leaveNow();
   }
 
+  /** For `await using`: {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -22,15 +22,19 @@ export interface PositionMessage {
 
 /** A message of `vsnd:request`: one that goes into the ring. */
 export interface RequestMessage {
+  /** The stream's node in XenStore. */
   readonly path: string;
   /** u16 */
   readonly id: number;
+  /** What is asked of the backend. */
   readonly request: SndifRequest;
 }
 
 /** A message of `vsnd:response`. */
 export interface ResponseMessage {
+  /** The stream's node in XenStore. */
   readonly path: string;
+  /** u16: that of the request. */
   readonly id: number;
   /** What it answers. */
   readonly request: SndifRequest;
@@ -42,8 +46,11 @@ export interface ResponseMessage {
 export interface StateMessage {
   /** The card's node in XenStore, or the stream's. */
   readonly path: string;
+  /** The state before. */
   readonly from: string;
+  /** What happened. */
   readonly event: string;
+  /** The state after. */
   readonly to: string;
 }
 

@@ -20,15 +20,21 @@ export interface CardInfo {
   readonly devid: number;
   /** The card's own node, absolute. */
   readonly path: string;
+  /** The domain of the card's backend. */
   readonly backendDomid: number;
+  /** The backend's node, absolute. */
   readonly backendPath: string;
-  /** xenbus states of the two ends. */
+  /** The xenbus state of this end. */
   readonly state: OtherendState;
+  /** That of the backend. */
   readonly backendState: OtherendState;
   /** The protocol's versions that the backend lists, as '1,2'; most list none. */
   readonly backendVersions: string | undefined;
+  /** What xl.cfg calls the card; undefined where it does not. */
   readonly shortName: string | undefined;
+  /** The same for people. */
   readonly longName: string | undefined;
+  /** In the order of their indexes. */
   readonly pcmDevices: readonly PcmDeviceConfig[];
   /** What in the configuration cannot be meant so, and what is made of it. */
   readonly warnings: readonly ConfigWarning[];

@@ -7,12 +7,15 @@ import type { CaptureStreamEvents, PlaybackStreamEvents, StreamEvents } from './
 
 /** What streams of both directions have in common. */
 export interface PcmStream {
-  /** The PCM device's index, and the stream's in it. */
+  /** The PCM device's index. */
   readonly device: number;
+  /** The stream's index in its PCM device. */
   readonly stream: number;
   /** Hz */
   readonly rate: number;
+  /** Channels of a frame. */
   readonly channels: number;
+  /** How one sample is laid out: a name of sndif.h. */
   readonly format: PcmFormatName;
   /** Bytes of one frame */
   readonly frameBytes: number;
@@ -26,6 +29,7 @@ export interface PcmStream {
   readonly clock: ClockReading;
   /** XENSND_EVT_CUR_POS events received. */
   readonly positionReports: number;
+  /** What it is doing, as far as this end knows. */
   readonly state: StreamState;
   /** Which channels have been muted here; a backend does not say what it was told by others. */
   readonly muted: readonly boolean[];
@@ -77,12 +81,19 @@ interface Subscribe<This, Events extends Record<keyof Events, unknown[]>> {
 export interface PcmWritable extends Writable, PcmStream {
   /** @internal */
   [CORE]: StreamCore;
+  /** As of Node's own streams; a misspelt event does not compile. */
   on: Subscribe<this, PlaybackStreamEvents>;
+  /** As {@link on}. */
   once: Subscribe<this, PlaybackStreamEvents>;
+  /** As {@link on}. */
   off: Subscribe<this, PlaybackStreamEvents>;
+  /** As {@link on}. */
   addListener: Subscribe<this, PlaybackStreamEvents>;
+  /** As {@link on}. */
   removeListener: Subscribe<this, PlaybackStreamEvents>;
+  /** As {@link on}. */
   prependListener: Subscribe<this, PlaybackStreamEvents>;
+  /** As {@link on}. */
   prependOnceListener: Subscribe<this, PlaybackStreamEvents>;
 }
 
@@ -90,12 +101,19 @@ export interface PcmWritable extends Writable, PcmStream {
 export interface PcmReadable extends Readable, PcmStream {
   /** @internal */
   [CORE]: StreamCore;
+  /** As of Node's own streams; a misspelt event does not compile. */
   on: Subscribe<this, CaptureStreamEvents>;
+  /** As {@link on}. */
   once: Subscribe<this, CaptureStreamEvents>;
+  /** As {@link on}. */
   off: Subscribe<this, CaptureStreamEvents>;
+  /** As {@link on}. */
   addListener: Subscribe<this, CaptureStreamEvents>;
+  /** As {@link on}. */
   removeListener: Subscribe<this, CaptureStreamEvents>;
+  /** As {@link on}. */
   prependListener: Subscribe<this, CaptureStreamEvents>;
+  /** As {@link on}. */
   prependOnceListener: Subscribe<this, CaptureStreamEvents>;
 }
 

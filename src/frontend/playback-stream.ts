@@ -20,6 +20,7 @@ import {
   stagingBytesFor,
 } from './stream-options.ts';
 
+/** What a playback stream can be created with. */
 export interface PlaybackStreamOptions extends StreamOptions {
   /** Frames to write before playing starts; by default the buffer less a period. */
   startThresholdFrames?: number | undefined;
@@ -51,6 +52,7 @@ const NOTHING = Buffer.alloc(0);
  * played; 'close' follows once. Chunks need not end at frames. `destroy()` stops at once and throws away what is queued.
  */
 export class PlaybackStream extends PcmWritable {
+  /** Which way its frames go. */
   readonly type = 'playback';
   readonly #core: StreamCore;
   readonly #pacing: PlaybackPacing;
@@ -122,15 +124,18 @@ export class PlaybackStream extends PcmWritable {
     return super.destroy(error);
   }
 
+  /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#accept([chunk], chunk.length, callback);
   }
 
+  /** @internal */
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
     const pieces = chunks.map(({ chunk }) => chunk).filter(({ length }) => length > 0);
     this.#accept(pieces, lengthOf(pieces), callback);
   }
 
+  /** @internal */
   override _final(callback: (error?: Error | null) => void): void {
     if (this.#carry.length > 0) {
       const message = `the last ${this.#carry.length} bytes are not a whole frame of ${this.frameBytes}; they were dropped`;
@@ -140,6 +145,7 @@ export class PlaybackStream extends PcmWritable {
     this.#proceed();
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const write = this.#write;
     this.#write = undefined;

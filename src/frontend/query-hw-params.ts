@@ -10,16 +10,21 @@ export type Wish = number | { readonly min?: number | undefined; readonly max?: 
 
 /** What is to be known of a stream: each parameter narrows the answer about the others. */
 export interface HwParamsQuery {
+  /** By default 'playback'. */
   type?: 'playback' | 'capture' | undefined;
   /** The PCM device's index; by default the first with a free stream. */
   device?: number | undefined;
   /** The stream's index in its device; by default the first free one. */
   stream?: number | undefined;
+  /** By default all that the stream may have; so with each of the following. */
   formats?: readonly PcmFormatName[] | undefined;
   /** Hz */
   rate?: Wish | undefined;
+  /** Channels of a frame. */
   channels?: Wish | undefined;
+  /** Frames of the whole shared buffer. */
   bufferFrames?: Wish | undefined;
+  /** Frames between two reports of the position. */
   periodFrames?: Wish | undefined;
 }
 
@@ -37,12 +42,15 @@ export const HW_PARAMS_QUERY: OptionNames<HwParamsQuery> = {
 
 /** What the backend's device can do. Intervals are closed; not every value in them need be possible with every other. */
 export interface HwParamsAnswer {
+  /** Names of sndif.h. */
   readonly formats: readonly PcmFormatName[];
   /** Hz: what XenStore lists, as far as the device can. */
   readonly rates: readonly number[];
+  /** Channels of a frame. */
   readonly channels: Interval;
   /** Of the whole shared buffer: a stream has a period less, through which volumes are exchanged. */
   readonly bufferFrames: Interval;
+  /** Frames between two reports of the position. */
   readonly periodFrames: Interval;
 }
 

@@ -14,7 +14,7 @@ import {
   streamState,
   substreamTransition,
 } from '../pcm/substream.ts';
-import type { BufferRequest, SndifTriggerName } from '../wire/sndif.ts';
+import type { BufferRequest } from '../wire/sndif.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import type { CountedPosition, StreamEngine } from '../xen/stream-engine.ts';
 import { publishState } from './diagnostics.ts';
@@ -114,7 +114,7 @@ export interface StreamOwner {
 }
 
 /** What `trigger()` can be told. */
-export type StreamTrigger = SndifTriggerName;
+export type StreamTrigger = 'start' | 'pause' | 'resume' | 'stop';
 
 const TRIGGERS: readonly StreamTrigger[] = ['start', 'pause', 'resume', 'stop'];
 

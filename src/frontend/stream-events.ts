@@ -3,10 +3,13 @@ import type { Readable } from 'node:stream';
 
 /** Something worth knowing that ends nothing. */
 export interface StreamWarning {
+  /** For programs: stable. */
   readonly code: StreamWarningCode;
+  /** For people. */
   readonly message: string;
 }
 
+/** What a stream warns of. */
 export type StreamWarningCode =
   /** The data did not end at a frame. */
   | 'VSND_PARTIAL_FRAME'
@@ -19,47 +22,96 @@ export type StreamWarningCode =
 
 /** What streams of both kinds tell, Node's own events included. */
 export interface StreamEvents {
+  /** Node's own: nothing of the stream is left. Once. */
   close: [];
-  error: [error: Error & { code?: string }];
+  /** Node's own: the stream has been destroyed, and why; docs/errors.md has the codes. */
+  error: [
+    error: Error & {
+      /** Stable: ERR_VSND_… or Node's own. */
+      code?: string;
+    },
+  ];
   /** The backend has reported a new position: frames played or captured since the stream was created. */
-  position: [{ frames: number }];
+  position: [
+    {
+      /** Frames played or captured since the stream was created. */
+      frames: number;
+    },
+  ];
   /** The backend has opened the stream; buffer and period are now known. */
   open: [];
-  /** With `reconnect`: the backend is gone, and why; `frames`: the stream's position. */
-  disconnect: [{ error: Error; frames: number }];
-  /**
-   * With `reconnect`: another one has opened the stream, which goes on at frame `frames`; `gap`: ms without
-   * sound, from the last position before the loss to the new OPEN.
-   */
-  reconnect: [{ frames: number; gap: number }];
+  /** With `reconnect`: the backend is gone. */
+  disconnect: [
+    {
+      /** Why. */
+      error: Error;
+      /** The stream's position. */
+      frames: number;
+    },
+  ];
+  /** With `reconnect`: another backend has opened the stream, which goes on. */
+  reconnect: [
+    {
+      /** The frame at which it goes on. */
+      frames: number;
+      /** ms without sound: from the last position before the loss to the new OPEN. */
+      gap: number;
+    },
+  ];
+  /** Something worth knowing that ends nothing. */
   warning: [StreamWarning];
 }
 
+/** What a playback stream tells. */
 export interface PlaybackStreamEvents extends StreamEvents {
+  /** Node's own: there is room again after write() returned false. */
   drain: [];
+  /** Node's own: after end(), the last frame has been played. */
   finish: [];
+  /** Node's own. */
   pipe: [source: Readable];
+  /** Node's own. */
   unpipe: [source: Readable];
-  /**
-   * Nothing was left to play: after how many frames, and how often that has happened so far. Playing goes on with the next
-   * write. With `estimated` it was the host that had nothing, between two positions, as their times show some seconds
-   * later: for about `gap` ms; `count` is of these alone.
-   */
-  underrun: [{ frames: number; count: number; estimated?: true; gap?: number }];
+  /** Nothing was left to play. Playing goes on with the next write. */
+  underrun: [
+    {
+      /** Frames that had been played. */
+      frames: number;
+      /** How often that has happened so far; with `estimated`, how often at the host. */
+      count: number;
+      /** It was the host that had nothing between two positions, as their times show some seconds later. */
+      estimated?: true;
+      /** With `estimated`: for about so many ms. */
+      gap?: number;
+    },
+  ];
 }
 
+/** What a capture stream tells. */
 export interface CaptureStreamEvents extends StreamEvents {
+  /** Node's own: whole frames. */
   data: [chunk: Buffer];
+  /** Node's own: after finish(), all has been read. */
   end: [];
+  /** Node's own. */
   pause: [];
+  /** Node's own. */
   readable: [];
+  /** Node's own. */
   resume: [];
-  /**
-   * Frames were captured for which there was no room. `lost`: how many, as far as the position tells; `frames`: where
-   * capture goes on; `count`: how often that has happened so far. With `estimated` it was the host that lost them, between
-   * two positions, as their times show some seconds later: about as many; `count` is of these alone.
-   */
-  overrun: [{ lost: number; frames: number; count: number; estimated?: true }];
+  /** Frames were captured for which there was no room. Capture goes on. */
+  overrun: [
+    {
+      /** How many frames, as far as the position tells; with `estimated`, about as many. */
+      lost: number;
+      /** The frame at which capture goes on. */
+      frames: number;
+      /** How often that has happened so far; with `estimated`, how often at the host. */
+      count: number;
+      /** It was the host that lost them between two positions, as their times show some seconds later. */
+      estimated?: true;
+    },
+  ];
 }
 
 /** A listener that throws is the user's affair: never a failure of the channel in whose handler we are. */

@@ -40,6 +40,7 @@ export function shapeOf({ bufferFrames, periodFrames, frameBytes, rate }: HwPara
 export interface StreamOptions {
   /** Hz; one of the stream's `rates`. */
   rate: number;
+  /** Channels of a frame, interleaved; a number within the stream's `channels`. */
   channels: number;
   /** One of the stream's `formats`; a name of sndif.h, or libxl's (`f32_le`). */
   format: PcmFormatName | 'f32_le' | 'f32_be' | 'f64_le' | 'f64_be';

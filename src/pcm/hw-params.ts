@@ -7,7 +7,9 @@ import { VOLUME_BYTES } from '../wire/volume.ts';
 export interface StreamLimits {
   /** Hz, ascending */
   readonly rates: readonly number[];
+  /** Names of sndif.h. */
   readonly formats: readonly PcmFormatName[];
+  /** Channels of a frame. */
   readonly channels: Interval;
   /** Octets, the whole shared buffer (buffer-size), the control area included. */
   readonly bufferBytes: number;

@@ -10,6 +10,7 @@ import { chooseSpec } from './choose-spec.ts';
 import { cardName, checkName, printable } from './names.ts';
 import type { TargetPlan } from './target.ts';
 
+/** What {@link createSoundServer} offers, where, and to whom. */
 export interface SoundServerOptions {
   /**
    * The socket. By default `native` in a directory of this user's: `$XDG_RUNTIME_DIR/vsnd`. Its directory is made with mode

@@ -20,13 +20,17 @@ import type { TargetEvents, TargetPlan } from './target.ts';
 
 /** A program's stream. */
 export interface SoundServerStream {
+  /** 'sink' where it plays, 'source' where it records. */
   readonly direction: 'sink' | 'source';
   /** The sink or source that it uses. */
   readonly target: string;
   /** Hz */
   readonly rate: number;
+  /** Channels of a frame. */
   readonly channels: number;
+  /** Whether the program has paused it. */
   readonly corked: boolean;
+  /** Whether it is muted. */
   readonly muted: boolean;
   /** ms of sound that wait, beside those at the card. */
   readonly buffered: number;
@@ -34,16 +38,19 @@ export interface SoundServerStream {
 
 /** A program that is connected. */
 export interface SoundServerClient {
+  /** The server's number for it. */
   readonly index: number;
   /** What it says it is. */
   readonly name: string;
   /** Its process, as it says. */
   readonly pid: number | undefined;
+  /** What it plays and records at the moment. */
   readonly streams: readonly SoundServerStream[];
 }
 
 /** A sink or a source that programs can use. */
 export interface SoundServerTarget {
+  /** 'sink' where programs play, 'source' where they record. */
   readonly direction: 'sink' | 'source';
   /** What programs choose it by. */
   readonly name: string;
@@ -51,7 +58,9 @@ export interface SoundServerTarget {
   readonly device: number;
   /** Hz */
   readonly rate: number;
+  /** Channels of a frame. */
   readonly channels: number;
+  /** How one sample is laid out: a name of sndif.h. */
   readonly format: PcmFormatName;
   /** Frames that have been played or recorded. */
   readonly frames: number;
@@ -63,24 +72,78 @@ export interface SoundServerTarget {
   readonly latency: number;
 }
 
+/** What a {@link SoundServer} tells. */
 export interface SoundServerEvents {
   /** A program has connected, and said what it is. */
-  connect: [{ client: number; name: string }];
+  connect: [
+    {
+      /** Its {@link SoundServerClient.index}. */
+      client: number;
+      /** What it says it is. */
+      name: string;
+    },
+  ];
   /** It has gone. */
-  disconnect: [{ client: number; name: string }];
+  disconnect: [
+    {
+      /** Its {@link SoundServerClient.index}. */
+      client: number;
+      /** What it says it is. */
+      name: string;
+    },
+  ];
   /** A program's stream has come or gone, or is not what it was: paused, or of another volume. {@link SoundServer.clients} has them. */
   streams: [];
   /** The card's stream is open: somebody plays, or records. */
-  start: [{ name: string }];
+  start: [
+    {
+      /** The sink or the source. */
+      name: string;
+    },
+  ];
   /** It is closed. */
-  stop: [{ name: string }];
+  stop: [
+    {
+      /** The sink or the source. */
+      name: string;
+    },
+  ];
   /** The card ran dry, or over: how often so far. */
-  xrun: [{ name: string; count: number }];
+  xrun: [
+    {
+      /** The sink or the source. */
+      name: string;
+      /** How often so far. */
+      count: number;
+    },
+  ];
   /** The card's backend has gone while sound went through. Programs wait for it. */
-  backendLost: [{ name: string; error: Error }];
-  /** `gap`: ms since it was lost. */
-  backendBack: [{ name: string; gap: number }];
-  warning: [{ code: string; message: string }];
+  backendLost: [
+    {
+      /** The sink or the source. */
+      name: string;
+      /** Why. */
+      error: Error;
+    },
+  ];
+  /** Sound goes through again, by the next backend. */
+  backendBack: [
+    {
+      /** The sink or the source. */
+      name: string;
+      /** ms since it was lost. */
+      gap: number;
+    },
+  ];
+  /** Something worth knowing that ends nothing. */
+  warning: [
+    {
+      /** A stable name, for programs. */
+      code: string;
+      /** What is wrong, for people. */
+      message: string;
+    },
+  ];
   /** Nothing of it is left. Once. */
   close: [];
 }
@@ -149,10 +212,12 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
     return this.path === undefined ? undefined : `unix:${this.path}`;
   }
 
+  /** Where programs can play. */
   get sinks(): readonly SoundServerTarget[] {
     return this.#hub.sinks.map(targetOf);
   }
 
+  /** What programs can record from. */
   get sources(): readonly SoundServerTarget[] {
     return this.#hub.sources.map(targetOf);
   }
@@ -185,6 +250,7 @@ export class SoundServer extends EventEmitter<SoundServerEvents> {
     return this.#closed;
   }
 
+  /** For `await using`: {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

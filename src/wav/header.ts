@@ -190,11 +190,13 @@ function parseDs64(name: string, body: Uint8Array): number | undefined {
   return size === 0n || size === 0xffff_ffff_ffff_ffffn ? undefined : Number(size);
 }
 
-/** What {@link encodeWavHeader} needs to know of the sound. */
+/** How the sound of a WAV file is laid out. */
 export interface WavFormat {
+  /** One that WAV can hold; others are refused with ERR_VSND_NOT_SUPPORTED. */
   format: PcmFormatName;
   /** Hz. */
   rate: number;
+  /** Channels of a frame. */
   channels: number;
 }
 

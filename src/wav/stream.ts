@@ -44,10 +44,12 @@ export class WavStream extends Writable {
     return this.#dataBytes / this.#blockBytes;
   }
 
+  /** @internal */
   override _construct(callback: (error?: Error | null) => void): void {
     this.#append(encodeWavHeader(this.#format, undefined), callback);
   }
 
+  /** @internal */
   override _write(frames: Buffer, _: BufferEncoding, callback: (error?: Error | null) => void): void {
     const octets = this.#format.format === 's24_le' ? packS24(frames) : frames;
     this.#append(octets, (error) => {
@@ -56,11 +58,13 @@ export class WavStream extends Writable {
     });
   }
 
+  /** @internal */
   override _final(callback: (error?: Error | null) => void): void {
     // RIFF pads chunks to even sizes.
     this.#append(new Uint8Array(this.#dataBytes & 1), callback);
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const end = () => this.#output.end(encodeWavHeader(this.#format, this.#dataBytes));
     this.#appending.then(end).then(

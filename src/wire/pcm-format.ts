@@ -9,6 +9,7 @@ export interface PcmFormat {
   readonly silence: readonly number[];
 }
 
+/** The sample formats of sndif.h, by their names in XenStore. */
 export type PcmFormatName =
   | 's8'
   | 'u8'

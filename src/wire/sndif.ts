@@ -35,7 +35,9 @@ export const DIRECTORY_GREFS = 1023;
 
 /** A closed interval of u32 values. */
 export interface Interval {
+  /** The least. */
   readonly min: number;
+  /** The most. */
   readonly max: number;
 }
 

@@ -88,12 +88,17 @@ export interface DeviceClaim {
 export interface Hypervisor {
   /** What this is, in a few words for a person: 'Xen', 'an emulated Xen machine'. */
   readonly description: string;
+  /** Gives pages to other domains. */
   readonly grants: GrantAllocator;
+  /** Maps pages of other domains. */
   readonly mapper: GrantMapper;
+  /** Binds event channels. */
   readonly eventChannels: EventChannels;
+  /** The time by which streams are paced and waits end. */
   readonly clock: Clock;
   /** @internal What can carry streams beside JavaScript, by the ports of {@link eventChannels}; undefined where nothing can. */
   readonly engine?: StreamEngine | undefined;
+  /** A connection to XenStore. Rejects with ERR_VSND_XENSTORE. */
   openXenStore(): Promise<XenStoreTransport>;
   /** Makes this process the one owner of a device in this domain. Rejects with ERR_VSND_CARD_BUSY and the owner's `pid`. */
   claim(device: string): Promise<DeviceClaim>;

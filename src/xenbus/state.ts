@@ -11,6 +11,7 @@ export const XenbusState = {
   Reconfigured: 8, // XenbusStateReconfigured
 } as const;
 
+/** The states of XenbusState (xen/io/xenbus.h). */
 export type XenbusStateName = keyof typeof XenbusState;
 
 const NAMES = Object.keys(XenbusState) as XenbusStateName[];

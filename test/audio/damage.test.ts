@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { VsndError } from '../../src/errors.ts';
+import { FRAME } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
 import { contents, fixture, trickle } from './contents.ts';
 import { largestDifference } from './likeness.ts';
@@ -117,9 +118,6 @@ describe('whatever is wrong with a recording: frames, or a VsndError', () => {
   );
 });
 
-/** Frames of `format` s16_le stereo. */
-const FRAME_BYTES = 4;
-
 describe('FLAC', () => {
   const bytes = readFileSync(fixture('noise16.flac'));
   const BLOCK = 1152;
@@ -130,7 +128,7 @@ describe('FLAC', () => {
     expect(cut.warnings).toEqual(['ends early']);
     expect(cut.frames).toBeGreaterThan(0);
     expect((cut.frames as number) % BLOCK).toBe(0);
-    expect(cut.octets.equals(whole.octets.subarray(0, (cut.frames as number) * FRAME_BYTES))).toBe(true);
+    expect(cut.octets.equals(whole.octets.subarray(0, (cut.frames as number) * FRAME))).toBe(true);
 
     const stream = await contents(trickle(bytes.subarray(0, bytes.length / 2), 999));
     expect(stream).toMatchObject({ frames: SIGNALS.noise16.frames, warnings: ['ends early'] });
@@ -149,12 +147,12 @@ describe('FLAC', () => {
     });
     expect(octets.length).toBe(whole.octets.length);
     const differs = Array.from({ length: whole.frames as number }, (_, frame) => frame).filter(
-      (frame) => octets.readInt32LE(frame * FRAME_BYTES) !== whole.octets.readInt32LE(frame * FRAME_BYTES),
+      (frame) => octets.readInt32LE(frame * FRAME) !== whole.octets.readInt32LE(frame * FRAME),
     );
     const [first = -1, last = -1] = [differs[0], differs.at(-1)];
     expect(first % BLOCK).toBeLessThan(2); // a frame of sound may be silent by nature
     expect(last - first).toBeLessThan(BLOCK);
-    expect(octets.subarray(first * FRAME_BYTES, last * FRAME_BYTES).every((octet) => octet === 0)).toBe(true);
+    expect(octets.subarray(first * FRAME, last * FRAME).every((octet) => octet === 0)).toBe(true);
   });
 
   test('nothing but metadata', async () => {

@@ -5,7 +5,8 @@ import { ManualClock } from '../../src/clock.ts';
 import { VsndError } from '../../src/errors.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
-import { BUFFER_BYTES, noise, PERIOD_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, PERIOD_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
 import { CAPTURE, PLAYBACK, useWorlds, type World, type WorldOptions } from './world.ts';
 
 const startWorld = useWorlds();
@@ -29,9 +30,9 @@ async function capturing(octets = noise(4 * BUFFER_BYTES), options: WorldOptions
 }
 
 /** Reads what is next into the beginning of the buffer. */
-async function read(channel: RawChannel, buffer: RawBuffer, length: number): Promise<Uint8Array> {
+async function read(channel: RawChannel, buffer: RawBuffer, length: number): Promise<Buffer> {
   expect(await channel.read(0, length)).toBe(0);
-  return buffer.read(0, length);
+  return Buffer.from(buffer.read(0, length));
 }
 
 /** A device in the test's hand. */
@@ -138,7 +139,7 @@ describe('what is captured', () => {
     );
     await channel.trigger('start');
     await world.clock.advance(PERIOD);
-    const expected = Uint8Array.from({ length: PERIOD_BYTES }, (_, index) => (index % 2 === 0 ? 0x80 : 0));
+    const expected = Buffer.alloc(PERIOD_BYTES, Uint8Array.of(0x80, 0));
     expect(await read(channel, buffer, PERIOD_BYTES)).toEqual(expected);
   });
 
@@ -159,7 +160,7 @@ describe('what is captured', () => {
     await world.clock.advance(BUFFER_BYTES / 4);
     expect(await capture.read(0, BUFFER_BYTES)).toBe(0);
     expect(world.device.heard()).toEqual(Buffer.from(noise(BUFFER_BYTES, 1)));
-    expect(buffers[1]?.read(0, BUFFER_BYTES)).toEqual(noise(BUFFER_BYTES, 2));
+    expect(Buffer.from(buffers[1]?.read(0, BUFFER_BYTES) ?? [])).toEqual(noise(BUFFER_BYTES, 2));
   });
 });
 
@@ -208,7 +209,7 @@ describe('READ', () => {
     expect(channel.takeResponses()).toEqual([]);
     await world.clock.advance(PERIOD);
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }, { status: 0 }]);
-    expect(buffer.read(0, 2000)).toEqual(octets.slice(0, 2000));
+    expect(Buffer.from(buffer.read(0, 2000))).toEqual(octets.slice(0, 2000));
   });
 
   test('of a whole buffer is the most that can be waited for', async () => {
@@ -216,7 +217,7 @@ describe('READ', () => {
     channel.send({ op: 'read', offset: 0, length: BUFFER_BYTES });
     await world.clock.advance(BUFFER_BYTES / 4);
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }]);
-    expect(buffer.read(0, BUFFER_BYTES)).toEqual(octets.slice(0, BUFFER_BYTES));
+    expect(Buffer.from(buffer.read(0, BUFFER_BYTES))).toEqual(octets.slice(0, BUFFER_BYTES));
     expect(world.log.join()).not.toContain('overrun');
   });
 
@@ -320,7 +321,7 @@ describe('STOP', () => {
     expect(channel.takeResponses()).toEqual([]); // nothing is left of before
     await world.clock.advance(1);
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }]);
-    expect(buffer.read(0, 4)).toEqual(octets.slice(2 * PERIOD_BYTES, 2 * PERIOD_BYTES + 4));
+    expect(Buffer.from(buffer.read(0, 4))).toEqual(octets.slice(2 * PERIOD_BYTES, 2 * PERIOD_BYTES + 4));
   });
 });
 
@@ -375,7 +376,7 @@ describe('an overrun', () => {
     feed().captured(octets);
     await world.machine.settle();
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }]);
-    expect(buffer.read(0, 4096)).toEqual(octets.slice(0, 4096));
+    expect(Buffer.from(buffer.read(0, 4096))).toEqual(octets.slice(0, 4096));
     expect(await read(channel, buffer, BUFFER_BYTES)).toEqual(octets.slice(BUFFER_BYTES));
     expect(world.takeLog().join()).toContain(`overrun: ${4096 / 4} frames`);
   });

@@ -7,8 +7,9 @@ import { type Clock, FastClock } from '../../src/clock.ts';
 import { VsndError } from '../../src/errors.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
+import { noise } from '../sound.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
-import { BUFFER_BYTES, noise, PERIOD_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
+import { BUFFER_BYTES, PERIOD_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
 import { useWorlds, type World } from './world.ts';
 
 const startWorld = useWorlds();

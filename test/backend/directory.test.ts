@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
 import { PAGE_SIZE } from '../../src/xen/hypervisor.ts';
-import { BUFFER_BYTES, noise, type RawBuffer, type RawChannel } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
 import { useWorlds, type World } from './world.ts';
 
 const startWorld = useWorlds();

@@ -6,8 +6,8 @@ import type { CaptureFeed, CaptureVoice, DeviceParams } from '../../src/backend/
 import { Recorder } from '../../src/backend/recorder.ts';
 import { RealClock } from '../../src/clock.ts';
 import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
+import { noise } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
-import { noise } from './raw-frontend.ts';
 
 const directory = useDirectory();
 

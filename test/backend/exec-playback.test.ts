@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { type ExecPlaybackOptions, execPlaybackDevice } from '../../src/backend/exec-playback.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from '../../src/backend/pcm-device.ts';
 import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
+import { noise } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
-import { noise } from './raw-frontend.ts';
 
 const directory = useDirectory();
 

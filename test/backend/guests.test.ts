@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { memoryDevice } from '../../src/backend/devices.ts';
 import { removeDomain, removeSoundCard } from '../../src/xen/emulated/toolstack.ts';
-import { BUFFER_BYTES, noise, openRequest, type RawChannel, type RawFrontend } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, openRequest, type RawChannel, type RawFrontend } from './raw-frontend.ts';
 import { PLAYBACK, useWorlds, type World, type WorldOptions } from './world.ts';
 
 const startWorld = useWorlds();

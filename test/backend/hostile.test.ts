@@ -4,14 +4,8 @@ import { memoryDevice } from '../../src/backend/devices.ts';
 import type { QueueMode } from '../../src/backend/playback-queue.ts';
 import { deferred } from '../../src/deferred.ts';
 import { encodeRequest, type SndifRequest } from '../../src/wire/sndif.ts';
-import {
-  BUFFER_BYTES,
-  noise,
-  openRequest,
-  PERIOD_BYTES,
-  type RawBuffer,
-  type RawChannel,
-} from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, openRequest, PERIOD_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
 import { CAPTURE, PLAYBACK, useWorlds, World } from './world.ts';
 
 const u32 = fc.oneof(

@@ -288,7 +288,6 @@ export class RawBuffer {
   }
 }
 
-export const FRAME_BYTES = 4;
 export const BUFFER_BYTES = 8192;
 /** 256 frames */
 export const PERIOD_BYTES = 1024;
@@ -307,15 +306,4 @@ export function openRequest(buffer: RawBuffer, changes: Partial<OpenRequest> = {
   };
 }
 
-/** `length` octets that hardly ever repeat; other octets for another `seed`. */
-export function noise(length: number, seed = 1): Uint8Array {
-  const octets = new Uint8Array(length);
-  let state = Math.imul(seed, 0x9e37_79b1) >>> 0 || 1;
-  for (let index = 0; index < length; index++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    octets[index] = state >>> 24;
-  }
-  return octets;
-}
+export { noise } from '../sound.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { CaptureFeed, DeviceParams } from '../../src/backend/pcm-device.ts';
 import { ReadableVoice } from '../../src/backend/readable-voice.ts';
 import { ManualClock } from '../../src/clock.ts';
-import { noise } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
 
 /** A period is 480 frames, 10 ms. */
 const PARAMS: DeviceParams = { rate: 48_000, channels: 2, format: 'u8', frameBytes: 2, periodBytes: 960 };

@@ -4,7 +4,8 @@ import { ManualClock } from '../../src/clock.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { encodeRequest, type HwParamRanges, type SndifRequest } from '../../src/wire/sndif.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
-import { BUFFER_BYTES, noise, type RawBuffer, type RawChannel } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
 import { CAPTURE, PLAYBACK, useWorlds, type World, type WorldOptions } from './world.ts';
 
 const startWorld = useWorlds();

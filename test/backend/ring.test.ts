@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { RING_SIZE } from '../../src/wire/ring.ts';
 import type { SndifRequest } from '../../src/wire/sndif.ts';
-import { BUFFER_BYTES, noise, openRequest, PERIOD_BYTES, type RawChannel } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, openRequest, PERIOD_BYTES, type RawChannel } from './raw-frontend.ts';
 import { PLAYBACK, useWorlds } from './world.ts';
 
 const startWorld = useWorlds();

@@ -8,9 +8,9 @@ import { parseRoute } from '../../src/backend/routes.ts';
 import type { WavFormat } from '../../src/wav/header.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
+import { noise } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
 import { createGuest } from './budgets.ts';
-import { noise } from './raw-frontend.ts';
 
 const directory = useDirectory();
 

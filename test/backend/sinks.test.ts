@@ -4,8 +4,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { firstSink, openSink } from '../../src/backend/sinks.ts';
 import { ManualClock } from '../../src/clock.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
+import { noise } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
-import { BUFFER_BYTES, noise } from './raw-frontend.ts';
+import { BUFFER_BYTES } from './raw-frontend.ts';
 import { useWorlds } from './world.ts';
 
 const startWorld = useWorlds();

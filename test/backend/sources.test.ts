@@ -9,8 +9,8 @@ import { sampleCodec } from '../../src/pcm/samples.ts';
 import type { WavFormat } from '../../src/wav/header.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
+import { noise } from '../sound.ts';
 import { fmt, riff, useDirectory } from '../wav/files.ts';
-import { noise } from './raw-frontend.ts';
 
 const directory = useDirectory();
 

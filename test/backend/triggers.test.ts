@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { BUFFER_BYTES, noise, PERIOD_BYTES } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, PERIOD_BYTES } from './raw-frontend.ts';
 import { useWorlds } from './world.ts';
 
 const startWorld = useWorlds();

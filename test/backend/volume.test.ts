@@ -4,7 +4,8 @@ import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { decodeVolumes, encodeMutes, encodeVolumes } from '../../src/wire/volume.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
-import { BUFFER_BYTES, noise, type RawBuffer, type RawChannel } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, type RawBuffer, type RawChannel } from './raw-frontend.ts';
 import { CAPTURE, useWorlds, type WorldOptions } from './world.ts';
 
 const startWorld = useWorlds();

@@ -3,7 +3,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { PcmDevice } from '../../src/backend/pcm-device.ts';
 import { WritableVoice } from '../../src/backend/writable-voice.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
-import { BUFFER_BYTES, noise, PERIOD_BYTES } from './raw-frontend.ts';
+import { noise } from '../sound.ts';
+import { BUFFER_BYTES, PERIOD_BYTES } from './raw-frontend.ts';
 import { useWorlds } from './world.ts';
 
 const startWorld = useWorlds();

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { QueueMode } from '../../src/backend/playback-queue.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
-import { BUFFER_BYTES, FRAME_BYTES, noise } from './raw-frontend.ts';
+import { FRAME, noise } from '../sound.ts';
+import { BUFFER_BYTES } from './raw-frontend.ts';
 import { useWorlds, World } from './world.ts';
 
 const startWorld = useWorlds();
@@ -41,7 +42,7 @@ describe.each(MODES)('WRITE in mode %s', (queueMode) => {
     expect(await channel.write(offset, length)).toBe(-EINVAL);
     expect(await channel.write(0, BUFFER_BYTES)).toBe(0); // all of the room is still there
     await channel.trigger('start');
-    await world.clock.advance(BUFFER_BYTES / FRAME_BYTES);
+    await world.clock.advance(BUFFER_BYTES / FRAME);
     expect(world.device.heard()).toEqual(Buffer.from(noise(BUFFER_BYTES)));
   });
 
@@ -58,7 +59,7 @@ describe.each(MODES)('WRITE in mode %s', (queueMode) => {
     buffer.put(0, noise(BUFFER_BYTES));
     expect(await channel.write(offset, length)).toBe(0);
     await channel.trigger('start');
-    await world.clock.advance(length / FRAME_BYTES);
+    await world.clock.advance(length / FRAME);
     expect(world.device.heard()).toEqual(Buffer.from(buffer.read(offset, length)));
   });
 
@@ -198,7 +199,7 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
         const world = await new World({ queueMode }).start();
-        const open = { bufferBytes: SIZE * FRAME_BYTES, periodBytes: PERIOD * FRAME_BYTES };
+        const open = { bufferBytes: SIZE * FRAME, periodBytes: PERIOD * FRAME };
         const { channel, buffer } = await world.openStream(open);
         expect(await channel.trigger('start')).toBe(0);
 
@@ -211,7 +212,7 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
         const report = () => {
           if (heard.length === reported) return;
           reported = heard.length;
-          positions.push(reported * FRAME_BYTES);
+          positions.push(reported * FRAME);
         };
         // Frames are taken in one go: at a period's end, where the data ends, and at PAUSE. `owed` are those
         // whose time has passed meanwhile; in direct mode they are looked at when they are taken.
@@ -220,7 +221,7 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
           for (; owed > 0; owed--) {
             const frame = waiting.shift();
             if (frame === undefined) throw new Error('the model has no such frame');
-            heard.push(queueMode === 'copy' ? frame.octets : buffer.read(frame.at, FRAME_BYTES));
+            heard.push(queueMode === 'copy' ? frame.octets : buffer.read(frame.at, FRAME));
           }
         };
 
@@ -228,18 +229,18 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
           switch (next.do) {
             case 'write': {
               const fits = waiting.length + next.length <= SIZE;
-              const offset = next.offset * FRAME_BYTES;
+              const offset = next.offset * FRAME;
               // In the shared buffer nothing else is touched: what waits there may be overwritten, too.
-              buffer.put(offset, noise(next.length * FRAME_BYTES, next.seed));
-              expect(await channel.write(offset, next.length * FRAME_BYTES)).toBe(fits ? 0 : -ENOSPC);
+              buffer.put(offset, noise(next.length * FRAME, next.seed));
+              expect(await channel.write(offset, next.length * FRAME)).toBe(fits ? 0 : -ENOSPC);
               for (let index = 0; fits && index < next.length; index++) {
-                const at = offset + index * FRAME_BYTES;
-                waiting.push({ at, octets: buffer.read(at, FRAME_BYTES) });
+                const at = offset + index * FRAME;
+                waiting.push({ at, octets: buffer.read(at, FRAME) });
               }
               break;
             }
             case 'overwrite':
-              buffer.put(0, noise(SIZE * FRAME_BYTES, next.seed));
+              buffer.put(0, noise(SIZE * FRAME, next.seed));
               break;
             case 'advance':
               await world.clock.advance(next.frames);

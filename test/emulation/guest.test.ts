@@ -3,7 +3,8 @@ import type { EmulatedGuest, EmulatedGuestOptions } from '../../src/emulation/gu
 import { WavWriter } from '../../src/wav/writer.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
-import { noise, openRequest, type RawChannel, RawFrontend } from '../backend/raw-frontend.ts';
+import { openRequest, type RawChannel, RawFrontend } from '../backend/raw-frontend.ts';
+import { noise } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
 
 // The backend's thread needs the compiled files.

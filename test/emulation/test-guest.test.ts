@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { startTestGuest } from '../../src/testing.ts';
-import { noise, openRequest, RawFrontend } from '../backend/raw-frontend.ts';
+import { openRequest, RawFrontend } from '../backend/raw-frontend.ts';
+import { noise } from '../sound.ts';
 
 test('a test guest with a capture stream captures what its device is told, at the clock’s pace', async () => {
   const guest = await startTestGuest({ capture: true });

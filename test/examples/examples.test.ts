@@ -76,6 +76,32 @@ describe('the examples', () => {
     expect(strengths[1]?.[1]).toBeGreaterThan(10 * (strengths[1]?.[0] ?? 0));
   });
 
+  test('intercom.js: what is captured is heard after 100 ms of silence, and both clocks are shown', async () => {
+    const heard = files.path('heard.wav');
+    const { status, stdout } = await recordExample('intercom.js', ['1.2'], heard, { fast: false }).ended();
+    expect(status).toBe(0);
+    const clock = String.raw`\d+\.\d{3} s \+- \d+\.\d ms`;
+    expect(stdout).toMatch(new RegExp(`^captured ${clock}; played ${clock}; delay \\d+ ms$`, 'm'));
+    const [, captured, played] = /^captured (\d+) frames, played (\d+)$/m.exec(stdout)?.map(Number) ?? [];
+    const { frames, octets } = await readAll(heard);
+    expect(captured).toBeGreaterThan(24_000);
+    expect([frames, played]).toEqual([Number(captured) + 4800, Number(captured) + 4800]);
+    expect(octets.subarray(0, 4 * 4800).every((octet) => octet === 0)).toBe(true);
+    expect(strength(leftOf(octets.subarray(4 * 4800)), 1000)).toBeCloseTo(0.1, 3); // -20 dBFS
+  });
+
+  test('worker/: the tone is heard to its last frame while the main thread is busy', async () => {
+    const heard = files.path('heard.wav');
+    const { status, stdout } = await recordExample('worker/main.js', ['1'], heard).ended();
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /^played 48000 frames, \d+ underruns, while the main thread was busy for \d+ s\n$/,
+    );
+    const { frames, octets } = await readAll(heard);
+    expect(frames).toBe(48_000);
+    expect(strength(octets, 440)).toBeCloseTo(8000 / 32_768, 3);
+  });
+
   test('own-tests/: the tests of the example pass', async () => {
     const script = fileURLToPath(new URL('../../examples/own-tests/play-list.test.js', import.meta.url));
     // Without the runner's own environment, in which node --test would be a part of another's run.

@@ -4,22 +4,15 @@ import type { QueueMode } from '../../src/backend/playback-queue.ts';
 import { openCard } from '../../src/open-card.ts';
 import { RING_SIZE } from '../../src/wire/ring.ts';
 import { encodeRequest, type SndifOpName, type SndifRequest } from '../../src/wire/sndif.ts';
-import {
-  noise,
-  openRequest,
-  type RawBuffer,
-  type RawChannel,
-  type RawFrontend,
-} from '../backend/raw-frontend.ts';
+import { openRequest, type RawBuffer, type RawChannel, type RawFrontend } from '../backend/raw-frontend.ts';
 import { CAPTURE, PLAYBACK, World } from '../backend/world.ts';
 import { keepRingsFull, moveRequestIndexes } from '../hostile/peers.ts';
+import { noise, STEREO } from '../sound.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
 const STREAMS = ['0/0', '0/1'];
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: 2000,
   periodFrames: 250,
 } as const;

@@ -6,14 +6,12 @@ import type { Card } from '../../src/frontend/card.ts';
 import { openCard } from '../../src/open-card.ts';
 import { createSoundCard, EmulatedMachine, ManualClock } from '../../src/testing.ts';
 import { type Answer, RawBackend } from '../frontend/raw-backend.ts';
-import { pattern } from '../frontend/setup.ts';
 import { eventPageOf, keepEventPages } from '../hostile/peers.ts';
+import { noise, STEREO } from '../sound.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: 1000,
   periodFrames: 125,
 } as const;
@@ -77,7 +75,7 @@ function use(stream: AnyStream, random: Random): void {
     () => stream.destroy(),
   ];
   if (stream.type === 'playback' && random.chance(60) && stream.writable)
-    stream.write(pattern(4 * random.below(900)));
+    stream.write(noise(4 * random.below(900)));
   else random.pick(acts)();
 }
 
@@ -102,7 +100,7 @@ async function round(random: Random): Promise<void> {
 
   const other = await openCard({ hypervisor: guest, card: 1 });
   const out = other.createPlaybackStream(FORMAT);
-  const sound = pattern(4 * 5000, 3);
+  const sound = noise(4 * 5000, 3);
   const finished = new Promise((resolve, reject) => out.once('close', resolve).once('error', reject));
   out.end(sound);
 

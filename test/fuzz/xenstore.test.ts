@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
-import { noise } from '../backend/raw-frontend.ts';
 import { FORMAT, Machine, SECOND_BYTES } from '../hostile/machine.ts';
+import { noise } from '../sound.ts';
 import { FUZZ_TIMEOUT, type Random, runRounds } from './rounds.ts';
 
 const ERRNOS = ['EAGAIN', 'EBUSY', 'EIO', 'ENOMEM', 'ENOSPC'];

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { noise } from '../backend/raw-frontend.ts';
 import { CAPTURE, useWorlds } from '../backend/world.ts';
+import { FRAME, noise } from '../sound.ts';
 import { KernelDriver } from './kernel-driver.ts';
 
-const FRAME = 4;
 const SECOND = 48_000;
 const SIZES = [
   { bufferFrames: 8192, periodFrames: 2048 },

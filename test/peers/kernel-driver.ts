@@ -1,6 +1,7 @@
 import type { SndifTriggerName } from '../../src/wire/sndif.ts';
 import type { RawBuffer, RawChannel, RawFrontend } from '../backend/raw-frontend.ts';
 import type { World } from '../backend/world.ts';
+import { FRAME } from '../sound.ts';
 
 /** Frames; 4 bytes each: 48 kHz, stereo, s16_le. */
 export interface Sizes {
@@ -8,7 +9,6 @@ export interface Sizes {
   readonly periodFrames: number;
 }
 
-const FRAME = 4;
 /** VSND_WAIT_BACK_MS */
 const PATIENCE = 3e9;
 

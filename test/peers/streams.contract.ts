@@ -4,12 +4,11 @@ import type { Card, CardOptions } from '../../src/frontend/card.ts';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import { openCard } from '../../src/open-card.ts';
 import { createSoundCard, type EmulatedDomain, EmulatedMachine, ManualClock } from '../../src/testing.ts';
-import { closing, pattern } from '../frontend/setup.ts';
+import { closing } from '../frontend/setup.ts';
+import { FRAME, noise, STEREO } from '../sound.ts';
 import type { RestartOrder } from './foreign-backend.ts';
 import type { Peer, Profile } from './profiles.ts';
 
-const SPEC = { rate: 48_000, channels: 2, format: 's16_le' } as const;
-const FRAME = 4;
 const SECOND = 48_000;
 /** Two streams that play and one that captures, as the first PCM device's streams 0, 1 and 2. */
 const [FIRST, SECOND_STREAM, MIC] = ['0/0/0', '0/0/1', '0/0/2'];
@@ -95,7 +94,7 @@ export function describeStreams(profile: Profile): void {
       const { machine } = await setUp();
       const scene_ = scene as Scene;
       const card = await scene_.open(options);
-      const out = card.createPlaybackStream({ ...SPEC, ...stream });
+      const out = card.createPlaybackStream({ ...STEREO, ...stream });
       await machine.settle();
       return { scene: scene_, peer: scene_.peer, card, out, closed: closing(out) };
     };
@@ -123,7 +122,7 @@ export function describeStreams(profile: Profile): void {
       ['in a single period', { bufferFrames: 2048, periodFrames: 2048 }, true],
     ])('plays every frame, and finishes when all have been played: %s', async (_, sizes, isTight) => {
       const { scene, peer, out, closed } = await play({}, sizes);
-      const source = pattern(2 * SECOND * FRAME);
+      const source = noise(2 * SECOND * FRAME);
       let heardAtFinish = -1;
       out.once('finish', () => {
         heardAtFinish = peer.heard(FIRST).length;
@@ -137,10 +136,10 @@ export function describeStreams(profile: Profile): void {
 
     test('plays what is shorter than a period, and nothing at all', async () => {
       const { scene, peer, card, out, closed } = await play();
-      out.end(pattern(10 * FRAME));
+      out.end(noise(10 * FRAME));
       expect(await scene.until(closed)).toBeUndefined();
-      expect(peer.heard(FIRST).equals(pattern(10 * FRAME))).toBe(true);
-      const empty = card.createPlaybackStream(SPEC);
+      expect(peer.heard(FIRST).equals(noise(10 * FRAME))).toBe(true);
+      const empty = card.createPlaybackStream(STEREO);
       const emptyClosed = closing(empty);
       empty.end();
       expect(await scene.until(emptyClosed)).toBeUndefined();
@@ -148,7 +147,7 @@ export function describeStreams(profile: Profile): void {
 
     test('runs dry, and plays on with what comes then', async () => {
       const { scene, peer, out, closed } = await play({}, { bufferFrames: 4096, periodFrames: 1024 });
-      const source = pattern(8 * 4096 * FRAME);
+      const source = noise(8 * 4096 * FRAME);
       for (let part = 0; part < 8; part++) {
         const length = source.length / 8;
         out.write(source.subarray(part * length, (part + 1) * length));
@@ -163,9 +162,9 @@ export function describeStreams(profile: Profile): void {
 
     test('captures every frame, in order', async () => {
       const { peer, card, scene } = await play();
-      const source = pattern(2 * SECOND * FRAME);
+      const source = noise(2 * SECOND * FRAME);
       peer.say(MIC, source);
-      const input = card.createCaptureStream(SPEC);
+      const input = card.createCaptureStream(STEREO);
       const chunks = collect(input);
       await scene.clock.advance(1.5 * SECOND);
       const closed = closing(input);
@@ -179,8 +178,8 @@ export function describeStreams(profile: Profile): void {
 
     test('captures on after nobody has read for long, and counts that', async () => {
       const { peer, card, scene } = await play();
-      const input = card.createCaptureStream({ ...SPEC, bufferFrames: 4096, periodFrames: 512 });
-      const source = pattern(20 * SECOND * FRAME);
+      const input = card.createCaptureStream({ ...STEREO, bufferFrames: 4096, periodFrames: 512 });
+      const source = noise(20 * SECOND * FRAME);
       peer.say(MIC, source);
       const chunks = collect(input);
       await scene.clock.advance(SECOND);
@@ -203,10 +202,10 @@ export function describeStreams(profile: Profile): void {
 
     test('pauses and goes on, playing and capturing, without a loss', async () => {
       const { scene, peer, card, out, closed } = await play();
-      const source = pattern(SECOND * FRAME);
+      const source = noise(SECOND * FRAME);
       feed(out, source);
-      const input = card.createCaptureStream(SPEC);
-      peer.say(MIC, pattern(5 * SECOND * FRAME, 2));
+      const input = card.createCaptureStream(STEREO);
+      peer.say(MIC, noise(5 * SECOND * FRAME, 2));
       const chunks = collect(input);
       for (let round = 0; round < 3; round++) {
         await scene.clock.advance(5000);
@@ -220,15 +219,15 @@ export function describeStreams(profile: Profile): void {
       input.finish();
       expect(await scene.until(captured)).toBeUndefined();
       const heard = Buffer.concat(chunks);
-      expect(heard.equals(pattern(5 * SECOND * FRAME, 2).subarray(0, heard.length))).toBe(true);
+      expect(heard.equals(noise(5 * SECOND * FRAME, 2).subarray(0, heard.length))).toBe(true);
     });
 
     test('pauses where it has run dry, and plays on', async () => {
       const { scene, peer, out, closed } = await play({}, { bufferFrames: 4096, periodFrames: 1024 });
-      out.write(pattern(4096 * FRAME));
+      out.write(noise(4096 * FRAME));
       await scene.clock.advance(10_000);
       await scene.until(out.trigger('pause'));
-      out.write(pattern(4096 * FRAME, 2));
+      out.write(noise(4096 * FRAME, 2));
       await scene.clock.advance(10_000);
       await scene.until(out.trigger('resume'));
       out.end();
@@ -238,10 +237,10 @@ export function describeStreams(profile: Profile): void {
 
     test('throws away what is queued, and plays what is written next', async () => {
       const { scene, peer, out, closed } = await play();
-      out.write(pattern(SECOND * FRAME));
+      out.write(noise(SECOND * FRAME));
       await scene.clock.advance(5000);
       await scene.until(out.drop());
-      const next = pattern(0.5 * SECOND * FRAME, 3);
+      const next = noise(0.5 * SECOND * FRAME, 3);
       feed(out, next);
       expect(await scene.until(closed)).toBeUndefined();
       expect(peer.heard(FIRST, peer.takes(FIRST) - 1).equals(next)).toBe(true);
@@ -252,34 +251,34 @@ export function describeStreams(profile: Profile): void {
       out.destroy();
       await scene.until(closed);
       for (let round = 0; round < 20; round++) {
-        const stream = card.createPlaybackStream({ ...SPEC, bufferFrames: 4800, periodFrames: 480 });
+        const stream = card.createPlaybackStream({ ...STEREO, bufferFrames: 4800, periodFrames: 480 });
         const streamClosed = closing(stream);
-        stream.write(pattern(9600 * FRAME));
+        stream.write(noise(9600 * FRAME));
         for (let turn = 0; turn < round; turn++) await scene.machine.step();
         await scene.clock.advance(round * 333);
         stream.destroy();
         expect(await scene.until(streamClosed)).toBeUndefined();
       }
-      const last = card.createPlaybackStream(SPEC);
+      const last = card.createPlaybackStream(STEREO);
       const lastClosed = closing(last);
       const before = peer.heard(FIRST).length;
-      last.end(pattern(SECOND * FRAME, 5));
+      last.end(noise(SECOND * FRAME, 5));
       expect(await scene.until(lastClosed)).toBeUndefined();
       expect(
         peer
           .heard(FIRST)
           .subarray(before)
-          .equals(pattern(SECOND * FRAME, 5)),
+          .equals(noise(SECOND * FRAME, 5)),
       ).toBe(true);
     });
 
     test('plays two streams and captures at once', async () => {
       const { scene, peer, card, out, closed } = await play();
-      const second = card.createPlaybackStream({ ...SPEC, rate: 44_100, channels: 1 });
+      const second = card.createPlaybackStream({ ...STEREO, rate: 44_100, channels: 1 });
       const secondClosed = closing(second);
-      const input = card.createCaptureStream(SPEC);
+      const input = card.createCaptureStream(STEREO);
       const chunks = collect(input);
-      const [a, b, c] = [pattern(SECOND * FRAME), pattern(88_200, 2), pattern(3 * SECOND * FRAME, 3)];
+      const [a, b, c] = [noise(SECOND * FRAME), noise(88_200, 2), noise(3 * SECOND * FRAME, 3)];
       peer.say(MIC, c);
       feed(out, a);
       feed(second, b);
@@ -296,13 +295,13 @@ export function describeStreams(profile: Profile): void {
     test('serves two cards at once', async () => {
       const { scene, peer, out, closed } = await play();
       const other = await scene.open({ card: 1 });
-      const stream = other.createPlaybackStream(SPEC);
+      const stream = other.createPlaybackStream(STEREO);
       const streamClosed = closing(stream);
-      stream.end(pattern(SECOND * FRAME, 2));
-      feed(out, pattern(SECOND * FRAME));
+      stream.end(noise(SECOND * FRAME, 2));
+      feed(out, noise(SECOND * FRAME));
       expect(await scene.until(Promise.all([closed, streamClosed]))).toEqual([undefined, undefined]);
-      expect(peer.heard(FIRST).equals(pattern(SECOND * FRAME))).toBe(true);
-      expect(peer.heard('1/0/0').equals(pattern(SECOND * FRAME, 2))).toBe(true);
+      expect(peer.heard(FIRST).equals(noise(SECOND * FRAME))).toBe(true);
+      expect(peer.heard('1/0/0').equals(noise(SECOND * FRAME, 2))).toBe(true);
     });
 
     test('is closed with its card while it plays, pauses, drains or is dry, and opened again', async () => {
@@ -310,10 +309,10 @@ export function describeStreams(profile: Profile): void {
       const { clock, peer } = scene as Scene;
       for (const at of ['playing', 'paused', 'draining', 'dry', 'prepared'] as const) {
         const card = await (scene as Scene).open();
-        const out = card.createPlaybackStream(SPEC);
+        const out = card.createPlaybackStream(STEREO);
         const closed = closing(out);
-        if (at === 'draining') out.end(pattern(9600 * FRAME));
-        else out.write(pattern((at === 'prepared' ? 100 : at === 'dry' ? 9600 : 48_000) * FRAME));
+        if (at === 'draining') out.end(noise(9600 * FRAME));
+        else out.write(noise((at === 'prepared' ? 100 : at === 'dry' ? 9600 : 48_000) * FRAME));
         await clock.advance(at === 'dry' ? 20_000 : 3000);
         if (at === 'paused') await (scene as Scene).until(out.trigger('pause'));
         await (scene as Scene).until(card.close());
@@ -328,9 +327,9 @@ export function describeStreams(profile: Profile): void {
       for (let round = 0; round < 3; round++) {
         const process = machine.startProcess(guest.domid);
         const card = await (scene as Scene).until(openCard({ hypervisor: process }));
-        const out = card.createPlaybackStream(SPEC);
+        const out = card.createPlaybackStream(STEREO);
         out.on('error', () => {});
-        out.write(pattern(SECOND * FRAME));
+        out.write(noise(SECOND * FRAME));
         await clock.advance(3000);
         card.leaveNow();
         await machine.settle(); // what was written to the kernel gets through
@@ -344,15 +343,15 @@ export function describeStreams(profile: Profile): void {
       const { machine, clock, guest, peer } = scene as Scene;
       const process = machine.startProcess(guest.domid);
       const card = await (scene as Scene).until(openCard({ hypervisor: process }));
-      card.createPlaybackStream(SPEC).write(pattern(SECOND * FRAME));
+      card.createPlaybackStream(STEREO).write(noise(SECOND * FRAME));
       await clock.advance(3000);
       process.exit();
       const next = await (scene as Scene).open();
-      const out = next.createPlaybackStream(SPEC);
+      const out = next.createPlaybackStream(STEREO);
       const closed = closing(out);
-      out.end(pattern(SECOND * FRAME, 2));
+      out.end(noise(SECOND * FRAME, 2));
       expect(await (scene as Scene).until(closed)).toBeUndefined();
-      expect(peer.heard(FIRST, peer.takes(FIRST) - 1).equals(pattern(SECOND * FRAME, 2))).toBe(true);
+      expect(peer.heard(FIRST, peer.takes(FIRST) - 1).equals(noise(SECOND * FRAME, 2))).toBe(true);
     });
 
     test('says what can be set, and leaves no host device open', async () => {
@@ -365,18 +364,18 @@ export function describeStreams(profile: Profile): void {
 
     test('volume: has it, or says that the backend has none, and plays on', async () => {
       const { scene, peer, out, closed } = await play();
-      feed(out, pattern(SECOND * FRAME));
+      feed(out, noise(SECOND * FRAME));
       const set = scene.until(out.setVolume(0));
       if (profile.hasVolume) await set;
       else await expect(set).rejects.toMatchObject({ code: 'ERR_VSND_NOT_SUPPORTED' });
       expect(await scene.until(closed)).toBeUndefined();
-      expect(peer.heard(FIRST).equals(pattern(SECOND * FRAME))).toBe(true);
+      expect(peer.heard(FIRST).equals(noise(SECOND * FRAME))).toBe(true);
     });
 
     test('a guest that stands still for long finds its event page full, and goes on', async () => {
       const { scene, peer, out, closed } = await play({}, { bufferFrames: 4800, periodFrames: 96 });
       const { guest, machine, clock } = scene;
-      const source = pattern(2 * SECOND * FRAME);
+      const source = noise(2 * SECOND * FRAME);
       feed(out, source);
       await clock.advance(3000);
       const letThrough = machine.faults.holdNotifications({ domid: guest.domid });
@@ -391,8 +390,8 @@ export function describeStreams(profile: Profile): void {
       const { scene, peer, card, out } = await play();
       const { guest, machine, clock } = scene;
       out.destroy();
-      const input = card.createCaptureStream({ ...SPEC, bufferFrames: 4800, periodFrames: 480 });
-      const source = pattern(10 * SECOND * FRAME);
+      const input = card.createCaptureStream({ ...STEREO, bufferFrames: 4800, periodFrames: 480 });
+      const source = noise(10 * SECOND * FRAME);
       peer.say(MIC, source);
       const chunks = collect(input);
       for (const stillFor of [0.09, 0.1, 0.11, 0.5]) {
@@ -409,18 +408,18 @@ export function describeStreams(profile: Profile): void {
 
     test('killed, and its frontend closes the card as the next one comes: that one serves the next card', async () => {
       const { scene, peer, card, out, closed } = await play();
-      out.write(pattern(SECOND * FRAME));
+      out.write(noise(SECOND * FRAME));
       await scene.clock.advance(3000);
       peer.kill();
       const leaving = closed.then(() => card.close()); // as a program does that ends with its stream
       await peer.restart();
       await scene.until(leaving);
       const next = await scene.open();
-      const stream = next.createPlaybackStream(SPEC);
+      const stream = next.createPlaybackStream(STEREO);
       const streamClosed = closing(stream);
-      stream.end(pattern(SECOND * FRAME, 2));
+      stream.end(noise(SECOND * FRAME, 2));
       expect(await scene.until(streamClosed)).toBeUndefined();
-      expect(peer.heard(FIRST, peer.takes(FIRST) - 1).equals(pattern(SECOND * FRAME, 2))).toBe(true);
+      expect(peer.heard(FIRST, peer.takes(FIRST) - 1).equals(noise(SECOND * FRAME, 2))).toBe(true);
     });
 
     describe.each<RestartOrder>(['reads our state first', 'closes first'])(
@@ -428,16 +427,16 @@ export function describeStreams(profile: Profile): void {
       (order) => {
         test.each([0, 100, 500, 1000, 3500])('after %i ms: plays and captures on', async (away) => {
           const { scene, peer, card, out, closed } = await play({ reconnect: true });
-          const source = pattern(30 * SECOND * FRAME);
+          const source = noise(30 * SECOND * FRAME);
           const cuts: { take: number; frames: number }[] = [];
           const reconnects: number[] = [];
           out.on('disconnect', ({ frames }) => cuts.push({ take: peer.takes(FIRST) - 1, frames }));
           out.on('reconnect', ({ frames }) => reconnects.push(frames));
           feed(out, source);
-          const input = card.createCaptureStream(SPEC);
+          const input = card.createCaptureStream(STEREO);
           const chunks = collect(input);
           for (let round = 0; round < 3; round++) {
-            peer.say(MIC, pattern(SECOND * FRAME, 10 + round));
+            peer.say(MIC, noise(SECOND * FRAME, 10 + round));
             await scene.clock.advance(20_000);
             peer.kill();
             await scene.clock.advanceTime(away * 1e6);
@@ -459,7 +458,7 @@ export function describeStreams(profile: Profile): void {
           expect(Buffer.concat(parts).equals(source)).toBe(true);
           const captured = Buffer.concat(chunks);
           for (let round = 0; round < 3; round++)
-            expect(captured.includes(pattern(1000 * FRAME, 10 + round))).toBe(true);
+            expect(captured.includes(noise(1000 * FRAME, 10 + round))).toBe(true);
           const inputClosed = closing(input);
           input.destroy();
           await scene.until(inputClosed);

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import type { Card } from '../../src/frontend/card.ts';
 import Speaker from '../../src/speaker.ts';
 import type { TestGuest } from '../../src/testing.ts';
-import { closing, pattern, playUntil, startCard } from '../frontend/setup.ts';
+import { closing, playUntil, startCard } from '../frontend/setup.ts';
+import { noise } from '../sound.ts';
 
 const PLAYBACK = { fields: { type: 'p' } };
 
@@ -60,7 +61,7 @@ describe('what is played', () => {
   ])('of %j is %s, %i Hz, %i channels, every octet of it', async (options, format, rate, channels) => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ ...options, card });
-      const octets = pattern(channels * 8 * 3000);
+      const octets = noise(channels * 8 * 3000);
       speaker.once('open', () => expect(card.streams[0]).toMatchObject({ format, rate, channels }));
       expect((await hear(guest, speaker, octets)).equals(octets)).toBe(true);
       expect(speaker).toMatchObject({ channels, sampleRate: rate });
@@ -71,7 +72,7 @@ describe('what is played', () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ bitDepth: 24, channels: 1, signed, card });
       speaker.once('open', () => expect(card.streams[0]?.format).toBe(signed ? 's24_le' : 'u24_le'));
-      const packed = pattern(3 * 1000);
+      const packed = noise(3 * 1000);
       const heard = await hear(guest, speaker, packed);
       expect(heard.length).toBe(4 * 1000);
       expect(Buffer.from(heard.filter((_, at) => at % 4 !== 3)).equals(packed)).toBe(true);
@@ -81,7 +82,7 @@ describe('what is played', () => {
 
   test.each([[{}], [{ bitDepth: 24 }]])('of %j does not depend on where chunks end', async (options) => {
     await withCard(async (card, guest) => {
-      const octets = pattern(12_000);
+      const octets = noise(12_000);
       const whole = await hear(guest, new Speaker({ ...options, card }), octets);
       const speaker = new Speaker({ ...options, card });
       for (let at = 0; at < octets.length; at += 1001) speaker.write(octets.subarray(at, at + 1001));
@@ -93,7 +94,7 @@ describe('what is played', () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ card });
       const warned = once(speaker, 'warning');
-      expect((await hear(guest, speaker, pattern(4003))).length).toBe(4000);
+      expect((await hear(guest, speaker, noise(4003))).length).toBe(4000);
       expect((await warned)[0]).toMatchObject({ code: 'VSND_PARTIAL_FRAME' });
     });
   });
@@ -129,7 +130,7 @@ describe('what is played', () => {
     await withCard(
       async (card) => {
         const speaker = new Speaker({ ...options, card });
-        speaker.write(pattern(4));
+        speaker.write(noise(4));
         expect((await closing(speaker))?.message).toBe(message);
         expect(card.streams).toEqual([]);
       },
@@ -150,7 +151,7 @@ describe('options and properties', () => {
         writableHighWaterMark: 0,
       });
       speaker.channels = 1;
-      await hear(guest, speaker, pattern(100));
+      await hear(guest, speaker, noise(100));
       expect(speaker).toMatchObject({
         channels: 1,
         bitDepth: 16,
@@ -187,7 +188,7 @@ describe('options and properties', () => {
       async (card, guest) => {
         const speaker = new Speaker({ card, device: 'hw:0,1' });
         speaker.once('open', () => expect(card.streams[0]?.device).toBe(1));
-        await hear(guest, speaker, pattern(400));
+        await hear(guest, speaker, noise(400));
       },
       { pcmDevices: [{ streams: [PLAYBACK] }, { streams: [PLAYBACK] }] },
     );
@@ -196,11 +197,11 @@ describe('options and properties', () => {
   test('device: one that the card lacks is an error, one that means nothing a warning', async () => {
     await withCard(async (card, guest) => {
       const lost = new Speaker({ card, device: 'plughw:0,4' });
-      lost.write(pattern(4));
+      lost.write(noise(4));
       expect((await closing(lost))?.message).toBe('device is 4; allowed: 0');
       const speaker = new Speaker({ card, device: 'sysdefault' });
       const warned = once(speaker, 'warning');
-      await hear(guest, speaker, pattern(400));
+      await hear(guest, speaker, noise(400));
       expect((await warned)[0]).toMatchObject({ code: 'VSND_DEVICE_UNKNOWN' });
     });
   });
@@ -213,7 +214,7 @@ describe('options and properties', () => {
     await withCard(async (card) => {
       const abort = new AbortController();
       const speaker = new Speaker({ card, signal: abort.signal });
-      speaker.write(pattern(400));
+      speaker.write(noise(400));
       const error = closing(speaker);
       abort.abort();
       expect(await error).toMatchObject({ name: 'AbortError' });
@@ -230,12 +231,12 @@ describe('a stream that is piped here', () => {
       decoder.emit('format', { channels: 2, bitDepth: 8 });
       expect(speaker).toMatchObject({ channels: 2, bitDepth: 8 });
       const closed = ended(speaker);
-      decoder.end(pattern(4000));
+      decoder.end(noise(4000));
       speaker.once('open', () =>
         expect(card.streams[0]).toMatchObject({ format: 'u8', channels: 2, rate: 48_000 }),
       );
       await playUntil(guest, closed);
-      expect(Buffer.from(guest.device.heard()).equals(pattern(4000))).toBe(true);
+      expect(Buffer.from(guest.device.heard()).equals(noise(4000))).toBe(true);
     });
   });
 
@@ -253,7 +254,7 @@ describe('a stream that is piped here', () => {
       const speaker = decoder.pipe(new Speaker({ card }));
       const warned = once(speaker, 'warning');
       const closed = ended(speaker);
-      decoder.write(pattern(400));
+      decoder.write(noise(400));
       await once(speaker, 'open');
       decoder.emit('format', { channels: 1 });
       decoder.end();
@@ -276,10 +277,10 @@ describe('a stream that is piped here', () => {
       const speaker = decoder.pipe(new Speaker({ card }));
       const events = eventsOf(speaker);
       const closed = ended(speaker);
-      decoder.write(pattern(4000));
+      decoder.write(noise(4000));
       await once(speaker, 'open');
       speaker.close(false);
-      decoder.write(pattern(4000));
+      decoder.write(noise(4000));
       await playUntil(guest, closed);
       expect(events).toEqual(['open', 'flush', 'finish', 'close']);
     });
@@ -292,7 +293,7 @@ describe('the end', () => {
       const speaker = new Speaker({ card });
       const events = eventsOf(speaker);
       speaker.once('flush', () => expect(guest.device.heard().length).toBe(100_000));
-      await hear(guest, speaker, pattern(100_000));
+      await hear(guest, speaker, noise(100_000));
       expect(events).toEqual(['open', 'flush', 'finish', 'close']);
     });
   });
@@ -308,7 +309,7 @@ describe('the end', () => {
   test('pipeline() resolves when all has been played and the stream is free again', async () => {
     await withCard(async (card, guest) => {
       for (let track = 0; track < 3; track++) {
-        const octets = pattern(20_000, track);
+        const octets = noise(20_000, track);
         await playUntil(guest, pipeline([octets], new Speaker({ card })));
         expect(Buffer.from(guest.device.heard()).equals(octets)).toBe(true);
       }
@@ -319,7 +320,7 @@ describe('the end', () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ card });
       const events = eventsOf(speaker);
-      const failed = new Promise((resolve) => speaker.write(pattern(1_000_000), resolve));
+      const failed = new Promise((resolve) => speaker.write(noise(1_000_000), resolve));
       await guest.clock.advance(48_000);
       speaker.close();
       speaker.close();
@@ -337,7 +338,7 @@ describe('the end', () => {
   test('close(false) plays all that was written', async () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ card });
-      const octets = pattern(200_000);
+      const octets = noise(200_000);
       const closed = ended(speaker);
       speaker.write(octets);
       speaker.close(false);
@@ -350,7 +351,7 @@ describe('the end', () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ card });
       const events = eventsOf(speaker);
-      speaker.write(pattern(400), () => {});
+      speaker.write(noise(400), () => {});
       const closed = ended(speaker.destroy());
       await guest.machine.settle();
       await closed;
@@ -366,7 +367,7 @@ describe('the end', () => {
       const speaker = new Speaker({ card });
       const told = Array.from(
         { length: 3 },
-        () => new Promise((resolve) => speaker.write(pattern(400_000), resolve)),
+        () => new Promise((resolve) => speaker.write(noise(400_000), resolve)),
       );
       if (when === 'while it plays') await guest.clock.advance(4800);
       const closed = ended(speaker.destroy());
@@ -381,7 +382,7 @@ describe('the end', () => {
   test('destroy(error): each write that waits is told that error', async () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ card });
-      const told = new Promise((resolve) => speaker.write(pattern(400_000), resolve));
+      const told = new Promise((resolve) => speaker.write(noise(400_000), resolve));
       const error = closing(speaker);
       const reason = new Error('enough');
       speaker.destroy(reason);
@@ -393,11 +394,11 @@ describe('the end', () => {
   test('one that is closed makes room at once for the next: skipping to another track', async () => {
     await withCard(async (card, guest) => {
       const skipped = new Speaker({ card });
-      skipped.write(pattern(400_000), () => {});
+      skipped.write(noise(400_000), () => {});
       await guest.clock.advance(4800);
       skipped.close();
       const next = new Speaker({ card });
-      const octets = pattern(8000, 2);
+      const octets = noise(8000, 2);
       expect((await hear(guest, next, octets)).equals(octets)).toBe(true);
     });
   });
@@ -406,7 +407,7 @@ describe('the end', () => {
     const { guest, card } = await startCard();
     const speaker = new Speaker({ card });
     const events = eventsOf(speaker);
-    speaker.write(pattern(400_000), () => {});
+    speaker.write(noise(400_000), () => {});
     await guest.clock.advance(4800);
     const error = closing(speaker);
     await guest.backend.close();
@@ -424,14 +425,14 @@ describe('several speakers on one card', () => {
       async (card, guest) => {
         const speakers = [new Speaker({ card }), new Speaker({ card })];
         const opened = speakers.map((speaker) => once(speaker, 'open'));
-        for (const speaker of speakers) speaker.write(pattern(4000));
+        for (const speaker of speakers) speaker.write(noise(4000));
         await Promise.all(opened);
         expect(card.streams.map(({ device, stream }) => [device, stream])).toEqual([
           [0, 0],
           [1, 0],
         ]);
         const third = new Speaker({ card });
-        third.write(pattern(4));
+        third.write(noise(4));
         expect(await closing(third)).toMatchObject({
           code: 'ERR_VSND_NO_STREAM',
           message: 'every playback stream of the card that fits is in use',

@@ -18,6 +18,7 @@ const VARIES: readonly RegExp[] = [
   /(?<=connected after )\d+(?= ms)/g,
   /(?<=^OK +node +)[\d.]+/gm,
   /(?<=backend in domain 0, state )\w+/g,
+  /^\d+:\d\d\.\d( \/ \d+:\d\d\.\d)? {2}buffer .*\n/gm, // once a second: on a busy machine, of what is over sooner elsewhere
   / *(\d+:\d\d\.\d( \/ \d+:\d\d\.\d)? +)?buffer +\d+% +latency +\d+ ms/g,
   /(?<=(under|over)runs:? )\d+(, \d+ frames lost)?/g,
   /^vsnd: overrun: .*\n/gm,
@@ -70,7 +71,7 @@ function stepsOf(lines: readonly string[]): Step[] {
 }
 
 /** Both are compared without what varies. */
-function isSame(
+export function isSame(
   one: readonly string[],
   other: readonly string[],
   order = (lines: readonly string[]) => lines,
@@ -88,9 +89,9 @@ function isInBackground(command: string): boolean {
 }
 
 /** A folder with hello.wav, where vsnd is the one that has been built. */
-class Shell {
+export class Shell {
+  readonly env: NodeJS.ProcessEnv;
   readonly #directory = mkdtempSync(join(tmpdir(), 'vsnd-transcript-'));
-  readonly #env: NodeJS.ProcessEnv;
   readonly #background: { stop: () => void; ended: Promise<unknown> }[] = [];
 
   constructor(env: NodeJS.ProcessEnv) {
@@ -99,18 +100,18 @@ class Shell {
     writeFileSync(join(bin, 'vsnd'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
       mode: 0o755,
     });
-    mkdirSync(this.#folder);
-    copyFileSync(HELLO, join(this.#folder, 'hello.wav'));
+    mkdirSync(this.cwd);
+    copyFileSync(HELLO, join(this.cwd, 'hello.wav'));
     const { VSND_EMULATE: _, ...inherited } = process.env;
     const own = { PATH: `${bin}:${process.env['PATH']}`, VSND_CONTROL_DIR: join(this.#directory, 'control') };
-    this.#env = { ...inherited, LC_ALL: 'C', ...env, ...own };
+    this.env = { ...inherited, LC_ALL: 'C', ...env, ...own };
   }
 
   /** What a command says on both its streams; of one in the background, so many lines. */
   async run(command: string, lines: number): Promise<string[]> {
     const isBackground = isInBackground(command);
     const script = isBackground ? `exec ${command.slice(0, -2)} 2>&1` : `{ ${command}\n} 2>&1`;
-    const child = spawn('sh', ['-c', script], { cwd: this.#folder, env: this.#env });
+    const child = spawn('sh', ['-c', script], { cwd: this.cwd, env: this.env });
     const ended = once(child, 'close');
     if (isBackground) this.#background.push({ stop: () => void child.kill('SIGINT'), ended });
     const said: string[] = [];
@@ -123,7 +124,7 @@ class Shell {
     return said;
   }
 
-  get #folder(): string {
+  get cwd(): string {
     return join(this.#directory, 'music');
   }
 

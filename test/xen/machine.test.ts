@@ -463,15 +463,20 @@ describe('domains', () => {
     const { port1, port2 } = new MessageChannel();
     serveDomain(guest, port1);
     const script = `
-      const { workerData: { port } } = require('node:worker_threads');
+      const { parentPort, workerData: { port } } = require('node:worker_threads');
       const calls = [
         ['grant', 0, 1], ['bindUnbound', 0], ['openXenStore'], ['claim', 'device/vsnd/0']];
-      calls.forEach(([name, ...args], id) => port.postMessage({ kind: 'call', id, name, args }));
-      port.on('message', () => {});`;
+      const answered = new Set();
+      port.on('message', ({ id }) => answered.add(id).size === calls.length && parentPort.postMessage('all'));
+      calls.forEach(([name, ...args], id) => port.postMessage({ kind: 'call', id, name, args }));`;
     const worker = new Worker(script, { eval: true, workerData: { port: port2 }, transferList: [port2] });
-    while (machine.leaks().length < 4) await new Promise((resolve) => setImmediate(resolve));
+    await once(worker, 'message');
+    expect(machine.leaks()).toHaveLength(4);
+    const ended = once(port1, 'close');
     await worker.terminate();
-    while (machine.leaks().length > 0) await new Promise((resolve) => setImmediate(resolve));
+    await ended;
+    await machine.settle();
+    expect(machine.leaks()).toEqual([]);
     await guest.claim('device/vsnd/0');
   });
 

@@ -23,13 +23,21 @@ import type { DomainState, EmulatedXen } from './xen.ts';
  * domain alive.
  */
 export class EmulatedDomain implements Hypervisor {
+  /** Whether it may do what domain 0 may. */
   readonly privileged: boolean;
+  /** The time of its machine; timers that are still set are leaks. */
   readonly clock: TrackedClock;
+  /** Gives pages to other domains. */
   readonly grants: GrantAllocator = { grant: (...args) => this.#grant(...args) };
+  /** Maps pages of other domains. */
   readonly mapper: GrantMapper = { map: (...args) => this.#map(...args) };
+  /** Binds event channels. */
   readonly eventChannels = {
+    /** See EVTCHNOP_alloc_unbound. */
     bindUnbound: (domid: number) => this.#bindUnbound(domid),
+    /** See EVTCHNOP_bind_interdomain. */
     bindInterdomain: (domid: number, port: number) => this.#bindInterdomain(domid, port),
+    /** Forgets the ports of before a restore: whether there was one. */
     forgetIfRestored: () => this.#forgetIfRestored(),
   } satisfies EventChannels;
   readonly leaving = new Map<string, Promise<void>>();
@@ -61,6 +69,7 @@ export class EmulatedDomain implements Hypervisor {
     return `domain ${this.domid} of an emulated Xen machine`;
   }
 
+  /** A connection to XenStore. */
   async openXenStore(): Promise<XenStoreTransport> {
     await this.#enter('openXenStore');
     return new EmulatedTransport(this.xen, this.domid, (connection) =>

@@ -12,13 +12,17 @@ export type HypervisorOperation =
 
 /** Which of the occasions that a fault concerns it strikes: `count` of them (1), `after` so many (0). */
 export interface Occasions {
+  /** So many are let pass first; by default 0. */
   after?: number;
+  /** So many are struck; by default 1. */
   count?: number;
 }
 
 /** The ports of the domain that receives; all of them without `port`. */
 export interface PortFilter {
+  /** The domain that receives. */
   domid: number;
+  /** One of its ports; by default all of them. */
   port?: number;
 }
 

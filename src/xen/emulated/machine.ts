@@ -24,6 +24,7 @@ import { GrantTable } from './grant-table.ts';
 import { homeOf } from './store-server.ts';
 import { EmulatedXen } from './xen.ts';
 
+/** What a domain of an emulated machine is. */
 export interface DomainOptions {
   /** The lowest free one from 1 by default. */
   domid?: number;
@@ -37,6 +38,7 @@ const DOMAIN_OPTIONS: OptionNames<DomainOptions> = { domid: true, privileged: tr
 
 /** An emulated Xen machine. Domain 0 exists from the start. */
 export class EmulatedMachine extends EmulatedXen {
+  /** Lets things go wrong. */
   readonly faults = new Faults(this);
   /** A first process in domain 0. */
   readonly dom0: EmulatedDomain;

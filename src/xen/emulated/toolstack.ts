@@ -14,7 +14,9 @@ export type Fields = Readonly<Record<string, string>>;
 const NOT_CONFIGURED =
   /^$|^\/(?:backend|backend-id|state|version)$|\/(?:ring-ref|event-channel|evt-ring-ref|evt-event-channel)$/;
 
+/** Which card of which guest, and who serves it. */
 export interface SoundCardAddress {
+  /** The guest's domain. */
   frontendDomid: number;
   /** 0 by default. */
   backendDomid?: number;
@@ -22,9 +24,20 @@ export interface SoundCardAddress {
   devid?: number;
 }
 
+/** A card, as xl.cfg has it. */
 export interface SoundCardOptions extends SoundCardAddress {
+  /** The card's own nodes. */
   fields?: Fields;
-  pcmDevices: readonly { fields?: Fields; streams: readonly { fields: Fields }[] }[];
+  /** Its PCM devices, numbered from 0. */
+  pcmDevices: readonly {
+    /** The device's own nodes. */
+    fields?: Fields;
+    /** Its streams, numbered from 0. */
+    streams: readonly {
+      /** The stream's own nodes: `type` and `unique-id` at least. */
+      fields: Fields;
+    }[];
+  }[];
 }
 
 const SOUND_CARD_OPTIONS: OptionNames<SoundCardOptions> = {
@@ -37,7 +50,9 @@ const SOUND_CARD_OPTIONS: OptionNames<SoundCardOptions> = {
 
 /** The absolute paths of a card's two directories. */
 export interface SoundCardPaths {
+  /** The guest's end. */
   frontend: string;
+  /** The backend's end. */
   backend: string;
 }
 

@@ -32,6 +32,7 @@ export interface Activity {
 
 /** What lies below the domains of an emulated machine: all that they share, and the one queue of what is under way. */
 export class EmulatedXen {
+  /** The time of all domains. */
   readonly clock: Clock;
   /** @internal */
   readonly store = new StoreServer();
