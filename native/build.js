@@ -34,7 +34,7 @@ const LIBRARIES = { glibc: ['-lc', '-lgcc'], musl: ['-lgcc'] };
 
 const SANITIZERS = {
   asan: '-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined',
-  tsan: '-fsanitize=thread',
+  tsan: '-fsanitize=thread -Wno-tsan', // of fences it knows nothing
 };
 
 /** PipeWire's, which its library needs at run time only: it is opened where somebody asks for PipeWire. */
