@@ -158,7 +158,7 @@ function buildThreads(root) {
   const sources = readdirSync(engine).filter((name) => name.endsWith('.cc'));
   const headers = [['node-addon-api'], ['node-api-headers', 'include']];
   mkdirSync(BUILD, { recursive: true });
-  const program = join(BUILD, 'tsan');
+  const program = join(BUILD, 'threads');
   run('g++', [
     // Fences are no order to the sanitizer; what they are for test/native/model shows.
     ...'-std=c++17 -O1 -g -fno-exceptions -fsanitize=thread -Wall -Wextra -Werror -Wno-tsan'.split(' '),

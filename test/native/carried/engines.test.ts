@@ -81,7 +81,7 @@ const playing = anyDeed(
 
 const capturing = anyDeed();
 
-/** What the backend and the user have seen; of requests and sound what came before a refusal. */
+/** What the backend and the user have seen, before a refusal: the thread may find one sooner, where it looks for room. */
 interface Seen {
   readonly events: unknown[];
   readonly requests: unknown[];
@@ -100,10 +100,9 @@ interface Run {
 /** The same deeds on one of the engines. */
 async function enact(engine: 'native' | 'script', { type, highWaterMark, deeds }: Run): Promise<Seen> {
   const events: unknown[] = [];
-  const requests: unknown[] = [];
   const figures: unknown[] = [];
   const heard: Buffer[] = [];
-  let sound = Buffer.alloc(0);
+  let seen: Seen | undefined;
   await withRawCard(
     type,
     async ({ card, backend, machine, clock }) => {
@@ -117,9 +116,10 @@ async function enact(engine: 'native' | 'script', { type, highWaterMark, deeds }
       let status = 0;
       backend.answer = (request) => (request?.op === 'write' || request?.op === 'read' ? { status } : {});
       const note = () => {
-        if (requests.length > 0) return;
-        requests.push(...merged(backend.requests.map(({ request }) => request)));
-        sound = Buffer.concat(type === 'p' ? backend.written : heard);
+        if (seen !== undefined) return;
+        const requests = merged(backend.requests.map(({ request }) => request));
+        const sound = Buffer.concat(type === 'p' ? backend.written : heard);
+        seen = { events: [...events], requests, sound, figures: [...figures] };
       };
       const settled = (promise: Promise<unknown>, name: string) =>
         promise.then(
@@ -190,7 +190,8 @@ async function enact(engine: 'native' | 'script', { type, highWaterMark, deeds }
     },
     { engine },
   );
-  return { events, requests, figures, sound };
+  if (seen === undefined) throw new Error('nothing was seen');
+  return seen;
 }
 
 function listen(stream: PlaybackStream | CaptureStream, events: unknown[], heard: Buffer[]): void {
@@ -226,9 +227,6 @@ function merged(
   return all.map((request) => (request.op === 'open' ? 'open' : request));
 }
 
-/** Deeds whose outcome the user is told. */
-const ASKS = new Set<Deed['deed']>(['pause', 'resume', 'stop', 'volume']);
-
 /** Frames. */
 const HIGH_WATER_MARKS = {
   'a quarter of a period': 16,
@@ -239,16 +237,13 @@ const HIGH_WATER_MARKS = {
 
 describe.skipIf(SKIP_REASON)('both engines, by the same deeds of user and backend', () => {
   const compare = async ({ deeds, ...rest }: Run) => {
-    // The thread may find a refusal where it looks for room, before the next position comes: who asks then is told otherwise.
-    const refused = deeds.findIndex(({ deed }) => deed === 'refuse');
-    const isAlike = ({ deed }: Deed, at: number) => refused < 0 || at <= refused || !ASKS.has(deed);
-    const run = { ...rest, deeds: deeds.filter(isAlike) };
+    // Out of a small staging ring go many small WRITEs: held ones would fill the thread's list of posts.
+    const mayHold = rest.highWaterMark >= BUFFER * FRAME;
+    const run = { ...rest, deeds: deeds.filter(({ deed }) => mayHold || deed !== 'hold') };
     const script = await enact('script', run);
     const native = await enact('native', run);
     expect(native.events).toEqual(script.events);
-    const alike = refused < 0 ? native.figures.length : refused;
-    expect(native.figures.slice(0, alike)).toEqual(script.figures.slice(0, alike));
-    expect(native.figures.at(-1)).toEqual(script.figures.at(-1));
+    expect(native.figures).toEqual(script.figures);
     expect(native.requests).toEqual(script.requests);
     expect(native.sound.equals(script.sound)).toBe(true);
   };
