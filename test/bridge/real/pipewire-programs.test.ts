@@ -19,18 +19,19 @@ const GSTREAMER = (wav: string) => [
   '!',
 ];
 
-/** Programs, and how many frames they keep to themselves at the end; a null sink does not hear these either. */
+/** Programs, and how many frames they keep to themselves, at the beginning or at the end: a null sink does not hear these either. */
 const PROGRAMS: readonly [string, (wav: string) => string[], number][] = [
   ['pw-play', (wav) => ['pw-play', wav], 2048],
   ['pw-play, 20 ms', (wav) => ['pw-play', '--latency=20ms', wav], 2048],
   ['paplay', (wav) => ['paplay', wav], 0],
   ['mpv', (wav) => [...MPV, '--ao=pipewire', wav], 4096],
   ['mpv by pipewire-pulse', (wav) => [...MPV, '--ao=pulse', wav], 0],
-  ['GStreamer', (wav) => [...GSTREAMER(wav), 'pipewiresink'], 24_000],
+  ['GStreamer', (wav) => [...GSTREAMER(wav), 'pipewiresink'], 4096],
   ['GStreamer by pipewire-pulse', (wav) => [...GSTREAMER(wav), 'pulsesink'], 0],
 ];
 
-const DEVIATIONS = [0, 200, -200, 3000, -3000];
+/** ppm: the long run has them all. */
+const DEVIATIONS = process.env['VSND_LONG_RUN_SECONDS'] === undefined ? [-3000] : [0, 200, -200, 3000, -3000];
 
 describe('a card that is off by', () => {
   test.each(
@@ -45,10 +46,12 @@ describe('a card that is off by', () => {
     await server.run(program, args);
     await once(bridge as EventEmitter, 'stop');
     const heard = Buffer.concat(playing.takes.flat());
-    const first = heard.indexOf(octets.subarray(0, 64));
+    let start = 0;
+    while (start < kept * 4 && !heard.includes(octets.subarray(start, start + 64))) start += 4;
+    const first = heard.indexOf(octets.subarray(start, start + 64));
     expect(first).toBeGreaterThanOrEqual(0);
     let length = 0;
-    while (length < octets.length && heard[first + length] === octets[length]) length++;
+    while (start + length < octets.length && heard[first + length] === octets[start + length]) length++;
     console.log(`${name} at ${ppm} ppm: heard all but ${(octets.length - length) / 4} frames`);
     expect((octets.length - length) / 4).toBeLessThanOrEqual(kept);
   });
@@ -58,7 +61,7 @@ describe('picture and sound', () => {
   test.each(
     [20, 100, 300].flatMap((latency) => [
       { latency, ao: 'pipewire', most: 5 },
-      { latency, ao: 'pulse', most: 25 },
+      { latency, ao: 'pulse', most: 43 }, // a cycle: pipewire-pulse tells its programs no better
     ]),
   )('of mpv by $ao are together, with $latency ms at the card', async ({ latency, ao, most }) => {
     const server = await startPipewire();
