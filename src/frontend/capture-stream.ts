@@ -155,8 +155,10 @@ export class CaptureStream extends PcmReadable {
   /** Asks for what has been captured: as much as the reader takes at once, or all of it at the end. */
   #ask(): void {
     if (this.#engine?.isCarried) return;
-    const most = this.#isPorted ? (this.#engine?.portRoom ?? 0) : this.readableHighWaterMark;
-    const length = most > 0 ? this.#pacing.readable(most, this.#elapsed, this.#core.state) : 0;
+    const room = this.#engine?.portRoom ?? 0;
+    if (this.#isPorted && room === 0) return;
+    const most = this.#isPorted ? room : this.readableHighWaterMark;
+    const length = this.#pacing.readable(most, this.#elapsed, this.#core.state);
     if (length > 0) this.#engine?.ask(length);
   }
 

@@ -1,12 +1,15 @@
 import { type EventEmitter, once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { BridgeOptions } from '../../../src/bridge/plan.ts';
-import { type Bridge, type Card, createBridge, type PlaybackStreamOptions } from '../../../src/index.ts';
+import type { Bridge, PlaybackStreamOptions } from '../../../src/index.ts';
+import { bridgeHere } from './bridge-here.ts';
 import { openPlayingCard, type PlayingCard } from './playing-card.ts';
-import { noise, writeRaw } from './sound.ts';
-import { type HeadlessServer, hurryProcess, startPipewire, startPulse } from './sound-server.ts';
+import { noise, writeRaw, writeWav } from './sound.ts';
+import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
 
 const FRAME_BYTES = 4;
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--device=card'];
@@ -14,33 +17,13 @@ const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--devic
 /** An octet of a soft sound. */
 const SOFT = 1;
 
-/** A bridge in this process, which is given the server's environment. */
-async function bridgeTo(server: HeadlessServer, card: Card, options: BridgeOptions = {}): Promise<Bridge> {
-  for (const name of [
-    'XDG_RUNTIME_DIR',
-    'HOME',
-    'VSND_CONTROL_DIR',
-    'PULSE_SERVER',
-    'DBUS_SESSION_BUS_ADDRESS',
-  ]) {
-    vi.stubEnv(name, server.env[name]);
-  }
-  const bridge = await createBridge(card, { name: 'card', ...options });
-  await hurryProcess(process.pid, 10); // the data thread, too
-  onTestFinished(async () => {
-    await bridge.close();
-    vi.unstubAllEnvs();
-  });
-  return bridge;
-}
-
 async function setUp(
-  options?: BridgeOptions,
+  options: BridgeOptions = {},
   start = startPulse,
 ): Promise<{ server: HeadlessServer; playing: PlayingCard; bridge: Bridge }> {
   const server = await start();
   const playing = await openPlayingCard();
-  return { server, playing, bridge: await bridgeTo(server, playing.card, options) };
+  return { server, playing, bridge: await bridgeHere(server, playing.card, options) };
 }
 
 /** Frames of `file` with which the octets begin, behind silence; and where in the file that is. */
@@ -66,13 +49,12 @@ describe('createBridge()', () => {
   test.each([
     ['PulseAudio', 'tunnel', startPulse],
     ['PulseAudio', 'pipe', startPulse],
-    ['PipeWire', 'graph', startPipewire],
-    ['PipeWire', 'pipe', startPipewire],
+    ['PipeWire', 'pipe', startPipewire], // in its graph the node says how much there is, whatever has room
   ] as const)('stages no more than the buffer of the card: %s by %s', async (_, via, start) => {
     const server = await start();
     const { card } = await openPlayingCard();
     const create = vi.spyOn(card, 'createPlaybackStream');
-    const bridge = await bridgeTo(server, card, { latency: 20, via });
+    const bridge = await bridgeHere(server, card, { latency: 20, via });
     server.spawn('paplay', [...RAW, '/dev/urandom']);
     await vi.waitUntil(() => create.mock.calls.length > 0, { timeout: 30_000 });
     const [[{ highWaterMark, bufferFrames = 0 }]] = create.mock.calls as [[PlaybackStreamOptions]];
@@ -167,4 +149,37 @@ describe('createBridge()', () => {
       expect(median).toBeGreaterThan(latency / 4);
     },
   );
+});
+
+test('two PCM devices are two sinks of PipeWire, and prompts of the navigation go to the second', async () => {
+  const server = await startPipewire();
+  const rules = readFileSync(new URL('../../../examples/pipewire-navigation.conf', import.meta.url));
+  for (const config of ['client.conf.d', 'client-rt.conf.d']) {
+    const folder = join(server.directory, '.config', 'pipewire', config);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'navigation.conf'), rules);
+  }
+  const { card, takes } = await openPlayingCard(0, 2);
+  const music = noise('s16_le', 2, 3 * 48_000);
+  const prompt = noise('s16_le', 2, 48_000);
+  const bridges = [
+    await bridgeHere(server, card, { name: 'Car', device: 0, latency: 300 }),
+    await bridgeHere(server, card, { name: 'Car.1', device: 1, priority: 100, latency: 300 }),
+  ];
+  const stopped = bridges.map((bridge) => once(bridge as EventEmitter, 'stop'));
+  const format = { rate: 48_000, channels: 2, format: 's16_le' } as const;
+  const player = server.run('pw-play', [writeWav(server.directory, 'music.wav', format, music)]);
+  await once(bridges[0] as EventEmitter, 'start');
+  const wav = writeWav(server.directory, 'prompt.wav', format, prompt);
+  await server.run('pw-play', ['--media-role', 'Navigation', wav]);
+  await player;
+  await Promise.all(stopped);
+  // pw-play drops the rest of its last cycle itself.
+  const heard = takes.map((take) => Buffer.concat(take));
+  const kept = (octets: Buffer) => octets.subarray(0, octets.length - 2048 * FRAME_BYTES);
+  expect(heard.map((take) => [music, prompt].map((sound) => take.includes(kept(sound))))).toEqual([
+    [true, false],
+    [false, true],
+  ]);
+  expect(bridges.map((bridge) => bridge.endpoints[0]?.statistics.slips)).toEqual([0, 0]);
 });

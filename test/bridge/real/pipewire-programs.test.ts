@@ -19,18 +19,45 @@ const GSTREAMER = (wav: string) => [
   '!',
 ];
 
-/** Programs, and how many frames they keep to themselves at the end; a null sink does not hear these either. */
+/** Programs, and how many frames they keep to themselves, at the beginning or at the end: a null sink does not hear these either. */
 const PROGRAMS: readonly [string, (wav: string) => string[], number][] = [
   ['pw-play', (wav) => ['pw-play', wav], 2048],
   ['pw-play, 20 ms', (wav) => ['pw-play', '--latency=20ms', wav], 2048],
   ['paplay', (wav) => ['paplay', wav], 0],
   ['mpv', (wav) => [...MPV, '--ao=pipewire', wav], 4096],
   ['mpv by pipewire-pulse', (wav) => [...MPV, '--ao=pulse', wav], 0],
-  ['GStreamer', (wav) => [...GSTREAMER(wav), 'pipewiresink'], 24_000],
+  ['GStreamer', (wav) => [...GSTREAMER(wav), 'pipewiresink'], 8192],
   ['GStreamer by pipewire-pulse', (wav) => [...GSTREAMER(wav), 'pulsesink'], 0],
 ];
 
-const DEVIATIONS = [0, 200, -200, 3000, -3000];
+/** ppm: the long run has them all. */
+const DEVIATIONS = process.env['VSND_LONG_RUN_SECONDS'] === undefined ? [-3000] : [0, 200, -200, 3000, -3000];
+
+/**
+ * Frames of a sound that have not been heard, and frames of silence within it. `kept`: so many may be missing at its beginning. What is
+ * heard out of its order counts as not heard.
+ */
+function compare(heard: Buffer, sound: Buffer, kept: number): { lost: number; silent: number } {
+  let at = 0;
+  while (at < kept * 4 && !heard.includes(sound.subarray(at, at + 64))) at += 4;
+  const missed = at / 4;
+  let ear = heard.indexOf(sound.subarray(at, at + 64));
+  if (ear < 0) return { lost: sound.length / 4, silent: 0 };
+  let silent = 0;
+  let silentHere = 0;
+  for (; ear < heard.length && at < sound.length; ear += 4) {
+    const isNext = heard.readUInt32LE(ear) === sound.readUInt32LE(at);
+    if (!isNext && heard.readUInt32LE(ear) !== 0) break;
+    if (isNext) {
+      at += 4;
+      silent += silentHere;
+      silentHere = 0;
+    } else {
+      silentHere++;
+    }
+  }
+  return { lost: missed + (sound.length - at) / 4, silent };
+}
 
 describe('a card that is off by', () => {
   test.each(
@@ -45,12 +72,10 @@ describe('a card that is off by', () => {
     await server.run(program, args);
     await once(bridge as EventEmitter, 'stop');
     const heard = Buffer.concat(playing.takes.flat());
-    const first = heard.indexOf(octets.subarray(0, 64));
-    expect(first).toBeGreaterThanOrEqual(0);
-    let length = 0;
-    while (length < octets.length && heard[first + length] === octets[length]) length++;
-    console.log(`${name} at ${ppm} ppm: heard all but ${(octets.length - length) / 4} frames`);
-    expect((octets.length - length) / 4).toBeLessThanOrEqual(kept);
+    const { lost, silent } = compare(heard, octets, kept);
+    console.log(`${name} at ${ppm} ppm: not heard ${lost} frames; silent in between ${silent}`);
+    expect(lost).toBeLessThanOrEqual(kept);
+    expect(silent).toBeLessThanOrEqual(2048); // a busy machine may make a program miss a cycle
   });
 });
 
@@ -58,7 +83,7 @@ describe('picture and sound', () => {
   test.each(
     [20, 100, 300].flatMap((latency) => [
       { latency, ao: 'pipewire', most: 5 },
-      { latency, ao: 'pulse', most: 25 },
+      { latency, ao: 'pulse', most: 43 }, // a cycle: pipewire-pulse tells its programs no better
     ]),
   )('of mpv by $ao are together, with $latency ms at the card', async ({ latency, ao, most }) => {
     const server = await startPipewire();

@@ -278,8 +278,7 @@ describe('programs that are killed in the middle of a cycle', () => {
     await stop(bridge, server);
     const lost =
       (octets.length - withoutSilence(readFileSync(heard).subarray(WAV_HEADER)).length) / FRAME_BYTES;
-    expect(lost).toBeGreaterThanOrEqual(0);
-    expect(lost).toBeLessThanOrEqual(cycles);
+    expect(Math.abs(lost)).toBeLessThanOrEqual(cycles); // 1.4 may also have one heard twice
     expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), octets)).toBe(1);
   });
 });

@@ -17,15 +17,17 @@ export interface PlayingCard {
   startBackend(): Promise<void>;
 }
 
-/** Closed, and checked to be so, after the test. `deviation`: by how much its clock is fast, ppm. */
-export async function openPlayingCard(deviation = 0): Promise<PlayingCard> {
+/** Closed, and checked to be so, after the test. `deviation`: by how much its clock is fast, ppm. `devices`: of PCM. */
+export async function openPlayingCard(deviation = 0, devices = 1): Promise<PlayingCard> {
   const machine = new EmulatedMachine();
   const guest = machine.createDomain();
-  const streams = [{ fields: { type: 'p', 'unique-id': 'playback0' } }];
+  const pcmDevices = Array.from({ length: devices }, (_, index) => ({
+    streams: [{ fields: { type: 'p', 'unique-id': `playback${index}` } }],
+  }));
   createSoundCard(machine, {
     frontendDomid: guest.domid,
     fields: { 'buffer-size': '262144', 'sample-rates': '48000', 'sample-formats': 's16_le' },
-    pcmDevices: [{ streams }],
+    pcmDevices,
   });
   const clock = new DeviatingClock(machine.dom0.clock, deviation);
   const takes: Buffer[][] = [];
