@@ -100,7 +100,7 @@ export interface BridgeEvents {
 }
 
 /** ns: how often a server that has gone is looked for. */
-const RETRY = 1e9;
+const RETRY = 0.5e9;
 
 const NOTHING: PathStatistics = {
   frames: 0,

@@ -160,8 +160,9 @@ export interface ServerDescription extends StreamFormat {
   readonly version: string;
   readonly user: string;
   readonly host: string;
-  readonly defaultSink: string | undefined;
-  readonly defaultSource: string | undefined;
+  /** Empty where there is none. */
+  readonly defaultSink: string;
+  readonly defaultSource: string;
   /** A number that no other server on the machine has. */
   readonly cookie: number;
 }

@@ -29,7 +29,8 @@ export const QUESTIONS = {
     const [source] = hub.sources;
     const format = sink?.format ??
       source?.format ?? { spec: { format: 3, channels: 2, rate: 48_000 }, map: cardMap(2) };
-    const names = { defaultSink: sink?.plan.name, defaultSource: source?.plan.name };
+    // PulseAudio always has both: SDL copies the names unseen, and dies of none.
+    const names = { defaultSink: sink?.plan.name ?? '', defaultSource: source?.plan.name ?? '' };
     return serverInfo({ name: 'vsnd', ...hub.identity, ...format, ...names });
   },
   statistics: () => memoryStatistics(),

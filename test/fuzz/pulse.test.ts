@@ -74,6 +74,29 @@ function sendSensible(client: RawClient, random: Random): void {
         writer.u32(channel).timeval({ seconds: 0, microseconds: 0 }),
       ),
     () => client.request('subscribe', (writer) => writer.u32(0x2ff)),
+    () => void client.record(random.u32()).catch(() => {}), // refused
+    () => client.request('corkRecord', (writer) => writer.u32(channel).boolean(random.chance(50))),
+    () => client.request('deleteRecordStream', (writer) => writer.u32(channel)),
+    () => client.request('flushRecord', (writer) => writer.u32(channel)),
+    () =>
+      client.request('setSourceVolume', (writer) =>
+        writer.u32(0).string(undefined).volumes([random.u32(), random.u32()]),
+      ),
+    () => {
+      const [input] = client.session.inputs.values();
+      const volumes = Array.from({ length: input?.spec.channels ?? 1 }, () => random.below(0x1_0000));
+      client.request('setSinkInputVolume', (writer) => writer.u32(input?.index ?? 0).volumes(volumes));
+    },
+    () => {
+      const [input] = client.session.inputs.values();
+      client.request('setSinkInputMute', (writer) =>
+        writer.u32(input?.index ?? 0).boolean(random.chance(50)),
+      );
+    },
+    () => {
+      const [input] = client.session.inputs.values();
+      client.request('killSinkInput', (writer) => writer.u32(input?.index ?? 0));
+    },
     () =>
       client.request('setPlaybackAttributes', (writer) =>
         writer
@@ -143,9 +166,15 @@ async function round(random: Random): Promise<void> {
   await server.close();
 }
 
-/** A PCM device for each. */
+/** A PCM device for each; one that captures, too. */
 function deviceFor(...names: string[]) {
-  return names.map((name) => ({ fields: { name }, streams: [{ fields: { type: 'p', 'unique-id': name } }] }));
+  return names.map((name) => ({
+    fields: { name },
+    streams: [
+      { fields: { type: 'p', 'unique-id': name } },
+      { fields: { type: 'c', 'unique-id': `${name}-source` } },
+    ],
+  }));
 }
 
 test(

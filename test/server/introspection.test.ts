@@ -177,3 +177,12 @@ test('a client whose user may not use the server is told so, whatever it asks fo
   await expect(client.ask('serverInfo')).rejects.toThrow('error 1');
   await expect(client.play()).rejects.toThrow('error 1');
 });
+
+test('what a server has not has an empty name: SDL dies of none', async () => {
+  const { hub } = await startServer({ source: false });
+  const fields = await new RawClient(hub).ask('serverInfo');
+  for (let count = 0; count < 4; count++) fields.string();
+  fields.spec();
+  expect(fields.string()).toBe(hub.sinks[0]?.plan.name);
+  expect(fields.string()).toBe('');
+});

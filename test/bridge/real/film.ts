@@ -109,8 +109,10 @@ export async function syncOf(
 ): Promise<{ apart: number; told: number | undefined; readings: number }> {
   const lines = await linesOf(child);
   const heard = Buffer.concat(playing.takes.at(-1) ?? []);
-  const first = heard.indexOf(sound.subarray(0, 64)) / FRAME_BYTES;
-  if (first < 0) throw new Error('the sound of the film has not been heard');
+  const known = SETTLING * RATE * FRAME_BYTES; // a server may cut off the very first
+  const found = heard.indexOf(sound.subarray(known, known + 64));
+  if (found < 0) throw new Error('the sound of the film has not been heard');
+  const first = (found - known) / FRAME_BYTES;
   const earlier = playing.takes
     .slice(0, -1)
     .flat()
