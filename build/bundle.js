@@ -40,7 +40,8 @@ const bundle = await rollup({
       name: 'where a module was',
       resolveImportMeta: (property, { chunkId, moduleId }) =>
         property === 'url'
-          ? `new URL(${JSON.stringify(relative(dirname(join(DIST, chunkId)), moduleId) || '.')}, import.meta.url).href`
+          ? // As text: webpack would look for the file in `new URL('...', import.meta.url)`, and pack it.
+            `new URL(${JSON.stringify(relative(dirname(join(DIST, chunkId)), moduleId) || '.')}, String(import.meta.url)).href`
           : undefined,
     },
   ],
