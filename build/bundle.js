@@ -40,7 +40,8 @@ const bundle = await rollup({
       name: 'where a module was',
       resolveImportMeta: (property, { chunkId, moduleId }) =>
         property === 'url'
-          ? `new URL(${JSON.stringify(relative(dirname(join(DIST, chunkId)), moduleId) || '.')}, import.meta.url).href`
+          ? // As text: webpack would look for the file in `new URL('...', import.meta.url)`, and pack it.
+            `new URL(${JSON.stringify(relative(dirname(join(DIST, chunkId)), moduleId) || '.')}, String(import.meta.url)).href`
           : undefined,
     },
   ],
@@ -48,17 +49,6 @@ const bundle = await rollup({
     throw new Error(message);
   },
 });
-/** As webpack knows it: it then makes a chunk of the worker. */
-const inOneURL = (code, { fileName }) =>
-  code.replace(
-    /new Worker\(new URL\('([^']+)', new URL\("([^"]+)", import\.meta\.url\)\.href\)/g,
-    (_, path, module) => {
-      const from = dirname(join(DIST, fileName));
-      const worker = relative(from, join(from, dirname(module), path));
-      return `new Worker(new URL('${worker}', import.meta.url)`;
-    },
-  );
-
 await bundle.write({
   dir: DIST,
   format: 'es',
@@ -66,5 +56,4 @@ await bundle.write({
   chunkFileNames: 'bundles/[name].js',
   minifyInternalExports: false,
   hoistTransitiveImports: false,
-  plugins: [{ name: 'workers', renderChunk: inOneURL }],
 });

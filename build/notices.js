@@ -82,7 +82,7 @@ Nothing of these packages is copied into vsnd's own files: it imports them by th
 
 \`test/package/check.sh\` does that. The licence allows you to change them for your own use, and to debug such changes.
 
-${[...texts.values()].map(({ titles, source, words }) => `## ${titles.join('; ')}\n\nText: ${source}.\n\n${words.replace(/^(?=.)/gm, '    ')}\n`).join('\n')}`;
+${[...texts.values()].map(({ titles, source, words }) => `## ${titles.join('; ')}\n\nText: ${source}.\n\n~~~text\n${words}\n~~~\n`).join('\n')}`;
 
 const complaints = [];
 if (JSON.parse(read('package.json')).license !== expression)

@@ -29,9 +29,10 @@ Napi::Value SetPipeSize(const Napi::CallbackInfo& info) {
 }
 
 /**
- * lockRegion(fd, region, mark): locks octet 0 of one of 2^31 regions of a file or device node, and `mark` octets behind
- * it, against every other open of it: undefined where that is done; else the mark of the lock that is in the way, -1 where
- * it has just gone. F_OFD_SETLK, F_OFD_GETLK: the lock ends with the open file, and so with its process.
+ * lockRegion(fd, region, mark): locks octet 0 of one of 2^31 regions of a file or device node, and `mark`
+ * octets behind it, against every other open of it: undefined where that is done; else the mark of the lock
+ * that is in the way, -1 where it has just gone. F_OFD_SETLK, F_OFD_GETLK: the lock ends with the open file,
+ * and so with its process.
  */
 Napi::Value LockRegion(const Napi::CallbackInfo& info) {
   Arguments arguments(info);

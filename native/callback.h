@@ -5,8 +5,8 @@
 namespace vsnd {
 
 /**
- * Calls a function of JavaScript's from the event loop. By hand: in a worker that is being terminated the wrapper would end the
- * whole process.
+ * Calls a function of JavaScript's from the event loop. By hand: in a worker that is being terminated the
+ * wrapper would end the whole process.
  */
 inline void CallBack(Napi::Env env, napi_async_context context, const Napi::FunctionReference& function) {
   if (function.IsEmpty()) return;

@@ -19,8 +19,9 @@
 namespace vsnd {
 
 /**
- * What both directions have in common: carry(standing, origin), takeBack(standing), wakeAtReports(isWoken), close(), and
- * `gauge`, an ArrayBuffer: native/engine/gauge.h; `port`: native/engine/port.h. `standing` is a Float64Array, laid out as src/xen/linux/engine.ts has it.
+ * What both directions have in common: carry(standing, origin), takeBack(standing), wakeAtReports(isWoken),
+ * close(), and `gauge`, an ArrayBuffer: native/engine/gauge.h; `port`: native/engine/port.h. `standing` is a
+ * Float64Array, laid out as src/xen/linux/engine.ts has it.
  */
 template <typename T, typename C>
 class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {

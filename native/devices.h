@@ -45,8 +45,8 @@ class XenbusDevice : public PolledDevice<XenbusDevice> {
 };
 
 /**
- * Event channels: read(into) gives the ports (u32, native order) that have been notified, each masked until it
- * is written back.
+ * Event channels: read(into) gives the ports (u32, native order) that have been notified, each masked until
+ * it is written back.
  */
 class EventChannelDevice : public PolledDevice<EventChannelDevice, EventPoller> {
  public:

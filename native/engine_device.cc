@@ -48,7 +48,8 @@ Napi::Value EngineDevice::Read(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   Arguments::Bytes into = arguments.Uint8Array(0);
   if (!arguments.ok()) return Napi::Value();
-  int count = thread_->loop().TakePorts(reinterpret_cast<uint32_t*>(into.data), into.length / sizeof(uint32_t));
+  int count =
+      thread_->loop().TakePorts(reinterpret_cast<uint32_t*>(into.data), into.length / sizeof(uint32_t));
   if (count < 0) return ThrowErrno(info.Env(), errno, "read", ports().device()), Napi::Value();
   if (count == 0) return info.Env().Undefined();
   return Napi::Number::New(info.Env(), count * static_cast<double>(sizeof(uint32_t)));

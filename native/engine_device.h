@@ -10,8 +10,9 @@
 namespace vsnd {
 
 /**
- * new EngineDevice(path, now): an open evtchn with a thread of its own. To JavaScript it is an EventChannelDevice, whose ports are
- * those that the thread hands on; and it carries streams. `now`: JavaScript's clock, ns.
+ * new EngineDevice(path, now): an open evtchn with a thread of its own. To JavaScript it is an
+ * EventChannelDevice, whose ports are those that the thread hands on; and it carries streams. `now`:
+ * JavaScript's clock, ns.
  */
 class EngineDevice : public Napi::ObjectWrap<EngineDevice> {
  public:

@@ -16,7 +16,8 @@ EngineThread::EngineThread(Napi::Env env, Fd evtchn, std::string device, double 
 bool EngineThread::Open() {
   if (self_) return true;
   uv_loop_t* loop = nullptr;
-  int error = napi_get_uv_event_loop(env_, &loop) == napi_ok ? uv_async_init(loop, &async_, OnNews) : UV_EINVAL;
+  int error =
+      napi_get_uv_event_loop(env_, &loop) == napi_ok ? uv_async_init(loop, &async_, OnNews) : UV_EINVAL;
   if (error != 0) {
     ThrowErrno(env_, -error, "wait for", device_);
     return false;

@@ -19,8 +19,8 @@ class Woken {
   virtual void HandleWake(napi_async_context context) = 0;
 };
 
-/** A loop of its own thread, and the way of its news into the event loop of JavaScript. Outlives its JavaScript object as long
- * as libuv has its handle, and ends with its environment. */
+/** A loop of its own thread, and the way of its news into the event loop of JavaScript. Outlives its
+ * JavaScript object as long as libuv has its handle, and ends with its environment. */
 class EngineThread : public std::enable_shared_from_this<EngineThread> {
  public:
   EngineThread(Napi::Env env, Fd evtchn, std::string device, double now);

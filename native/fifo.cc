@@ -9,8 +9,8 @@ namespace vsnd {
 namespace {
 
 /**
- * Never O_RDWR: whoever has both ends is a peer of its own, and is not told (end of file, EPIPE) that the other
- * process has gone. To read needs no writer; to write without a reader is ENXIO.
+ * Never O_RDWR: whoever has both ends is a peer of its own, and is not told (end of file, EPIPE) that the
+ * other process has gone. To read needs no writer; to write without a reader is ENXIO.
  */
 Fd OpenEnd(Napi::Env env, const std::string& path, bool writing) {
   Fd fd(open(path.c_str(), (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));

@@ -1,5 +1,5 @@
-// One end of a FIFO, as a JavaScript class: what Node's own files and sockets lack is waiting only while there is
-// a wish, and reading no more than is wanted.
+// One end of a FIFO, as a JavaScript class: what Node's own files and sockets lack is waiting only while
+// there is a wish, and reading no more than is wanted.
 #pragma once
 
 #include <napi.h>

@@ -33,7 +33,8 @@ class MapEntry {
   uint32_t count_ = 0;
 };
 
-/** Pages as long as anybody has them, and then no more. In the order of acquisition: the pages go before the device's entry. */
+/** Pages as long as anybody has them, and then no more. In the order of acquisition: the pages go before the
+ * device's entry. */
 struct SharedPages {
   MapEntry entry;
   Memory memory;

@@ -5,7 +5,8 @@
 
 namespace vsnd {
 
-/** peerCredentials(fd): the pid, uid and gid of who had connected a UNIX socket, as they were then. SO_PEERCRED. */
+/** peerCredentials(fd): the pid, uid and gid of who had connected a UNIX socket, as they were then.
+ * SO_PEERCRED. */
 Napi::Value PeerCredentials(const Napi::CallbackInfo& info);
 
 }  // namespace vsnd

@@ -26,9 +26,9 @@ class Poller : public std::enable_shared_from_this<Poller> {
   const std::string& device() const { return device_; }
 
   /**
-   * Calls `onReady` whenever there is input, or room with UV_WRITABLE, or an error that read() or write() will tell
-   * of; an error also ends the polling. Called again, it goes on with another function. Does not hold the process.
-   * Throws what libuv refuses.
+   * Calls `onReady` whenever there is input, or room with UV_WRITABLE, or an error that read() or write()
+   * will tell of; an error also ends the polling. Called again, it goes on with another function. Does not
+   * hold the process. Throws what libuv refuses.
    */
   void Start(Napi::Function onReady, int events = UV_READABLE);
 

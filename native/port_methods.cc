@@ -23,7 +23,8 @@ Napi::Value BindInterdomain(const Napi::CallbackInfo& info, EventPorts& ports) {
   request.remote_port = arguments.U32(1);
   if (!arguments.ok()) return Napi::Value();
   int port = ports.Bind(IOCTL_EVTCHN_BIND_INTERDOMAIN, &request);
-  if (port < 0) return ThrowErrno(info.Env(), errno, "bind a peer's port with", ports.device()), Napi::Value();
+  if (port < 0)
+    return ThrowErrno(info.Env(), errno, "bind a peer's port with", ports.device()), Napi::Value();
   return Napi::Number::New(info.Env(), port);
 }
 

@@ -10,7 +10,8 @@ namespace {
 /** ns: the Linux driver gives up after as long (VSND_WAIT_BACK_MS), and so does src/frontend/channel.ts. */
 constexpr double kRequestTimeout = 3e9;
 
-/** Notifications in a row that may lead to nothing: answers that were read with a position are told of later. */
+/** Notifications in a row that may lead to nothing: answers that were read with a position are told of later.
+ */
 constexpr uint32_t kMostIdle = 8;
 
 /** ns, and events in it that may come beyond eight for each period. */

@@ -38,7 +38,8 @@ struct Post {
   uint32_t length;
 };
 
-/** Where a stream's channel and pacing stand when it changes hands. Counts are bytes, times ns of JavaScript's clock. */
+/** Where a stream's channel and pacing stand when it changes hands. Counts are bytes, times ns of
+ * JavaScript's clock. */
 struct Standing {
   static constexpr size_t kMostPosts = 8;
 
@@ -84,14 +85,19 @@ class Wakes {
 };
 
 /**
- * Carries the ordinary period of one stream: no policy, only native/README.md's table. Everything here, but what is said to be
- * another thread's, runs under the engine's lock.
+ * Carries the ordinary period of one stream: no policy, only native/README.md's table. Everything here, but
+ * what is said to be another thread's, runs under the engine's lock.
  */
 class Carrier {
  public:
   Carrier(uint8_t* ring, uint8_t* events, uint8_t* buffer, Gauge gauge, const StreamShape& shape,
           size_t staging_bytes)
-      : ring_(ring), events_(events), buffer_(buffer), gauge_(gauge), shape_(shape), staging_(staging_bytes) {}
+      : ring_(ring),
+        events_(events),
+        buffer_(buffer),
+        gauge_(gauge),
+        shape_(shape),
+        staging_(staging_bytes) {}
   virtual ~Carrier() = default;
   Carrier(const Carrier&) = delete;
   Carrier& operator=(const Carrier&) = delete;
@@ -107,14 +113,16 @@ class Carrier {
 
   /** One of its ports was notified: whether it still carries the stream. */
   bool HandleNotified(uint32_t port, Wakes& wakes);
-  /** The other side of the staging ring has done something, or what has come is wanted now. Whether it still carries the stream. */
+  /** The other side of the staging ring has done something, or what has come is wanted now. Whether it still
+   * carries the stream. */
   bool CatchUp(Wakes& wakes);
   /** ns: when a request becomes too old; infinity where none waits. */
   double deadline() const;
   /** Parks where a request is too old. Whether it still carries the stream. */
   bool LookAtAge(double now);
 
-  /** ns for which nothing has to be done, as the buffer is nearly full; never where somebody wants to know of each position. */
+  /** ns for which nothing has to be done, as the buffer is nearly full; never where somebody wants to know of
+   * each position. */
   double rest() const;
 
   /** Whether JavaScript is to be woken. */

@@ -7,7 +7,8 @@
 
 namespace vsnd {
 
-/** The port of a carrier: its bytes go through the staging ring, whoever carries the stream, the thread or JavaScript. */
+/** The port of a carrier: its bytes go through the staging ring, whoever carries the stream, the thread or
+ * JavaScript. */
 class CarrierPort final : public Port {
  public:
   CarrierPort(Loop& loop, Carrier& carrier) : loop_(loop), carrier_(&carrier) {}

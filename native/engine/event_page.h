@@ -4,7 +4,8 @@
 
 namespace vsnd {
 
-/** The frontend's side of an event page (struct xensnd_event_page), from where src/wire/event-page.ts has left it. */
+/** The frontend's side of an event page (struct xensnd_event_page), from where src/wire/event-page.ts has
+ * left it. */
 class EventPage {
  public:
   /** XENSND_IN_RING_LEN */
@@ -17,9 +18,11 @@ class EventPage {
   void Continue(uint32_t in_cons) { in_cons_ = in_cons; }
   uint32_t in_cons() const { return in_cons_; }
 
-  /** Copies the oldest event, and leaves it there: Advance() takes it. One that has not landed is no ordinary one. */
+  /** Copies the oldest event, and leaves it there: Advance() takes it. One that has not landed is no ordinary
+   * one. */
   Found Peek(Entry* event) const {
-    uint32_t waiting = Word(kInProd).LoadAcquire() - in_cons_;  // orders: the index before the events it announces
+    uint32_t waiting =
+        Word(kInProd).LoadAcquire() - in_cons_;  // orders: the index before the events it announces
     if (waiting == 0) return Found::kNothing;
     if (waiting > kSize) return Found::kCorrupt;
     std::memcpy(event->bytes, Slot(), kEntrySize);
@@ -29,7 +32,8 @@ class EventPage {
   void Advance() {
     Slot()[kType] = kNotLanded;
     in_cons_++;
-    Word(kInCons).StoreRelease(in_cons_);  // orders: our copy and the mark before the slot is the backend's again
+    Word(kInCons).StoreRelease(
+        in_cons_);  // orders: our copy and the mark before the slot is the backend's again
   }
 
  private:

@@ -41,7 +41,8 @@ class FrontRing {
 
   /** Copies the oldest response, and leaves it there: Advance() takes it. */
   Found Peek(Entry* response) const {
-    uint32_t waiting = Word(kRspProd).LoadAcquire() - rsp_cons_;  // orders: the index before the entries it announces
+    uint32_t waiting =
+        Word(kRspProd).LoadAcquire() - rsp_cons_;  // orders: the index before the entries it announces
     if (waiting == 0) return Found::kNothing;
     if (waiting > published_ - rsp_cons_) return Found::kCorrupt;
     std::memcpy(response->bytes, Slot(rsp_cons_), kEntrySize);
@@ -49,7 +50,8 @@ class FrontRing {
   }
   void Advance() { rsp_cons_++; }
 
-  /** RING_FINAL_CHECK_FOR_RESPONSES: asks to be notified of the next response; whether one has come meanwhile. */
+  /** RING_FINAL_CHECK_FOR_RESPONSES: asks to be notified of the next response; whether one has come
+   * meanwhile. */
   bool Rearm() {
     Word(kRspEvent).StoreRelease(rsp_cons_ + 1);
     FullBarrier();  // orders: our wish before the last look

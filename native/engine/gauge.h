@@ -6,8 +6,8 @@
 namespace vsnd {
 
 /**
- * What JavaScript reads of a stream without a call: `words`, `numbers` and `reports` of an ArrayBuffer, laid out as
- * src/xen/linux/engine.ts has it. The engine alone writes.
+ * What JavaScript reads of a stream without a call: `words`, `numbers` and `reports` of an ArrayBuffer, laid
+ * out as src/xen/linux/engine.ts has it. The engine alone writes.
  */
 class Gauge {
  public:

@@ -10,9 +10,9 @@
 namespace vsnd {
 
 /**
- * A lock between the thread of an engine and JavaScript's. Whoever holds it inherits the priority of who waits for it
- * (FUTEX_LOCK_PI), so that a JavaScript thread without a processor delays no real-time thread. glibc's own such mutex has a
- * newer name than the oldest glibc that Node runs on.
+ * A lock between the thread of an engine and JavaScript's. Whoever holds it inherits the priority of who
+ * waits for it (FUTEX_LOCK_PI), so that a JavaScript thread without a processor delays no real-time thread.
+ * glibc's own such mutex has a newer name than the oldest glibc that Node runs on.
  */
 class Lock {
  public:
@@ -22,7 +22,8 @@ class Lock {
       while (syscall(SYS_futex, &word_, FUTEX_LOCK_PI_PRIVATE, 0, nullptr, nullptr, 0) != 0) {
       }
     }
-    handed_over_.load(std::memory_order_acquire);  // orders: what the last holder did, where the kernel gave us the word
+    handed_over_.load(
+        std::memory_order_acquire);  // orders: what the last holder did, where the kernel gave us the word
   }
 
   void Release(int tid) {

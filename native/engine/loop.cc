@@ -58,7 +58,8 @@ int Loop::Start() {
     eventfd_write(wake_.get(), 1);
     return 0;
   }
-  int error = uv_thread_create(&thread_, [](void* loop) { static_cast<Loop*>(loop)->Run(); }, this);
+  int error = uv_thread_create(
+      &thread_, [](void* loop) { static_cast<Loop*>(loop)->Run(); }, this);
   is_running_ = error == 0;
   return -error;
 }
@@ -116,7 +117,8 @@ bool Loop::Wait() {
   return files[1].revents != 0;
 }
 
-/** Each port that was read is masked until it is written back: by us, now or after a rest, or by JavaScript. */
+/** Each port that was read is masked until it is written back: by us, now or after a rest, or by JavaScript.
+ */
 void Loop::ReadPorts() {
   ssize_t count = read(evtchn_.get(), masked_.data(), sizeof masked_);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;

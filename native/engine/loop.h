@@ -16,8 +16,8 @@
 namespace vsnd {
 
 /**
- * The thread of one card's evtchn. It hands ports on to JavaScript, but those of streams that it carries, and tells of all that
- * JavaScript has to look at by `on_news`, from its own thread.
+ * The thread of one card's evtchn. It hands ports on to JavaScript, but those of streams that it carries, and
+ * tells of all that JavaScript has to look at by `on_news`, from its own thread.
  */
 class Loop final : private Wakes, private EventPorts::User {
  public:

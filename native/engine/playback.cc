@@ -22,7 +22,8 @@ void PlaybackCarrier::TakeAnswer(const Post& post) {
   standing_.applied = std::min(standing_.queued, standing_.applied + post.length);
 }
 
-/** PlaybackPacing.room(): what the backend has not taken is not overwritten, whatever it says of its position. */
+/** PlaybackPacing.room(): what the backend has not taken is not overwritten, whatever it says of its
+ * position. */
 uint32_t PlaybackCarrier::Room(uint64_t pending) const {
   uint64_t kept = standing_.queued - std::min(standing_.position, standing_.applied);
   uint64_t most = shape_.buffer_bytes - kept;

@@ -9,7 +9,8 @@ class PlaybackCarrier final : public Carrier {
  public:
   using Carrier::Carrier;
 
-  /** JavaScript's, without the lock: whether the thread has found nothing to move, and is to be told of more. */
+  /** JavaScript's, without the lock: whether the thread has found nothing to move, and is to be told of more.
+   */
   bool is_hungry() const { return is_hungry_.load(std::memory_order_seq_cst); }
   /** JavaScript waits for half of the staging ring to be free. */
   void WakeAtRoom() {

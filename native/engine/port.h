@@ -9,8 +9,9 @@
 namespace vsnd {
 
 /**
- * Where another addon of this process puts a stream's bytes, or gets them from, without JavaScript on the way. In JavaScript it is
- * an External with {@link kPortTag}. Both addons are built together; the tag says so. Bytes are of whole frames.
+ * Where another addon of this process puts a stream's bytes, or gets them from, without JavaScript on the
+ * way. In JavaScript it is an External with {@link kPortTag}. Both addons are built together; the tag says
+ * so. Bytes are of whole frames.
  */
 class Port {
  public:
@@ -26,8 +27,9 @@ class Port {
   /** Bytes that can be read. */
   virtual size_t Readable() = 0;
   /**
-   * Has `on_moved` called with the position whenever that has moved: in any thread, briefly. It is the bytes that were played since
-   * OPEN, or for capture the bytes that could ever be read. Null: not any more, from when this returns. Returns the position.
+   * Has `on_moved` called with the position whenever that has moved: in any thread, briefly. It is the bytes
+   * that were played since OPEN, or for capture the bytes that could ever be read. Null: not any more, from
+   * when this returns. Returns the position.
    */
   virtual uint64_t Listen(OnMoved on_moved, void* listener) = 0;
 

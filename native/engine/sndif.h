@@ -1,4 +1,5 @@
-// Of sndif.h and ring.h what the ordinary period needs. Offsets are in bytes; test/golden has them from Xen's own headers.
+// Of sndif.h and ring.h what the ordinary period needs. Offsets are in bytes; test/golden has them from Xen's
+// own headers.
 #pragma once
 
 #include <cstddef>

@@ -8,8 +8,8 @@
 namespace vsnd {
 
 /**
- * Bytes on their way between two threads: one writes, one reads, neither waits for the other. Both counts run freely; they are
- * written by one side each.
+ * Bytes on their way between two threads: one writes, one reads, neither waits for the other. Both counts run
+ * freely; they are written by one side each.
  */
 class StagingRing {
  public:
@@ -40,7 +40,8 @@ class StagingRing {
     size_t first = length < capacity_ - offset ? length : capacity_ - offset;
     std::memcpy(bytes_.get() + offset, source, first);
     std::memcpy(bytes_.get(), source + first, length - first);
-    written_.store(at + length, std::memory_order_release);  // orders: the bytes before the count that announces them
+    // orders: the bytes before the count that announces them
+    written_.store(at + length, std::memory_order_release);
     return length;
   }
 
@@ -55,7 +56,8 @@ class StagingRing {
     size_t first = length < capacity_ - offset ? length : capacity_ - offset;
     std::memcpy(target, bytes_.get() + offset, first);
     std::memcpy(target + first, bytes_.get(), length - first);
-    read_.store(at + length, std::memory_order_release);  // orders: our copy before the room is the writer's again
+    // orders: our copy before the room is the writer's again
+    read_.store(at + length, std::memory_order_release);
     return length;
   }
 

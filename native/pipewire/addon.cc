@@ -97,7 +97,8 @@ class SessionHandle : public Napi::ObjectWrap<SessionHandle> {
     poller_->Start(on_ready);
     poller_->HoldProcess();
   }
-  /** iterate(): what there is to do, without waiting. It calls nothing of JavaScript's: what has come of it is to be looked at. */
+  /** iterate(): what there is to do, without waiting. It calls nothing of JavaScript's: what has come of it
+   * is to be looked at. */
   void Iterate(const Napi::CallbackInfo&) {
     if (session_) session_->Iterate();
   }
@@ -274,7 +275,8 @@ class NodeHandle : public Napi::ObjectWrap<NodeHandle> {
     ThrowErrno(env, EBADF, "use a node of", "PipeWire");
     return false;
   }
-  /** attach(port, written, period): the card is open. Frames that were put into it before; frames between two positions. */
+  /** attach(port, written, period): the card is open. Frames that were put into it before; frames between two
+   * positions. */
   void Attach(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     Arguments arguments(info);
@@ -315,7 +317,8 @@ class NodeHandle : public Napi::ObjectWrap<NodeHandle> {
     NodeVolume volume;
     if (info[0].IsArray()) {
       auto array = info[0].As<Napi::Array>();
-      for (uint32_t i = 0; i < array.Length(); i++) volume.channels.push_back(array.Get(i).ToNumber().FloatValue());
+      for (uint32_t i = 0; i < array.Length(); i++)
+        volume.channels.push_back(array.Get(i).ToNumber().FloatValue());
     }
     volume.is_muted = arguments.Bool(1);
     if (arguments.ok() && IsOpen(info.Env())) node_->ShowVolume(volume);
@@ -332,10 +335,18 @@ class NodeHandle : public Napi::ObjectWrap<NodeHandle> {
   Napi::Value Failure(const Napi::CallbackInfo& info) {
     return Napi::String::New(info.Env(), node_ ? node_->failure() : "closed");
   }
-  Napi::Value Quantum(const Napi::CallbackInfo& info) { return Count(info, node_ ? node_->driver().quantum() : 0); }
-  Napi::Value Latency(const Napi::CallbackInfo& info) { return Count(info, node_ ? node_->driver().latency() : 0); }
-  Napi::Value Frames(const Napi::CallbackInfo& info) { return Count(info, node_ ? node_->driver().frames() : 0); }
-  Napi::Value Slips(const Napi::CallbackInfo& info) { return Count(info, node_ ? node_->driver().slips() : 0); }
+  Napi::Value Quantum(const Napi::CallbackInfo& info) {
+    return Count(info, node_ ? node_->driver().quantum() : 0);
+  }
+  Napi::Value Latency(const Napi::CallbackInfo& info) {
+    return Count(info, node_ ? node_->driver().latency() : 0);
+  }
+  Napi::Value Frames(const Napi::CallbackInfo& info) {
+    return Count(info, node_ ? node_->driver().frames() : 0);
+  }
+  Napi::Value Slips(const Napi::CallbackInfo& info) {
+    return Count(info, node_ ? node_->driver().slips() : 0);
+  }
   Napi::Value IsDriving(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), node_ && node_->driver().is_driving());
   }

@@ -10,7 +10,8 @@ namespace {
 /** ns: a cycle that takes longer was lost, as happens where programs come and go. */
 constexpr uint64_t kLost = 500'000'000;
 
-/** Of a cycle's time: no other one begins sooner. Programs that play are heard of when they are done; those that record are not. */
+/** Of a cycle's time: no other one begins sooner. Programs that play are heard of when they are done; those
+ * that record are not. */
 constexpr double kLeastPart[] = {0.95, 0.75};
 
 /** Periods that are counted on without a position: the card stands still then. */
@@ -25,7 +26,8 @@ constexpr size_t kLongestQuantum = 8192;
 /** Frames of a cycle until the graph has said how many. */
 constexpr uint32_t kUsualQuantum = 1024;
 
-/** struct spa_io_clock from 0.3.68 on, where the headers that we are built with have padding: what the graph wants next. */
+/** struct spa_io_clock from 0.3.68 on, where the headers that we are built with have padding: what the graph
+ * wants next. */
 struct Targets {
   spa_fraction rate;
   uint64_t duration;

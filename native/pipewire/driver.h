@@ -22,13 +22,14 @@ struct NodeShape {
   /** Hz */
   uint32_t rate;
   uint32_t frame_bytes;
-  /** Frames that wait at the card when the graph has brought some, unless its cycles are so long that it must be more. */
+  /** Frames that wait at the card when the graph has brought some, unless its cycles are so long that it must
+   * be more. */
   uint32_t latency_frames;
 };
 
 /**
- * Drives the graph by the positions of the card, or follows another driver by resampling. Between two positions time is counted
- * on; a card that stands still has the graph stand still.
+ * Drives the graph by the positions of the card, or follows another driver by resampling. Between two
+ * positions time is counted on; a card that stands still has the graph stand still.
  */
 class Driver {
  public:
@@ -42,8 +43,8 @@ class Driver {
   /** Idempotent. */
   void Stop();
   /**
-   * The card's stream is open, anew perhaps: `written` frames were put into it before; a position comes every `period`. Nothing that
-   * the graph brings meanwhile is lost.
+   * The card's stream is open, anew perhaps: `written` frames were put into it before; a position comes every
+   * `period`. Nothing that the graph brings meanwhile is lost.
    */
   void Attach(Port* port, uint64_t written, uint32_t period);
   /** Idempotent. */
@@ -148,7 +149,8 @@ class SinkDriver final : public Driver {
 
   /** Frames that were put into the stream since it was opened. */
   uint64_t written_ = 0;
-  /** Bytes that the port has not taken: its stream has ended, and another one will come. They go before all others. */
+  /** Bytes that the port has not taken: its stream has ended, and another one will come. They go before all
+   * others. */
   std::vector<uint8_t> kept_;
 };
 

@@ -17,10 +17,10 @@ Library library;
 bool is_loaded = false;
 
 bool Load(uv_lib_t* handle, std::string* error) {
-#define VSND_LOAD(name)                                                           \
-  if (uv_dlsym(handle, #name, reinterpret_cast<void**>(&library.name)) != 0) {     \
-    *error = uv_dlerror(handle);                                                  \
-    return false;                                                                 \
+#define VSND_LOAD(name)                                                        \
+  if (uv_dlsym(handle, #name, reinterpret_cast<void**>(&library.name)) != 0) { \
+    *error = uv_dlerror(handle);                                               \
+    return false;                                                              \
   }
   VSND_PIPEWIRE_FUNCTIONS(VSND_LOAD)
 #undef VSND_LOAD

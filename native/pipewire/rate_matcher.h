@@ -5,14 +5,16 @@
 namespace vsnd {
 
 /**
- * Where another clock drives: by how much to resample so that what waits stays at its target. A proportional and an integral
- * part, critically damped: what is off by 1 ms is mended within some ten seconds, at 500 ppm at first, a pitch that nobody hears.
+ * Where another clock drives: by how much to resample so that what waits stays at its target. A proportional
+ * and an integral part, critically damped: what is off by 1 ms is mended within some ten seconds, at 500 ppm
+ * at first, a pitch that nobody hears.
  */
 class RateMatcher {
  public:
   void Restart() { has_begun_ = false; }
 
-  /** `excess`: s by which more waits than should. `elapsed`: s since the last call. Returns frames out for one that comes in: fewer where too much waits. */
+  /** `excess`: s by which more waits than should. `elapsed`: s since the last call. Returns frames out for
+   * one that comes in: fewer where too much waits. */
   double Update(double excess, double elapsed) {
     if (!has_begun_) {
       has_begun_ = true;

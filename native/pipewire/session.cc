@@ -16,12 +16,14 @@ uint32_t NumberOf(const spa_dict* properties, const char* key) {
 
 }  // namespace
 
-/** 0.3 asks for a real-time thread in client-rt.conf alone; newer ones say that it is old. One data loop: ours. */
+/** 0.3 asks for a real-time thread in client-rt.conf alone; newer ones say that it is old. One data loop:
+ * ours. */
 Session::Session(const Library& library) : library_(library) {
   loop_ = library_.pw_loop_new(nullptr);
   if (loop_ == nullptr) return;
   pw_loop_enter(loop_);
-  wake_ = pw_loop_add_event(loop_, [](void*, uint64_t) {}, nullptr);
+  wake_ = pw_loop_add_event(
+      loop_, [](void*, uint64_t) {}, nullptr);
   bool is_old = strncmp(library_.pw_get_library_version(), "0.", 2) == 0;
   const char* config = is_old ? "client-rt.conf" : "client.conf";
   pw_properties* properties =

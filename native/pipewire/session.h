@@ -1,4 +1,5 @@
-// A connection to PipeWire, whose main loop the event loop of JavaScript runs: everything but process() is in that thread.
+// A connection to PipeWire, whose main loop the event loop of JavaScript runs: everything but process() is in
+// that thread.
 #pragma once
 
 #include <pipewire/pipewire.h>
@@ -37,7 +38,8 @@ class Session {
 
   /** Connects to the daemon that the environment names: 0 or an errno. Once. */
   int Connect();
-  /** Closes all that uses it, disconnects, and ends the data thread. Nothing is asked of it any more. Idempotent. */
+  /** Closes all that uses it, disconnects, and ends the data thread. Nothing is asked of it any more.
+   * Idempotent. */
   void Close();
   void Add(SessionUser* user) { users_.push_back(user); }
   void Remove(SessionUser* user);
@@ -48,7 +50,8 @@ class Session {
   /** The daemon's version, and who runs it. */
   const std::string& server_version() const { return server_version_; }
 
-  /** A node of that name: the pid of its program, 0 where that is not known; -1 where there is no such node. */
+  /** A node of that name: the pid of its program, 0 where that is not known; -1 where there is no such node.
+   */
   int FindNode(const std::string& name) const;
   /** How many ports a node has: a session manager gives it some as soon as it knows it. */
   int CountPorts(uint32_t node) const;

@@ -8,8 +8,8 @@
 namespace vsnd {
 
 /**
- * A port whose other end is JavaScript: where no engine carries the card's stream. Held by JavaScript, and by the node that is
- * attached to it, which is one of `session`.
+ * A port whose other end is JavaScript: where no engine carries the card's stream. Held by JavaScript, and by
+ * the node that is attached to it, which is one of `session`.
  */
 class StagingPort final : public Port {
  public:

@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { VsndError } from '../errors.ts';
-import { addonPath } from '../xen/linux/addon.ts';
+import { addonPath, requireFile } from '../xen/linux/addon.ts';
 
 /**
  * What native/pipewire offers: libpipewire, and what its data thread does. Nothing here calls JavaScript but what a session was
@@ -118,7 +117,7 @@ export interface StagingPort {
 /** Throws ERR_VSND_SOUND_SERVER, saying what is missing. */
 export function loadPipeWireAddon(path = pipeWirePath()): PipeWireAddon {
   try {
-    return createRequire(import.meta.url)(path);
+    return requireFile(path) as PipeWireAddon;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'MODULE_NOT_FOUND' ? 'there is no such file' : message;

@@ -13,7 +13,10 @@ import { chromium } from 'playwright-core';
 const UNIT = fileURLToPath(new URL('../../examples/head-unit/main.js', import.meta.url));
 const PICTURE = fileURLToPath(new URL('../../docs/head-unit.png', import.meta.url));
 const CAR = { width: 1024, height: 600 };
-const PHONE = { width: 390, height: 844 };
+const PHONES = [
+  { width: 390, height: 844 },
+  { width: 320, height: 568 },
+];
 
 /** A browser that asks nobody anything; its profile is new, and gone afterwards. */
 const BROWSER = {
@@ -131,6 +134,17 @@ test('another source', async () => {
   await page.locator('#title', { hasText: 'Night Drive' }).waitFor();
 });
 
+test('another source while it is paused: its title is shown at once', async () => {
+  await button('Pause').click();
+  await subtitle('Paused');
+  await button('Coast Road').click();
+  await page.locator('#title', { hasText: 'Coast Road' }).waitFor();
+  await button('Night Drive').click();
+  await page.locator('#title', { hasText: 'Night Drive' }).waitFor();
+  await button('Play').click();
+  await subtitle('Playing');
+});
+
 test('fits its screens, with buttons that a finger hits', async () => {
   const overflow = () =>
     page.evaluate(() => {
@@ -138,11 +152,25 @@ test('fits its screens, with buttons that a finger hits', async () => {
       return { width: scrollWidth - innerWidth, height: scrollHeight - innerHeight };
     });
   assert.deepEqual(await overflow(), { width: 0, height: 0 });
-  await page.setViewportSize(PHONE);
-  assert.equal((await overflow()).width, 0);
-  for (const target of await page.getByRole('button').all()) {
-    const box = await target.boundingBox();
-    if (box) assert.ok(box.width >= 48 && box.height >= 48, `${await target.textContent()}: ${box.width}`);
+  for (const phone of PHONES) {
+    await page.setViewportSize(phone);
+    assert.equal((await overflow()).width, 0, `${phone.width} px`);
+    // Each stream's name and state stand in one line.
+    const heights = await page
+      .locator('#streams header')
+      .evaluateAll((headers) => headers.map((header) => header.offsetHeight));
+    assert.ok(Math.max(...heights) < 36, `${phone.width} px: ${heights}`);
+    // Nothing is cut off, nor over what stands beside it, but a title, which has an ellipsis.
+    const cut = await page.evaluate(() =>
+      [...document.querySelectorAll('button, dd, dt, header, section, fieldset:not(#sources)')]
+        .filter((element) => element.scrollWidth > element.clientWidth && element.clientWidth > 0)
+        .map((element) => `${element.tagName} ${element.textContent.trim()}`),
+    );
+    assert.deepEqual(cut, [], `${phone.width} px`);
+    for (const target of await page.getByRole('button').all()) {
+      const box = await target.boundingBox();
+      if (box) assert.ok(box.width >= 48 && box.height >= 48, `${await target.textContent()}: ${box.width}`);
+    }
   }
   await page.setViewportSize(CAR);
 });

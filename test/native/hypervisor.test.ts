@@ -2,15 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { openCard } from '../../src/open-card.ts';
 import { encodeXsMessage, encodeXsStrings, XsMessageDecoder, XsType } from '../../src/wire/xenstore.ts';
 import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import type { EventPort, Hypervisor } from '../../src/xen/hypervisor.ts';
 import { PAGE_SIZE } from '../../src/xen/hypervisor.ts';
 import type { Addon } from '../../src/xen/linux/addon.ts';
-import { loadAddon } from '../../src/xen/linux/addon.ts';
+import { addonPath, loadAddon } from '../../src/xen/linux/addon.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import {
   ADDON,
@@ -33,6 +34,18 @@ describe('without the addon', () => {
     );
     const error = { code: 'ERR_VSND_NO_XEN', path: '/nowhere/vsnd.node', message };
     expect(() => loadAddon('/nowhere/vsnd.node')).toThrow(expect.objectContaining(error));
+  });
+
+  test('VSND_ADDON names it, from the working directory', () => {
+    expect(addonPath({ VSND_ADDON: 'lib/vsnd.node' })).toBe('lib/vsnd.node');
+    expect(addonPath({ VSND_ADDON: '' })).toBe(addonPath({}));
+    const error = { code: 'ERR_VSND_NO_XEN', path: resolve('lib/vsnd.node') };
+    expect(() => loadAddon('lib/vsnd.node')).toThrow(expect.objectContaining(error));
+  });
+
+  test('an `addon` that is no path is told of', async () => {
+    const error = { code: 'ERR_VSND_INVALID_ARG', option: 'addon' };
+    await expect(openCard({ addon: '' })).rejects.toMatchObject(error);
   });
 
   test('a file that is no addon is named, with what the loader says of it', () => {

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VsndError } from '../../errors.ts';
@@ -172,9 +171,14 @@ function isOnMusl(maps: string): boolean {
   }
 }
 
+/** What a file exports that is no part of the program: not by an import of node:module, which webpack would take for its own. */
+export function requireFile(path: string): unknown {
+  return process.getBuiltinModule('node:module').createRequire(path)(path);
+}
+
 function requireAddon(path: string): Addon {
   try {
-    return createRequire(import.meta.url)(path);
+    return requireFile(path) as Addon;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'MODULE_NOT_FOUND' ? 'there is no such file' : message;
