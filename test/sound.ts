@@ -18,6 +18,12 @@ export function randomOf(seed: number): () => number {
   };
 }
 
+/** Numbers from 0 to 1 that only the seed decides. */
+export function fractionsOf(seed: number): () => number {
+  const next = randomOf(seed);
+  return () => next() / 2 ** 32;
+}
+
 /** `length` bytes that hardly ever repeat; others for another `seed`. */
 export function noise(length: number, seed = 1): Buffer {
   const next = randomOf(seed);

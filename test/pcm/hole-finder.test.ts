@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HoleFinder } from '../../src/pcm/hole-finder.ts';
+import { fractionsOf } from '../sound.ts';
 
 const RATE = 48_000;
 
@@ -62,17 +63,6 @@ const hostOf = ({ ppm, timers, steps }: Drawn): Host & { step: number } => ({
   step: typeof steps === 'string' ? timers.period : steps,
 });
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 describe('holes in what a device has played', () => {
   it('are none where only reports are late, the clock is off, the device moves in steps, or the process is away', () => {
     const pause = fc.record({
@@ -81,7 +71,7 @@ describe('holes in what a device has played', () => {
     });
     fc.assert(
       fc.property(host, fc.array(pause, { maxLength: 6 }), (drawn, pauses) => {
-        expect(findHoles({ ...hostOf(drawn), pauses }, 60, randomOf(drawn.seed))).toEqual([]);
+        expect(findHoles({ ...hostOf(drawn), pauses }, 60, fractionsOf(drawn.seed))).toEqual([]);
       }),
       { numRuns: 150 },
     );
@@ -116,7 +106,7 @@ describe('holes in what a device has played', () => {
           const told = hostOf(drawn);
           const least = (2000 * Math.max(told.period, told.step)) / RATE + 60;
           const length = least + more;
-          const found = findHoles({ ...told, hole: { at, length } }, 40, randomOf(drawn.seed));
+          const found = findHoles({ ...told, hole: { at, length } }, 40, fractionsOf(drawn.seed));
           expect(found).toHaveLength(1);
           const [hole = { at: 0, frames: 0 }] = found;
           expect(hole.at - at - length).toBeLessThan(6000);
@@ -129,7 +119,7 @@ describe('holes in what a device has played', () => {
 
   it('as that of 1792 frames in a recording, of which no underrun told', () => {
     const told = { ppm: -40, period: 1200, timer: 25, lateness: 1.5, step: 192 };
-    const found = findHoles({ ...told, hole: { at: 7000, length: 1792 / 48 } }, 20, randomOf(1));
+    const found = findHoles({ ...told, hole: { at: 7000, length: 1792 / 48 } }, 20, fractionsOf(1));
     expect(found).toHaveLength(1);
     expect(found[0]?.frames).toBeGreaterThan(1600);
     expect(found[0]?.frames).toBeLessThan(2000);

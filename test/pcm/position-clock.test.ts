@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ClockReading, PositionClock } from '../../src/pcm/position-clock.ts';
+import { fractionsOf } from '../sound.ts';
 import '../wire/support.ts'; // how long properties may shrink
 
 const RATE = 48_000;
@@ -12,17 +13,6 @@ const MILLISECOND = RATE / 1000;
 const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1);
 
 type Random = () => number;
-
-/** 0 to 1, the same ones for the same seed (xorshift32). */
-function randomOf(seed: number): Random {
-  let state = Math.imul(seed, 0x9e3779b1) >>> 0;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
 
 interface Backend {
   readonly seed: number;
@@ -58,7 +48,7 @@ interface Report {
 }
 
 function* reportsOf({ seed, seconds, played, interval, late, step = 1 }: Backend): Generator<Report> {
-  const random = randomOf(seed);
+  const random = fractionsOf(seed);
   let time = 0;
   for (let index = 1; index * interval < seconds; index++) {
     const due = index * interval;
