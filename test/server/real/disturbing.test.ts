@@ -64,7 +64,7 @@ describe('a server that is restarted', () => {
     await serve.event('start', 2);
     const { status, stderr } = await playing;
     expect(status, stderr).toBe(0);
-    serve.child.kill('SIGKILL');
+    await serve.stop();
   });
 
   test('is there again for the next program, at the same socket, also where it was killed', async () => {
