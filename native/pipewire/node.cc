@@ -11,7 +11,8 @@ namespace vsnd {
 
 namespace {
 
-/** PW_STREAM_FLAG_RT_TRIGGER_DONE, from 1.2 on: the end of a cycle, of which nobody wants to hear, wakes no main loop. */
+/** PW_STREAM_FLAG_RT_TRIGGER_DONE, from 1.2 on: the end of a cycle, of which nobody wants to hear, wakes no
+ * main loop. */
 constexpr uint32_t kRtTriggerDone = 1 << 12;
 
 std::unique_ptr<Driver> MakeDriver(Session& session, const NodeShape& shape) {
