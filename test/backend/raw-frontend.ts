@@ -305,5 +305,3 @@ export function openRequest(buffer: RawBuffer, changes: Partial<OpenRequest> = {
     ...changes,
   };
 }
-
-export { noise } from '../sound.ts';

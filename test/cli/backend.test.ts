@@ -6,8 +6,9 @@ import { openCard } from '../../src/index.ts';
 import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
 import { createSoundCard, type SoundCardOptions } from '../../src/xen/emulated/toolstack.ts';
-import { noise, openRequest, type RawChannel, type RawFrontend } from '../backend/raw-frontend.ts';
+import { openRequest, type RawChannel, type RawFrontend } from '../backend/raw-frontend.ts';
 import { World } from '../backend/world.ts';
+import { noise } from '../sound.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
 import { start, vsnd } from './run.ts';
 

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { FRAME } from '../sound.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
 import { makeWav, start, vsnd } from './run.ts';
 
 const files = useDirectory();
 const RATE = 8000;
-const FRAME_BYTES = 4;
 
 const song = (name: string, seconds: number) => makeWav(files.path(name), { rate: RATE, seconds });
 
@@ -19,7 +19,7 @@ async function hear(...args: string[]) {
 /** Frames of a song, from second to second. */
 async function part(path: string, from: number, to: number): Promise<Buffer> {
   const { octets } = await readAll(path);
-  return octets.subarray(from * RATE * FRAME_BYTES, to * RATE * FRAME_BYTES);
+  return octets.subarray(from * RATE * FRAME, to * RATE * FRAME);
 }
 
 describe('--start and --duration', () => {
@@ -78,7 +78,7 @@ describe('--loop', () => {
     const { status, stderr, heard } = await hear('--loop=3', none, a);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^vsnd: cannot open .*none\.wav: [^\n]*\n$/);
-    expect(heard.length).toBe(3 * 800 * FRAME_BYTES);
+    expect(heard.length).toBe(3 * 800 * FRAME);
   });
 
   test('ends where nothing of the list can be played any more', async () => {

@@ -11,6 +11,7 @@ import { Voice } from '../../src/cli/play/voice.ts';
 import { VsndError } from '../../src/errors.ts';
 import { type Card, openCard } from '../../src/index.ts';
 import { startTestGuest, type TestGuest } from '../../src/testing.ts';
+import { FRAME } from '../sound.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
 import { makeWav } from './run.ts';
 
@@ -87,8 +88,7 @@ async function until(what: () => boolean, frames = 80): Promise<void> {
   }
 }
 
-const FRAME_BYTES = 4;
-const framesOf = (octets: Uint8Array) => octets.length / FRAME_BYTES;
+const framesOf = (octets: Uint8Array) => octets.length / FRAME;
 
 describe('the buffer', () => {
   it.each([
@@ -138,11 +138,11 @@ describe('going elsewhere', () => {
     player.stop();
     await done;
     const [first, second] = [guest.device.heard(0), guest.device.heard(1)];
-    expect(first.length).toBeLessThan((before + RATE) * FRAME_BYTES);
+    expect(first.length).toBeLessThan((before + RATE) * FRAME);
     expect(octets.subarray(0, first.length).equals(first)).toBe(true);
     expect(
       octets
-        .subarray(target * FRAME_BYTES)
+        .subarray(target * FRAME)
         .subarray(0, second.length)
         .equals(second),
     ).toBe(true);
@@ -246,7 +246,7 @@ describe('a backend without volume', () => {
     expect(octets.subarray(0, first.length).equals(first)).toBe(true);
     const samplesOf = ({ buffer, byteOffset, length }: Uint8Array) =>
       new Int16Array(buffer.slice(byteOffset, byteOffset + length));
-    const start = position * FRAME_BYTES;
+    const start = position * FRAME;
     const softer = samplesOf(octets.subarray(start, start + second.length)).map((sample) =>
       Math.round(sample * 10 ** -0.3),
     );

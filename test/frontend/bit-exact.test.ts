@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { openCard } from '../../src/open-card.ts';
 import { startTestGuest, type TestGuestOptions } from '../../src/testing.ts';
 import { PCM_FORMATS, type PcmFormatName } from '../../src/wire/pcm-format.ts';
-import { pattern, playUntil } from './setup.ts';
+import { noise } from '../sound.ts';
+import { playUntil } from './setup.ts';
 
 interface Play {
   rate: number;
@@ -20,13 +21,13 @@ interface Play {
   startThresholdFrames?: number | undefined;
 }
 
-/** Plays a pattern in chunks, and compares what the card has heard with it, octet by octet. */
+/** Plays a noise in chunks, and compares what the card has heard with it, octet by octet. */
 async function expectExact(play: Play, queueMode: TestGuestOptions['queueMode']): Promise<void> {
   const { frames, chunkBytes, ...options } = play;
   const guest = await startTestGuest({ rate: play.rate, queueMode, fields: { 'buffer-size': '262144' } });
   const card = await openCard({ hypervisor: guest.hypervisor });
   const out = card.createPlaybackStream(options);
-  const source = pattern(frames * out.frameBytes);
+  const source = noise(frames * out.frameBytes);
   const chunks = Array.from({ length: Math.ceil(source.length / chunkBytes) }, (_, n) =>
     source.subarray(n * chunkBytes, (n + 1) * chunkBytes),
   );

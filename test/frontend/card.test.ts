@@ -8,9 +8,8 @@ import {
   type TestGuest,
 } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { STEREO } from '../sound.ts';
 import { IS_CARRIED, startCard, startGuest } from './setup.ts';
-
-const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
 
 /** Collects what the guest's state node says, from now on; returns what ends that. */
 async function followStates({ machine }: TestGuest, states: string[]): Promise<() => Promise<void>> {
@@ -380,7 +379,7 @@ describe('createPlaybackStream()', () => {
     const { card } = await startCard({
       fields: { 'sample-rates': '44100,48000', 'sample-formats': 's16_le,u8', 'channels-max': '2' },
     });
-    expect(() => card.createPlaybackStream({ ...FORMAT, ...options })).toThrow(
+    expect(() => card.createPlaybackStream({ ...STEREO, ...options })).toThrow(
       expect.objectContaining({ code: 'ERR_VSND_INVALID_ARG', message: expect.stringMatching(message) }),
     );
     await card.close();
@@ -393,10 +392,10 @@ describe('createPlaybackStream()', () => {
         { streams: [{ fields: { type: 'p', 'sample-rates': '48000' } }] },
       ],
     });
-    const out = card.createPlaybackStream(FORMAT);
-    expect(() => card.createPlaybackStream(FORMAT)).toThrow(/rate is 48000; allowed: 8000/);
-    expect(() => card.createPlaybackStream({ ...FORMAT, device: 1 })).toThrow(/in use/);
-    const other = card.createPlaybackStream({ ...FORMAT, rate: 8000, device: 0, stream: 1 });
+    const out = card.createPlaybackStream(STEREO);
+    expect(() => card.createPlaybackStream(STEREO)).toThrow(/rate is 48000; allowed: 8000/);
+    expect(() => card.createPlaybackStream({ ...STEREO, device: 1 })).toThrow(/in use/);
+    const other = card.createPlaybackStream({ ...STEREO, rate: 8000, device: 0, stream: 1 });
     await guest.machine.settle();
     expect([out.state, other.state]).toEqual(['prepared', 'prepared']);
     await card.close();
@@ -404,7 +403,7 @@ describe('createPlaybackStream()', () => {
 
   test('a card without playback streams says so', async () => {
     const { card } = await startCard({ pcmDevices: [{ streams: [{ fields: { type: 'c' } }] }] });
-    expect(() => card.createPlaybackStream(FORMAT)).toThrow(
+    expect(() => card.createPlaybackStream(STEREO)).toThrow(
       expect.objectContaining({ code: 'ERR_VSND_NO_STREAM' }),
     );
     await card.close();
@@ -413,7 +412,7 @@ describe('createPlaybackStream()', () => {
   test('libxl’s names for float formats are taken', async () => {
     const { card } = await startCard({ fields: { 'sample-formats': 'f32_le,f64_be' } });
     expect(card.info.pcmDevices[0]?.streams[0]?.formats).toEqual(['float_le', 'float64_be']);
-    expect(card.createPlaybackStream({ ...FORMAT, format: 'f32_le' }).format).toBe('float_le');
+    expect(card.createPlaybackStream({ ...STEREO, format: 'f32_le' }).format).toBe('float_le');
     await card.close();
   });
 
@@ -427,7 +426,7 @@ describe('createPlaybackStream()', () => {
     });
     await guest.machine.settle();
     const card = await openCard({ hypervisor: poor });
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(STEREO);
     const failure = await new Promise((resolve) => out.once('error', resolve));
     expect(failure).toMatchObject({ code: 'ERR_VSND_HYPERVISOR', errno: 'ENOSPC' });
     await card.close();

@@ -15,16 +15,8 @@ import {
 } from '../../src/testing.ts';
 import { requestSoundCardClose } from '../../src/xen/emulated/toolstack.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
-import { closing, pattern } from './setup.ts';
-
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 1000,
-  periodFrames: 100,
-} as const;
-const FRAME = 4;
+import { FRAME, noise, TEN_PERIODS } from '../sound.ts';
+import { closing } from './setup.ts';
 
 const PLAYBACK = { fields: { type: 'p' } };
 const CAPTURE = { fields: { type: 'c' } };
@@ -111,10 +103,10 @@ interface Take<S = PlaybackStream | CaptureStream> {
   check(): number;
 }
 
-/** Plays a pattern of its own on the first free stream of the device, for longer than any test. */
+/** Plays a noise of its own on the first free stream of the device, for longer than any test. */
 function play(studio: Studio, card: Card, device: number, seed: number): Take<PlaybackStream> {
-  const stream = card.createPlaybackStream({ ...FORMAT, device });
-  const source = pattern(20_000 * FRAME, seed);
+  const stream = card.createPlaybackStream({ ...TEN_PERIODS, device });
+  const source = noise(20_000 * FRAME, seed);
   stream.write(source);
   const there = studio.device(`${card.info.devid}:${device}/${stream.stream}`);
   return {
@@ -130,8 +122,8 @@ function play(studio: Studio, card: Card, device: number, seed: number): Take<Pl
 
 /** As {@link play}; nothing else must have been captured from that stream before. */
 function record(studio: Studio, card: Card, device: number, seed: number): Take<CaptureStream> {
-  const stream = card.createCaptureStream({ ...FORMAT, device });
-  const source = pattern(20_000 * FRAME, seed);
+  const stream = card.createCaptureStream({ ...TEN_PERIODS, device });
+  const source = noise(20_000 * FRAME, seed);
   studio.device(`${card.info.devid}:${device}/${stream.stream}`).say(source);
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -269,7 +261,10 @@ describe('one card with several PCM devices', () => {
     ]);
     await studio.clock.advance(5050);
     expect(counts(takes)).toEqual(Array(7).fill(5000));
-    for (const create of [() => card.createPlaybackStream(FORMAT), () => card.createCaptureStream(FORMAT)]) {
+    for (const create of [
+      () => card.createPlaybackStream(TEN_PERIODS),
+      () => card.createCaptureStream(TEN_PERIODS),
+    ]) {
       expect(create).toThrow(expect.objectContaining({ code: 'ERR_VSND_NO_STREAM' }));
     }
   });
@@ -292,7 +287,7 @@ describe('one card with several PCM devices', () => {
       format: 's24_be',
       bufferFrames: 1000,
     });
-    const sources = [pattern(10_000 * 32, 1), pattern(10_000, 2), pattern(10_000 * 12, 3)] as const;
+    const sources = [noise(10_000 * 32, 1), noise(10_000, 2), noise(10_000 * 12, 3)] as const;
     wide.write(sources[0]);
     narrow.write(sources[1]);
     studio.device('0:0/2').say(sources[2]);
@@ -357,7 +352,7 @@ describe('one card with several PCM devices', () => {
     expect(counts(others)).toEqual(Array(5).fill(2000));
     expect([card.connected, card.streams.length]).toEqual([true, 5]);
 
-    const again = card.createCaptureStream({ ...FORMAT, device: 0 });
+    const again = card.createCaptureStream({ ...TEN_PERIODS, device: 0 });
     expect(await closing(again)).toMatchObject({ code: 'ERR_VSND_PROTOCOL' }); // its channel is over until the next connection
     await studio.clock.advance(100);
     expect(counts(others)).toEqual(Array(5).fill(2100));
@@ -390,12 +385,14 @@ describe('one card with several PCM devices', () => {
     studio.add(3, DEVICES);
     await studio.machine.settle();
     const card = await studio.open(3);
-    expect(() => card.createPlaybackStream({ ...FORMAT, device: 1 })).toThrow('device is 1; allowed: 0, 2');
-    expect(() => card.createCaptureStream({ ...FORMAT, device: 1, stream: 2 })).toThrow(
+    expect(() => card.createPlaybackStream({ ...TEN_PERIODS, device: 1 })).toThrow(
+      'device is 1; allowed: 0, 2',
+    );
+    expect(() => card.createCaptureStream({ ...TEN_PERIODS, device: 1, stream: 2 })).toThrow(
       'stream is 2; allowed: 0, 1',
     );
-    expect(card.createCaptureStream({ ...FORMAT, device: 1, stream: 1 }).stream).toBe(1);
-    expect(card.createCaptureStream(FORMAT).stream).toBe(2);
+    expect(card.createCaptureStream({ ...TEN_PERIODS, device: 1, stream: 1 }).stream).toBe(1);
+    expect(card.createCaptureStream(TEN_PERIODS).stream).toBe(2);
   });
 });
 

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { openCard } from '../../src/open-card.ts';
 import { createSoundCard, EmulatedMachine } from '../../src/testing.ts';
+import { noise } from '../sound.ts';
 import { RawBackend } from './raw-backend.ts';
-import { pattern } from './setup.ts';
 
 const DEPARTURE = fileURLToPath(new URL('../../dist/frontend/departure.js', import.meta.url));
 
@@ -110,7 +110,7 @@ describe('leaving at once', () => {
       bufferFrames: 1000,
     });
     out.on('error', () => {});
-    out.write(pattern(4000));
+    out.write(noise(4000));
     await machine.settle();
     card.leaveNow();
     guest.exit(); // nothing of the process runs after this

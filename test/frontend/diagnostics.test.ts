@@ -1,16 +1,9 @@
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import { closing, pattern, playUntil, startCard, withRawCard } from './setup.ts';
+import { FRAME, noise, TEN_PERIODS } from '../sound.ts';
+import { closing, playUntil, startCard, withRawCard } from './setup.ts';
 
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 1000,
-  periodFrames: 100,
-} as const;
-const FRAME = 4;
 const CARD = '/local/domain/1/device/vsnd/0';
 const STREAM = `${CARD}/0/0`;
 
@@ -33,8 +26,8 @@ describe('on the channels of node:diagnostics_channel', () => {
   test('vsnd:state: each step of the card’s table, and of the stream’s', async () => {
     const states = listen('vsnd:state');
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    out.end(pattern(10 * FRAME));
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    out.end(noise(10 * FRAME));
     await playUntil(guest, once(out, 'close'));
     await card.close();
     const of = (path: string) =>
@@ -62,8 +55,8 @@ describe('on the channels of node:diagnostics_channel', () => {
       const requests = listen('vsnd:request');
       const responses = listen('vsnd:response');
       backend.answer = (request) => (request?.op === 'getVolume' ? { status: -22 } : {});
-      const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(900 * FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(900 * FRAME));
       await machine.settle();
       await out.getVolume().catch(() => {});
       expect(requests).toMatchObject([
@@ -82,8 +75,8 @@ describe('on the channels of node:diagnostics_channel', () => {
   test('vsnd:position: each event, as it was sent, whatever the stream makes of it', () =>
     withRawCard('p', async ({ backend, card, machine }) => {
       const positions = listen('vsnd:position');
-      const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(900 * FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(900 * FRAME));
       await machine.settle();
       backend.sendPosition(400);
       backend.sendPosition(400, 7);
@@ -109,15 +102,15 @@ describe('on the channels of node:diagnostics_channel', () => {
       ends.push(() => unsubscribe(name, fail));
     }
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     const closed = closing(out);
-    out.end(pattern(3000 * FRAME));
+    out.end(noise(3000 * FRAME));
     expect(await playUntil(guest, closed)).toBeUndefined();
     await card.close();
     process.removeAllListeners('uncaughtException');
     for (const listener of listeners) process.on('uncaughtException', listener);
     expect(new Set(thrown.map((error) => (error as Error).message)).size).toBe(4);
-    expect(Buffer.from(guest.device.heard()).equals(pattern(3000 * FRAME))).toBe(true);
+    expect(Buffer.from(guest.device.heard()).equals(noise(3000 * FRAME))).toBe(true);
   });
 
   test('without a subscriber no message is made', () =>
@@ -126,8 +119,8 @@ describe('on the channels of node:diagnostics_channel', () => {
       const published: string[] = [];
       const channels = names.map((name) => channel(name));
       for (const [n, one] of channels.entries()) one.publish = () => void published.push(names[n] ?? '');
-      const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(900 * FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(900 * FRAME));
       await machine.settle();
       backend.sendPosition(400);
       await machine.settle();

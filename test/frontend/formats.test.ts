@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
-import { pattern, playUntil, startCard } from './setup.ts';
+import { noise } from '../sound.ts';
+import { playUntil, startCard } from './setup.ts';
 
 const SPEC = { rate: 48_000, channels: 2, bufferFrames: 1000, periodFrames: 100 } as const;
 const ALL = PCM_FORMATS.map(({ name }) => name);
@@ -19,8 +20,8 @@ describe.each(WITH_FRAMES)('%s', (format) => {
     const out = card.createPlaybackStream({ ...SPEC, format });
     const input = card.createCaptureStream({ ...SPEC, format });
     expect(out.frameBytes).toBe(2 * (pcmFormat(format).sampleBytes ?? 0));
-    const played = pattern(2345 * out.frameBytes);
-    const said = pattern(2000 * input.frameBytes, 2);
+    const played = noise(2345 * out.frameBytes);
+    const said = noise(2000 * input.frameBytes, 2);
     guest.device.say(said);
     const chunks: Buffer[] = [];
     input.on('data', (chunk: Buffer) => chunks.push(chunk));

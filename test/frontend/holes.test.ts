@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
-import { pattern, type RawCard, withRawCard } from './setup.ts';
+import { noise } from '../sound.ts';
+import { type RawCard, withRawCard } from './setup.ts';
 
 const PERIOD = 1200;
 const FORMAT = { rate: 48_000, channels: 1, format: 'u8', periodFrames: PERIOD } as const;
@@ -33,7 +34,7 @@ function start({ card }: RawCard): { out: PlaybackStream; underruns: unknown[] }
   const out = card.createPlaybackStream(FORMAT);
   const underruns: unknown[] = [];
   out.on('underrun', (underrun) => underruns.push(underrun));
-  out.write(pattern(60 * 48_000));
+  out.write(noise(60 * 48_000));
   return { out, underruns };
 }
 

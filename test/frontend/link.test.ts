@@ -5,17 +5,10 @@ import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import { Backend, createSoundCard, removeSoundCard } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { FRAME, noise, TEN_PERIODS } from '../sound.ts';
 import { RawBackend } from './raw-backend.ts';
-import { closing, pattern, type RawCard, staged, startCard, withRawCard } from './setup.ts';
+import { closing, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 1000,
-  periodFrames: 100,
-} as const;
-const FRAME = 4;
 const FRONTEND = '/local/domain/1/device/vsnd/0';
 const BACKEND = '/local/domain/0/backend/vsnd/1/0';
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
@@ -51,8 +44,8 @@ async function refuse({ machine }: RawCard, states: readonly string[]) {
 }
 
 async function play({ card, machine }: RawCard, options = {}): Promise<PlaybackStream> {
-  const out = card.createPlaybackStream({ ...FORMAT, ...options });
-  out.write(pattern(5000 * FRAME));
+  const out = card.createPlaybackStream({ ...TEN_PERIODS, ...options });
+  out.write(noise(5000 * FRAME));
   await machine.settle();
   return out;
 }
@@ -66,7 +59,7 @@ describe('a card without reconnect', () => {
       const gone = { code: 'ERR_VSND_BACKEND_GONE', path: BACKEND };
       expect(await closed).toMatchObject(gone);
       expect([card.connected, card.streams]).toEqual([false, []]);
-      expect(() => card.createPlaybackStream(FORMAT)).toThrow(expect.objectContaining(gone));
+      expect(() => card.createPlaybackStream(TEN_PERIODS)).toThrow(expect.objectContaining(gone));
       await clock.advanceTime(3600e9);
       expect(await startNext(raw).then((backend) => backend.frontendState())).toBe('4');
       expect(card.connected).toBe(true);
@@ -80,7 +73,7 @@ describe('a card without reconnect', () => {
       const refused = new Promise((resolve) => {
         first.on('error', () => {
           try {
-            raw.card.createPlaybackStream(FORMAT).on('error', resolve);
+            raw.card.createPlaybackStream(TEN_PERIODS).on('error', resolve);
           } catch (error) {
             resolve(error);
           }
@@ -114,7 +107,7 @@ describe('which streams outlive their backend', () => {
 
   test.each(['yes', 1, null])('reconnect: %o is refused at once', (reconnect) =>
     withRawCard('p', async ({ card }) => {
-      expect(() => card.createPlaybackStream({ ...FORMAT, reconnect: reconnect as never })).toThrow(
+      expect(() => card.createPlaybackStream({ ...TEN_PERIODS, reconnect: reconnect as never })).toThrow(
         expect.objectContaining({
           code: 'ERR_VSND_INVALID_ARG',
           message: expect.stringMatching(/^reconnect is .*; allowed: true, false$/),
@@ -190,8 +183,8 @@ describe('a backend that does not take us', () => {
       expect(out.destroyed).toBe(false);
       await raw.clock.advanceTime(0.2e9);
       expect(await closed).toMatchObject({ code: 'ERR_VSND_HYPERVISOR', errno: 'ENOSPC' });
-      expect(() => raw.card.createPlaybackStream(FORMAT)).toThrow('grant');
-      const late = raw.card.createPlaybackStream({ ...FORMAT, reconnect: true });
+      expect(() => raw.card.createPlaybackStream(TEN_PERIODS)).toThrow('grant');
+      const late = raw.card.createPlaybackStream({ ...TEN_PERIODS, reconnect: true });
       expect(await closing(late)).toMatchObject({ code: 'ERR_VSND_HYPERVISOR' });
     }));
 
@@ -237,13 +230,13 @@ describe('a card of another configuration', () => {
         format: 's16_le',
         reconnect: true,
       });
-      out.write(pattern(50_000));
+      out.write(noise(50_000));
       await raw.machine.settle();
       expect([out.bufferFrames, out.latency]).toEqual([9600, 9600 + staged(2900)]);
       await replace(raw, { 'buffer-size': '8192' });
       expect([out.bufferFrames, out.latency, out.state]).toEqual([1636, 1636 + staged(10_864), 'running']);
       const sound = Buffer.concat(raw.backend.written);
-      expect(sound.equals(pattern(50_000).subarray(0, sound.length))).toBe(true);
+      expect(sound.equals(noise(50_000).subarray(0, sound.length))).toBe(true);
     }));
 
   test.each([
@@ -358,7 +351,7 @@ describe('close() of a card that is not connected', () => {
 
   test.each([0, 1, 2, 3, 5, 8, 13, 21, 34])('%i turns after the backend has come back', async (turns) => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream({ ...FORMAT, reconnect: true });
+    const out = card.createPlaybackStream({ ...TEN_PERIODS, reconnect: true });
     const closed = closing(out);
     await guest.backend.close();
     await guest.machine.settle();
@@ -422,7 +415,7 @@ test('a card that waits does not hold the process; a stream that waits does', as
     const [code] = await once(child, 'close');
     return { said: said.trim().split('\n'), code };
   };
-  const stream = `card.createPlaybackStream(${JSON.stringify(FORMAT)}).write(Buffer.alloc(4000));`;
+  const stream = `card.createPlaybackStream(${JSON.stringify(TEN_PERIODS)}).write(Buffer.alloc(4000));`;
   const [idle, busy] = await Promise.all([run(program('')), run(program(stream))]);
   expect(idle).toEqual({ said: ['false 0'], code: 0 });
   expect(busy).toEqual({ said: ['false 1', 'held'], code: null });

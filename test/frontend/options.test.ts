@@ -4,9 +4,8 @@ import { openAudio } from '../../src/audio/open-audio.ts';
 import { startEmulatedGuest } from '../../src/emulation/guest.ts';
 import { type Card, createBridge, listCards, openCard, watchCards } from '../../src/index.ts';
 import { Backend, createSoundCard, EmulatedMachine, startTestGuest } from '../../src/testing.ts';
+import { STEREO } from '../sound.ts';
 import { startCard } from './setup.ts';
-
-const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
 
 async function withCard(body: (card: Card) => Promise<void>): Promise<void> {
   const { card } = await startCard({ capture: true });
@@ -39,7 +38,7 @@ describe('options by name', () => {
     ['Backend.start()', (_, options) => call(Backend.start, Backend, guestless().dom0, options)],
     [
       'createFrameConverter()',
-      (_, options) => call(createFrameConverter, undefined, FORMAT, FORMAT, options),
+      (_, options) => call(createFrameConverter, undefined, STEREO, STEREO, options),
     ],
     ['new EmulatedMachine()', (_, options) => Reflect.construct(EmulatedMachine, [options])],
     ['createDomain()', (_, options) => call(guestless().createDomain, guestless(), options)],
@@ -59,7 +58,7 @@ describe('options by name', () => {
 
   test.each(functions)('%s: one that there is not is named, with those that there are', (name, run) =>
     withCard(async (card) => {
-      expect(await failure(() => run(card, { ...FORMAT, sampelRate: 44_100 }))).toMatchObject({
+      expect(await failure(() => run(card, { ...STEREO, sampelRate: 44_100 }))).toMatchObject({
         code: 'ERR_VSND_INVALID_ARG',
         message: expect.stringMatching(
           new RegExp(
@@ -94,7 +93,7 @@ describe('options by name', () => {
 
   test.each([-144.001, 24.001, Number.NaN, Number.POSITIVE_INFINITY])('a volume of %s', (volume) =>
     withCard(async (card) => {
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(STEREO);
       const error = await failure(() => call(out.setVolume, out, volume));
       expect(error).toMatchObject({
         code: 'ERR_VSND_INVALID_ARG',

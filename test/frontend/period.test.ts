@@ -5,13 +5,12 @@ import type { Card } from '../../src/frontend/card.ts';
 import { openCard } from '../../src/open-card.ts';
 import { startTestGuest, type TestGuest } from '../../src/testing.ts';
 import type { EventPort, Hypervisor } from '../../src/xen/hypervisor.ts';
+import { STEREO } from '../sound.ts';
 import { IS_CARRIED } from './setup.ts';
 
 const PERIODS = 20;
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   periodFrames: 1024,
   bufferFrames: 8192,
 } as const;

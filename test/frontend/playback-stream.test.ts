@@ -4,18 +4,11 @@ import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { StreamWarning } from '../../src/frontend/stream-events.ts';
-import { closing, pattern, playUntil, staged, startCard } from './setup.ts';
+import { FRAME, noise, TEN_PERIODS } from '../sound.ts';
+import { closing, playUntil, staged, startCard } from './setup.ts';
 
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 1000,
-  periodFrames: 100,
-} as const;
-const FRAME = 4;
 /** Where little waits beside the buffer. */
-const TIGHT = { ...FORMAT, highWaterMark: 100 * FRAME } as const;
+const TIGHT = { ...TEN_PERIODS, highWaterMark: 100 * FRAME } as const;
 
 describe('backpressure is the position of the backend', () => {
   test('with the clock stopped exactly the buffer goes in, and write() returns false', async () => {
@@ -25,7 +18,7 @@ describe('backpressure is the position of the backend', () => {
     out.on('drain', () => {
       drained = true;
     });
-    expect(out.write(pattern(5000 * FRAME))).toBe(false);
+    expect(out.write(noise(5000 * FRAME))).toBe(false);
     await guest.machine.settle();
     expect(out.latency).toBe(1000 + staged(100));
     expect(out.position).toBe(0);
@@ -37,8 +30,8 @@ describe('backpressure is the position of the backend', () => {
 
   test('the frontend has no timer that lets more in: it has none at all while the buffer is full and all is answered', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1000 });
-    out.write(pattern(900 * FRAME));
+    const out = card.createPlaybackStream({ ...TEN_PERIODS, startThresholdFrames: 1000 });
+    out.write(noise(900 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('prepared');
     expect(guest.clock.pendingTimers).toBe(1); // the one that looks after requests: WRITE has not been seen to be answered
@@ -51,8 +44,8 @@ describe('backpressure is the position of the backend', () => {
 
   test('empty chunks between others are none', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    const sound = pattern(50 * FRAME);
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    const sound = noise(50 * FRAME);
     for (let at = 0; at < sound.length; at += 10) {
       out.write(Buffer.alloc(0));
       out.write(sound.subarray(at, at + 10));
@@ -65,16 +58,16 @@ describe('backpressure is the position of the backend', () => {
 
   test('a period played lets exactly a period in', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     out.on('position', () => {}); // so that it is not a little old
-    out.write(pattern(5000 * FRAME));
+    out.write(noise(5000 * FRAME));
     await guest.machine.settle();
     for (let played = 100; played <= 2000; played += 100) {
       await guest.clock.advance(100);
       expect(out.position).toBe(played);
       expect(out.latency).toBe(1000 + staged(4000 - played));
     }
-    expect(Buffer.from(guest.device.heard())).toEqual(pattern(5000 * FRAME).subarray(0, 2000 * FRAME));
+    expect(Buffer.from(guest.device.heard())).toEqual(noise(5000 * FRAME).subarray(0, 2000 * FRAME));
     await card.close();
   });
 
@@ -82,7 +75,7 @@ describe('backpressure is the position of the backend', () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(TIGHT);
     let called = false;
-    out.write(pattern(1500 * FRAME), () => {
+    out.write(noise(1500 * FRAME), () => {
       called = true;
     });
     await guest.machine.settle();
@@ -97,12 +90,12 @@ describe('backpressure is the position of the backend', () => {
 describe('starting', () => {
   test('playing starts at the threshold, not before', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 500 });
-    out.write(pattern(499 * FRAME));
+    const out = card.createPlaybackStream({ ...TEN_PERIODS, startThresholdFrames: 500 });
+    out.write(noise(499 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(1000);
     expect([out.state, out.position]).toEqual(['prepared', 0]);
-    out.write(pattern(1 * FRAME));
+    out.write(noise(1 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('running');
     await guest.clock.advance(100);
@@ -112,11 +105,11 @@ describe('starting', () => {
 
   test('by default the threshold is the buffer less a period', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    out.write(pattern(899 * FRAME));
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    out.write(noise(899 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('prepared');
-    out.write(pattern(1 * FRAME));
+    out.write(noise(1 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('running');
     await card.close();
@@ -124,20 +117,20 @@ describe('starting', () => {
 
   test('a stream shorter than the threshold plays', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    out.end(pattern(10 * FRAME));
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    out.end(noise(10 * FRAME));
     await playUntil(guest, once(out, 'finish'));
-    expect(Buffer.from(guest.device.heard())).toEqual(pattern(10 * FRAME));
+    expect(Buffer.from(guest.device.heard())).toEqual(noise(10 * FRAME));
     await card.close();
   });
 
   test('a threshold beyond the buffer means a full buffer', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 5000 });
-    out.write(pattern(999 * FRAME));
+    const out = card.createPlaybackStream({ ...TEN_PERIODS, startThresholdFrames: 5000 });
+    out.write(noise(999 * FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('prepared');
-    out.write(pattern(FRAME));
+    out.write(noise(FRAME));
     await guest.machine.settle();
     expect(out.state).toBe('running');
     await card.close();
@@ -147,10 +140,10 @@ describe('starting', () => {
 describe('the end', () => {
   test("'finish' comes after the last frame has been played, then 'close', once each", async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     const events: string[] = [];
     for (const name of ['open', 'finish', 'close', 'error'] as const) out.on(name, () => events.push(name));
-    out.end(pattern(1050 * FRAME));
+    out.end(noise(1050 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(1049);
     expect(events).toEqual(['open']);
@@ -165,7 +158,7 @@ describe('the end', () => {
 
   test('an empty stream finishes at once', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     out.end();
     await once(out, 'close');
     expect(out.writableFinished).toBe(true);
@@ -175,12 +168,12 @@ describe('the end', () => {
 
   test('a last incomplete frame is dropped, with a warning', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     const warnings: StreamWarning[] = [];
     out.on('warning', (warning: StreamWarning) => warnings.push(warning));
-    out.end(pattern(10 * FRAME + 3));
+    out.end(noise(10 * FRAME + 3));
     await playUntil(guest, once(out, 'close'));
-    expect(Buffer.from(guest.device.heard())).toEqual(pattern(10 * FRAME));
+    expect(Buffer.from(guest.device.heard())).toEqual(noise(10 * FRAME));
     expect(warnings).toEqual([
       {
         code: 'VSND_PARTIAL_FRAME',
@@ -192,9 +185,9 @@ describe('the end', () => {
 
   test('a write after the end fails, and only that', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     const closed = closing(out);
-    out.end(pattern(2000 * FRAME));
+    out.end(noise(2000 * FRAME));
     out.write('late');
     const error = await playUntil(guest, closed);
     expect(error).toMatchObject({ code: 'ERR_STREAM_WRITE_AFTER_END' });
@@ -204,10 +197,10 @@ describe('the end', () => {
   test('the stream can be opened again, and the card plays both, one after the other', async () => {
     const { guest, card } = await startCard();
     for (const seed of [1, 2]) {
-      const out = card.createPlaybackStream(FORMAT);
-      out.end(pattern(1234 * FRAME, seed));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.end(noise(1234 * FRAME, seed));
       await playUntil(guest, once(out, 'close'));
-      expect(Buffer.from(guest.device.heard())).toEqual(pattern(1234 * FRAME, seed));
+      expect(Buffer.from(guest.device.heard())).toEqual(noise(1234 * FRAME, seed));
     }
     await card.close();
   });
@@ -216,8 +209,8 @@ describe('the end', () => {
 describe('pipeline()', () => {
   test('resolves when the last frame has been played', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    const source = pattern(30_000 * FRAME);
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    const source = noise(30_000 * FRAME);
     const pieces = Array.from({ length: 30 }, (_, n) => source.subarray(n * 4000, (n + 1) * 4000));
     await playUntil(guest, pipeline(Readable.from(pieces), out));
     expect(out.position).toBe(30_000);
@@ -228,9 +221,9 @@ describe('pipeline()', () => {
 
   test('a source that fails destroys the stream with its error', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     async function* failing() {
-      yield pattern(2000 * FRAME);
+      yield noise(2000 * FRAME);
       throw new Error('the source broke');
     }
     const playing = pipeline(Readable.from(failing()), out);
@@ -244,9 +237,9 @@ describe('pipeline()', () => {
   test('an aborted signal ends it promptly with an AbortError', async () => {
     const { guest, card } = await startCard();
     const abort = new AbortController();
-    const out = card.createPlaybackStream({ ...FORMAT, signal: abort.signal });
+    const out = card.createPlaybackStream({ ...TEN_PERIODS, signal: abort.signal });
     const closed = closing(out);
-    out.write(pattern(5000 * FRAME));
+    out.write(noise(5000 * FRAME));
     await guest.machine.settle();
     abort.abort();
     expect(await closed).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
@@ -255,7 +248,7 @@ describe('pipeline()', () => {
 
   test('a signal that was aborted before: it is not even opened', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream({ ...FORMAT, signal: AbortSignal.abort() });
+    const out = card.createPlaybackStream({ ...TEN_PERIODS, signal: AbortSignal.abort() });
     expect(await closing(out)).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
     await guest.machine.settle();
     expect(card.streams).toEqual([]);
@@ -264,7 +257,7 @@ describe('pipeline()', () => {
 
   test.each(['x', 7, null, {}])('%o is no signal', async (signal) => {
     const { guest, card } = await startCard();
-    expect(() => card.createPlaybackStream({ ...FORMAT, signal: signal as never })).toThrow(
+    expect(() => card.createPlaybackStream({ ...TEN_PERIODS, signal: signal as never })).toThrow(
       expect.objectContaining({
         code: 'ERR_VSND_INVALID_ARG',
         message: expect.stringMatching(/^signal is .*; allowed: an AbortSignal$/),
@@ -285,7 +278,7 @@ describe('destroy()', () => {
 
   test('before the stream is open', async () => {
     const { card } = await startCard();
-    await state(card.createPlaybackStream(FORMAT));
+    await state(card.createPlaybackStream(TEN_PERIODS));
     await card.close();
   });
 
@@ -293,7 +286,7 @@ describe('destroy()', () => {
     'during the opening, after %i turns of the event loop',
     async (turns) => {
       const { guest, card } = await startCard();
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
       await state(out);
       await guest.machine.settle();
@@ -305,8 +298,8 @@ describe('destroy()', () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(TIGHT);
     const failures: unknown[] = [];
-    out.write(pattern(5000 * FRAME), (error?: Error | null) => failures.push(error));
-    out.write(pattern(10 * FRAME), (error?: Error | null) => failures.push(error));
+    out.write(noise(5000 * FRAME), (error?: Error | null) => failures.push(error));
+    out.write(noise(10 * FRAME), (error?: Error | null) => failures.push(error));
     await guest.machine.settle();
     await state(out);
     expect(failures).toHaveLength(2);
@@ -317,8 +310,8 @@ describe('destroy()', () => {
 
   test('while the last frames are being played', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    out.end(pattern(1000 * FRAME));
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    out.end(noise(1000 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(500);
     expect(out.state).toBe('draining');
@@ -329,12 +322,12 @@ describe('destroy()', () => {
 
   test('twice, with one close', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     let closes = 0;
     out.on('close', () => {
       closes++;
     });
-    out.write(pattern(5000 * FRAME));
+    out.write(noise(5000 * FRAME));
     await guest.machine.settle();
     out.destroy();
     out.destroy();
@@ -345,41 +338,41 @@ describe('destroy()', () => {
 
   test('gives the stream back to the card only when the backend has let go', async () => {
     const { guest, card } = await startCard();
-    const first = card.createPlaybackStream(FORMAT);
+    const first = card.createPlaybackStream(TEN_PERIODS);
     await once(first, 'open');
-    expect(() => card.createPlaybackStream(FORMAT)).toThrow(
+    expect(() => card.createPlaybackStream(TEN_PERIODS)).toThrow(
       expect.objectContaining({ code: 'ERR_VSND_NO_STREAM' }),
     );
     first.destroy();
     await once(first, 'close');
-    await state(card.createPlaybackStream(FORMAT));
+    await state(card.createPlaybackStream(TEN_PERIODS));
     await guest.machine.settle();
     await card.close();
   });
 
   test('card.close() destroys what still plays', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
-    out.write(pattern(5000 * FRAME));
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    out.write(noise(5000 * FRAME));
     await guest.machine.settle();
     await card.close();
     expect(out.closed).toBe(true);
-    expect(() => card.createPlaybackStream(FORMAT)).toThrow('the card has been closed');
+    expect(() => card.createPlaybackStream(TEN_PERIODS)).toThrow('the card has been closed');
   });
 });
 
 describe('underruns', () => {
   test('are counted once each, and playing goes on by itself', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     const events: unknown[] = [];
     out.on('underrun', (event: unknown) => events.push(event));
-    out.write(pattern(950 * FRAME));
+    out.write(noise(950 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(3000);
     expect(events).toEqual([{ frames: 950, count: 1 }]);
     expect([out.state, out.position, out.latency]).toEqual(['underrun', 950, 0]);
-    out.write(pattern(100 * FRAME, 2));
+    out.write(noise(100 * FRAME, 2));
     await guest.machine.settle();
     expect(out.state).toBe('running');
     await guest.clock.advance(3000);
@@ -390,14 +383,14 @@ describe('underruns', () => {
     expect(out.underruns).toBe(2);
     out.end();
     await playUntil(guest, once(out, 'finish'));
-    const both = Buffer.concat([pattern(950 * FRAME), pattern(100 * FRAME, 2)]);
+    const both = Buffer.concat([noise(950 * FRAME), noise(100 * FRAME, 2)]);
     expect(Buffer.from(guest.device.heard())).toEqual(both);
     await card.close();
   });
 
   test('a listener that throws is not a failure of the stream', async () => {
     const { guest, card } = await startCard();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     const thrown: unknown[] = [];
     const listeners = process.listeners('uncaughtException');
     process.removeAllListeners('uncaughtException');
@@ -405,7 +398,7 @@ describe('underruns', () => {
     out.once('underrun', () => {
       throw new Error('the listener broke');
     });
-    out.write(pattern(950 * FRAME));
+    out.write(noise(950 * FRAME));
     await guest.machine.settle();
     await guest.clock.advance(1000);
     for (const listener of listeners) process.on('uncaughtException', listener);
@@ -418,7 +411,7 @@ describe('underruns', () => {
 test('an event loop blocked for 100 ms causes no underrun with the default buffer', async () => {
   const { guest, card } = await startCard();
   const out = card.createPlaybackStream({ rate: 48_000, channels: 2, format: 's16_le' });
-  out.write(pattern(100_000 * FRAME));
+  out.write(noise(100_000 * FRAME));
   await guest.machine.settle();
   for (let round = 0; round < 5; round++) {
     await guest.clock.advance(7777);
@@ -438,8 +431,8 @@ test('two streams at once do not hear each other', async () => {
     pcmDevices: [{ streams: [stream] }, { streams: [stream, stream] }],
   });
   const outs = [0, 1, 2].map((n) => ({
-    out: card.createPlaybackStream(FORMAT),
-    source: pattern(7000 * FRAME, n),
+    out: card.createPlaybackStream(TEN_PERIODS),
+    source: noise(7000 * FRAME, n),
   }));
   const plays = outs.map(({ out, source }) => {
     out.end(source);
@@ -453,7 +446,7 @@ test('two streams at once do not hear each other', async () => {
 
 test('position, latency and counts can be read at any time', async () => {
   const { guest, card } = await startCard();
-  const out = card.createPlaybackStream(FORMAT);
+  const out = card.createPlaybackStream(TEN_PERIODS);
   const read = () => [
     out.position,
     out.latency,
@@ -463,7 +456,7 @@ test('position, latency and counts can be read at any time', async () => {
     out.periodFrames,
   ];
   expect(read()).toEqual([0, 0, 0, 0, 0, 0]);
-  out.write(pattern(950 * FRAME));
+  out.write(noise(950 * FRAME));
   await guest.machine.settle();
   expect(read()).toEqual([0, 950, 0, 0, 1000, 100]);
   await guest.clock.advance(250);

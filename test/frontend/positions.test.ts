@@ -2,21 +2,13 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { StreamWarning } from '../../src/frontend/stream-events.ts';
-import { closing, pattern, type RawCard, staged, startCard, withRawCard } from './setup.ts';
-
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 1000,
-  periodFrames: 100,
-} as const;
-const FRAME = 4;
+import { FRAME, noise, TEN_PERIODS } from '../sound.ts';
+import { closing, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 /** A stream that is running, with its buffer full and 4000 frames still to come. */
 async function startPlaying({ machine, card }: RawCard): Promise<PlaybackStream> {
-  const out = card.createPlaybackStream(FORMAT);
-  out.write(pattern(5000 * FRAME));
+  const out = card.createPlaybackStream(TEN_PERIODS);
+  out.write(noise(5000 * FRAME));
   await machine.settle();
   expect(out.latency).toBe(1000 + staged(4000));
   return out;
@@ -30,7 +22,7 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
     expect(out.latency).toBe(1000 + staged(4000 - expected));
     const written = Buffer.concat(setup.backend.written);
     expect(written.length).toBe((expected + 1000) * FRAME);
-    expect(written.equals(pattern(5000 * FRAME).subarray(0, written.length))).toBe(true);
+    expect(written.equals(noise(5000 * FRAME).subarray(0, written.length))).toBe(true);
   };
 
   test('doubled', () =>
@@ -58,11 +50,11 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
 
   test('ahead of all answers: the rest goes in as soon as these come', () =>
     withRawCard('p', async (setup) => {
-      const out = setup.card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1 });
-      out.write(pattern(10 * FRAME));
+      const out = setup.card.createPlaybackStream({ ...TEN_PERIODS, startThresholdFrames: 1 });
+      out.write(noise(10 * FRAME));
       await setup.machine.settle();
       const letGo = setup.backend.holdRequests();
-      out.write(pattern(1490 * FRAME));
+      out.write(noise(1490 * FRAME));
       await setup.machine.settle();
       setup.backend.sendPosition(1000 * FRAME);
       await setup.machine.settle();
@@ -106,8 +98,8 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
 
   test('before START: none moves anything', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
-      const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 1000 });
-      out.write(pattern(500 * FRAME));
+      const out = card.createPlaybackStream({ ...TEN_PERIODS, startThresholdFrames: 1000 });
+      out.write(noise(500 * FRAME));
       await machine.settle();
       backend.sendPosition(400 * FRAME);
       await machine.settle();
@@ -137,8 +129,8 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
 
   test('a real backend whose notifications are lost or held back', async () => {
     const { guest, card } = await startCard({ queueMode: 'direct' });
-    const out = card.createPlaybackStream(FORMAT);
-    const source = pattern(20_000 * FRAME);
+    const out = card.createPlaybackStream(TEN_PERIODS);
+    const source = noise(20_000 * FRAME);
     out.end(source);
     await guest.machine.settle();
     for (let round = 0; !out.writableFinished; round++) {
@@ -158,8 +150,8 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
 describe('the requests of a stream', () => {
   test('from the question to the end, in this order', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
-      const out = card.createPlaybackStream(FORMAT);
-      out.end(pattern(950 * FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.end(noise(950 * FRAME));
       await machine.settle();
       backend.sendPosition(950 * FRAME);
       await once(out, 'close');
@@ -176,7 +168,7 @@ describe('the requests of a stream', () => {
 
   test('OPEN counts bytes, and its buffer is whole periods, the last of them for volumes', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       await machine.settle();
       const [query, refined, open] = backend.requests.map(({ request }) => request);
       expect(query).toMatchObject({ op: 'hwParamQuery', ranges: { bufferFrames: { min: 96, max: 1100 } } });
@@ -197,7 +189,7 @@ describe('the requests of a stream', () => {
 
   test('the rest of the last period is silence in the buffer, and no WRITE announces it', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
-      const out = card.createPlaybackStream({ ...FORMAT, channels: 1, format: 'u8' });
+      const out = card.createPlaybackStream({ ...TEN_PERIODS, channels: 1, format: 'u8' });
       out.write(Buffer.alloc(1000, 7));
       await machine.settle();
       backend.sendPosition(1000);
@@ -222,8 +214,8 @@ describe('the requests of a stream', () => {
   test('a refused OPEN is followed by CLOSE, and its error says what was refused', () =>
     withRawCard('p', async ({ backend, card }) => {
       backend.answer = (request) => (request?.op === 'open' ? { status: -16 } : {});
-      const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(FRAME));
       expect(await closing(out)).toMatchObject({
         code: 'ERR_VSND_STATUS',
         status: -16,
@@ -239,7 +231,7 @@ describe('the requests of a stream', () => {
         if (request?.op === 'hwParamQuery') setImmediate(() => out.destroy());
         return {};
       };
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       out.on('error', () => {});
       await once(out, 'close');
       expect(backend.operations.at(-1)).toBe('close');
@@ -248,7 +240,7 @@ describe('the requests of a stream', () => {
   test('a backend that does not know the question is taken at XenStore’s word', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
       backend.answer = (request) => (request?.op === 'hwParamQuery' ? { status: -22 } : {});
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       await machine.settle();
       expect(out.bufferFrames).toBe(1000);
     }));
@@ -265,8 +257,8 @@ describe('the requests of a stream', () => {
               },
             }
           : {};
-      const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(5000 * FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(5000 * FRAME));
       await machine.settle();
       expect([out.bufferFrames, out.periodFrames, out.latency]).toEqual([400, 100, 400 + staged(4600)]);
     }));
@@ -277,7 +269,7 @@ describe('the requests of a stream', () => {
         request?.op === 'hwParamQuery'
           ? { ranges: { ...request.ranges, rates: { min: 8000, max: 8000 } } }
           : {};
-      expect(await closing(card.createPlaybackStream(FORMAT))).toMatchObject({
+      expect(await closing(card.createPlaybackStream(TEN_PERIODS))).toMatchObject({
         code: 'ERR_VSND_NOT_SUPPORTED',
         message: 'the backend cannot meet rates: asked for 48000, it offers 8000',
       });
@@ -286,8 +278,8 @@ describe('the requests of a stream', () => {
   test.each(['write', 'trigger'])('a refused %s destroys the stream', (op) =>
     withRawCard('p', async ({ backend, card }) => {
       backend.answer = (request) => (request?.op === op ? { status: -5 } : {});
-      const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(1000 * FRAME));
+      const out = card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(1000 * FRAME));
       expect(await closing(out)).toMatchObject({ code: 'ERR_VSND_STATUS', errno: 'EIO' });
       expect(backend.operations.at(-1)).toBe('close');
     }),
@@ -296,9 +288,9 @@ describe('the requests of a stream', () => {
   test('a CLOSE refused after all was played is the stream’s error: its device failed on the way out', () =>
     withRawCard('p', async ({ machine, backend, card }) => {
       backend.answer = (request) => (request?.op === 'close' ? { status: -28 } : {});
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       const closed = closing(out);
-      out.end(pattern(10 * FRAME));
+      out.end(noise(10 * FRAME));
       await machine.settle();
       backend.sendPosition(10 * FRAME);
       expect(await closed).toMatchObject({ code: 'ERR_VSND_STATUS', errno: 'ENOSPC' });
@@ -308,10 +300,10 @@ describe('the requests of a stream', () => {
 describe('a backend that stops telling its position', () => {
   test('while the rest is played: CLOSE without STOP after the time that remains and two periods', () =>
     withRawCard('p', async ({ machine, clock, backend, card }) => {
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       const warnings: StreamWarning[] = [];
       out.on('warning', (warning: StreamWarning) => warnings.push(warning));
-      out.end(pattern(900 * FRAME));
+      out.end(noise(900 * FRAME));
       await machine.settle();
       backend.sendPosition(400 * FRAME);
       await machine.settle();
@@ -337,8 +329,8 @@ describe('a backend that breaks the protocol, or falls silent', () => {
   test('an answer with another id', () =>
     withRawCard('p', async (setup) => {
       setup.backend.answer = (request) => (request?.op === 'trigger' ? { id: 4711 } : {});
-      const out = setup.card.createPlaybackStream(FORMAT);
-      out.write(pattern(1000 * FRAME));
+      const out = setup.card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(1000 * FRAME));
       expect(await closing(out)).toMatchObject({
         code: 'ERR_VSND_PROTOCOL',
         message: expect.stringContaining('4711'),
@@ -348,8 +340,8 @@ describe('a backend that breaks the protocol, or falls silent', () => {
   test('an answer to another operation', () =>
     withRawCard('p', async (setup) => {
       setup.backend.answer = (request) => (request?.op === 'write' ? { operation: 2 } : {});
-      const out = setup.card.createPlaybackStream(FORMAT);
-      out.write(pattern(1000 * FRAME));
+      const out = setup.card.createPlaybackStream(TEN_PERIODS);
+      out.write(noise(1000 * FRAME));
       expect(await closing(out)).toMatchObject({ code: 'ERR_VSND_PROTOCOL' });
     }));
 
@@ -383,9 +375,9 @@ describe('a backend that breaks the protocol, or falls silent', () => {
     withRawCard('p', async (setup) => {
       setup.backend.answer = (request) =>
         request?.op === 'write' || request?.op === 'trigger' ? undefined : {};
-      const out = setup.card.createPlaybackStream(FORMAT);
+      const out = setup.card.createPlaybackStream(TEN_PERIODS);
       const closed = closing(out);
-      out.write(pattern(1000 * FRAME));
+      out.write(noise(1000 * FRAME));
       await setup.machine.settle();
       await setup.clock.advanceTime(2.9e9);
       expect(out.destroyed).toBe(false);
@@ -394,7 +386,7 @@ describe('a backend that breaks the protocol, or falls silent', () => {
         code: 'ERR_VSND_BACKEND_GONE',
         message: 'the backend has not answered WRITE for 3 s',
       });
-      expect(() => setup.card.createPlaybackStream(FORMAT)).toThrow('has not answered');
+      expect(() => setup.card.createPlaybackStream(TEN_PERIODS)).toThrow('has not answered');
       expect(await setup.backend.frontendState()).toBe('1');
     }));
 

@@ -4,22 +4,20 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { StreamWarning } from '../../src/frontend/stream-events.ts';
+import { FRAME, noise, STEREO } from '../sound.ts';
 import type { RawBackend } from './raw-backend.ts';
-import { closing, pattern, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
+import { closing, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const PERIOD = 100;
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: BUFFER,
   periodFrames: PERIOD,
 } as const;
-const FRAME = 4;
 /** Frames: more than three buffers, and no whole number of periods. */
 const TOTAL = 3330;
-const SOURCE = pattern(TOTAL * FRAME);
+const SOURCE = noise(TOTAL * FRAME);
 /** A reading that is nothing of ours. */
 const FOREIGN = 2 ** 32 + 12_345;
 
@@ -349,7 +347,7 @@ describe('a position that never moves', () => {
   test('one WRITE at a time: a device that is full may take its time for each', () =>
     withRawCard('p', async ({ backend, card, clock, machine }) => {
       const out = card.createPlaybackStream({ rate: 8000, channels: 1, format: 'u8', bufferFrames: 40_000 });
-      const octets = pattern(100_000);
+      const octets = noise(100_000);
       out.write(octets);
       await machine.settle();
       const before = backend.written.length;
@@ -518,7 +516,7 @@ describe('a backend that is silent', () => {
     withRawCard('p', async ({ backend, card, clock, machine }) => {
       const sizes = { bufferFrames: 40_000, periodFrames: 10_000 }; // 5 s, 1.25 s
       const out = card.createPlaybackStream({ rate: 8000, channels: 1, format: 'u8', ...sizes });
-      out.write(pattern(100_000));
+      out.write(noise(100_000));
       await machine.settle();
       await clock.advanceTime(7.4e9);
       expect(backend.operations.at(-1)).toBe('trigger start');
@@ -590,7 +588,7 @@ describe('the position against the clock', () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(FORMAT);
     expect(out.clock.frames).toBe(0);
-    out.write(pattern(1000 * FRAME));
+    out.write(noise(1000 * FRAME));
     await guest.clock.advance(400);
     const { frames } = out.clock;
     expect(frames).toBeGreaterThan(0);

@@ -14,23 +14,21 @@ import {
 import type { SndifRequest } from '../../src/wire/sndif.ts';
 import { restoreDomain } from '../../src/xen/emulated/toolstack.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { FRAME, noise, STEREO } from '../sound.ts';
 import { RawBackend } from './raw-backend.ts';
-import { closing, IS_CARRIED, pattern, type RawCard, staged, withRawCard } from './setup.ts';
+import { closing, IS_CARRIED, type RawCard, staged, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const PERIOD = 100;
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: BUFFER,
   periodFrames: PERIOD,
 } as const;
 const LASTING = { ...FORMAT, reconnect: true } as const;
-const FRAME = 4;
 /** Where little waits beside the buffer. */
 const TIGHT = { ...LASTING, highWaterMark: 100 * FRAME } as const;
-const SOURCE = pattern(5000 * FRAME);
+const SOURCE = noise(5000 * FRAME);
 
 const frames = (from: number, to: number) => SOURCE.subarray(from * FRAME, to * FRAME);
 
@@ -753,7 +751,7 @@ describe('with real backends, one after the other', () => {
         const out = card.createPlaybackStream(FORMAT);
         const parts = followParts(out);
         const closed = closing(out);
-        const source = pattern(10_000 * FRAME);
+        const source = noise(10_000 * FRAME);
         out.end(source);
         for (const { after, isKilled, away } of losses) {
           await clock.advance(after);
@@ -832,7 +830,7 @@ describe('with real backends, one after the other', () => {
       const out = card.createPlaybackStream(FORMAT);
       const parts = followParts(out);
       const closed = closing(out);
-      const source = pattern(30_000 * FRAME);
+      const source = noise(30_000 * FRAME);
       out.end(source);
       for (let round = 0; round < 10; round++) {
         await clock.advance(777);

@@ -1,24 +1,17 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SndifRequest } from '../../src/wire/sndif.ts';
-import { closing, pattern, type RawCard, withRawCard } from './setup.ts';
+import { FRAME, noise, TEN_PERIODS } from '../sound.ts';
+import { closing, type RawCard, withRawCard } from './setup.ts';
 
-const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
-  bufferFrames: 1000,
-  periodFrames: 100,
-} as const;
-const FRAME = 4;
-const frames = (count: number): Buffer => pattern(count * FRAME);
+const frames = (count: number): Buffer => noise(count * FRAME);
 
 const refuseClose = (request: SndifRequest | undefined) => (request?.op === 'close' ? { status: -5 } : {});
 
 describe('answers that are found on the way of another request', () => {
   test("are acted upon after it: 'finish' waits for CLOSE, and its error is told", () =>
     withRawCard('p', async ({ machine, card, backend }) => {
-      const out = card.createPlaybackStream({ ...FORMAT, startThresholdFrames: 100 });
+      const out = card.createPlaybackStream({ ...TEN_PERIODS, startThresholdFrames: 100 });
       const told: string[] = [];
       for (const event of ['finish', 'close'] as const) out.on(event, () => told.push(event));
       out.on('error', ({ message }) => told.push(message));
@@ -69,7 +62,7 @@ describe('what a user throws', () => {
   test.each(['drain', 'callback'])('%s: is his, and the stream and its place are as they were', (where) =>
     withRawCard('p', async (raw) => {
       const { card, machine } = raw;
-      const out = card.createPlaybackStream({ ...FORMAT, highWaterMark: 100 * FRAME });
+      const out = card.createPlaybackStream({ ...TEN_PERIODS, highWaterMark: 100 * FRAME });
       const errors: unknown[] = [];
       out.on('error', (error) => errors.push(error));
       await once(out, 'open');
@@ -85,7 +78,7 @@ describe('what a user throws', () => {
       expect(errors).toEqual([]);
       out.destroy();
       await once(out, 'close');
-      const next = card.createPlaybackStream(FORMAT);
+      const next = card.createPlaybackStream(TEN_PERIODS);
       await once(next, 'open');
       next.destroy();
       await once(next, 'close');
@@ -95,7 +88,7 @@ describe('what a user throws', () => {
   test("'data': is his, too", () =>
     withRawCard('c', async ({ card, machine, backend }) => {
       backend.toCapture = Buffer.from(frames(1000));
-      const input = card.createCaptureStream(FORMAT);
+      const input = card.createCaptureStream(TEN_PERIODS);
       input.on('error', (error) => uncaught.push('as an error', error));
       await once(input, 'open');
       catchUncaught();
@@ -108,14 +101,14 @@ describe('what a user throws', () => {
       expect(uncaught).toEqual([expect.objectContaining({ message: 'mine' })]);
       input.destroy();
       await once(input, 'close');
-      expect(await closing(card.createCaptureStream(FORMAT).destroy())).toBeUndefined();
+      expect(await closing(card.createCaptureStream(TEN_PERIODS).destroy())).toBeUndefined();
     }));
 });
 
 describe('small pieces', () => {
   test('are merged while WRITEs are under way, and STOP does not wait behind them', () =>
     withRawCard('p', async ({ machine, card, backend }) => {
-      const out = card.createPlaybackStream({ ...FORMAT, bufferFrames: 12_000, periodFrames: 1000 });
+      const out = card.createPlaybackStream({ ...TEN_PERIODS, bufferFrames: 12_000, periodFrames: 1000 });
       await once(out, 'open');
       const letGo = backend.holdRequests();
       for (let piece = 0; piece < 12_000; piece++) out.write(frames(1));
@@ -131,7 +124,7 @@ describe('small pieces', () => {
 
   test('are heard as they were written', () =>
     withRawCard('p', async ({ machine, card, backend }) => {
-      const out = card.createPlaybackStream(FORMAT);
+      const out = card.createPlaybackStream(TEN_PERIODS);
       await once(out, 'open');
       const sound = frames(900);
       for (let at = 0; at < sound.length; at += 12) out.write(sound.subarray(at, at + 12));
@@ -144,7 +137,7 @@ describe('small pieces', () => {
 
 test('a WRITE that is refused before START is told at once', () =>
   withRawCard('p', async ({ card, backend, clock }) => {
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(TEN_PERIODS);
     await once(out, 'open');
     backend.answer = (request) => (request?.op === 'write' ? { status: -5 } : {});
     const closed = closing(out);

@@ -78,17 +78,6 @@ export async function withRawCard(
   machine.assertCleanedUp();
 }
 
-/** `length` octets in which every place looks different from its neighbours. */
-export function pattern(length: number, seed = 1): Buffer {
-  const octets = Buffer.alloc(length);
-  let value = seed >>> 0;
-  for (let at = 0; at < length; at++) {
-    value = (Math.imul(value, 1_664_525) + 1_013_904_223) >>> 0;
-    octets[at] = value >>> 24;
-  }
-  return octets;
-}
-
 /** The error with which a stream ends; undefined where it ends without one. */
 export async function closing(stream: NodeJS.EventEmitter): Promise<Error | undefined> {
   let failure: Error | undefined;

@@ -2,22 +2,20 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { SndifTriggerName } from '../../src/wire/sndif.ts';
+import { FRAME, noise, STEREO } from '../sound.ts';
 import type { RawBackend } from './raw-backend.ts';
-import { closing, pattern, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
+import { closing, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const PERIOD = 100;
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: BUFFER,
   periodFrames: PERIOD,
 } as const;
-const FRAME = 4;
 /** Where little waits beside the buffer. */
 const TIGHT = { ...FORMAT, highWaterMark: 100 * FRAME } as const;
-const SOURCE = pattern(5000 * FRAME);
+const SOURCE = noise(5000 * FRAME);
 
 const frames = (from: number, to: number) => SOURCE.subarray(from * FRAME, to * FRAME);
 
@@ -439,7 +437,7 @@ describe("'stop'", () => {
       await once(out, 'open');
       const called: unknown[] = [];
       for (const [n, length] of [5000, 10, 20].entries()) {
-        out.write(pattern(length * FRAME), (error) => called.push([n, error ?? 'no error']));
+        out.write(noise(length * FRAME), (error) => called.push([n, error ?? 'no error']));
       }
       await machine.settle();
       expect([called, out.writableNeedDrain]).toEqual([[], true]);
@@ -460,8 +458,8 @@ describe("'stop'", () => {
   ])('%s: only what is written next is played', (_, turns) =>
     withRawCard('p', async ({ backend, card, machine }) => {
       const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(700 * FRAME, 2));
-      out.write(pattern(900 * FRAME, 3));
+      out.write(noise(700 * FRAME, 2));
+      out.write(noise(900 * FRAME, 3));
       if (turns > 0) await once(out, 'open');
       backend.written.length = 0;
       const dropped = out.drop();
@@ -481,8 +479,8 @@ describe("'stop'", () => {
       const { card, machine, backend } = raw;
       const out = card.createPlaybackStream(TIGHT);
       await once(out, 'open');
-      out.write(pattern(5000 * FRAME, 2));
-      out.write(pattern(30 * FRAME, 3));
+      out.write(noise(5000 * FRAME, 2));
+      out.write(noise(30 * FRAME, 3));
       await machine.settle();
       backend.written.length = 0;
       out.once('drain', () => out.write(frames(0, 900)));
@@ -494,7 +492,7 @@ describe("'stop'", () => {
   test('a part of a frame that was written before is thrown away as well', () =>
     withRawCard('p', async ({ backend, card, machine }) => {
       const out = card.createPlaybackStream(FORMAT);
-      out.write(pattern(10 * FRAME + 3));
+      out.write(noise(10 * FRAME + 3));
       await machine.settle();
       await out.drop();
       backend.written.length = 0;

@@ -3,10 +3,10 @@ import type { Card } from '../../src/frontend/card.ts';
 import { openCard } from '../../src/open-card.ts';
 import { createSoundCard, EmulatedMachine, ManualClock } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { noise, STEREO } from '../sound.ts';
 import { RawBackend } from './raw-backend.ts';
-import { closing, pattern, startCard } from './setup.ts';
+import { closing, startCard } from './setup.ts';
 
-const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
 const FRONTEND = '/local/domain/1/device/vsnd/0';
 const BACKEND = '/local/domain/0/backend/vsnd/1/0';
 
@@ -96,7 +96,7 @@ test('a backend that lists none is taken to know ours, and told nothing', () =>
     const card = await openCard({ hypervisor: guest });
     expect(await dom0.directory(FRONTEND)).not.toContain('version');
     expect(card.info.backendVersions).toBeUndefined();
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(STEREO);
     await machine.settle();
     expect(out.state).toBe('prepared');
     await leave(card, clock);
@@ -107,9 +107,9 @@ test('one that comes back without it is tried ten times; then the stream’s err
   withMachine(async ({ clock, machine, guest, dom0 }) => {
     const backend = await RawBackend.start(machine, 1);
     const card = await openCard({ hypervisor: guest, reconnect: true });
-    const out = card.createPlaybackStream(FORMAT);
+    const out = card.createPlaybackStream(STEREO);
     const closed = closing(out);
-    out.write(pattern(4000));
+    out.write(noise(4000));
     await machine.settle();
     await dom0.write(`${BACKEND}/versions`, '3');
     await backend.say(2);

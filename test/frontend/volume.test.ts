@@ -4,18 +4,16 @@ import { describe, expect, test } from 'vitest';
 import type { PlaybackStream } from '../../src/frontend/playback-stream.ts';
 import type { StreamWarning } from '../../src/frontend/stream-events.ts';
 import type { BufferRequest, SndifRequest } from '../../src/wire/sndif.ts';
+import { FRAME, noise, STEREO } from '../sound.ts';
 import type { RawBackend } from './raw-backend.ts';
-import { closing, pattern, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
+import { closing, playUntil, type RawCard, staged, startCard, withRawCard } from './setup.ts';
 
 const BUFFER = 1000;
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: BUFFER,
   periodFrames: 100,
 } as const;
-const FRAME = 4;
 /** Octets of the audio area; the control area begins at the next multiple of 64. */
 const AUDIO = BUFFER * FRAME;
 const CONTROL = 4000;
@@ -51,7 +49,7 @@ describe('the backend’s volume', () => {
       const { backend, machine } = raw;
       const { told } = withVolume(backend);
       const out = await openStream(raw);
-      out.write(pattern(5000 * FRAME));
+      out.write(noise(5000 * FRAME));
       await machine.settle();
       await out.trigger('pause');
       const audio = backend.readBuffer(0, AUDIO);
@@ -284,7 +282,7 @@ describe('after the next OPEN', () => {
       const before = [...told];
       told.length = 0;
       await out.drop();
-      out.write(pattern(900 * FRAME));
+      out.write(noise(900 * FRAME));
       await machine.settle();
       expect(told).toEqual(before);
       expect(backend.operations.slice(-5)).toEqual(['open', 'setVolume', 'mute', 'write', 'trigger start']);
@@ -335,7 +333,7 @@ describe('after the next OPEN', () => {
       await out.setVolume(-3);
       backend.answer = (request) => (isVolume(request) ? { status: -22 } : {});
       await out.drop();
-      out.write(pattern(900 * FRAME));
+      out.write(noise(900 * FRAME));
       await machine.settle();
       expect(warnings).toMatchObject([
         { code: 'VSND_VOLUME_LOST', message: expect.stringContaining('EINVAL') },
@@ -367,9 +365,9 @@ describe('softwareVolume', () => {
   test('at 0 dB not an octet is touched', () =>
     withRawCard('p', async (raw) => {
       const out = await openStream(raw, { softwareVolume: true });
-      out.write(pattern(900 * FRAME));
+      out.write(noise(900 * FRAME));
       await raw.machine.settle();
-      expect(Buffer.concat(raw.backend.written).equals(pattern(900 * FRAME))).toBe(true);
+      expect(Buffer.concat(raw.backend.written).equals(noise(900 * FRAME))).toBe(true);
     }));
 
   test('works before the stream is open, and whatever the backend can', () =>

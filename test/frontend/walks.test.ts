@@ -13,17 +13,15 @@ import {
   memoryDevice,
   type PlaybackDevice,
 } from '../../src/testing.ts';
-import { closing, pattern } from './setup.ts';
+import { FRAME, noise, STEREO } from '../sound.ts';
+import { closing } from './setup.ts';
 
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: 1000,
   periodFrames: 100,
   reconnect: true,
 } as const;
-const FRAME = 4;
 
 /** From one OPEN that was answered to its end: the device's take, and the stream's positions. */
 interface Part {
@@ -133,7 +131,7 @@ async function walk(steps: readonly Step[]): Promise<void> {
   for (const [n, step] of steps.entries()) {
     switch (step.do) {
       case 'write': {
-        const octets = pattern(step.frames * FRAME, n);
+        const octets = noise(step.frames * FRAME, n);
         source.push(octets);
         out.write(octets);
         break;

@@ -35,9 +35,10 @@ import type { VsndError } from '../../src/errors.ts';
 import { encodeWavHeader } from '../../src/wav/header.ts';
 import { createWavFile } from '../../src/wav/stream.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
-import { BUFFER_BYTES, noise } from '../backend/raw-frontend.ts';
+import { BUFFER_BYTES } from '../backend/raw-frontend.ts';
 import { useWorlds } from '../backend/world.ts';
 import { Running } from '../cli/run.ts';
+import { noise } from '../sound.ts';
 import { readAll, useDirectory } from '../wav/files.ts';
 
 const files = useDirectory();

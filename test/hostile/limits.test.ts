@@ -6,8 +6,9 @@ import { pcmFormat } from '../../src/wire/pcm-format.ts';
 import type { HwParamRanges, OpenRequest } from '../../src/wire/sndif.ts';
 import { XenErrno } from '../../src/wire/xen-errno.ts';
 import { PAGE_SIZE } from '../../src/xen/hypervisor.ts';
-import { noise, openRequest, type RawBuffer, type RawChannel } from '../backend/raw-frontend.ts';
+import { openRequest, type RawBuffer, type RawChannel } from '../backend/raw-frontend.ts';
 import { CAPTURE, PLAYBACK, useWorlds, type World, type WorldOptions } from '../backend/world.ts';
+import { noise } from '../sound.ts';
 import { useDirectory } from '../wav/files.ts';
 
 const directory = useDirectory();

@@ -6,14 +6,13 @@ import { openCard } from '../../src/open-card.ts';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
 import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import { createSoundCard } from '../../src/xen/emulated/toolstack.ts';
+import { STEREO } from '../sound.ts';
 
 const PCM_DEVICES = [{ streams: [{ fields: { type: 'p', 'unique-id': 'playback' } }] }];
 
 /** What is played on it. */
 export const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: 4800,
   periodFrames: 480,
 } as const;

@@ -8,10 +8,10 @@ import { oneLine } from '../../src/cli/messages.ts';
 import { listCards, openCard } from '../../src/open-card.ts';
 import { createSoundCard, startTestGuest, type TestGuest } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { STEREO } from '../sound.ts';
 
 const CARD = '/local/domain/1/device/vsnd/0';
 const BACKEND = '/local/domain/0/backend/vsnd/1/0';
-const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
 
 /** Nodes of the card, or the backend, and their values; undefined: removed. */
 type Nodes = Readonly<Record<string, string | undefined>>;
@@ -43,7 +43,7 @@ async function open(guest: TestGuest): Promise<string[]> {
     const card = await outlast(guest, openCard({ hypervisor: guest.hypervisor }));
     try {
       said.push(...card.info.warnings.map(({ message }) => message));
-      const stream = card.createPlaybackStream(FORMAT);
+      const stream = card.createPlaybackStream(STEREO);
       await once(stream, 'open');
       said.push(`plays, ${card.info.pcmDevices.length} PCM device`);
       await new Promise((resolve) => stream.once('close', resolve).destroy());
@@ -205,7 +205,7 @@ test.each(PLACES)('a backend at %o', async (nodes, message, doctor) => {
 test('a buffer too small for anything is a matter of the stream, not of the card', async () => {
   const guest = await startTestGuest({ fields: { 'buffer-size': '3' } });
   const card = await openCard({ hypervisor: guest.hypervisor });
-  expect(() => card.createPlaybackStream(FORMAT)).toThrow(/buffer-size of 3 /);
+  expect(() => card.createPlaybackStream(STEREO)).toThrow(/buffer-size of 3 /);
   await card.close();
   await guest.close();
 });

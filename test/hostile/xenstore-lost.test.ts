@@ -6,7 +6,7 @@ import { watchCards } from '../../src/open-card.ts';
 import { removeSoundCard } from '../../src/testing.ts';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
-import { pattern } from '../frontend/setup.ts';
+import { noise } from '../sound.ts';
 import { FORMAT, Machine, SECOND_BYTES } from './machine.ts';
 
 /** ns: so long a daemon may be gone, and XenStore not be given up. */
@@ -25,7 +25,7 @@ async function start(options: { reconnect?: boolean } = {}) {
 
 /** Plays for `seconds`, and never stops before they are over. */
 function play(card: Card, seconds: number): { out: PlaybackStream; sound: Buffer; events: unknown[] } {
-  const sound = pattern(seconds * SECOND_BYTES);
+  const sound = noise(seconds * SECOND_BYTES);
   const out = card.createPlaybackStream(FORMAT);
   const events: unknown[] = [];
   out.on('disconnect', ({ error }) => events.push(['disconnect', (error as { code?: string }).code]));

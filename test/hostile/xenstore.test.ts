@@ -5,7 +5,7 @@ import { openCard } from '../../src/open-card.ts';
 import { removeSoundCard } from '../../src/testing.ts';
 import { XsType } from '../../src/wire/xenstore.ts';
 import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
-import { noise } from '../backend/raw-frontend.ts';
+import { noise } from '../sound.ts';
 import { Machine, SECOND_BYTES, FORMAT as SOUND } from './machine.ts';
 
 describe('what a guest costs in requests', () => {

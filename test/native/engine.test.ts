@@ -8,9 +8,8 @@ import { Card } from '../../src/frontend/card.ts';
 import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import { createSoundCard } from '../../src/xen/emulated/toolstack.ts';
 import type { Hypervisor } from '../../src/xen/hypervisor.ts';
+import { STEREO } from '../sound.ts';
 import { held, NOTHING, named, openDomain, SKIP_REASON, serveStore } from './stand-in.ts';
-
-const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' } as const;
 
 describe.skipIf(SKIP_REASON)(named('The native engine'), () => {
   const releases: (() => Promise<unknown> | unknown)[] = [];
@@ -43,7 +42,7 @@ describe.skipIf(SKIP_REASON)(named('The native engine'), () => {
 
   test('plays bit for bit', async () => {
     const { card, device } = await openGuest();
-    const stream = card.createPlaybackStream(FORMAT);
+    const stream = card.createPlaybackStream(STEREO);
     const frames = noise(4 * 48_000);
     let positions = 0;
     stream.on('position', () => positions++);

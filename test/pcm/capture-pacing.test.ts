@@ -7,6 +7,7 @@ import {
 } from '../../src/pcm/capture-pacing.ts';
 import type { ReportOutcome } from '../../src/pcm/playback-pacing.ts';
 import { knowsEvent, type SubstreamEvent, type SubstreamState } from '../../src/pcm/substream.ts';
+import { FRAME } from '../sound.ts';
 
 const STATES: readonly SubstreamState[] = [
   'closed',
@@ -18,7 +19,6 @@ const STATES: readonly SubstreamState[] = [
   'finished',
 ];
 
-const FRAME = 4;
 const RATE = 48000;
 /** 64 frames. */
 const PERIOD = 256;

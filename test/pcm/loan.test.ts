@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { CapturePacing } from '../../src/pcm/capture-pacing.ts';
 import { PlaybackPacing } from '../../src/pcm/playback-pacing.ts';
+import { FRAME } from '../sound.ts';
 
-const FRAME = 4;
 const RATE = 48_000;
 /** 64 frames, of which the buffer has four. */
 const PERIOD = 256;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PlaybackPacing, type PlaybackSizes, type ReportOutcome } from '../../src/pcm/playback-pacing.ts';
 import { knowsEvent, type SubstreamEvent, type SubstreamState } from '../../src/pcm/substream.ts';
+import { FRAME } from '../sound.ts';
 import { thrownBy } from '../wire/support.ts';
 
 const STATES: readonly SubstreamState[] = [
@@ -16,7 +17,6 @@ const STATES: readonly SubstreamState[] = [
   'finished',
 ];
 
-const FRAME = 4;
 const RATE = 48000;
 /** 64 frames. An eighth of it are 32 bytes. */
 const PERIOD = 256;

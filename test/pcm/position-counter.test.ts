@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PositionCounter } from '../../src/pcm/position-counter.ts';
+import { FRAME } from '../sound.ts';
 import { u64 } from '../wire/support.ts';
 
-const FRAME = 4;
 const PERIOD = 400;
 const BUFFER = 8 * PERIOD;
 

@@ -3,8 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { SeekMode } from '../../src/pulse/packet.ts';
 import { PieceStore } from '../../src/server/piece-store.ts';
 import { PlaybackQueue } from '../../src/server/playback-queue.ts';
-
-const FRAME = 4;
+import { FRAME } from '../sound.ts';
 
 /** Bytes that tell where they belong. */
 function numbered(from: number, length: number): Uint8Array {

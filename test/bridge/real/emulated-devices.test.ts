@@ -2,21 +2,21 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { MAIN, Running } from '../../cli/run.ts';
+import { STEREO } from '../../sound.ts';
 import { readAll, useDirectory } from '../../wav/files.ts';
 import { noise, occurrences, writeWav } from './sound.ts';
 import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
 
 const files = useDirectory();
 
-const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 } as const;
 const FRAMES = 24_000;
 
 /** Its loudness is far from full scale: no server limits it. */
-const SONG = noise(FORMAT.format, FORMAT.channels, FRAMES).map((octet, at) =>
+const SONG = noise(STEREO.format, STEREO.channels, FRAMES).map((octet, at) =>
   at % 2 === 0 ? octet : octet > 127 ? 0xf0 | (octet & 15) : octet & 15,
 );
 
-const songIn = (directory: string) => writeWav(directory, 'song.wav', FORMAT, SONG);
+const songIn = (directory: string) => writeWav(directory, 'song.wav', STEREO, SONG);
 
 function vsnd(args: string[], env: NodeJS.ProcessEnv): Running {
   return new Running(process.execPath, [MAIN, ...args], { ...env, CI: '' });

@@ -2,11 +2,11 @@
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { FRAME } from '../../sound.ts';
 import type { PlayingCard } from './playing-card.ts';
 import { noise, writeRaw } from './sound.ts';
 
 const RATE = 48_000;
-const FRAME_BYTES = 4;
 /** Of a film. */
 const SECONDS = 6;
 
@@ -42,7 +42,7 @@ export class Ear {
 
   constructor(playing: PlayingCard) {
     playing.listener = (bytes) => {
-      this.#frames += bytes.length / FRAME_BYTES;
+      this.#frames += bytes.length / FRAME;
       this.#moments.push({ time: performance.now(), frames: this.#frames });
     };
   }
@@ -109,15 +109,15 @@ export async function syncOf(
 ): Promise<{ apart: number; told: number | undefined; readings: number }> {
   const lines = await linesOf(child);
   const heard = Buffer.concat(playing.takes.at(-1) ?? []);
-  const known = SETTLING * RATE * FRAME_BYTES; // a server may cut off the very first
+  const known = SETTLING * RATE * FRAME; // a server may cut off the very first
   const found = heard.indexOf(sound.subarray(known, known + 64));
   if (found < 0) throw new Error('the sound of the film has not been heard');
-  const first = (found - known) / FRAME_BYTES;
+  const first = (found - known) / FRAME;
   const earlier = playing.takes
     .slice(0, -1)
     .flat()
     .reduce((sum, { length }) => sum + length, 0);
-  const soundAt = (time: number) => (ear.at(time) - first - earlier / FRAME_BYTES) / RATE;
+  const soundAt = (time: number) => (ear.at(time) - first - earlier / FRAME) / RATE;
   const readings = lines
     .map(({ time, line }) => read(time, line))
     .filter((one) => one !== undefined)

@@ -6,12 +6,12 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import type { BridgeOptions } from '../../../src/bridge/plan.ts';
 import type { Bridge, PlaybackStreamOptions } from '../../../src/index.ts';
+import { FRAME } from '../../sound.ts';
 import { bridgeHere } from './bridge-here.ts';
 import { openPlayingCard, type PlayingCard } from './playing-card.ts';
 import { noise, writeRaw, writeWav } from './sound.ts';
 import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
 
-const FRAME_BYTES = 4;
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--device=card'];
 
 /** An octet of a soft sound. */
@@ -29,20 +29,19 @@ async function setUp(
 /** Frames of `file` with which the octets begin, behind silence; and where in the file that is. */
 function partHeard(octets: Buffer, file: Buffer): { from: number; frames: number } {
   let at = 0;
-  while (at < octets.length && octets.readUInt32LE(at) === 0) at += FRAME_BYTES;
+  while (at < octets.length && octets.readUInt32LE(at) === 0) at += FRAME;
   const from = file.indexOf(octets.subarray(at, at + 64));
   let frames = 0;
-  const frameAt = (buffer: Buffer, index: number) =>
-    buffer.subarray(index * FRAME_BYTES, (index + 1) * FRAME_BYTES);
+  const frameAt = (buffer: Buffer, index: number) => buffer.subarray(index * FRAME, (index + 1) * FRAME);
   const rest = octets.subarray(at);
   const expected = file.subarray(from);
   while (
-    (frames + 1) * FRAME_BYTES <= Math.min(rest.length, expected.length) &&
+    (frames + 1) * FRAME <= Math.min(rest.length, expected.length) &&
     frameAt(rest, frames).equals(frameAt(expected, frames))
   ) {
     frames++;
   }
-  return { from: from / FRAME_BYTES, frames };
+  return { from: from / FRAME, frames };
 }
 
 describe('createBridge()', () => {
@@ -59,7 +58,7 @@ describe('createBridge()', () => {
     await vi.waitUntil(() => create.mock.calls.length > 0, { timeout: 30_000 });
     const [[{ highWaterMark, bufferFrames = 0 }]] = create.mock.calls as [[PlaybackStreamOptions]];
     expect(bufferFrames).toBeGreaterThan(0);
-    expect(highWaterMark).toBe(bufferFrames * FRAME_BYTES);
+    expect(highWaterMark).toBe(bufferFrames * FRAME);
     await bridge.close();
   });
 
@@ -124,9 +123,9 @@ describe('createBridge()', () => {
       let clicks = 0;
       while (delays.length < 8 && bridge.state === 'running') {
         const due = Math.floor((performance.now() - begun) * 48) - frames;
-        const octets = Buffer.alloc(due * FRAME_BYTES, SOFT);
+        const octets = Buffer.alloc(due * FRAME, SOFT);
         if (sent === 0 && due > 0 && performance.now() - begun > 1000 + clicks * 400) {
-          octets.fill(0x40, 0, FRAME_BYTES);
+          octets.fill(0x40, 0, FRAME);
           sent = performance.now();
           clicks++;
         }
@@ -176,7 +175,7 @@ test('two PCM devices are two sinks of PipeWire, and prompts of the navigation g
   await Promise.all(stopped);
   // pw-play drops the rest of its last cycle itself.
   const heard = takes.map((take) => Buffer.concat(take));
-  const kept = (octets: Buffer) => octets.subarray(0, octets.length - 2048 * FRAME_BYTES);
+  const kept = (octets: Buffer) => octets.subarray(0, octets.length - 2048 * FRAME);
   expect(heard.map((take) => [music, prompt].map((sound) => take.includes(kept(sound))))).toEqual([
     [true, false],
     [false, true],

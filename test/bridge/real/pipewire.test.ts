@@ -5,13 +5,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { parseNodes } from '../../../src/bridge/pw-dump.ts';
 import { MAIN } from '../../cli/run.ts';
+import { FRAME } from '../../sound.ts';
 import { BridgeCommand, startBridge as startCommand } from './bridge-command.ts';
 import { expectAsleep } from './cost.ts';
 import { noise, occurrences, PULSE_NAMES, writeRaw, writeWav } from './sound.ts';
 import { type HeadlessServer, hurryProcess, startPipewire } from './sound-server.ts';
 
 const SOUND = { rate: 48_000, channels: 2, format: 's16_le' } as const;
-const FRAME_BYTES = 4;
 const WAV_HEADER = 44;
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le'];
 
@@ -67,7 +67,7 @@ async function bridgeNodes(server: HeadlessServer): Promise<string[]> {
 function withoutSilence(octets: Buffer): Buffer {
   const frames = Buffer.alloc(octets.length);
   let length = 0;
-  for (let at = 0; at < octets.length; at += FRAME_BYTES) {
+  for (let at = 0; at < octets.length; at += FRAME) {
     const frame = octets.readUInt32LE(at);
     if (frame !== 0) length = frames.writeUInt32LE(frame, length);
   }
@@ -97,7 +97,7 @@ describe('a file that is played', () => {
     const stopped = await bridge.event('stop');
     await stop(bridge, server);
     // pw-play of 0.3.65 drops the rest of its last quantum itself.
-    const kept = octets.subarray(0, octets.length - dropped * FRAME_BYTES);
+    const kept = octets.subarray(0, octets.length - dropped * FRAME);
     expect(occurrences(readFileSync(heard), kept)).toBe(1);
     expect(stopped.endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0, slips: 0 });
   });
@@ -154,7 +154,7 @@ describe('a sound that is captured', () => {
     const said = writeWav(server.directory, 'said.wav', SOUND, octets);
     const bridge = await startBridge(server, '--sink', 'null', '--source', `wav:${said}`, ...PATIENT);
     for (const round of [1, 2]) {
-      const recorded = await record(server, program, args, 2 * SOUND.rate * FRAME_BYTES);
+      const recorded = await record(server, program, args, 2 * SOUND.rate * FRAME);
       await bridge.event('stop', { count: round });
       // A recorder that is killed leaves something in the pipe: the next one must not hear of it.
       const start = recorded.indexOf(octets.subarray(0, 64));
@@ -276,8 +276,7 @@ describe('programs that are killed in the middle of a cycle', () => {
     const { endpoints } = await bridge.event('stop', { count: 2 });
     expect(endpoints[0]?.statistics.slips).toBe(0);
     await stop(bridge, server);
-    const lost =
-      (octets.length - withoutSilence(readFileSync(heard).subarray(WAV_HEADER)).length) / FRAME_BYTES;
+    const lost = (octets.length - withoutSilence(readFileSync(heard).subarray(WAV_HEADER)).length) / FRAME;
     expect(Math.abs(lost)).toBeLessThanOrEqual(cycles); // 1.4 may also have one heard twice
     expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), octets)).toBe(1);
   });

@@ -2,20 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CaptureStream } from '../../../src/frontend/capture-stream.ts';
 import { PlaybackStream } from '../../../src/frontend/playback-stream.ts';
-import { pattern, withRawCard } from '../../frontend/setup.ts';
+import { withRawCard } from '../../frontend/setup.ts';
+import { FRAME, noise, STEREO } from '../../sound.ts';
 import { SKIP_REASON } from '../stand-in.ts';
 
-const FRAME = 4;
 const BUFFER = 256;
 const PERIOD = 64;
 const FORMAT = {
-  rate: 48_000,
-  channels: 2,
-  format: 's16_le',
+  ...STEREO,
   bufferFrames: BUFFER,
   periodFrames: PERIOD,
 } as const;
-const SOURCE = pattern(20_000 * FRAME);
+const SOURCE = noise(20_000 * FRAME);
 
 /** What happens between two rests of the machine. */
 type Deed =

@@ -5,10 +5,10 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { noise, occurrences, writeRaw, writeWav } from '../../bridge/real/sound.ts';
 import { REAL_TIME } from '../../bridge/real/sound-server.ts';
+import { FRAME } from '../../sound.ts';
 import { makeDirectory, ServeCommand } from './serve-command.ts';
 
 const RATE = 48_000;
-const FRAME_BYTES = 4;
 const FORMAT = { format: 's16_le', rate: RATE, channels: 2 } as const;
 
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
@@ -114,7 +114,7 @@ describe('Chromium', () => {
     await browser.close();
     await serve.stop();
     const heard = framesOf(recorded);
-    expect(heard.length).toBe(3 * RATE * FRAME_BYTES);
+    expect(heard.length).toBe(3 * RATE * FRAME);
     const begin = said.indexOf(heard.subarray(0, 64));
     expect(begin).toBeGreaterThanOrEqual(0);
     expect(Buffer.compare(heard, said.subarray(begin, begin + heard.length))).toBe(0);

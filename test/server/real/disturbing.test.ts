@@ -3,9 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { encodePacket } from '../../../src/pulse/packet.ts';
 import { TagWriter } from '../../../src/pulse/tagged.ts';
 import { noise, occurrences, writeRaw, writeWav } from '../../bridge/real/sound.ts';
+import { STEREO } from '../../sound.ts';
 import { outcomeOf, ServeCommand, startServe } from './serve-command.ts';
-
-const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 } as const;
 
 const AUTH = encodePacket(0xffff_ffff, new TagWriter().u32(8).u32(0).u32(35).value(Buffer.alloc(256)).bytes);
 
@@ -36,8 +35,8 @@ describe('a program that plays', () => {
     'is heard bit for bit beside 200 clients of which each %s',
     async (_, harm) => {
       const serve = await startServe('--latency', '500');
-      const sound = noise('s16_le', 2, 4 * FORMAT.rate);
-      const file = writeWav(serve.directory, 'sound.wav', FORMAT, sound);
+      const sound = noise('s16_le', 2, 4 * STEREO.rate);
+      const file = writeWav(serve.directory, 'sound.wav', STEREO, sound);
       const playing = outcomeOf(serve.spawn(['paplay', file]));
       await serve.event('start');
       const clients = Array.from({ length: 200 }, () => connect(serve.socket).on('error', () => {}));
@@ -56,7 +55,7 @@ describe('a server that is restarted', () => {
   test('is waited for by mpv where systemd, or somebody else, holds the socket', async () => {
     const serve = new ServeCommand([], { isHeld: true });
     await serve.event('listen');
-    const sound = writeWav(serve.directory, 'sound.wav', FORMAT, noise('s16_le', 2, 6 * FORMAT.rate));
+    const sound = writeWav(serve.directory, 'sound.wav', STEREO, noise('s16_le', 2, 6 * STEREO.rate));
     const playing = outcomeOf(serve.spawn(['mpv', '--no-config', '--no-video', '--ao=pulse', sound]));
     await serve.event('start');
     const { stdout } = await serve.run(['pgrep', '--parent', `${serve.pid}`]);

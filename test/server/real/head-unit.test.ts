@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { noise, occurrences, writeWav } from '../../bridge/real/sound.ts';
 import { recordExample } from '../../examples/run-example.ts';
+import { STEREO } from '../../sound.ts';
 import { heardIn, makeDirectory, outcomeOf } from './serve-command.ts';
-
-const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 } as const;
 
 /** What the head unit says of itself. */
 interface State {
@@ -43,8 +42,8 @@ async function until(page: string, holds: (state: State) => boolean): Promise<vo
 test('the head unit ducks its music for a program that says where to go, and gives it back', async () => {
   const directory = makeDirectory();
   const { running, page, env } = await startUnit(directory);
-  const sound = noise('s16_le', 2, 3 * FORMAT.rate);
-  const file = writeWav(directory, 'sound.wav', FORMAT, sound);
+  const sound = noise('s16_le', 2, 3 * STEREO.rate);
+  const file = writeWav(directory, 'sound.wav', STEREO, sound);
   const speaking = outcomeOf(spawn('paplay', ['--property=media.role=navigation', file], { env }));
   await until(page, ({ isSpeaking, controls }) => isSpeaking && controls.fade === -15);
   const { status, stderr } = await speaking;

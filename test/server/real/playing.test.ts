@@ -2,10 +2,10 @@ import { chmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { noise, occurrences, writeRaw, writeWav } from '../../bridge/real/sound.ts';
+import { STEREO } from '../../sound.ts';
 import { PLAYING, type PlayingProgram } from './programs.ts';
 import { outcomeOf, type ServeCommand, startHeldServe, startServe } from './serve-command.ts';
 
-const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 } as const;
 const SECOND = 192_000;
 
 /** For what must not depend on how busy the machine is. */
@@ -13,9 +13,9 @@ const PATIENT = ['--latency', '500'];
 
 /** Sound of so many seconds, in files that anybody can read. */
 function soundFor({ directory, socket }: ServeCommand, seconds: number) {
-  const sound = noise('s16_le', 2, seconds * FORMAT.rate);
+  const sound = noise('s16_le', 2, seconds * STEREO.rate);
   const files = [
-    writeWav(directory, 'sound.wav', FORMAT, sound),
+    writeWav(directory, 'sound.wav', STEREO, sound),
     writeRaw(directory, 'sound.raw', sound),
   ] as const;
   for (const path of [directory, dirname(socket), socket, ...files]) chmodSync(path, 0o777); // also for VLC, which is nobody

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { noise, writeWav } from '../../bridge/real/sound.ts';
+import { STEREO } from '../../sound.ts';
 import { makeDirectory, outcomeOf, ServeCommand } from './serve-command.ts';
 
-const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 } as const;
 const SECOND = 192_000;
 
 /** Programs that record at 48 kHz, 16 bits, stereo, for some seconds. */
@@ -31,8 +31,8 @@ const RECORDING: readonly (readonly [name: string, command: (file: string) => st
 describe('what a card captures', () => {
   test.each(RECORDING)('%s records whole', async (_, command) => {
     const directory = makeDirectory();
-    const said = noise('s16_le', 2, 10 * FORMAT.rate);
-    const path = writeWav(directory, 'said.wav', FORMAT, said);
+    const said = noise('s16_le', 2, 10 * STEREO.rate);
+    const path = writeWav(directory, 'said.wav', STEREO, said);
     const serve = new ServeCommand(['--source', `wav:${path}`, '--latency', '500'], { directory });
     await serve.event('listen');
     const file = join(directory, 'recorded.wav');
