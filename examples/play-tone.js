@@ -11,14 +11,14 @@ const NOTE_FRAMES = RATE / NOTES_HZ.length;
 
 /** One note, mono s16_le: a sine that fades. */
 function note(hz) {
-  const octets = Buffer.alloc(NOTE_FRAMES * 2);
+  const bytes = Buffer.alloc(NOTE_FRAMES * 2);
   for (let frame = 0; frame < NOTE_FRAMES; frame++) {
     const attack = Math.min(1, frame / 200);
     const decay = (1 - frame / NOTE_FRAMES) ** 2;
     const level = 0.4 * attack * decay * Math.sin((2 * Math.PI * hz * frame) / RATE);
-    octets.writeInt16LE(Math.round(level * 32_767), frame * 2);
+    bytes.writeInt16LE(Math.round(level * 32_767), frame * 2);
   }
-  return octets;
+  return bytes;
 }
 
 const card = await openCard();

@@ -9,8 +9,8 @@ const FORMAT = { rate: 48_000, channels: 2, format: 's16_le' };
 
 const [path = 'take.wav', seconds = '3'] = process.argv.slice(2);
 
-/** The first `length` octets; leaving the loop ends the capture. */
-async function* firstOctets(chunks, length) {
+/** The first `length` bytes; leaving the loop ends the capture. */
+async function* firstBytes(chunks, length) {
   let rest = length;
   for await (const chunk of chunks) {
     yield chunk.subarray(0, rest);
@@ -25,7 +25,7 @@ try {
   take.on('overrun', ({ lost, frames }) => console.error(`${lost} frames were lost before frame ${frames}`));
   const file = await createWavFile(path, FORMAT);
   const length = Math.round(FORMAT.rate * Number(seconds)) * take.frameBytes;
-  await pipeline(take, (chunks) => firstOctets(chunks, length), file);
+  await pipeline(take, (chunks) => firstBytes(chunks, length), file);
   console.log(`recorded ${file.frames} frames into ${path}`);
 } finally {
   await card.close();

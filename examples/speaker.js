@@ -13,15 +13,15 @@ let frames = 0;
 const sine = new Readable({
   read(size) {
     const count = Math.min(Math.floor(size / 4), SECONDS * FORMAT.sampleRate - frames);
-    const octets = Buffer.alloc(count * 4);
+    const bytes = Buffer.alloc(count * 4);
     for (let frame = 0; frame < count; frame++) {
       const phase = (2 * Math.PI * HZ * (frames + frame)) / FORMAT.sampleRate;
       const sample = Math.round(16_000 * Math.sin(phase));
-      octets.writeInt16LE(sample, 4 * frame);
-      octets.writeInt16LE(sample, 4 * frame + 2);
+      bytes.writeInt16LE(sample, 4 * frame);
+      bytes.writeInt16LE(sample, 4 * frame + 2);
     }
     frames += count;
-    this.push(count === 0 ? null : octets);
+    this.push(count === 0 ? null : bytes);
   },
 });
 

@@ -16,21 +16,21 @@ namespace vsnd {
 
 namespace {
 
-/** setPipeSize(fd, octets): what the pipe holds from now on, octets. fcntl(F_SETPIPE_SZ). */
+/** setPipeSize(fd, bytes): what the pipe holds from now on, bytes. fcntl(F_SETPIPE_SZ). */
 Napi::Value SetPipeSize(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
   uint32_t fd = arguments.U32(0);
-  uint32_t octets = arguments.U32(1);
+  uint32_t bytes = arguments.U32(1);
   if (!arguments.ok()) return Napi::Value();
-  int size = fcntl(static_cast<int>(fd), F_SETPIPE_SZ, static_cast<int>(octets));
+  int size = fcntl(static_cast<int>(fd), F_SETPIPE_SZ, static_cast<int>(bytes));
   if (size >= 0) return Napi::Number::New(info.Env(), size);
   ThrowErrno(info.Env(), errno, "set the size of", "the pipe " + std::to_string(fd));
   return Napi::Value();
 }
 
 /**
- * lockRegion(fd, region, mark): locks octet 0 of one of 2^31 regions of a file or device node, and `mark`
- * octets behind it, against every other open of it: undefined where that is done; else the mark of the lock
+ * lockRegion(fd, region, mark): locks byte 0 of one of 2^31 regions of a file or device node, and `mark`
+ * bytes behind it, against every other open of it: undefined where that is done; else the mark of the lock
  * that is in the way, -1 where it has just gone. F_OFD_SETLK, F_OFD_GETLK: the lock ends with the open file,
  * and so with its process.
  */
@@ -71,7 +71,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setPipeSize", Napi::Function::New<SetPipeSize>(env, "setPipeSize"));
   exports.Set("lockRegion", Napi::Function::New<LockRegion>(env, "lockRegion"));
   exports.Set("peerCredentials", Napi::Function::New<PeerCredentials>(env, "peerCredentials"));
-  // Octets; where it is not Xen's 4096, one mapping of the kernel's is more than one grant.
+  // Bytes; where it is not Xen's 4096, one mapping of the kernel's is more than one grant.
   exports.Set("pageSize", Napi::Number::New(env, static_cast<double>(sysconf(_SC_PAGESIZE))));
   return exports;
 }

@@ -76,7 +76,7 @@ class PlaybackHandle : public CarrierHandle<PlaybackHandle, PlaybackCarrier> {
   using CarrierHandle::CarrierHandle;
 
  private:
-  /** write(source, start): copies the octets from `start` on, as many as have room; says how many. */
+  /** write(source, start): copies the bytes from `start` on, as many as have room; says how many. */
   Napi::Value Write(const Napi::CallbackInfo& info);
   /** wakeAtRoom(): wakes JavaScript once half of the staging ring is free. */
   void WakeAtRoom(const Napi::CallbackInfo& info);

@@ -14,7 +14,7 @@ namespace vsnd {
 
 /**
  * What xenbus and evtchn have in common: start(onReadable), close().
- * write(octets): all of them in one write(2).
+ * write(bytes): all of them in one write(2).
  */
 template <typename T, typename P = Poller>
 class PolledDevice : public Napi::ObjectWrap<T> {
@@ -33,7 +33,7 @@ class PolledDevice : public Napi::ObjectWrap<T> {
   std::shared_ptr<P> poller_;
 };
 
-/** XenStore: a stream of octets, one request a write. */
+/** XenStore: a stream of bytes, one request a write. */
 class XenbusDevice : public PolledDevice<XenbusDevice> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -54,7 +54,7 @@ class EventChannelDevice : public PolledDevice<EventChannelDevice, EventPoller> 
   using PolledDevice::PolledDevice;
 
  private:
-  /** read(into): octets read; undefined where nothing is. */
+  /** read(into): bytes read; undefined where nothing is. */
   Napi::Value Read(const Napi::CallbackInfo& info) { return poller_->ReadInto(info); }
   Napi::Value BindUnbound(const Napi::CallbackInfo& info) { return vsnd::BindUnbound(info, ports()); }
   Napi::Value BindInterdomain(const Napi::CallbackInfo& info) { return vsnd::BindInterdomain(info, ports()); }

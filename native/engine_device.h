@@ -22,7 +22,7 @@ class EngineDevice : public Napi::ObjectWrap<EngineDevice> {
 
  private:
   void Start(const Napi::CallbackInfo& info);
-  /** read(into): octets of ports that the thread has handed on; undefined where there are none. */
+  /** read(into): bytes of ports that the thread has handed on; undefined where there are none. */
   Napi::Value Read(const Napi::CallbackInfo& info);
   void Write(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo&) { CloseThread(); }

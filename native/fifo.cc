@@ -38,9 +38,9 @@ void Fifo::Start(const Napi::CallbackInfo& info) {
 
 Napi::Value Fifo::Write(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  Arguments::Bytes octets = arguments.Uint8Array(0);
+  Arguments::Bytes bytes = arguments.Uint8Array(0);
   if (!arguments.ok()) return Napi::Value();
-  ssize_t count = write(poller_->fd(), octets.data, octets.length);
+  ssize_t count = write(poller_->fd(), bytes.data, bytes.length);
   if (count < 0 && errno != EAGAIN && errno != EINTR) {
     return ThrowErrno(info.Env(), errno, "write to", poller_->device()), Napi::Value();
   }
@@ -48,16 +48,16 @@ Napi::Value Fifo::Write(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Fifo::Waiting(const Napi::CallbackInfo& info) {
-  int octets = 0;
-  if (ioctl(poller_->fd(), FIONREAD, &octets) == 0) return Napi::Number::New(info.Env(), octets);
+  int bytes = 0;
+  if (ioctl(poller_->fd(), FIONREAD, &bytes) == 0) return Napi::Number::New(info.Env(), bytes);
   return ThrowErrno(info.Env(), errno, "look into", poller_->device()), Napi::Value();
 }
 
 Napi::Value Fifo::SetSize(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  uint32_t octets = arguments.U32(0);
+  uint32_t bytes = arguments.U32(0);
   if (!arguments.ok()) return Napi::Value();
-  int size = fcntl(poller_->fd(), F_SETPIPE_SZ, static_cast<int>(octets));
+  int size = fcntl(poller_->fd(), F_SETPIPE_SZ, static_cast<int>(bytes));
   if (size >= 0) return Napi::Number::New(info.Env(), size);
   return ThrowErrno(info.Env(), errno, "set the size of", poller_->device()), Napi::Value();
 }

@@ -24,13 +24,13 @@ class Fifo : public Napi::ObjectWrap<Fifo> {
   void Stop(const Napi::CallbackInfo&) {
     if (poller_) poller_->Stop();
   }
-  /** read(into): octets read; undefined where nothing is; 0 where nobody can write any more. */
+  /** read(into): bytes read; undefined where nothing is; 0 where nobody can write any more. */
   Napi::Value Read(const Napi::CallbackInfo& info) { return poller_->ReadInto(info); }
-  /** write(octets): how many went in. */
+  /** write(bytes): how many went in. */
   Napi::Value Write(const Napi::CallbackInfo& info);
-  /** waiting(): octets in the pipe. FIONREAD. */
+  /** waiting(): bytes in the pipe. FIONREAD. */
   Napi::Value Waiting(const Napi::CallbackInfo& info);
-  /** setSize(octets): what the pipe holds from now on, octets. F_SETPIPE_SZ. */
+  /** setSize(bytes): what the pipe holds from now on, bytes. F_SETPIPE_SZ. */
   Napi::Value SetSize(const Napi::CallbackInfo& info);
   /** close(): idempotent. */
   void CloseEnd(const Napi::CallbackInfo&) { Close(); }

@@ -13,7 +13,7 @@ namespace {
 /** Pages of one call: 256 MiB, far more than gntalloc and gntdev give, and nothing that could overflow. */
 constexpr uint32_t kMostPages = 1 << 16;
 
-/** A request of the kernel's that ends in an array, as octets aligned for it: `fixed` of them, then the
+/** A request of the kernel's that ends in an array, as bytes aligned for it: `fixed` of them, then the
  * array. */
 std::vector<uint64_t> Request(size_t fixed, size_t array) {
   return std::vector<uint64_t>((fixed + array) / 8 + 1);
@@ -66,10 +66,10 @@ Napi::Value GrantAllocDevice::Grant(const Napi::CallbackInfo& info) {
   if (!memory) return ThrowErrno(env, map_error, "map pages of", device_), Napi::Value();
 
   Napi::Array grefs = Napi::Array::New(env, count);
-  auto* octets = reinterpret_cast<const uint8_t*>(memory_of_request.data()) + fixed;
+  auto* bytes = reinterpret_cast<const uint8_t*>(memory_of_request.data()) + fixed;
   for (uint32_t i = 0; i < count; i++) {
     uint32_t gref = 0;
-    std::memcpy(&gref, octets + i * sizeof gref, sizeof gref);
+    std::memcpy(&gref, bytes + i * sizeof gref, sizeof gref);
     grefs.Set(i, Napi::Number::New(env, gref));
   }
   Napi::Object mapping = Mapping::Create(env, std::move(memory));
@@ -110,10 +110,10 @@ Napi::Value GrantMapDevice::Map(const Napi::CallbackInfo& info) {
   std::vector<uint64_t> memory_of_request = Request(fixed, count * sizeof(ioctl_gntdev_grant_ref));
   auto* request = reinterpret_cast<ioctl_gntdev_map_grant_ref*>(memory_of_request.data());
   request->count = count;
-  auto* octets = reinterpret_cast<uint8_t*>(memory_of_request.data()) + fixed;
+  auto* bytes = reinterpret_cast<uint8_t*>(memory_of_request.data()) + fixed;
   for (uint32_t i = 0; i < count; i++) {
     ioctl_gntdev_grant_ref ref = {domid, grefs[i]};
-    std::memcpy(octets + i * sizeof ref, &ref, sizeof ref);
+    std::memcpy(bytes + i * sizeof ref, &ref, sizeof ref);
   }
   if (ioctl(fd_->get(), IOCTL_GNTDEV_MAP_GRANT_REF, request) != 0) {
     return ThrowErrno(env, errno, "map grants with", device_), Napi::Value();

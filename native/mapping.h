@@ -64,7 +64,7 @@ class Mapping : public Napi::ObjectWrap<Mapping> {
   void CopyOut(const Napi::CallbackInfo& info);
   void Release(const Napi::CallbackInfo& info);
 
-  /** The address of `length` octets at `offset`; nullptr, with an error thrown, where they cannot be
+  /** The address of `length` bytes at `offset`; nullptr, with an error thrown, where they cannot be
    * accessed. */
   uint8_t* At(Napi::Env env, uint32_t offset, size_t length, size_t alignment, bool writing);
 

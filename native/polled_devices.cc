@@ -9,7 +9,7 @@ namespace vsnd {
 
 namespace {
 
-/** Octets of one read: a message of XenStore's is little more than a page. */
+/** Bytes of one read: a message of XenStore's is little more than a page. */
 constexpr size_t kReadSize = 4 * kPageSize;
 
 }  // namespace
@@ -36,9 +36,9 @@ void PolledDevice<T, P>::Write(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value XenbusDevice::Read(const Napi::CallbackInfo& info) {
-  std::array<uint8_t, kReadSize> octets;
-  ssize_t count = read(poller_->fd(), octets.data(), octets.size());
-  if (count >= 0) return Napi::Buffer<uint8_t>::Copy(info.Env(), octets.data(), static_cast<size_t>(count));
+  std::array<uint8_t, kReadSize> bytes;
+  ssize_t count = read(poller_->fd(), bytes.data(), bytes.size());
+  if (count >= 0) return Napi::Buffer<uint8_t>::Copy(info.Env(), bytes.data(), static_cast<size_t>(count));
   if (errno != EAGAIN && errno != EINTR) ThrowErrno(info.Env(), errno, "read", poller_->device());
   return info.Env().Undefined();
 }

@@ -40,7 +40,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   /** Until the next start `onReady` is not called, and the event loop does not look. Idempotent. */
   void Stop();
 
-  /** read(into): one read(2) into a Uint8Array: octets read; undefined where nothing is. */
+  /** read(into): one read(2) into a Uint8Array: bytes read; undefined where nothing is. */
   Napi::Value ReadInto(const Napi::CallbackInfo& info);
 
   /** Idempotent. `onReady` is not called any more. */

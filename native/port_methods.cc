@@ -50,10 +50,10 @@ void Notify(const Napi::CallbackInfo& info, EventPorts& ports) {
 
 void WriteAll(const Napi::CallbackInfo& info, int fd, const std::string& device) {
   Arguments arguments(info);
-  Arguments::Bytes octets = arguments.Uint8Array(0);
+  Arguments::Bytes bytes = arguments.Uint8Array(0);
   if (!arguments.ok()) return;
-  ssize_t count = write(fd, octets.data, octets.length);
-  if (count == static_cast<ssize_t>(octets.length)) return;
+  ssize_t count = write(fd, bytes.data, bytes.length);
+  if (count == static_cast<ssize_t>(bytes.length)) return;
   // Neither device takes a part of what it is given; one that did would have lost its place.
   ThrowErrno(info.Env(), count < 0 ? errno : EIO, "write to", device);
 }

@@ -17,7 +17,7 @@ void Unbind(const Napi::CallbackInfo& info, EventPorts& ports);
 Napi::Value ForgetIfRestored(const Napi::CallbackInfo& info, EventPorts& ports);
 /** notify(port). IOCTL_EVTCHN_NOTIFY. */
 void Notify(const Napi::CallbackInfo& info, EventPorts& ports);
-/** write(octets): all of them in one write(2). */
+/** write(bytes): all of them in one write(2). */
 void WriteAll(const Napi::CallbackInfo& info, int fd, const std::string& device);
 
 }  // namespace vsnd

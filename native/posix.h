@@ -15,7 +15,7 @@
 
 namespace vsnd {
 
-/** XEN_PAGE_SIZE, in octets. */
+/** XEN_PAGE_SIZE, in bytes. */
 constexpr size_t kPageSize = 4096;
 
 /** Throws "cannot OPERATION DEVICE: EXXX", with `code` (the errno's name), `operation` and `device`. */

@@ -1,5 +1,5 @@
 /**
- * For programs that have recordings: opens them as frames, whatever kind they are, converts these, and writes WAV files.
+ * For programs that have recordings: opens them as frames, in any format, converts these, and writes WAV files.
  * @module vsnd/audio
  */
 

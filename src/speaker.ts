@@ -18,11 +18,11 @@ import { takeStream } from './speaker/take-stream.ts';
 import { Voice, whenClosed } from './speaker/voice.ts';
 
 declare namespace Speaker {
-  /** How the octets that are written are to be understood. */
+  /** How the bytes that are written are to be understood. */
   interface Format {
     /** Interleaved; by default 2. */
     readonly channels?: number | null | undefined;
-    /** 8, 16, 24 (packed: 3 octets) or 32; with `float` 32 or 64. By default 16, with `float` 32. */
+    /** 8, 16, 24 (packed: 3 bytes) or 32; with `float` 32 or 64. By default 16, with `float` 32. */
     readonly bitDepth?: number | null | undefined;
     /** Hz; by default 44100. */
     readonly sampleRate?: number | null | undefined;
@@ -41,7 +41,7 @@ declare namespace Speaker {
     readonly endianness?: 'LE' | 'BE' | null | undefined;
     /** Has no meaning to a Writable, here as in `speaker`. */
     readonly lowWaterMark?: number | undefined;
-    /** Octets that wait in JavaScript; by default 0. */
+    /** Bytes that wait in JavaScript; by default 0. */
     readonly highWaterMark?: number | undefined;
     /** A card that the program has opened itself, and closes; by default all speakers of a process share one. */
     readonly card?: Card | undefined;
@@ -93,7 +93,7 @@ class Speaker extends Writable {
   samplesPerFrame = 1024;
   /** That of this machine: 'LE'. */
   readonly endianness = endianness();
-  /** Octets of one frame as it is written; undefined before the card is opened. */
+  /** Bytes of one frame as it is written; undefined before the card is opened. */
   blockAlign: number | undefined;
 
   readonly #card: Card | undefined;
@@ -242,7 +242,7 @@ class Speaker extends Writable {
     if (this.#opening === undefined) return;
     const voice = await this.#opening;
     if (voice.rest > 0) {
-      const message = `the last ${voice.rest} octets are not a whole frame of ${this.blockAlign}; they were dropped`;
+      const message = `the last ${voice.rest} bytes are not a whole frame of ${this.blockAlign}; they were dropped`;
       this.#warn('VSND_PARTIAL_FRAME', message);
     }
     await voice.playOut();

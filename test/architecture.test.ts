@@ -12,8 +12,8 @@ interface Source {
 /** Says what is wrong with a source, a line each: 'src/pcm/position.ts:3: ...'. */
 type Rule = (source: Source) => string[];
 
-/** From the foundation upwards: a file imports only from its own floor, and from those before it here. */
-const FLOORS: readonly (readonly string[])[] = [
+/** From the foundation upwards: a file imports only from its own layer, and from those before it here. */
+const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['deferred.ts', 'release-stack.ts', 'clock.ts', 'repeater.ts', 'option-names.ts', 'child-program.ts'],
   ['wire/'],
@@ -39,7 +39,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['cli/'],
 ];
 
-/** Floors that must not know each other, in either direction. */
+/** Layers that must not know each other, in either direction. */
 const STRANGERS: readonly (readonly [string, string])[] = [['frontend/', 'backend/']];
 
 /** Who may know that a hypervisor is an emulated one; everybody else has xen/hypervisor.ts. */
@@ -84,9 +84,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
 const isIn = (path: string, places: readonly string[]): boolean =>
   places.some((place) => (place.endsWith('/') ? path.startsWith(place) : path === place));
 
-const floorOf = (path: string): number => FLOORS.findIndex((places) => isIn(path, places));
+const layerOf = (path: string): number => LAYERS.findIndex((places) => isIn(path, places));
 
-const nameOf = (floor: number): string => FLOORS[floor]?.join(', ') ?? 'no floor';
+const nameOf = (layer: number): string => LAYERS[layer]?.join(', ') ?? 'no layer';
 
 function lineOf(code: string, index: number): number {
   return code.slice(0, index).split('\n').length;
@@ -143,14 +143,14 @@ function judgeImports(source: Source, judge: (target: string) => string | undefi
 }
 
 const RULES: Readonly<Record<string, Rule>> = {
-  'belongs to a floor': (source) =>
-    floorOf(source.path) === -1 ? [complain(source, 0, 'belongs to no floor: give it one in this test')] : [],
+  'belongs to a layer': (source) =>
+    layerOf(source.path) === -1 ? [complain(source, 0, 'belongs to no layer: give it one in this test')] : [],
 
-  'imports only from floors below its own': (source) =>
+  'imports only from layers below its own': (source) =>
     judgeImports(source, (target) => {
-      const [own, other] = [floorOf(source.path), floorOf(target)];
+      const [own, other] = [layerOf(source.path), layerOf(target)];
       if (other === -1) return 'that is no file of src/';
-      return other > own ? `the floor of ${nameOf(other)} is above that of ${nameOf(own)}` : undefined;
+      return other > own ? `the layer of ${nameOf(other)} is above that of ${nameOf(own)}` : undefined;
     }),
 
   'does not know its counterpart': (source) =>
@@ -252,7 +252,7 @@ describe('every file of src/', () => {
     expect(missing).toEqual([]);
   });
 
-  it.each([...FLOORS.flat(), ...PURE, ...KNOW_THE_EMULATION, ...MAY_SET_TIMERS])(
+  it.each([...LAYERS.flat(), ...PURE, ...KNOW_THE_EMULATION, ...MAY_SET_TIMERS])(
     'can be in %s: the lists of this test name what there is',
     (place) => {
       expect(within(place)).not.toEqual([]);
@@ -302,7 +302,7 @@ describe('a violation', () => {
     [
       'pcm/x.ts',
       "import { a } from '../errors.ts';\nimport {\n  b,\n} from '../config/card.ts';\n",
-      'src/pcm/x.ts:4: imports config/card.ts: the floor of config/ is above that of pcm/',
+      'src/pcm/x.ts:4: imports config/card.ts: the layer of config/ is above that of pcm/',
     ],
     [
       'wire/x.ts',
@@ -317,7 +317,7 @@ describe('a violation', () => {
     [
       'frontend/x.ts',
       "const { Backend } = await import('../backend/backend.ts');\n",
-      'src/frontend/x.ts:1: imports backend/backend.ts: the floor of backend/ is above that of frontend/',
+      'src/frontend/x.ts:1: imports backend/backend.ts: the layer of backend/ is above that of frontend/',
       'src/frontend/x.ts:1: imports backend/backend.ts: frontend/ and backend/ must not know each other',
     ],
     [
@@ -329,9 +329,9 @@ describe('a violation', () => {
     [
       'xen/x.ts',
       "new Worker(new URL('../emulation/backend-worker.js', import.meta.url));\n",
-      'src/xen/x.ts:1: imports emulation/backend-worker.ts: the floor of emulation/ is above that of xen/',
+      'src/xen/x.ts:1: imports emulation/backend-worker.ts: the layer of emulation/ is above that of xen/',
     ],
-    ['sound/x.ts', 'export {};\n', 'src/sound/x.ts:1: belongs to no floor: give it one in this test'],
+    ['sound/x.ts', 'export {};\n', 'src/sound/x.ts:1: belongs to no layer: give it one in this test'],
     [
       'config/fields.ts',
       "import { readFileSync } from 'node:fs';\nprocess.exit();\n",

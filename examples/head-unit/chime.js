@@ -17,7 +17,7 @@ const STROKES = [
 export class Chime {
   #card;
   #device;
-  #octets = makeChime();
+  #bytes = makeChime();
   #out;
   #timeline;
   #isRinging = false;
@@ -61,7 +61,7 @@ export class Chime {
     this.#latency = undefined;
     const out = this.#out;
     out.on('position', () => this.#measure(out, pressed));
-    out.end(this.#octets);
+    out.end(this.#bytes);
     await new Promise((resolve, reject) => out.once('close', resolve).once('error', reject));
     this.#isRinging = false;
     this.#arm();
@@ -81,12 +81,12 @@ export class Chime {
     this.#out = this.#card.createPlaybackStream({
       ...FORMAT,
       device: this.#device,
-      bufferFrames: this.#octets.length / FRAME_BYTES,
+      bufferFrames: this.#bytes.length / FRAME_BYTES,
       periodFrames: RATE / 200, // a report every 5 ms: of more of them the clock is the better
       startThresholdFrames: 1,
     });
     this.#out.on('underrun', () => this.#underruns++);
-    this.#timeline = Timeline.of(this.#octets);
+    this.#timeline = Timeline.of(this.#bytes);
   }
 }
 

@@ -28,7 +28,7 @@ const card = await openCard({ reconnect: true }); // the sound comes back when t
 const music = new Music(card, 0, sources);
 const prompt =
   values.socket === undefined
-    ? new Prompt(card, 1, (await readSound(recording)).octets, music)
+    ? new Prompt(card, 1, (await readSound(recording)).bytes, music)
     : await ProgramPrompt.offer(card, 1, values.socket, { recording, music });
 const chime = new Chime(card, 2);
 let isStopping = false;

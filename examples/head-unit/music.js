@@ -55,7 +55,7 @@ export class Music {
       wanted: this.#wanted,
       source,
       seconds,
-      duration: secondsOf(this.#sources[source].octets),
+      duration: secondsOf(this.#sources[source].bytes),
       fade,
       volume: this.#volume,
       isMuted: this.#isMuted,
@@ -100,7 +100,7 @@ export class Music {
     for (;;) {
       const source = this.#current;
       let seconds = 0;
-      for (const piece of piecesOf(this.#sources[source].octets)) {
+      for (const piece of piecesOf(this.#sources[source].bytes)) {
         this.#fade = this.#nextFade();
         const peaks = await this.#write(piece);
         this.#timeline.add(this.#framesWritten, { source, seconds, fade: this.#fade, peaks });

@@ -7,16 +7,16 @@ import { Timeline } from './timeline.js';
 export class Prompt {
   #card;
   #device;
-  #octets;
+  #bytes;
   #music;
   #out;
   #timeline;
   #underruns = 0;
 
-  constructor(card, device, octets, music) {
+  constructor(card, device, bytes, music) {
     this.#card = card;
     this.#device = device;
-    this.#octets = octets;
+    this.#bytes = bytes;
     this.#music = music;
   }
 
@@ -44,10 +44,10 @@ export class Prompt {
     if (this.isSpeaking) return;
     this.#out = this.#card.createPlaybackStream({ ...FORMAT, device: this.#device });
     this.#out.on('underrun', () => this.#underruns++);
-    this.#timeline = Timeline.of(this.#octets);
+    this.#timeline = Timeline.of(this.#bytes);
     this.#music.setDucked(true);
     try {
-      await pipeline(Readable.from(piecesOf(this.#octets)), this.#out);
+      await pipeline(Readable.from(piecesOf(this.#bytes)), this.#out);
     } finally {
       this.#music.setDucked(false);
     }

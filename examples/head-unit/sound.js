@@ -1,11 +1,11 @@
-// Sounds are octets of one format, so that every stream of the head unit can play every one of them.
+// Sounds are bytes of one format, so that every stream of the head unit can play every one of them.
 import { basename } from 'node:path';
 import { createFrameConverter, openAudio } from 'vsnd/audio';
 
 export const FORMAT = { format: 's16_le', rate: 48_000, channels: 2 };
 export const FRAME_BYTES = 4;
 
-/** Octets of 10 ms */
+/** Bytes of 10 ms */
 const PIECE_BYTES = (FORMAT.rate / 100) * FRAME_BYTES;
 
 const FULL_SCALE = 32_768;
@@ -13,13 +13,13 @@ const FULL_SCALE = 32_768;
 /** Nothing is heard, dBFS. */
 export const SILENT = [-Infinity, -Infinity];
 
-/** Seconds that the octets take. */
-export const secondsOf = (octets) => octets.length / FRAME_BYTES / FORMAT.rate;
+/** Seconds that the bytes take. */
+export const secondsOf = (bytes) => bytes.length / FRAME_BYTES / FORMAT.rate;
 
 /** Pieces of 10 ms, the last one shorter. */
-export function* piecesOf(octets) {
-  for (let offset = 0; offset < octets.length; offset += PIECE_BYTES) {
-    yield octets.subarray(offset, offset + PIECE_BYTES);
+export function* piecesOf(bytes) {
+  for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
+    yield bytes.subarray(offset, offset + PIECE_BYTES);
   }
 }
 
@@ -34,7 +34,7 @@ export function peaksOf(piece) {
   return peaks.map((peak) => 20 * Math.log10(peak / FULL_SCALE));
 }
 
-/** The octets of two arrays of samples from -1 to 1. */
+/** The bytes of two arrays of samples from -1 to 1. */
 export function stereo(left, right) {
   const samples = new Int16Array(left.length * 2);
   for (const [frame, sample] of left.entries()) {
@@ -44,7 +44,7 @@ export function stereo(left, right) {
   return new Uint8Array(samples.buffer);
 }
 
-/** All of a recording of any kind, in memory, with its file's name as the title. */
+/** All of a recording in any format, in memory, with its file's name as the title. */
 export async function readSound(path) {
   const source = await openAudio(path);
   const converter = await createFrameConverter(source, FORMAT);
@@ -53,7 +53,7 @@ export async function readSound(path) {
   pieces.push(converter.end());
   converter.close();
   await source.close();
-  const octets = Buffer.concat(pieces);
-  if (octets.length === 0) throw new Error(`${path} holds no frames`);
-  return { title: basename(path).replace(/\.\w+$/, ''), octets };
+  const bytes = Buffer.concat(pieces);
+  if (bytes.length === 0) throw new Error(`${path} holds no frames`);
+  return { title: basename(path).replace(/\.\w+$/, ''), bytes };
 }

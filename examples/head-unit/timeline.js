@@ -6,10 +6,10 @@ export class Timeline {
   #now;
 
   /** The levels of a sound that is played once, as it is. */
-  static of(octets) {
+  static of(bytes) {
     const timeline = new Timeline();
     let frame = 0;
-    for (const piece of piecesOf(octets)) {
+    for (const piece of piecesOf(bytes)) {
       timeline.add(frame, peaksOf(piece));
       frame += piece.length / FRAME_BYTES;
     }

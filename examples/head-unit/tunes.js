@@ -34,7 +34,7 @@ const ARPEGGIO = [0, 1, 2, 3, 2, 1, 2, 3];
 export function makeTunes() {
   return TUNES.map(({ title, beatsPerMinute, chords }) => ({
     title,
-    octets: render(beatsPerMinute, chords),
+    bytes: render(beatsPerMinute, chords),
   }));
 }
 

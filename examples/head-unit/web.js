@@ -6,7 +6,7 @@ const PAGE = readFileSync(new URL('page.html', import.meta.url));
 /** ms between two states that the page is told. */
 const REFRESH = 50;
 
-/** Octets that a button's value may have. */
+/** Bytes that a button's value may have. */
 const LONGEST_VALUE = 100;
 
 const PAGE_HEADERS = {

@@ -9,7 +9,7 @@ const FORMAT = { rate: 48_000, channels: 1, format: 's16_le' };
 const FRAME_BYTES = 2;
 
 /**
- * Plays tracks (`{ title, frames }`, frames being octets of 48 kHz mono s16_le) one after the other. `onTitle` is called
+ * Plays tracks (`{ title, frames }`, frames being bytes of 48 kHz mono s16_le) one after the other. `onTitle` is called
  * when a track is heard to begin, which is later than when it is written. Resolves when the last frame has been played.
  */
 export async function playList(card, tracks, { onTitle = () => {}, signal } = {}) {

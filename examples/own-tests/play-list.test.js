@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 /** A second that can be told from every other track's. */
-const track = (title, octet) => ({ title, frames: Buffer.alloc(SECOND * 2, octet) });
+const track = (title, byte) => ({ title, frames: Buffer.alloc(SECOND * 2, byte) });
 const first = track('first', 1);
 const second = track('second', 2);
 

@@ -269,7 +269,7 @@ void SinkDriver::HandleProcess() {
 void SinkDriver::Take(const uint8_t* bytes, size_t length, bool is_driving) {
   if (port_ == nullptr) return;
   if (is_driving) return Put(bytes, length);
-  // Another clock: what is out of reach of resampling is mended at once.
+  // Another clock: what is out of reach of resampling is fixed at once.
   double excess = Fill(Now()) - latency();
   if (excess >= 2.0 * quantum()) {
     slips_.fetch_add(1, std::memory_order_relaxed);

@@ -6,7 +6,7 @@ namespace vsnd {
 
 /**
  * Where another clock drives: by how much to resample so that what waits stays at its target. A proportional
- * and an integral part, critically damped: what is off by 1 ms is mended within some ten seconds, at 500 ppm
+ * and an integral part, critically damped: what is off by 1 ms is fixed within some ten seconds, at 500 ppm
  * at first, a pitch that nobody hears.
  */
 class RateMatcher {

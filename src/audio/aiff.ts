@@ -1,7 +1,7 @@
 import { VsndError } from '../errors.ts';
 import { fromBigEndian, widenS24 } from '../wav/repack.ts';
 import type { PcmFormatName } from '../wire/pcm-format.ts';
-import { type Octets, readOctets } from './octets.ts';
+import { type Bytes, readBytes } from './bytes.ts';
 import { openPcm } from './pcm.ts';
 import type { Recording } from './recording.ts';
 
@@ -20,7 +20,7 @@ interface Common extends Encoding {
 
 const INTEGERS: readonly PcmFormatName[] = ['s8', 's16_le', 's24_le', 's32_le'];
 
-/** Big-endian integers of 1 to 4 octets; undefined for others. */
+/** Big-endian integers of 1 to 4 bytes; undefined for others. */
 function integers(containerBytes: number): Encoding | undefined {
   const format = INTEGERS[containerBytes - 1];
   return format && { format, containerBytes, convert: fromBigEndian(containerBytes) };
@@ -46,26 +46,26 @@ const ENCODINGS: Readonly<Record<string, (containerBytes: number) => Encoding | 
 };
 
 /** Opens an AIFF or AIFC file without compression that begins at `start`. Rejects with ERR_VSND_FILE. */
-export async function openAiff(octets: Octets, start: number): Promise<Recording> {
-  const { name } = octets;
+export async function openAiff(bytes: Bytes, start: number): Promise<Recording> {
+  const { name } = bytes;
   let common: Common | undefined;
   let data: { offset: number; bytes: number } | undefined;
   for (let offset = start + 12; common === undefined || data === undefined; ) {
-    const head = await readOctets(octets, offset, 8);
+    const head = await readBytes(bytes, offset, 8);
     if (head.length < 8) throw damagedError(name, `it ends without a ${common ? 'SSND' : 'COMM'} chunk`);
     const id = ascii(head, 0);
-    if (id.includes('.')) throw damagedError(name, `at octet ${offset} stands "${id}", which is no chunk`);
+    if (id.includes('.')) throw damagedError(name, `at byte ${offset} stands "${id}", which is no chunk`);
     const size = view(head).getUint32(4);
-    if (id === 'COMM') common = parseCommon(name, await readOctets(octets, offset + 8, Math.min(size, 22)));
+    if (id === 'COMM') common = parseCommon(name, await readBytes(bytes, offset + 8, Math.min(size, 22)));
     if (id === 'SSND') {
-      const head = await readOctets(octets, offset + 8, 4);
+      const head = await readBytes(bytes, offset + 8, 4);
       if (head.length < 4) throw damagedError(name, 'it ends within its SSND chunk');
       const skip = 8 + view(head).getUint32(0);
       data = { offset: offset + 8 + skip, bytes: Math.max(0, size - skip) };
     }
     offset += 8 + size + (size & 1);
   }
-  return await openPcm(octets, {
+  return await openPcm(bytes, {
     ...common,
     kind: 'AIFF',
     dataOffset: data.offset,
@@ -76,7 +76,7 @@ export async function openAiff(octets: Octets, start: number): Promise<Recording
 
 function parseCommon(name: string, body: Uint8Array): Common {
   if (body.length < 18)
-    throw damagedError(name, `its COMM chunk has ${body.length} octets; allowed: 18 or more`);
+    throw damagedError(name, `its COMM chunk has ${body.length} bytes; allowed: 18 or more`);
   const channels = view(body).getUint16(0);
   const bits = view(body).getUint16(6);
   const rate = extended(body, 8);
@@ -96,17 +96,17 @@ function parseCommon(name: string, body: Uint8Array): Common {
 }
 
 /** A number of 80 bits: sign and exponent in 16, and a mantissa of 64 whose first bit is the integer. */
-function extended(octets: Uint8Array, offset: number): number {
-  const exponent = view(octets).getUint16(offset) - 16_383;
-  return Number(view(octets).getBigUint64(offset + 2)) * 2 ** (exponent - 63);
+function extended(bytes: Uint8Array, offset: number): number {
+  const exponent = view(bytes).getUint16(offset) - 16_383;
+  return Number(view(bytes).getBigUint64(offset + 2)) * 2 ** (exponent - 63);
 }
 
-function view(octets: Uint8Array): DataView {
-  return new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function ascii(octets: Uint8Array, offset: number): string {
-  return String.fromCharCode(...octets.subarray(offset, offset + 4)).replace(/[^ -~]/g, '.');
+function ascii(bytes: Uint8Array, offset: number): string {
+  return String.fromCharCode(...bytes.subarray(offset, offset + 4)).replace(/[^ -~]/g, '.');
 }
 
 function damagedError(name: string, reason: string): VsndError {

@@ -1,8 +1,8 @@
+import { type Bytes, readBytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
 import { findMark } from './flac-frames.ts';
 import { beginningAt } from './magic.ts';
 import { firstMpegFrame } from './mpeg-frames.ts';
-import { type Octets, readOctets } from './octets.ts';
 import { nextOggPage } from './ogg-pages.ts';
 import { behindTags } from './tag-bytes.ts';
 
@@ -10,10 +10,10 @@ import { behindTags } from './tag-bytes.ts';
  * Where at `offset`, or behind tags there, a recording begins: `cat` joins files, and what joins them is a tag at most.
  * Undefined where none does.
  */
-export async function nextBeginning(octets: Octets, offset: number): Promise<number | undefined> {
-  const start = await behindTags(octets, offset);
-  if ((await beginningAt(octets, start)) !== undefined) return start;
-  return (await firstMpegFrame(new Cursor(octets, start), 0)) && start;
+export async function nextBeginning(bytes: Bytes, offset: number): Promise<number | undefined> {
+  const start = await behindTags(bytes, offset);
+  if ((await beginningAt(bytes, start)) !== undefined) return start;
+  return (await firstMpegFrame(new Cursor(bytes, start), 0)) && start;
 }
 
 /**
@@ -21,13 +21,13 @@ export async function nextBeginning(octets: Octets, offset: number): Promise<num
  * stream, whose checksum is right, or FLAC's mark before a block of STREAMINFO. Undefined where none does.
  */
 export async function beginningBehindJunk(
-  octets: Octets,
+  bytes: Bytes,
   start: number,
   reach: number,
 ): Promise<number | undefined> {
-  const window = Buffer.from(await readOctets(octets, start, reach));
+  const window = Buffer.from(await readBytes(bytes, start, reach));
   for (let at = window.indexOf('OggS'); at !== -1; at = window.indexOf('OggS', at + 1)) {
-    const page = await nextOggPage(new Cursor(octets, start + at));
+    const page = await nextOggPage(new Cursor(bytes, start + at));
     if (page?.offset === start + at && page.isFirst) return start + at;
   }
   const mark = findMark(window);

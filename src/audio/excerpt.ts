@@ -36,7 +36,7 @@ function framesBehind({ frames, isSeekable }: AudioSource, first: number): numbe
   return Math.max(0, frames - first);
 }
 
-/** So many octets behind those that are left out. */
+/** So many bytes behind those that are left out. */
 async function* partOf(
   pieces: AsyncIterable<Uint8Array>,
   leftOut: number,

@@ -21,7 +21,7 @@ export interface FlacInfo {
 
 /** The header of a FLAC frame (RFC 9639, 9.1). */
 export interface FlacHeader {
-  /** Octets of the header. */
+  /** Bytes of the header. */
   readonly headerBytes: number;
   /** As it stands there. */
   readonly number: number;
@@ -40,7 +40,7 @@ export const STREAMINFO_BYTES = 34;
 /** The longest header there is. */
 export const MAX_HEADER_BYTES = 16;
 
-/** How samples of so many bits are given: the octets of the file that was compressed. The decoder knows no others, or not exactly. */
+/** How samples of so many bits are given: the bytes of the file that was compressed. The decoder knows no others, or not exactly. */
 export const FLAC_FORMATS: ReadonlyMap<number, PcmFormatName> = new Map([
   [8, 'u8'],
   [16, 's16_le'],
@@ -91,16 +91,16 @@ const RATES = [
   96_000,
 ];
 
-/** The header of a frame of this stream at the start of `octets`, or undefined: no such thing is there, or not all of it. */
-export function parseFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader | undefined {
-  const header = parseAnyFlacHeader(octets, info);
+/** The header of a frame of this stream at the start of `bytes`, or undefined: no such thing is there, or not all of it. */
+export function parseFlacHeader(bytes: Uint8Array, info: FlacInfo): FlacHeader | undefined {
+  const header = parseAnyFlacHeader(bytes, info);
   const isOwn = header?.rate === info.rate && header.channels === info.channels && header.bits === info.bits;
   return isOwn ? header : undefined;
 }
 
 /** As {@link parseFlacHeader}, of any stream: `info` is for what the header leaves to STREAMINFO. */
-export function parseAnyFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHeader | undefined {
-  const at = (index: number): number => octets[index] ?? 0;
+export function parseAnyFlacHeader(data: Uint8Array, info: FlacInfo): FlacHeader | undefined {
+  const at = (index: number): number => data[index] ?? 0;
   if (at(0) !== 0xff || (at(1) & 0xfe) !== 0xf8) return undefined;
   const isVariable = (at(1) & 1) === 1; // numbers count frames of sound, not FLAC frames
   const [sizeCode, rateCode, channelCode, bitsCode] = [at(2) >> 4, at(2) & 15, at(3) >> 4, (at(3) >> 1) & 7];
@@ -108,7 +108,7 @@ export function parseAnyFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHead
   const bits = bitsCode === 0 ? info.bits : BITS[bitsCode];
   const channels = channelCode < 8 ? channelCode + 1 : 2;
 
-  const number = parseNumber(octets, 4);
+  const number = parseNumber(data, 4);
   if (number === undefined) return undefined;
   let end = number.end;
   const field = (bytes: number): number => {
@@ -124,7 +124,7 @@ export function parseAnyFlacHeader(octets: Uint8Array, info: FlacInfo): FlacHead
     14: () => field(2) * 10,
   };
   const rate = rates[rateCode]?.() ?? RATES[rateCode];
-  if (!rate || !bits || end >= octets.length || crc8(octets.subarray(0, end)) !== at(end)) return undefined;
+  if (!rate || !bits || end >= data.length || crc8(data.subarray(0, end)) !== at(end)) return undefined;
   const first = isVariable || info.isVariable ? number.value : number.value * info.blockFrames;
   return { headerBytes: end + 1, number: number.value, isVariable, first, frames, rate, channels, bits };
 }
@@ -134,21 +134,21 @@ function blockFrames(code: number): number {
 }
 
 /** A number coded as UTF-8 codes characters, of up to 36 bits. */
-function parseNumber(octets: Uint8Array, offset: number): { value: number; end: number } | undefined {
-  const lead = octets[offset] ?? 0xff;
+function parseNumber(bytes: Uint8Array, offset: number): { value: number; end: number } | undefined {
+  const lead = bytes[offset] ?? 0xff;
   const length = lead < 0x80 ? 1 : Math.clz32(~lead << 24);
   if (length > 7 || (length === 1 && lead >= 0x80)) return undefined;
   let value = length === 1 ? lead : lead & (0x7f >> length);
   const end = offset + length;
   for (let index = offset + 1; index < end; index++) {
-    const octet = octets[index] ?? 0;
-    if ((octet & 0xc0) !== 0x80) return undefined;
-    value = value * 64 + (octet & 0x3f);
+    const byte = bytes[index] ?? 0;
+    if ((byte & 0xc0) !== 0x80) return undefined;
+    value = value * 64 + (byte & 0x3f);
   }
   return { value, end };
 }
 
-/** Octets that a frame can take at most: its samples as they are, and what stands around them. */
+/** Bytes that a frame can take at most: its samples as they are, and what stands around them. */
 export function maxFrameBytes(frames: number, { channels, bits }: FlacInfo): number {
   return MAX_HEADER_BYTES + 2 + channels * (8 + Math.ceil((frames * (bits + 1)) / 8));
 }
@@ -172,11 +172,11 @@ export function selfContained(
   const hasAll =
     (third & 0x0f) !== 0 && (fourth & 0x0e) !== 0 && (second & 1) === Number(info.isVariable || second & 1);
   if (hasAll) return flacFrame;
-  const octets = new Uint8Array(flacFrame);
-  octets[1] = second | Number(info.isVariable);
-  if ((third & 0x0f) === 0) octets[2] = third | SOME_RATE_CODE;
-  if ((fourth & 0x0e) === 0) octets[3] = fourth | ((BITS_CODES.get(info.bits) ?? 0) << 1);
-  octets[headerBytes - 1] = crc8(octets.subarray(0, headerBytes - 1));
-  new DataView(octets.buffer).setUint16(octets.length - 2, octets.subarray(0, -2).reduce(crc16, 0));
-  return octets;
+  const bytes = new Uint8Array(flacFrame);
+  bytes[1] = second | Number(info.isVariable);
+  if ((third & 0x0f) === 0) bytes[2] = third | SOME_RATE_CODE;
+  if ((fourth & 0x0e) === 0) bytes[3] = fourth | ((BITS_CODES.get(info.bits) ?? 0) << 1);
+  bytes[headerBytes - 1] = crc8(bytes.subarray(0, headerBytes - 1));
+  new DataView(bytes.buffer).setUint16(bytes.length - 2, bytes.subarray(0, -2).reduce(crc16, 0));
+  return bytes;
 }

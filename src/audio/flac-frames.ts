@@ -17,7 +17,7 @@ export interface FlacFrame extends FlacHeader {
   /** In the recording. */
   readonly offset: number;
   /** Valid until the cursor is used again. */
-  readonly octets: Uint8Array;
+  readonly bytes: Uint8Array;
   /** Whether its checksum has been looked at. */
   readonly isSure: boolean;
 }
@@ -37,11 +37,11 @@ export async function nextFlacFrame(
   for (let header = await findHeader(cursor, info); header; header = await findHeader(cursor, info)) {
     const offset = cursor.position;
     const likely = isSure ? undefined : await likelyFrameAt(cursor, header, info);
-    const { octets, looked } = likely ?? (await frameAt(cursor, header, info));
-    if (octets !== undefined) {
-      cursor.find(octets.length);
-      cursor.position = offset + octets.length;
-      return { ...header, offset, octets, isSure: likely === undefined };
+    const { bytes, looked } = likely ?? (await frameAt(cursor, header, info));
+    if (bytes !== undefined) {
+      cursor.find(bytes.length);
+      cursor.position = offset + bytes.length;
+      return { ...header, offset, bytes, isSure: likely === undefined };
     }
     if (!cursor.goOn(looked)) return undefined;
     cursor.position = offset + 1;
@@ -53,7 +53,7 @@ export async function nextFlacFrame(
 async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | undefined> {
   for (let length = MAX_HEADER_BYTES; ; length = 4096) {
     const window = await cursor.peek(length);
-    // The last octets of a window are the first of the next one, unless there is none.
+    // The last bytes of a window are the first of the next one, unless there is none.
     const isLast = window.length < length;
     const mark = length === MAX_HEADER_BYTES ? -1 : findMark(window);
     const stop = mark !== -1 ? mark : isLast ? window.length : length - MAX_HEADER_BYTES + 1; // a mark is shorter than a header
@@ -70,8 +70,8 @@ async function findHeader(cursor: Cursor, info: FlacInfo): Promise<FlacHeader | 
 }
 
 /** Where a FLAC stream begins: with its mark, and STREAMINFO, the only block of metadata that is first. */
-export function findMark(octets: Uint8Array): number {
-  const { buffer, byteOffset, length } = octets;
+export function findMark(bytes: Uint8Array): number {
+  const { buffer, byteOffset, length } = bytes;
   const all = Buffer.from(buffer, byteOffset, length);
   const hasStreamInfo = (at: number) => (all.readUIntBE(at + 4, 4) & 0x7fff_ffff) === STREAMINFO_BYTES;
   let at = all.indexOf('fLaC');
@@ -87,19 +87,19 @@ async function likelyFrameAt(
   cursor: Cursor,
   { first, frames, headerBytes }: FlacHeader,
   info: FlacInfo,
-): Promise<{ octets: Uint8Array; looked: number } | undefined> {
-  if (cursor.octets.size === undefined) return undefined; // a stream is asked for no more than it needs
+): Promise<{ bytes: Uint8Array; looked: number } | undefined> {
+  if (cursor.bytes.size === undefined) return undefined; // a stream is asked for no more than it needs
   const window = await cursor.peek(LIKELY_BYTES);
   for (let at = window.indexOf(0xff, headerBytes); at !== -1; at = window.indexOf(0xff, at + 1)) {
     const next = parseFlacHeader(window.subarray(at, at + MAX_HEADER_BYTES), info);
-    if (next?.first === first + frames) return { octets: window.subarray(0, at), looked: at };
+    if (next?.first === first + frames) return { bytes: window.subarray(0, at), looked: at };
   }
   return undefined;
 }
 
 /**
- * The octets of the frame at the cursor, undefined where no end of it fits its checksum; and how many were looked at. An end is
- * sure where a header, a tag or another recording follows, or nothing. Within a quiet frame octets that fit, with the first ones
+ * The bytes of the frame at the cursor, undefined where no end of it fits its checksum; and how many were looked at. An end is
+ * sure where a header, a tag or another recording follows, or nothing. Within a quiet frame bytes that fit, with the first ones
  * of a header behind them, are not rare enough: such an end, or any other, counts only where none is sure, and the frame can be
  * decoded.
  */
@@ -107,7 +107,7 @@ async function frameAt(
   cursor: Cursor,
   header: FlacHeader,
   info: FlacInfo,
-): Promise<{ octets?: Uint8Array | undefined; looked: number }> {
+): Promise<{ bytes?: Uint8Array | undefined; looked: number }> {
   const most = maxFrameBytes(header.frames, info);
   let crc = 0;
   let end = 0;
@@ -120,14 +120,13 @@ async function frameAt(
       if (crc === 0 && end > header.headerBytes) {
         const rest = window.subarray(end, end + MAX_HEADER_BYTES);
         if (parseFlacHeader(rest, info) || isTag(rest) || beginningOf(rest))
-          return { octets: window.subarray(0, end), looked: end };
+          return { bytes: window.subarray(0, end), looked: end };
         if (ends.length < MOST_ENDS) ends.push(end);
       }
       crc = crc16(crc, window[end] as number);
     }
-    if (crc === 0 && isLast && end === window.length) return { octets: window, looked: end };
-    if (isLast || length === most)
-      return { octets: await decodable(window, header, info, ends), looked: end };
+    if (crc === 0 && isLast && end === window.length) return { bytes: window, looked: end };
+    if (isLast || length === most) return { bytes: await decodable(window, header, info, ends), looked: end };
   }
 }
 

@@ -3,11 +3,11 @@ import { FlacDecoder } from './flac-decoder.ts';
 import { checkFlacInfo, parseFlacHeader, parseStreamInfo } from './flac-format.ts';
 import { type OggMapping, startsWith } from './ogg-codec.ts';
 
-/** Octets before 'fLaC' and a metadata block's header in the first packet (RFC 9639, 10.1). */
+/** Bytes before 'fLaC' and a metadata block's header in the first packet (RFC 9639, 10.1). */
 const PREFIX_BYTES = 9;
 const STREAMINFO_OFFSET = PREFIX_BYTES + 8;
 
-const isLastBlock = (octet: number | undefined): boolean => ((octet ?? 0x80) & 0x80) !== 0;
+const isLastBlock = (byte: number | undefined): boolean => ((byte ?? 0x80) & 0x80) !== 0;
 
 export const OGG_FLAC: OggMapping = {
   recognises: (packet) => startsWith(packet, '\x7fFLAC'),

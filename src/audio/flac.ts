@@ -2,6 +2,7 @@ import { VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
 import type { FrameFormat } from './audio-source.ts';
 import { nextBeginning } from './beginnings.ts';
+import { type Bytes, readBytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
 import { FlacDecoder } from './flac-decoder.ts';
 import {
@@ -16,52 +17,51 @@ import {
   STREAMINFO_BYTES,
 } from './flac-format.ts';
 import { type FlacFrame, findMark, nextFlacFrame } from './flac-frames.ts';
-import { type Octets, readOctets } from './octets.ts';
 import { noFramesError, type Recording } from './recording.ts';
 import { fillHole, silence } from './silence.ts';
 import { ENDS_EARLY, HAS_HOLES, Warnings } from './warnings.ts';
 
-/** Octets in which a frame is looked for by going from one to the next. */
+/** Bytes in which a frame is looked for by going from one to the next. */
 const NEAR_BYTES = 16 * 1024;
 
-/** Octets of tags that may follow the last frame. */
+/** Bytes of tags that may follow the last frame. */
 const TAG_BYTES = 4096;
 
 /** Opens a FLAC stream that begins at `start`. Rejects with ERR_VSND_FILE. */
-export async function openFlac(octets: Octets, start: number): Promise<Recording> {
-  const metadata = await readMetadata(octets, start);
+export async function openFlac(bytes: Bytes, start: number): Promise<Recording> {
+  const metadata = await readMetadata(bytes, start);
   const { audioStart } = metadata;
-  const said = asFramesHave(await readOctets(octets, audioStart, MAX_HEADER_BYTES), metadata.info);
-  checkFlacInfo(octets.name, said);
+  const said = asFramesHave(await readBytes(bytes, audioStart, MAX_HEADER_BYTES), metadata.info);
+  checkFlacInfo(bytes.name, said);
   const format: FrameFormat = { format: flacFormat(said), rate: said.rate, channels: said.channels };
   const frameBytes = (pcmFormat(format.format).sampleBytes ?? 1) * said.channels;
   const warnings = new Warnings();
-  const opening = new Cursor(octets, audioStart);
+  const opening = new Cursor(bytes, audioStart);
   const found = await nextFlacFrame(opening, said);
-  const next = found ? undefined : await nextBeginning(octets, opening.position);
-  if (found === undefined && next === undefined && (await readOctets(octets, audioStart, 1)).length > 0)
-    throw noFramesError(octets.name);
+  const next = found ? undefined : await nextBeginning(bytes, opening.position);
+  if (found === undefined && next === undefined && (await readBytes(bytes, audioStart, 1)).length > 0)
+    throw noFramesError(bytes.name);
   const info = found ? await numbering(opening, said, found) : said;
   /** The number of the first frame of sound: any, where the recording was cut out of another one. */
   const origin = found?.offset === audioStart ? firstOf(found, info) : 0;
-  const frames = octets.size === undefined ? found && info.totalFrames : await count(octets.size);
+  const frames = bytes.size === undefined ? found && info.totalFrames : await count(bytes.size);
 
   /** Undefined where another stream follows. */
   async function count(size: number): Promise<number | undefined> {
     const { totalFrames } = info;
-    const last = found && (await lastFrame(octets, size));
+    const last = found && (await lastFrame(bytes, size));
     if (next !== undefined) return undefined;
     const present = last === undefined ? (found ? totalFrames : 0) : Math.max(0, last - origin);
     if (present === totalFrames || totalFrames === undefined) return present;
-    if (await isJoined(new Cursor(octets, audioStart))) return undefined;
+    if (await isJoined(new Cursor(bytes, audioStart))) return undefined;
     if (present !== undefined && present < totalFrames) warnings.add(ENDS_EARLY);
     return present;
   }
 
   /** The number of the frame of sound behind the last one that is there; undefined where none is found near the end. */
-  async function lastFrame(octets: Octets, size: number): Promise<number | undefined> {
+  async function lastFrame(bytes: Bytes, size: number): Promise<number | undefined> {
     const tail = 2 * maxFrameBytes(info.blockFrames, info) + TAG_BYTES;
-    const cursor = new Cursor(octets, Math.max(audioStart, size - tail));
+    const cursor = new Cursor(bytes, Math.max(audioStart, size - tail));
     let end: number | undefined;
     for (let frame = await nextFlacFrame(cursor, info); frame; frame = await nextFlacFrame(cursor, info)) {
       end = frame.first + frame.frames;
@@ -71,9 +71,9 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
 
   /** At or before the FLAC frame with the frame of sound `number`, and near it. */
   async function seek(number: number): Promise<Cursor> {
-    const cursor = new Cursor(octets, audioStart);
+    const cursor = new Cursor(bytes, audioStart);
     let low = audioStart;
-    for (let high = octets.size ?? 0; high - low > NEAR_BYTES; ) {
+    for (let high = bytes.size ?? 0; high - low > NEAR_BYTES; ) {
       const middle = Math.floor((low + high) / 2);
       cursor.position = middle;
       const frame = await nextFlacFrame(cursor, info);
@@ -85,7 +85,7 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
   }
 
   async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
-    const cursor = from === 0 ? new Cursor(octets, audioStart) : await seek(origin + from);
+    const cursor = from === 0 ? new Cursor(bytes, audioStart) : await seek(origin + from);
     const decoder = new FlacDecoder(info);
     let at = from;
     let isPlaced = from === 0;
@@ -93,7 +93,7 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
       for (;;) {
         const { position } = cursor;
         if (!(await isHeaderAt(cursor, info))) {
-          const next = await nextBeginning(octets, position);
+          const next = await nextBeginning(bytes, position);
           if (next !== undefined) return next;
         }
         const next = await decodeNext(cursor, decoder, info);
@@ -119,7 +119,7 @@ export async function openFlac(octets: Octets, start: number): Promise<Recording
       decoder.free();
     }
     if (at < (info.totalFrames ?? 0)) warnings.add(ENDS_EARLY);
-    return await nextBeginning(octets, cursor.position);
+    return await nextBeginning(bytes, cursor.position);
   }
 
   return { kind: 'FLAC', ...format, frames, warnings, read };
@@ -133,7 +133,7 @@ async function decodeNext(
 ): Promise<{ frame: FlacFrame; sound: Uint8Array | undefined } | undefined> {
   for (const isSure of [false, true]) {
     const frame = await nextFlacFrame(cursor, info, isSure);
-    const sound = frame && (await decoder.decode(frame.octets, frame));
+    const sound = frame && (await decoder.decode(frame.bytes, frame));
     if (frame === undefined || sound !== undefined || frame.isSure) return frame && { frame, sound };
     cursor.position = frame.offset;
   }
@@ -186,20 +186,20 @@ export function flacFormat({ bits }: FlacInfo): FrameFormat['format'] {
   return FLAC_FORMATS.get(bits) ?? 's16_le';
 }
 
-async function readMetadata(octets: Octets, start: number): Promise<{ info: FlacInfo; audioStart: number }> {
+async function readMetadata(bytes: Bytes, start: number): Promise<{ info: FlacInfo; audioStart: number }> {
   let info: FlacInfo | undefined;
   for (let offset = start + 4; ; ) {
-    const head = await readOctets(octets, offset, 4);
+    const head = await readBytes(bytes, offset, 4);
     const [type = 0, ...size] = head;
     const isStreamInfo = (type & 0x7f) === 0;
     if (head.length < 4 || isStreamInfo !== (info === undefined)) {
       throw new VsndError(
         'ERR_VSND_FILE',
-        `${octets.name} is a damaged FLAC file: its metadata make no sense`,
+        `${bytes.name} is a damaged FLAC file: its metadata make no sense`,
       );
     }
-    info ??= parseStreamInfo(octets.name, await readOctets(octets, offset + 4, STREAMINFO_BYTES));
-    offset += 4 + size.reduce((value, octet) => value * 256 + octet, 0);
+    info ??= parseStreamInfo(bytes.name, await readBytes(bytes, offset + 4, STREAMINFO_BYTES));
+    offset += 4 + size.reduce((value, byte) => value * 256 + byte, 0);
     if (type & 0x80) return { info, audioStart: offset };
   }
 }

@@ -1,5 +1,5 @@
 import { VsndError } from '../errors.ts';
-import { type Octets, readOctets } from './octets.ts';
+import { type Bytes, readBytes } from './bytes.ts';
 import { isWebAddress } from './web-address.ts';
 
 /** Kinds for which there is no decoder here, and what stands at an offset of theirs. */
@@ -20,18 +20,18 @@ const FOREIGN: readonly (readonly [kind: string, offset: number, ...marks: strin
 const HEAD_BYTES = 8;
 
 /** What a recording that begins at `start` is, where it is of a kind that others play. */
-export async function foreignKindAt(octets: Octets, start: number): Promise<string | undefined> {
-  const text = String.fromCharCode(...(await readOctets(octets, start, HEAD_BYTES)));
+export async function foreignKindAt(bytes: Bytes, start: number): Promise<string | undefined> {
+  const text = String.fromCharCode(...(await readBytes(bytes, start, HEAD_BYTES)));
   const found = FOREIGN.find(([, offset, ...marks]) => marks.some((mark) => text.startsWith(mark, offset)));
-  return found?.[0] ?? ((await hasAacFrames(octets, start)) ? 'AAC' : undefined);
+  return found?.[0] ?? ((await hasAacFrames(bytes, start)) ? 'AAC' : undefined);
 }
 
 /** A frame of AAC with a header (ISO 14496-3, 1.A.2.2: ADTS), and behind it another one like it. */
-async function hasAacFrames(octets: Octets, start: number): Promise<boolean> {
-  const first = await readOctets(octets, start, AAC_HEADER_BYTES);
+async function hasAacFrames(data: Bytes, start: number): Promise<boolean> {
+  const first = await readBytes(data, start, AAC_HEADER_BYTES);
   const bytes = aacFrameBytes(first);
   if (bytes < AAC_HEADER_BYTES) return false;
-  const next = await readOctets(octets, start + bytes, 3);
+  const next = await readBytes(data, start + bytes, 3);
   return next.length === 3 && next.every((byte, index) => byte === first[index]);
 }
 
@@ -44,9 +44,9 @@ function aacFrameBytes([sync = 0, version = 0, profile = 0, a = 0, b = 0, c = 0]
 }
 
 /** Opens nothing: rejects with ERR_VSND_FILE, which says how a recording at `start` can be played all the same. */
-export async function refuseForeign(octets: Octets, start: number): Promise<never> {
-  const kind = (await foreignKindAt(octets, start)) ?? 'of another kind';
-  throw foreignKindError(octets, kind, start === 0 ? 'is' : 'holds');
+export async function refuseForeign(bytes: Bytes, start: number): Promise<never> {
+  const kind = (await foreignKindAt(bytes, start)) ?? 'of another kind';
+  throw foreignKindError(bytes, kind, start === 0 ? 'is' : 'holds');
 }
 
 /** What is of a kind without a decoder here can be played all the same. `path`: where another program finds it. */

@@ -37,7 +37,7 @@ const MAX_DITHERED_BITS = 24;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Converts rate, channels and format. Where nothing changes the octets are passed on as they are; where only the format does,
+ * Converts rate, channels and format. Where nothing changes the bytes are passed on as they are; where only the format does,
  * and the new one keeps all bits, samples stay exact; where bits are lost, dither takes the place of what rounding would do.
  * What is too loud for an integer format saturates. Rejects with ERR_VSND_NOT_SUPPORTED for formats without samples and
  * rates too far from each other, with ERR_VSND_INVALID_ARG for more channels than can be resampled.

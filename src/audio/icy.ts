@@ -1,10 +1,10 @@
 import { decodeText } from './text.ts';
 
-/** Octets: a title's length counts in these. */
+/** Bytes: a title's length counts in these. */
 const TITLE_UNIT = 16;
 
 /**
- * Takes the titles out of the sound of a station: after every `interval` octets there is one that says how long one is, in
+ * Takes the titles out of the sound of a station: after every `interval` bytes there is one that says how long one is, in
  * units of 16. `onTitle` hears each that is another one than the last.
  */
 export async function* withoutTitles(

@@ -1,26 +1,26 @@
 import { VsndError } from '../errors.ts';
+import { type Bytes, passing } from './bytes.ts';
 import { createFrameConverter, type FrameConverter } from './frame-converter.ts';
-import { type Octets, passing } from './octets.ts';
 import type { Recording } from './recording.ts';
 
 /** Opens the recording that begins at a byte. Rejects with ERR_VSND_FILE. */
-export type OpenAt = (octets: Octets, start: number) => Promise<Recording>;
+export type OpenAt = (bytes: Bytes, start: number) => Promise<Recording>;
 
 /** Recordings without sound, one behind the other, that are passed: each may cost a decoder, and thousands fit into a megabyte. */
 const MOST_SILENT = 256;
 
 /** The frames of `first`, and those of what is joined to it, which are converted to its format: as `cat` joins files. */
 export async function* readJoined(
-  octets: Octets,
+  bytes: Bytes,
   first: Recording,
   from: number,
   openAt: OpenAt,
 ): AsyncGenerator<Uint8Array> {
   let silent = 0;
   for (let start = yield* first.read(from); start !== undefined; ) {
-    if (silent === MOST_SILENT) throw silentError(octets.name);
+    if (silent === MOST_SILENT) throw silentError(bytes.name);
     silent += 1;
-    const next = await openAt(passing(octets), start);
+    const next = await openAt(passing(bytes), start);
     const converter = await createFrameConverter(next, first);
     try {
       start = yield* readThrough(next, converter, () => {

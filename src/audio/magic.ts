@@ -1,5 +1,5 @@
+import { type Bytes, readBytes } from './bytes.ts';
 import { foreignKindAt } from './foreign-kinds.ts';
-import { type Octets, readOctets } from './octets.ts';
 
 /** Kinds of recordings that begin with what is theirs alone: MPEG audio does not. 'foreign': there is no decoder here. */
 export type Beginning = 'wav' | 'aiff' | 'au' | 'flac' | 'ogg' | 'foreign';
@@ -22,8 +22,8 @@ export function beginningOf(head: Uint8Array): Beginning | undefined {
 }
 
 /** What a recording that begins at `start` is. */
-export async function beginningAt(octets: Octets, start: number): Promise<Beginning | undefined> {
-  const beginning = beginningOf(await readOctets(octets, start, HEAD_BYTES));
+export async function beginningAt(bytes: Bytes, start: number): Promise<Beginning | undefined> {
+  const beginning = beginningOf(await readBytes(bytes, start, HEAD_BYTES));
   if (beginning) return beginning;
-  return (await foreignKindAt(octets, start)) === undefined ? undefined : 'foreign';
+  return (await foreignKindAt(bytes, start)) === undefined ? undefined : 'foreign';
 }

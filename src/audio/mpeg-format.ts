@@ -7,9 +7,9 @@ export interface MpegHeader {
   readonly channels: number;
   /** Frames of sound in it. */
   readonly frames: number;
-  /** Octets, header included. */
+  /** Bytes, header included. */
   readonly bytes: number;
-  /** Octets from its start to where an encoder's tag stands, if it has one: behind the side information. */
+  /** Bytes from its start to where an encoder's tag stands, if it has one: behind the side information. */
   readonly tagOffset: number;
 }
 
@@ -31,19 +31,19 @@ const BITRATES = {
   ],
 };
 
-/** Whether a frame of free format begins with `octets`: it does not say how long it is. */
-export function isFreeFormat(octets: Uint8Array): boolean {
-  const [sync, second, third = 0xf0, fourth] = octets;
+/** Whether a frame of free format begins with `bytes`: it does not say how long it is. */
+export function isFreeFormat(bytes: Uint8Array): boolean {
+  const [sync, second, third = 0xf0, fourth] = bytes;
   return (
     (third & 0xf0) === 0 &&
     parseMpegHeader(Uint8Array.of(sync ?? 0, second ?? 0, third | 0x10, fourth ?? 0)) !== undefined
   );
 }
 
-/** The header at the start of `octets`; undefined where none is, and for free format. */
-export function parseMpegHeader(octets: Uint8Array): MpegHeader | undefined {
-  if (octets.length < HEADER_BYTES) return undefined;
-  const [sync = 0, second = 0, third = 0, fourth = 0] = octets;
+/** The header at the start of `bytes`; undefined where none is, and for free format. */
+export function parseMpegHeader(bytes: Uint8Array): MpegHeader | undefined {
+  if (bytes.length < HEADER_BYTES) return undefined;
+  const [sync = 0, second = 0, third = 0, fourth = 0] = bytes;
   if (sync !== 0xff || second < 0xe0) return undefined;
   const version = (second >> 3) & 3; // 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
   const layer = 4 - ((second >> 1) & 3);
@@ -72,47 +72,47 @@ export function isAlike(a: MpegHeader, b: MpegHeader): boolean {
 export interface MpegTag {
   /** MPEG frames that follow. */
   readonly mpegFrames: number | undefined;
-  /** Octets from this frame to the end. */
+  /** Bytes from this frame to the end. */
   readonly bytes: number | undefined;
   /** Frames of sound that the encoder put before the first one, and behind the last one. */
   readonly delay: number | undefined;
   readonly padding: number | undefined;
 }
 
-const ascii = (octets: Uint8Array, from: number, to: number): string =>
-  String.fromCharCode(...octets.subarray(from, to));
+const ascii = (bytes: Uint8Array, from: number, to: number): string =>
+  String.fromCharCode(...bytes.subarray(from, to));
 
 /** Where Fraunhofer's encoder puts its tag, and what it takes. */
 const VBRI_OFFSET = 36;
 const VBRI_BYTES = 26;
 
-/** The tag of Xing, LAME or Fraunhofer in the frame `octets`; undefined where it is a frame of sound. */
-export function parseMpegTag(octets: Uint8Array, { tagOffset }: MpegHeader): MpegTag | undefined {
-  const [letter, other] = [octets[tagOffset], octets[VBRI_OFFSET]];
+/** The tag of Xing, LAME or Fraunhofer in the frame `bytes`; undefined where it is a frame of sound. */
+export function parseMpegTag(bytes: Uint8Array, { tagOffset }: MpegHeader): MpegTag | undefined {
+  const [letter, other] = [bytes[tagOffset], bytes[VBRI_OFFSET]];
   if (letter !== 0x58 && letter !== 0x49 && other !== 0x56) return undefined; // X, I, V: nearly all frames end here
-  const name = ascii(octets, tagOffset, tagOffset + 4);
-  if (name === 'Xing' || name === 'Info') return parseXingTag(octets, tagOffset);
-  if (octets.length < VBRI_OFFSET + VBRI_BYTES || ascii(octets, VBRI_OFFSET, VBRI_OFFSET + 4) !== 'VBRI')
+  const name = ascii(bytes, tagOffset, tagOffset + 4);
+  if (name === 'Xing' || name === 'Info') return parseXingTag(bytes, tagOffset);
+  if (bytes.length < VBRI_OFFSET + VBRI_BYTES || ascii(bytes, VBRI_OFFSET, VBRI_OFFSET + 4) !== 'VBRI')
     return undefined;
-  const view = new DataView(octets.buffer, octets.byteOffset + VBRI_OFFSET, VBRI_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + VBRI_OFFSET, VBRI_BYTES);
   return { bytes: view.getUint32(10), mpegFrames: view.getUint32(14), delay: undefined, padding: undefined };
 }
 
-function parseXingTag(octets: Uint8Array, tagOffset: number): MpegTag {
-  const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+function parseXingTag(data: Uint8Array, tagOffset: number): MpegTag {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   let at = tagOffset + 8;
-  const flags = at <= octets.length ? view.getUint32(at - 4) : 0;
+  const flags = at <= data.length ? view.getUint32(at - 4) : 0;
   const field = (flag: number, bytes: number): number | undefined => {
     if ((flags & flag) === 0) return undefined;
     at += bytes;
-    return at <= octets.length ? view.getUint32(at - bytes) : undefined;
+    return at <= data.length ? view.getUint32(at - bytes) : undefined;
   };
   const mpegFrames = field(1, 4);
   const bytes = field(2, 4);
   field(4, 100); // the table of contents
   field(8, 4); // quality
-  const hasGap = at + 24 <= octets.length && /^(?:LAME|Lavc|Lavf|GOGO)/.test(ascii(octets, at, at + 4));
-  const gap = hasGap ? view.getUint32(at + 20) & 0xff_ffff : undefined; // behind 21 octets of others: 12 bits each
+  const hasGap = at + 24 <= data.length && /^(?:LAME|Lavc|Lavf|GOGO)/.test(ascii(data, at, at + 4));
+  const gap = hasGap ? view.getUint32(at + 20) & 0xff_ffff : undefined; // behind 21 bytes of others: 12 bits each
   return {
     mpegFrames: mpegFrames || undefined, // 0: the encoder could not know
     bytes: bytes || undefined,

@@ -8,14 +8,14 @@ export interface MpegFrame extends MpegHeader {
   /** In the recording. */
   readonly offset: number;
   /** All of it. Valid until the cursor is used again. */
-  readonly octets: Uint8Array;
+  readonly data: Uint8Array;
 }
 
 /** Frames in a row that are enough to believe that MPEG begins where a recording does, and that it does elsewhere. */
 const CONVINCING_FRAMES = 3;
 const CONVINCING_FRAMES_ELSEWHERE = 12;
 
-/** Octets in which the next candidate is looked for. */
+/** Bytes in which the next candidate is looked for. */
 const WINDOW_BYTES = 1024;
 
 /**
@@ -45,8 +45,8 @@ export async function nextMpegFrame(cursor: Cursor, like: MpegHeader): Promise<M
   const isNext = (header: MpegHeader | undefined) => header !== undefined && isAlike(header, like);
   const here = parseMpegHeader(await cursor.peek(HEADER_BYTES));
   if (here && isNext(here)) return await frameAt(cursor, here);
-  cursor.position = await behindTags(cursor.octets, cursor.position);
-  if ((await beginningAt(cursor.octets, cursor.position)) !== undefined) return undefined;
+  cursor.position = await behindTags(cursor.bytes, cursor.position);
+  if ((await beginningAt(cursor.bytes, cursor.position)) !== undefined) return undefined;
   const isBelievable = async (header: MpegHeader): Promise<boolean> => {
     const enough = isNext(header) ? 2 : CONVINCING_FRAMES;
     const { frames, isToEnd } = await run(cursor, header, enough);
@@ -58,11 +58,11 @@ export async function nextMpegFrame(cursor: Cursor, like: MpegHeader): Promise<M
 
 /** The frame at the cursor, which is then behind it; undefined where it is cut. */
 async function frameAt(cursor: Cursor, header: MpegHeader): Promise<MpegFrame | undefined> {
-  const octets = await cursor.peek(header.bytes);
-  if (octets.length < header.bytes) return undefined;
+  const bytes = await cursor.peek(header.bytes);
+  if (bytes.length < header.bytes) return undefined;
   const offset = cursor.position;
   cursor.position += header.bytes;
-  return { ...header, offset, octets };
+  return { ...header, offset, data: bytes };
 }
 
 /** Moves the cursor to the next header that `isIt`, with the cursor at it; undefined where none begins up to the byte `stop`. */
@@ -95,11 +95,11 @@ async function run(
 ): Promise<{ frames: number; isToEnd: boolean }> {
   let end = 0;
   for (let frames = 0, header: MpegHeader | undefined = first; ; frames++) {
-    const octets = await cursor.peek(end + header.bytes + HEADER_BYTES);
-    if (octets.length < end + header.bytes) return { frames, isToEnd: true };
+    const bytes = await cursor.peek(end + header.bytes + HEADER_BYTES);
+    if (bytes.length < end + header.bytes) return { frames, isToEnd: true };
     end += header.bytes;
     if (frames + 1 === most) return { frames: most, isToEnd: false };
-    const rest = octets.subarray(end);
+    const rest = bytes.subarray(end);
     header = parseMpegHeader(rest);
     if (header === undefined || !isAlike(header, first))
       return { frames: frames + 1, isToEnd: rest.length < HEADER_BYTES || isTag(rest) };

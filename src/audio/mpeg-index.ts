@@ -1,7 +1,7 @@
 import { nextBeginning } from './beginnings.ts';
+import type { Bytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
 import type { MpegEntry, MpegPart } from './mpeg-part.ts';
-import type { Octets } from './octets.ts';
 
 /** Every so many MPEG frames one is kept. */
 const STRIDE = 32;
@@ -15,10 +15,10 @@ export class MpegIndex {
   #end: number;
   #isComplete = false;
 
-  constructor(octets: Octets, part: MpegPart) {
+  constructor(bytes: Bytes, part: MpegPart) {
     this.#part = part;
     this.#end = part.start.offset;
-    this.#cursor = new Cursor(octets, this.#end);
+    this.#cursor = new Cursor(bytes, this.#end);
   }
 
   /** The last entry at or before the MPEG frame `number`. */
@@ -32,8 +32,8 @@ export class MpegIndex {
   /** MPEG frames in all, the byte behind them, and where another recording begins behind that. */
   async count(): Promise<{ mpegFrames: number; end: number; next: number | undefined }> {
     await this.#extend(Number.POSITIVE_INFINITY);
-    const { octets, position } = this.#cursor;
-    return { mpegFrames: this.#count, end: this.#end, next: await nextBeginning(octets, position) };
+    const { bytes, position } = this.#cursor;
+    return { mpegFrames: this.#count, end: this.#end, next: await nextBeginning(bytes, position) };
   }
 
   async #extend(number: number): Promise<void> {

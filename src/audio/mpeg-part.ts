@@ -35,7 +35,7 @@ export class MpegPart {
     while (batch.length < most) {
       const frame = await this.nextFrame(cursor, number + batch.length);
       if (frame === undefined) break;
-      batch.push(most === 1 ? frame.octets : new Uint8Array(frame.octets));
+      batch.push(most === 1 ? frame.data : new Uint8Array(frame.data));
     }
     return batch;
   }
@@ -44,7 +44,7 @@ export class MpegPart {
   async nextFrame(cursor: Cursor, number: number): Promise<MpegFrame | undefined> {
     if (number === this.#promisedFrames && cursor.position === this.promisedEnd) return undefined;
     const frame = await nextMpegFrame(cursor, this.#first);
-    if (frame === undefined || parseMpegTag(frame.octets, frame) === undefined) return frame;
+    if (frame === undefined || parseMpegTag(frame.data, frame) === undefined) return frame;
     cursor.position = frame.offset;
     return undefined;
   }

@@ -1,20 +1,20 @@
 import { VsndError } from '../errors.ts';
 import type { FrameFormat } from './audio-source.ts';
 import { nextBeginning } from './beginnings.ts';
+import type { Bytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
 import { MpegDecoder } from './mpeg-decoder.ts';
 import { isFreeFormat, parseMpegTag } from './mpeg-format.ts';
 import { firstMpegFrame, type MpegFrame } from './mpeg-frames.ts';
 import { MpegIndex } from './mpeg-index.ts';
 import { MpegPart } from './mpeg-part.ts';
-import type { Octets } from './octets.ts';
 import type { Recording } from './recording.ts';
 import { ENDS_EARLY, HAS_HOLES, Warnings } from './warnings.ts';
 
 /** Frames of sound that a decoder of layer 3 puts before the first one. */
 const DECODER_DELAY = 529;
 
-/** MPEG frames before one that is entered at: its octets may lie in several of them, and it overlaps the last. */
+/** MPEG frames before one that is entered at: its bytes may lie in several of them, and it overlaps the last. */
 const PRE_ROLL = 24;
 
 /** Of the shortest and the longest frame of layer 3, which alone has tags. */
@@ -25,24 +25,24 @@ const MOST_FRAME_BYTES = 1441;
 const FRAMES_AT_ONCE = 16;
 
 /** Opens MPEG audio that begins at most `reach` bytes behind `start`; undefined where none does. Rejects with ERR_VSND_FILE. */
-export async function openMpeg(octets: Octets, start: number, reach: number): Promise<Recording | undefined> {
-  const opening = new Cursor(octets, start);
+export async function openMpeg(bytes: Bytes, start: number, reach: number): Promise<Recording | undefined> {
+  const opening = new Cursor(bytes, start);
   const first = await firstMpegFrame(opening, reach);
-  if (first) return await openFrom(octets, first);
+  if (first) return await openFrom(bytes, first);
   opening.position = start;
   if (isFreeFormat(await opening.peek(4)) && (await isFreeFormatAgain(opening)))
-    throw freeFormatError(octets.name);
+    throw freeFormatError(bytes.name);
   return undefined;
 }
 
-async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
-  const { size } = octets;
+async function openFrom(bytes: Bytes, first: MpegFrame): Promise<Recording> {
+  const { size } = bytes;
   const format: FrameFormat = { format: 'float_le', rate: first.rate, channels: first.channels };
   const frameBytes = 4 * format.channels;
   const warnings = new Warnings();
-  const tag = parseMpegTag(first.octets, first);
+  const tag = parseMpegTag(first.data, first);
   const part = new MpegPart(first, tag);
-  const index = new MpegIndex(octets, part);
+  const index = new MpegIndex(bytes, part);
   /** Frames of sound before the first one of the recording, and behind its last one, where the tag has counted right. */
   const skip = tag?.delay === undefined ? 0 : tag.delay + DECODER_DELAY;
   const cut = Math.max(0, (tag?.delay ?? 0) + (tag?.padding ?? 0) - skip);
@@ -61,7 +61,7 @@ async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
     if (tag?.mpegFrames === undefined || promisedEnd === undefined || promisedEnd > size) return false;
     const meanBytes = (promisedEnd - first.offset) / (tag.mpegFrames + 1);
     if (meanBytes < LEAST_FRAME_BYTES || meanBytes > MOST_FRAME_BYTES) return false;
-    return (await nextBeginning(octets, promisedEnd)) === undefined;
+    return (await nextBeginning(bytes, promisedEnd)) === undefined;
   }
 
   /** Undefined where something else follows. */
@@ -73,7 +73,7 @@ async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
   async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
     const entry =
       from === 0 ? part.start : await index.find(Math.floor((from + skip) / first.frames) - PRE_ROLL);
-    const cursor = new Cursor(octets, entry.offset);
+    const cursor = new Cursor(bytes, entry.offset);
     const decoder = new MpegDecoder(format, first.frames);
     const atOnce = size === undefined ? 1 : FRAMES_AT_ONCE;
     let { number, offset: end } = entry;
@@ -93,7 +93,7 @@ async function openFrom(octets: Octets, first: MpegFrame): Promise<Recording> {
       const isWhole = part.isWhole(number, end);
       if (!isWhole) yield* tail.rest();
       if (!isWhole && number < (tag?.mpegFrames ?? 0)) warnings.add(ENDS_EARLY);
-      return await nextBeginning(octets, cursor.position);
+      return await nextBeginning(bytes, cursor.position);
     } finally {
       decoder.free();
     }
@@ -136,9 +136,9 @@ const FREE_FORMAT_BYTES = 8192;
 
 /** Whether two more frames of free format follow the one at the cursor, as far from each other. */
 async function isFreeFormatAgain(cursor: Cursor): Promise<boolean> {
-  const octets = await cursor.peek(FREE_FORMAT_BYTES);
-  const isAt = (at: number) => isFreeFormat(octets.subarray(at, at + 4)) && octets[1] === octets[at + 1];
-  for (let at = 4; at * 2 + 4 < octets.length; at++) {
+  const bytes = await cursor.peek(FREE_FORMAT_BYTES);
+  const isAt = (at: number) => isFreeFormat(bytes.subarray(at, at + 4)) && bytes[1] === bytes[at + 1];
+  for (let at = 4; at * 2 + 4 < bytes.length; at++) {
     if (isAt(at) && [-1, 0, 1].some((padding) => isAt(2 * at + padding))) return true;
   }
   return false;

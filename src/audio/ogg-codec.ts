@@ -30,7 +30,7 @@ export interface PacketDecoder {
 
 /**
  * A decoder of `codec` that is created for its first packet: of those that are chained, thousands may have none. A packet of no
- * octets, of which a page has 255, is none: a decoder invents sound for it.
+ * bytes, of which a page has 255, is none: a decoder invents sound for it.
  */
 export function decoderOf(codec: OggCodec): PacketDecoder {
   let decoder: PacketDecoder | undefined;

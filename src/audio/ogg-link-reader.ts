@@ -52,7 +52,7 @@ export class OggLinkReader {
     let start: number | undefined;
     for (;;) {
       const isAtPage = beginningOf(await cursor.peek(HEAD_BYTES)) === 'ogg';
-      start = isAtPage ? undefined : await nextBeginning(cursor.octets, cursor.position);
+      start = isAtPage ? undefined : await nextBeginning(cursor.bytes, cursor.position);
       const page = start === undefined ? await nextOggPage(cursor) : undefined;
       if (page?.isFirst) start = page.offset;
       if (page === undefined || page.isFirst) break;
@@ -62,7 +62,7 @@ export class OggLinkReader {
     }
     if (this.#state === 'lost') yield* this.#place(this.#position ?? 0, Number.POSITIVE_INFINITY);
     const hasBytes = cursor.position > this.#link.audioStart || (await cursor.peek(1)).length > 0;
-    if (last === undefined && start === undefined && hasBytes) throw noFramesError(cursor.octets.name);
+    if (last === undefined && start === undefined && hasBytes) throw noFramesError(cursor.bytes.name);
     if (!last?.isLast) this.#warnings.add(ENDS_EARLY);
     return start;
   }

@@ -1,8 +1,8 @@
 import { VsndError } from '../errors.ts';
 import { pcmFormat } from '../wire/pcm-format.ts';
+import type { Bytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
 import { OGG_FLAC } from './flac-in-ogg.ts';
-import type { Octets } from './octets.ts';
 import { decoderOf, type OggCodec, type OggMapping } from './ogg-codec.ts';
 import { nextOggPage, type OggPage, PacketAssembler } from './ogg-pages.ts';
 import { OPUS } from './opus.ts';
@@ -21,12 +21,12 @@ const MAPPINGS: readonly OggMapping[] = [VORBIS, OPUS, OGG_FLAC];
 /** One stream of packets: an Ogg recording is a chain of these, mostly of one. */
 export interface OggLink {
   readonly codec: OggCodec;
-  /** Octets of one frame. */
+  /** Bytes of one frame. */
   readonly frameBytes: number;
   readonly serial: number;
   /** Of all streams that begin together with it: pictures, subtitles. */
   readonly serials: readonly number[];
-  /** The octet behind the last of its headers. */
+  /** The byte behind the last of its headers. */
   readonly audioStart: number;
 }
 
@@ -35,7 +35,7 @@ export interface OggLink {
  * with ERR_VSND_FILE where it holds nothing that vsnd can decode.
  */
 export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> {
-  const { name } = cursor.octets;
+  const { name } = cursor.bytes;
   let page = await nextOggPage(cursor);
   while (page && !page.isFirst) page = await nextOggPage(cursor);
   if (page === undefined) return undefined;
@@ -84,10 +84,10 @@ export async function nextOggLink(cursor: Cursor): Promise<OggLink | undefined> 
  * cut out of another one.
  */
 export async function firstGranule(
-  octets: Octets,
+  bytes: Bytes,
   { codec, frameBytes, serial, audioStart }: OggLink,
 ): Promise<number> {
-  const cursor = new Cursor(octets, audioStart);
+  const cursor = new Cursor(bytes, audioStart);
   const assembler = new PacketAssembler();
   const turns = new Turns();
   const decoder = decoderOf(codec);

@@ -3,7 +3,7 @@ import type { Cursor } from './cursor.ts';
 
 /** A page of an Ogg stream (RFC 3533, 6). */
 export interface OggPage {
-  /** Where it begins in the recording, in octets. */
+  /** Where it begins in the recording, in bytes. */
   readonly offset: number;
   /** Which of the streams in the recording it belongs to. */
   readonly serial: number;
@@ -53,7 +53,7 @@ async function findCapture(cursor: Cursor): Promise<boolean> {
   }
 }
 
-/** The page at the cursor, and past it, if it is whole and its checksum right; and how many octets were looked at. */
+/** The page at the cursor, and past it, if it is whole and its checksum right; and how many bytes were looked at. */
 async function pageAt(cursor: Cursor): Promise<{ page?: OggPage; looked: number }> {
   const offset = cursor.position;
   const head = await cursor.peek(HEADER_BYTES);
@@ -62,15 +62,15 @@ async function pageAt(cursor: Cursor): Promise<{ page?: OggPage; looked: number 
   const table = (await cursor.peek(HEADER_BYTES + segments)).slice(HEADER_BYTES);
   const bodyBytes = table.reduce((sum, lacing) => sum + lacing, 0);
   const length = HEADER_BYTES + segments + bodyBytes;
-  const octets = new Uint8Array(await cursor.peek(length));
-  if (octets.length < length) return { looked: octets.length };
-  const view = new DataView(octets.buffer);
+  const bytes = new Uint8Array(await cursor.peek(length));
+  if (bytes.length < length) return { looked: bytes.length };
+  const view = new DataView(bytes.buffer);
   const checksum = view.getUint32(22, true);
   view.setUint32(22, 0);
-  if (octets.reduce(crc32, 0) !== checksum) return { looked: length };
+  if (bytes.reduce(crc32, 0) !== checksum) return { looked: length };
 
   cursor.position = offset + length;
-  const flags = octets[5] as number;
+  const flags = bytes[5] as number;
   const granule = Number(view.getBigInt64(6, true));
   const page = {
     offset,
@@ -80,7 +80,7 @@ async function pageAt(cursor: Cursor): Promise<{ page?: OggPage; looked: number 
     isContinued: (flags & 1) !== 0,
     isFirst: (flags & 2) !== 0,
     isLast: (flags & 4) !== 0,
-    pieces: split(octets.subarray(HEADER_BYTES + segments), table),
+    pieces: split(bytes.subarray(HEADER_BYTES + segments), table),
     goesOn: table.at(-1) === 255,
   };
   return { page, looked: length };

@@ -1,6 +1,6 @@
 import { VsndError } from '../errors.ts';
+import type { Bytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
-import type { Octets } from './octets.ts';
 import { decoderOf } from './ogg-codec.ts';
 import { firstGranule, nextOggLink, type OggLink } from './ogg-link.ts';
 import { OggLinkReader } from './ogg-link-reader.ts';
@@ -8,32 +8,32 @@ import { lastOggPages, nextOggPage, type OggPage } from './ogg-pages.ts';
 import { noFramesError, type Recording } from './recording.ts';
 import { ENDS_EARLY, Warnings } from './warnings.ts';
 
-/** Octets in which a page is looked for by going from one to the next. */
+/** Bytes in which a page is looked for by going from one to the next. */
 const NEAR_BYTES = 16 * 1024;
 
 /** Opens an Ogg recording of Vorbis, Opus or FLAC: one link; what is chained to it is another recording. Rejects with ERR_VSND_FILE. */
-export async function openOgg(octets: Octets, beginning: number): Promise<Recording> {
-  const link = await firstLink(octets, beginning);
+export async function openOgg(bytes: Bytes, beginning: number): Promise<Recording> {
+  const link = await firstLink(bytes, beginning);
   const { codec, serial, audioStart } = link;
   const warnings = new Warnings();
-  const start = await firstGranule(octets, link);
+  const start = await firstGranule(bytes, link);
   const origin = Math.max(0, start) + codec.preSkip;
-  const frames = octets.size === undefined ? undefined : await count(octets, octets.size);
+  const frames = bytes.size === undefined ? undefined : await count(bytes, bytes.size);
 
   /** Undefined where another link follows. */
-  async function count(octets: Octets, size: number): Promise<number | undefined> {
-    const tail = await lastOggPages(new Cursor(octets, audioStart), serial, audioStart, size);
+  async function count(bytes: Bytes, size: number): Promise<number | undefined> {
+    const tail = await lastOggPages(new Cursor(bytes, audioStart), serial, audioStart, size);
     if (tail.hasLink || (tail.last && !link.serials.includes(tail.last.serial))) return undefined;
-    if (tail.last === undefined && size > audioStart) throw noFramesError(octets.name);
+    if (tail.last === undefined && size > audioStart) throw noFramesError(bytes.name);
     if (!tail.ofStream?.isLast) warnings.add(ENDS_EARLY);
     return Math.max(0, (tail.ofStream?.granule ?? origin) - origin);
   }
 
   /** A cursor from which decoding comes to `granule` with all that it needs. */
   async function seek(granule: number): Promise<Cursor> {
-    const cursor = new Cursor(octets, audioStart);
+    const cursor = new Cursor(bytes, audioStart);
     let low = audioStart;
-    for (let high = octets.size ?? 0; high - low > NEAR_BYTES; ) {
+    for (let high = bytes.size ?? 0; high - low > NEAR_BYTES; ) {
       const middle = Math.floor((low + high) / 2);
       cursor.position = middle;
       const page = await nextPageWithGranule(cursor, serial);
@@ -53,7 +53,7 @@ export async function openOgg(octets: Octets, beginning: number): Promise<Record
 
   async function* read(from: number): AsyncGenerator<Uint8Array, number | undefined> {
     const goal = origin + from;
-    const cursor = from === 0 ? new Cursor(octets, audioStart) : await seek(goal - codec.preRoll);
+    const cursor = from === 0 ? new Cursor(bytes, audioStart) : await seek(goal - codec.preRoll);
     const position = cursor.position === audioStart ? start : undefined;
     const decoder = decoderOf(codec);
     try {
@@ -67,10 +67,10 @@ export async function openOgg(octets: Octets, beginning: number): Promise<Record
   return { ...codec, frames, warnings, read };
 }
 
-async function firstLink(octets: Octets, start: number): Promise<OggLink> {
-  const link = await nextOggLink(new Cursor(octets, start));
+async function firstLink(bytes: Bytes, start: number): Promise<OggLink> {
+  const link = await nextOggLink(new Cursor(bytes, start));
   if (link) return link;
-  throw new VsndError('ERR_VSND_FILE', `${octets.name} is a damaged Ogg file: it has no first page`);
+  throw new VsndError('ERR_VSND_FILE', `${bytes.name} is a damaged Ogg file: it has no first page`);
 }
 
 async function nextPageWithGranule(cursor: Cursor, serial: number): Promise<OggPage | undefined> {

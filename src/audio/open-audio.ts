@@ -7,11 +7,11 @@ import { openAiff } from './aiff.ts';
 import { openAu } from './au.ts';
 import type { AudioSource, FrameFormat } from './audio-source.ts';
 import { beginningBehindJunk } from './beginnings.ts';
+import { type Bytes, MemoryBytes, openFile, readBytes, StreamBytes } from './bytes.ts';
 import { openFlac } from './flac.ts';
 import { refuseForeign } from './foreign-kinds.ts';
 import { type Beginning, beginningAt, HEAD_BYTES } from './magic.ts';
 import { openMpeg } from './mpeg.ts';
-import { MemoryOctets, type Octets, openFile, readOctets, StreamOctets } from './octets.ts';
 import { openOgg } from './ogg.ts';
 import { openPcm } from './pcm.ts';
 import type { Recording } from './recording.ts';
@@ -21,7 +21,7 @@ import { openWav } from './wav.ts';
 
 /** How {@link openAudio} is to take its input. */
 export interface OpenAudioOptions {
-  /** Frames of this format from the first octet on, whatever they look like; left out, the octets say what they are. */
+  /** Frames of this format from the first byte on, whatever they look like; left out, the bytes say what they are. */
   readonly raw?: FrameFormat | undefined;
   /** What errors call a stream, or what is in memory; by default 'standard input', and 'memory'. */
   readonly name?: string | undefined;
@@ -31,7 +31,7 @@ export interface OpenAudioOptions {
 const MAX_CHANNELS = 0xffff;
 
 /** By what recordings begin with; `start`: where that is, behind a tag or another recording. */
-const OPENERS: Readonly<Record<Beginning, (octets: Octets, start: number) => Promise<Recording>>> = {
+const OPENERS: Readonly<Record<Beginning, (bytes: Bytes, start: number) => Promise<Recording>>> = {
   wav: openWav,
   aiff: openAiff,
   au: openAu,
@@ -60,32 +60,32 @@ export interface WebByteStream {
 }
 
 /**
- * Opens a recording; what it is, its first octets tell. Rejects with ERR_VSND_FILE for what cannot be read or is of no known
+ * Opens a recording; what it is, its first bytes tell. Rejects with ERR_VSND_FILE for what cannot be read or is of no known
  * kind, with ERR_VSND_INVALID_ARG for an `input` that gives no bytes, and for `raw` of a format without frames.
  */
 export async function openAudio(input: AudioInput, options: OpenAudioOptions = {}): Promise<AudioSource> {
   checkOptionNames<OpenAudioOptions>('openAudio()', options, { raw: true, name: true });
   const { raw, name } = options;
   if (raw) checkRaw(raw);
-  const octets = await octetsOf(input, name);
+  const bytes = await bytesOf(input, name);
   try {
-    return await (raw ? openRaw(octets, raw) : openByContent(octets));
+    return await (raw ? openRaw(bytes, raw) : openByContent(bytes));
   } catch (error) {
-    await octets.close();
+    await bytes.close();
     throw error;
   }
 }
 
-async function octetsOf(input: AudioInput, name: string | undefined): Promise<Octets> {
+async function bytesOf(input: AudioInput, name: string | undefined): Promise<Bytes> {
   if (typeof input === 'string') return await openFile(input);
-  if (input instanceof Uint8Array) return new MemoryOctets(input, name ?? 'memory');
+  if (input instanceof Uint8Array) return new MemoryBytes(input, name ?? 'memory');
   const stream = input instanceof ReadableStream && !input.locked ? Readable.fromWeb(input) : input;
   if (!isReadable(stream)) {
     const allowed =
       'a path, a Uint8Array, a Readable without an encoding, a ReadableStream that nobody reads';
     throw invalidArgError('input', input, allowed);
   }
-  return new StreamOctets(stream, name ?? 'standard input');
+  return new StreamBytes(stream, name ?? 'standard input');
 }
 
 /** Of any copy of node:stream, and giving bytes: with an encoding it would give text. */
@@ -97,27 +97,26 @@ function isReadable(input: unknown): input is Readable {
 /** Bytes before a recording that may be something else: the rest of a frame that was cut, padding. */
 const REACH_BYTES = 64 * 1024;
 
-async function openByContent(octets: Octets): Promise<AudioSource> {
-  const start = await behindTags(octets, 0);
-  return sourceOf(octets, await openAt(octets, start, REACH_BYTES), openAt);
+async function openByContent(bytes: Bytes): Promise<AudioSource> {
+  const start = await behindTags(bytes, 0);
+  return sourceOf(bytes, await openAt(bytes, start, REACH_BYTES), openAt);
 }
 
 /** Opens the recording that begins at `start`, or, where that cannot be something else, at most `reach` bytes behind it. */
-async function openAt(octets: Octets, start: number, reach = 0): Promise<Recording> {
-  const beginning = await beginningAt(octets, start);
-  if (beginning) return await OPENERS[beginning](octets, start);
-  const recording = (await openMpeg(octets, start, reach)) ?? (await openBehindJunk(octets, start, reach));
-  if (recording === undefined)
-    throw unknownKindError(octets.name, await readOctets(octets, start, HEAD_BYTES));
+async function openAt(bytes: Bytes, start: number, reach = 0): Promise<Recording> {
+  const beginning = await beginningAt(bytes, start);
+  if (beginning) return await OPENERS[beginning](bytes, start);
+  const recording = (await openMpeg(bytes, start, reach)) ?? (await openBehindJunk(bytes, start, reach));
+  if (recording === undefined) throw unknownKindError(bytes.name, await readBytes(bytes, start, HEAD_BYTES));
   return recording;
 }
 
-async function openBehindJunk(octets: Octets, start: number, reach: number): Promise<Recording | undefined> {
-  const behind = reach > 0 ? await beginningBehindJunk(octets, start, reach) : undefined;
-  return behind === undefined ? undefined : await openAt(octets, behind);
+async function openBehindJunk(bytes: Bytes, start: number, reach: number): Promise<Recording | undefined> {
+  const behind = reach > 0 ? await beginningBehindJunk(bytes, start, reach) : undefined;
+  return behind === undefined ? undefined : await openAt(bytes, behind);
 }
 
-async function openRaw(octets: Octets, { format, rate, channels }: FrameFormat): Promise<AudioSource> {
+async function openRaw(bytes: Bytes, { format, rate, channels }: FrameFormat): Promise<AudioSource> {
   const containerBytes = pcmFormatByName(format)?.sampleBytes ?? 1;
   const layout = {
     kind: 'raw PCM',
@@ -128,7 +127,7 @@ async function openRaw(octets: Octets, { format, rate, channels }: FrameFormat):
     dataOffset: 0,
     dataBytes: undefined,
   };
-  return sourceOf(octets, await openPcm(octets, layout), openAt);
+  return sourceOf(bytes, await openPcm(bytes, layout), openAt);
 }
 
 function checkRaw({ format, rate, channels }: FrameFormat): void {
@@ -150,8 +149,8 @@ function unknownKindError(name: string, head: Uint8Array): VsndError {
 
 const KNOWN = 'WAV, AIFF, AU, FLAC, MP3, Ogg Vorbis, Ogg Opus, Ogg FLAC';
 
-function ascii(octets: Uint8Array, from: number, to: number): string {
-  return String.fromCharCode(...octets.subarray(from, to));
+function ascii(bytes: Uint8Array, from: number, to: number): string {
+  return String.fromCharCode(...bytes.subarray(from, to));
 }
 
 function printable(head: Uint8Array): string {

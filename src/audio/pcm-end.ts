@@ -1,6 +1,6 @@
 import { nextBeginning } from './beginnings.ts';
+import { type Bytes, readBytes } from './bytes.ts';
 import { beginningAt, HEAD_BYTES } from './magic.ts';
-import { type Octets, readOctets } from './octets.ts';
 
 /** Chunks behind the sound: more than any program writes. */
 const MOST_CHUNKS = 4096;
@@ -39,46 +39,46 @@ export interface SoundChunk {
  * whether the header can be believed at all; `chunks`: what may follow, if chunks may.
  */
 export async function behindSound(
-  octets: Octets,
+  bytes: Bytes,
   end: number,
   isSure: boolean,
   chunks: Chunks | undefined,
 ): Promise<BehindSound> {
-  const { behind, more } = chunks ? await behindChunks(octets, end, chunks) : NO_CHUNKS;
+  const { behind, more } = chunks ? await behindChunks(bytes, end, chunks) : NO_CHUNKS;
   if (more) return { goesOn: false, next: undefined, more };
-  const next = await nextBeginning(octets, behind ?? end);
+  const next = await nextBeginning(bytes, behind ?? end);
   const goesOn =
     behind === undefined &&
     next === undefined &&
-    (await reaches(octets, end + (isSure ? MOST_JUNK_BYTES : 0)));
+    (await reaches(bytes, end + (isSure ? MOST_JUNK_BYTES : 0)));
   return { goesOn, next, more };
 }
 
 const NO_CHUNKS = { behind: undefined, more: undefined };
 
 /** Whether there are bytes from `offset` on. */
-async function reaches(octets: Octets, offset: number): Promise<boolean> {
-  return (await readOctets(octets, offset, 1)).length > 0;
+async function reaches(bytes: Bytes, offset: number): Promise<boolean> {
+  return (await readBytes(bytes, offset, 1)).length > 0;
 }
 
 /** The byte behind the chunks at `end`, or behind a byte that pads the sound; undefined where none is there. A chunk of sound among them. */
 async function behindChunks(
-  octets: Octets,
+  bytes: Bytes,
   end: number,
   { isPadded, isBigEndian }: Chunks,
 ): Promise<{ behind: number | undefined; more: SoundChunk | undefined }> {
   const start = isPadded ? end + 1 : end;
   let offset = start;
   for (let count = 0; count < MOST_CHUNKS; count++) {
-    const head = await readOctets(octets, offset, HEAD_BYTES);
-    const most = octets.size === undefined ? MOST_CHUNK_BYTES : octets.size - offset - 8;
-    if (!isChunkId(head) || (await beginningAt(octets, offset)) !== undefined) break;
+    const head = await readBytes(bytes, offset, HEAD_BYTES);
+    const most = bytes.size === undefined ? MOST_CHUNK_BYTES : bytes.size - offset - 8;
+    if (!isChunkId(head) || (await beginningAt(bytes, offset)) !== undefined) break;
     const size = new DataView(head.buffer, head.byteOffset).getUint32(4, !isBigEndian);
     if (size > most) break;
     if (isSound(head)) return { behind: offset, more: { dataOffset: offset + 8, dataBytes: size } };
     offset += 8 + size + (size & 1);
   }
-  const isBeginning = (await beginningAt(octets, offset)) !== undefined;
+  const isBeginning = (await beginningAt(bytes, offset)) !== undefined;
   return { behind: offset > start || isBeginning ? offset : undefined, more: undefined };
 }
 

@@ -1,6 +1,6 @@
 import { VsndError } from '../errors.ts';
 import type { FrameFormat } from './audio-source.ts';
-import { type Octets, passing, readOctets } from './octets.ts';
+import { type Bytes, passing, readBytes } from './bytes.ts';
 import { type BehindSound, behindSound } from './pcm-end.ts';
 import { noFramesError, type Recording } from './recording.ts';
 import { ENDS_EARLY, GOES_ON, Warnings } from './warnings.ts';
@@ -34,9 +34,9 @@ const UNKNOWN_SIZES: readonly (readonly [least: number, most: number])[] = [
 const isUnknown = (bytes: number): boolean =>
   UNKNOWN_SIZES.some(([least, most]) => bytes >= least && bytes <= most);
 
-/** Uncompressed sound in `octets`: what of it is there. Rejects with ERR_VSND_FILE. */
-export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Recording> {
-  const { name, size } = octets;
+/** Uncompressed sound in `bytes`: what of it is there. Rejects with ERR_VSND_FILE. */
+export async function openPcm(bytes: Bytes, layout: PcmLayout): Promise<Recording> {
+  const { name, size } = bytes;
   const { containerBytes, dataOffset, dataBytes: promised, convert = (samples) => samples } = layout;
   const frameBytes = layout.channels * containerBytes;
   // What comes through a stream may be happening now: it must not wait for a large block to be full.
@@ -54,13 +54,13 @@ export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Record
       : isPromise
         ? Math.floor(promised / frameBytes)
         : undefined;
-  if (frames === 0 && promised !== 0 && (await readOctets(octets, dataOffset, 1)).length > 0)
+  if (frames === 0 && promised !== 0 && (await readBytes(bytes, dataOffset, 1)).length > 0)
     throw noFramesError(name);
 
   function behind(end: number): Promise<BehindSound> {
     const { chunks } = layout;
     const isPadded = ((end - dataOffset) & 1) === 1;
-    return behindSound(octets, end, isPromise, chunks && { isPadded, isBigEndian: chunks === 'big-endian' });
+    return behindSound(bytes, end, isPromise, chunks && { isPadded, isBigEndian: chunks === 'big-endian' });
   }
 
   function framesTo(end: number): number {
@@ -85,7 +85,7 @@ export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Record
     const isWhole = yield* readTo(from, framesTo(known));
     if (!isWhole || known === Number.POSITIVE_INFINITY) return undefined;
     const { goesOn, next, more } = await behind(known);
-    if (more) return yield* (await openPcm(passing(octets), { ...layout, ...more })).read(0);
+    if (more) return yield* (await openPcm(passing(bytes), { ...layout, ...more })).read(0);
     if (!goesOn || end !== undefined) return next;
     if (isPromise) warnings.add(GOES_ON);
     yield* readTo(framesTo(known), Number.POSITIVE_INFINITY);
@@ -96,7 +96,7 @@ export async function openPcm(octets: Octets, layout: PcmLayout): Promise<Record
   async function* readTo(from: number, end: number): AsyncGenerator<Uint8Array, boolean> {
     for (let frame = from; frame < end; frame += blockFrames) {
       const length = Math.min(blockFrames, end - frame) * frameBytes;
-      const block = await readOctets(octets, dataOffset + frame * frameBytes, length);
+      const block = await readBytes(bytes, dataOffset + frame * frameBytes, length);
       if (block.length < length && size !== undefined)
         throw new VsndError('ERR_VSND_FILE', `${name} became shorter while it was read`);
       const whole = block.length - (block.length % frameBytes);

@@ -8,7 +8,7 @@ import { foreignKindError } from './foreign-kinds.ts';
 import { decodeText } from './text.ts';
 import { isWebAddress } from './web-address.ts';
 
-/** Octets of a playlist, at most: some ten thousand names. */
+/** Bytes of a playlist, at most: some ten thousand names. */
 const LARGEST = 1 << 20;
 
 /** Playlists that lead from one to the other, at most. */
@@ -42,18 +42,18 @@ export function checkNesting(playlist: string, within: readonly string[]): void 
 
 /** What a playlist in a file names: paths, seen from here, and addresses. Rejects with ERR_VSND_FILE. */
 export async function readPlaylist(path: string): Promise<string[]> {
-  const octets = await readFirst(path).catch((error: unknown) => {
+  const bytes = await readFirst(path).catch((error: unknown) => {
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   });
-  return parsePlaylist(octets, path).map((entry) => {
+  return parsePlaylist(bytes, path).map((entry) => {
     if (/^file:\/\//i.test(entry)) return pathOf(entry, path);
     return URL_LIKE.test(entry) ? entry : resolveFrom(path, entry);
   });
 }
 
 /** What a playlist of a server's names: addresses of servers. `url`: its own. Throws ERR_VSND_FILE. */
-export function readWebPlaylist(octets: Uint8Array, url: string): string[] {
-  return parsePlaylist(octets, url).map((entry) => {
+export function readWebPlaylist(bytes: Uint8Array, url: string): string[] {
+  return parsePlaylist(bytes, url).map((entry) => {
     const address = URL.canParse(entry, url) ? new URL(entry, url).href : entry;
     if (isWebAddress(address)) return address;
     throw new VsndError('ERR_VSND_FILE', `${url} names ${JSON.stringify(entry)}; allowed: http and https`);
@@ -61,17 +61,17 @@ export function readWebPlaylist(octets: Uint8Array, url: string): string[] {
 }
 
 /** The names in a playlist, M3U or PLS, in its order. Throws ERR_VSND_FILE where there are none, or for HLS. */
-function parsePlaylist(octets: Uint8Array, name: string): string[] {
-  if (octets.length > LARGEST) {
+function parsePlaylist(bytes: Uint8Array, name: string): string[] {
+  if (bytes.length > LARGEST) {
     throw new VsndError('ERR_VSND_FILE', `${name} is no playlist: it has more than ${LARGEST} bytes`);
   }
-  const text = decodeText(octets).replace(/^\ufeff/, '');
+  const text = decodeText(bytes).replace(/^\ufeff/, '');
   const lines = text.split(/[\r\n]+/).map((line) => line.trim());
   if (lines.some((line) => line.startsWith('#EXT-X-'))) throw foreignKindError({ name, path: name }, 'HLS');
   const entries = /^\s*\[playlist\]/i.test(text) ? pls(lines) : m3u(lines);
   if (entries.length === 0) throw new VsndError('ERR_VSND_FILE', `${name} is a playlist that names nothing`);
   if (entries.some((entry) => entry.includes('\0'))) {
-    throw new VsndError('ERR_VSND_FILE', `${name} is no playlist: it has octets that are no text`);
+    throw new VsndError('ERR_VSND_FILE', `${name} is no playlist: it has bytes that are no text`);
   }
   return entries;
 }
@@ -91,15 +91,15 @@ function pls(lines: readonly string[]): string[] {
     .map(({ entry }) => entry);
 }
 
-/** The octets of a file, one more than a playlist may have at most. */
+/** The bytes of a file, one more than a playlist may have at most. */
 async function readFirst(path: string): Promise<Uint8Array> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) throw new VsndError('ERR_VSND_FILE', `${path} is not a regular file`);
-    const octets = new Uint8Array(Math.min(stats.size, LARGEST + 1));
-    const { bytesRead } = await handle.read(octets, 0, octets.length, 0);
-    return octets.subarray(0, bytesRead);
+    const bytes = new Uint8Array(Math.min(stats.size, LARGEST + 1));
+    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
+    return bytes.subarray(0, bytesRead);
   } finally {
     await handle.close();
   }

@@ -1,19 +1,19 @@
+import { type Bytes, openFile, readBytes } from './bytes.ts';
 import { Cursor } from './cursor.ts';
 import { readId3v1, readId3v2 } from './id3.ts';
-import { type Octets, openFile, readOctets } from './octets.ts';
 import { nextOggPage } from './ogg-pages.ts';
 import { behindTags } from './tag-bytes.ts';
 import { decodeText, textBeforeZero } from './text.ts';
 import type { Tags } from './title-tags.ts';
 
-/** Octets of comments that are looked at: pictures may stand among them. */
+/** Bytes of comments that are looked at: pictures may stand among them. */
 const MOST_COMMENTS = 64 * 1024;
 
 /** Characters of a title, or of an artist. */
 const LONGEST = 200;
 
 /** What stands before the comments in a packet of an Ogg stream; in that of FLAC it is a metadata block. */
-const COMMENT_HEADS: readonly (readonly [mark: string, octets: number])[] = [
+const COMMENT_HEADS: readonly (readonly [mark: string, bytes: number])[] = [
   ['\x03vorbis', 7],
   ['OpusTags', 8],
   ['\x04', 4],
@@ -25,36 +25,35 @@ const MOST_CHUNKS = 1000;
 
 /** The title and the artist that a file names; nothing where it does not, or cannot be read: it is played all the same. */
 export async function readTags(path: string): Promise<Tags> {
-  let octets: Octets | undefined;
+  let bytes: Bytes | undefined;
   try {
-    octets = await openFile(path);
-    return shortened(await tagsIn(octets));
+    bytes = await openFile(path);
+    return shortened(await tagsIn(bytes));
   } catch {
     return {};
   } finally {
-    await octets?.close();
+    await bytes?.close();
   }
 }
 
-async function tagsIn(octets: Octets): Promise<Tags> {
-  const tags = await readId3v2(octets);
-  const start = await behindTags(octets, 0);
-  const head = latin1(await readOctets(octets, start, 12));
-  if (head.startsWith('fLaC')) return { ...tags, ...(await flacTags(octets, start)) };
-  if (head.startsWith('OggS')) return { ...tags, ...(await oggTags(octets, start)) };
-  if (/^RIFF....WAVE/s.test(head)) return { ...tags, ...(await chunkTags(octets, start + 12, 'LIST')) };
-  if (/^FORM....AIF[FC]/s.test(head)) return { ...tags, ...(await chunkTags(octets, start + 12, 'NAME')) };
-  return { ...(await readId3v1(octets)), ...tags };
+async function tagsIn(bytes: Bytes): Promise<Tags> {
+  const tags = await readId3v2(bytes);
+  const start = await behindTags(bytes, 0);
+  const head = latin1(await readBytes(bytes, start, 12));
+  if (head.startsWith('fLaC')) return { ...tags, ...(await flacTags(bytes, start)) };
+  if (head.startsWith('OggS')) return { ...tags, ...(await oggTags(bytes, start)) };
+  if (/^RIFF....WAVE/s.test(head)) return { ...tags, ...(await chunkTags(bytes, start + 12, 'LIST')) };
+  if (/^FORM....AIF[FC]/s.test(head)) return { ...tags, ...(await chunkTags(bytes, start + 12, 'NAME')) };
+  return { ...(await readId3v1(bytes)), ...tags };
 }
 
 /** VORBIS_COMMENT among the metadata blocks (RFC 9639, 8.6). */
-async function flacTags(octets: Octets, start: number): Promise<Tags> {
+async function flacTags(bytes: Bytes, start: number): Promise<Tags> {
   let at = start + 4;
   for (let block = 0; block < MOST_CHUNKS; block++) {
-    const [kind = 0x80, ...size] = await readOctets(octets, at, 4);
-    const length = size.reduce((sum, octet) => sum * 256 + octet, 0);
-    if ((kind & 0x7f) === 4)
-      return comments(await readOctets(octets, at + 4, Math.min(length, MOST_COMMENTS)));
+    const [kind = 0x80, ...size] = await readBytes(bytes, at, 4);
+    const length = size.reduce((sum, byte) => sum * 256 + byte, 0);
+    if ((kind & 0x7f) === 4) return comments(await readBytes(bytes, at + 4, Math.min(length, MOST_COMMENTS)));
     if (kind & 0x80) break;
     at += 4 + length;
   }
@@ -62,8 +61,8 @@ async function flacTags(octets: Octets, start: number): Promise<Tags> {
 }
 
 /** The second packet of a stream, whatever its codec; of a chain or of several streams, the first. */
-async function oggTags(octets: Octets, start: number): Promise<Tags> {
-  const cursor = new Cursor(octets, start);
+async function oggTags(bytes: Bytes, start: number): Promise<Tags> {
+  const cursor = new Cursor(bytes, start);
   const first = await nextOggPage(cursor);
   const pieces: Uint8Array[] = [];
   for (let length = 0; first && length < MOST_COMMENTS; ) {
@@ -98,19 +97,19 @@ function comments(block: Uint8Array): Tags {
 }
 
 /** Chunks of IFF: a list with INAM and IART in it, or NAME and AUTH. */
-async function chunkTags(octets: Octets, start: number, kind: 'LIST' | 'NAME'): Promise<Tags> {
+async function chunkTags(bytes: Bytes, start: number, kind: 'LIST' | 'NAME'): Promise<Tags> {
   const isLittle = kind === 'LIST';
   let tags: Tags = {};
   for (let at = start, count = 0; count < MOST_CHUNKS; count++) {
-    const head = await readOctets(octets, at, 12);
+    const head = await readBytes(bytes, at, 12);
     if (head.length < 8) break;
     const length = new DataView(head.buffer, head.byteOffset).getUint32(4, isLittle);
     const id = latin1(head.subarray(0, 4));
     if (id === 'LIST' && latin1(head.subarray(8)) === 'INFO')
-      return await infoTags(octets, at + 12, length - 4);
+      return await infoTags(bytes, at + 12, length - 4);
     const field = id === 'NAME' ? 'title' : id === 'AUTH' ? 'artist' : undefined;
     if (!isLittle && field !== undefined) {
-      const text = textBeforeZero(await readOctets(octets, at + 8, Math.min(length, LONGEST)));
+      const text = textBeforeZero(await readBytes(bytes, at + 8, Math.min(length, LONGEST)));
       tags = { [field]: text || undefined, ...tags };
     }
     at += 8 + length + (length % 2);
@@ -118,8 +117,8 @@ async function chunkTags(octets: Octets, start: number, kind: 'LIST' | 'NAME'): 
   return tags;
 }
 
-async function infoTags(octets: Octets, start: number, length: number): Promise<Tags> {
-  const list = await readOctets(octets, start, Math.min(length, MOST_COMMENTS));
+async function infoTags(bytes: Bytes, start: number, length: number): Promise<Tags> {
+  const list = await readBytes(bytes, start, Math.min(length, MOST_COMMENTS));
   const view = new DataView(list.buffer, list.byteOffset, list.byteLength);
   const found: { title?: string; artist?: string } = {};
   for (let at = 0; at + 8 <= list.length; ) {
@@ -138,6 +137,6 @@ function shortened({ title, artist }: Tags): Tags {
   return { title: short(title), artist: short(artist) };
 }
 
-function latin1(octets: Uint8Array): string {
-  return String.fromCharCode(...octets);
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
 }

@@ -3,7 +3,7 @@ import type { PcmFormatName } from '../wire/pcm-format.ts';
 
 /** Samples of a format as numbers of full scale, -1 to just below 1, many at a time. */
 export interface SampleValues {
-  read(octets: Uint8Array): Float64Array;
+  read(bytes: Uint8Array): Float64Array;
   /** Rounds to the nearest and saturates; NaN becomes silence. */
   write(values: Float64Array): Uint8Array;
 }
@@ -36,10 +36,10 @@ export function sampleValues(format: PcmFormatName): SampleValues | undefined {
   return codec && oneByOne(codec);
 }
 
-function words({ Words, wordBytes }: NativeLayout, octets: Uint8Array): NativeArray {
-  const isAligned = octets.byteOffset % wordBytes === 0;
+function words({ Words, wordBytes }: NativeLayout, bytes: Uint8Array): NativeArray {
+  const isAligned = bytes.byteOffset % wordBytes === 0;
   // A Buffer's slice() is no copy.
-  const { buffer, byteOffset, byteLength } = isAligned ? octets : new Uint8Array(octets);
+  const { buffer, byteOffset, byteLength } = isAligned ? bytes : new Uint8Array(bytes);
   return new Words(buffer, byteOffset, byteLength / wordBytes);
 }
 
@@ -47,53 +47,53 @@ function nativeIntegers(layout: NativeLayout): SampleValues {
   const fullScale = 2 ** (layout.bits - 1);
   const unused = layout.bits === 24 ? 8 : 0;
   return {
-    read: (octets) => {
-      const integers = words(layout, octets);
+    read: (bytes) => {
+      const integers = words(layout, bytes);
       const values = new Float64Array(integers.length);
       for (let n = 0; n < values.length; n++)
         values[n] = (((integers[n] as number) << unused) >> unused) / fullScale;
       return values;
     },
     write: (values) => {
-      const octets = new Uint8Array(values.length * layout.wordBytes);
-      const integers = words(layout, octets);
+      const bytes = new Uint8Array(values.length * layout.wordBytes);
+      const integers = words(layout, bytes);
       for (let n = 0; n < values.length; n++) {
         const rounded = Math.round((values[n] as number) * fullScale);
         integers[n] = rounded >= fullScale ? fullScale - 1 : rounded < -fullScale ? -fullScale : rounded;
       }
-      return octets;
+      return bytes;
     },
   };
 }
 
 function nativeFloats(layout: NativeLayout): SampleValues {
   return {
-    read: (octets) => new Float64Array(words(layout, octets)),
+    read: (bytes) => new Float64Array(words(layout, bytes)),
     write: (values) => {
-      const octets = new Uint8Array(values.length * layout.wordBytes);
-      const floats = words(layout, octets);
+      const bytes = new Uint8Array(values.length * layout.wordBytes);
+      const floats = words(layout, bytes);
       for (let n = 0; n < values.length; n++) {
         const value = values[n] as number;
         floats[n] = Number.isNaN(value) ? 0 : value;
       }
-      return octets;
+      return bytes;
     },
   };
 }
 
 function oneByOne({ sampleBytes, read, write }: SampleCodec): SampleValues {
   return {
-    read: (octets) => {
-      const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
-      const values = new Float64Array(octets.length / sampleBytes);
+    read: (bytes) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const values = new Float64Array(bytes.length / sampleBytes);
       for (let n = 0; n < values.length; n++) values[n] = read(view, n * sampleBytes);
       return values;
     },
     write: (values) => {
-      const octets = new Uint8Array(values.length * sampleBytes);
-      const view = new DataView(octets.buffer);
+      const bytes = new Uint8Array(values.length * sampleBytes);
+      const view = new DataView(bytes.buffer);
       for (let n = 0; n < values.length; n++) write(view, n * sampleBytes, values[n] as number);
-      return octets;
+      return bytes;
     },
   };
 }

@@ -13,6 +13,6 @@ export function* fillHole(format: FrameFormat, frames: number): Generator<Uint8A
 
 export function silence({ format, channels }: FrameFormat, frames: number): Uint8Array {
   const { sampleBytes = 1, silence: sample } = pcmFormat(format);
-  const octets = new Uint8Array(frames * channels * sampleBytes);
-  return sample.some((octet) => octet !== 0) ? octets.map((_, at) => sample[at % sampleBytes] ?? 0) : octets;
+  const bytes = new Uint8Array(frames * channels * sampleBytes);
+  return sample.some((byte) => byte !== 0) ? bytes.map((_, at) => sample[at % sampleBytes] ?? 0) : bytes;
 }

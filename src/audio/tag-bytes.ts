@@ -1,4 +1,4 @@
-import { type Octets, readOctets } from './octets.ts';
+import { type Bytes, readBytes } from './bytes.ts';
 
 const ID3V1_BYTES = 128;
 const APE_HEADER_BYTES = 32;
@@ -6,9 +6,9 @@ const APE_HEADER_BYTES = 32;
 const HEAD_BYTES = 16;
 
 /** Where the recording begins, or goes on, behind tags at `offset`: ID3v2, ID3v1, APE. */
-export async function behindTags(octets: Octets, offset: number): Promise<number> {
+export async function behindTags(bytes: Bytes, offset: number): Promise<number> {
   for (let start = offset; ; ) {
-    const length = tagBytes(await readOctets(octets, start, HEAD_BYTES));
+    const length = tagBytes(await readBytes(bytes, start, HEAD_BYTES));
     if (length === undefined) return start;
     start += length;
   }

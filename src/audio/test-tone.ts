@@ -45,9 +45,9 @@ export function* testTone(format: FrameFormat, tone: TestTone): Generator<Uint8A
 /** Frames of silence. */
 export function silentFrames({ format, channels }: FrameFormat, frames: number): Uint8Array<ArrayBuffer> {
   const { silence } = pcmFormat(format);
-  const octets = new Uint8Array(frames * channels * silence.length);
-  for (let offset = 0; offset < octets.length; offset += silence.length) octets.set(silence, offset);
-  return octets;
+  const bytes = new Uint8Array(frames * channels * silence.length);
+  for (let offset = 0; offset < bytes.length; offset += silence.length) bytes.set(silence, offset);
+  return bytes;
 }
 
 /** From 0 to 1, as a cosine goes. */

@@ -1,13 +1,13 @@
 /** UTF-8, or where it is none, what was usual before. */
-export function decodeText(octets: Uint8Array): string {
+export function decodeText(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(octets);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return new TextDecoder('windows-1252').decode(octets);
+    return new TextDecoder('windows-1252').decode(bytes);
   }
 }
 
 /** Text that zeros fill up. */
-export function textBeforeZero(octets: Uint8Array): string {
-  return decodeText(octets).split('\0')[0]?.trim() ?? '';
+export function textBeforeZero(bytes: Uint8Array): string {
+  return decodeText(bytes).split('\0')[0]?.trim() ?? '';
 }

@@ -13,7 +13,7 @@ import { askServer, reasonOf, type WebAnswer, webError } from './web-connection.
 
 /** How {@link openWebAudio} is to read, and whom it tells what happens. */
 export interface WebAudioOptions {
-  /** Frames of this format from the first octet on; left out, the octets say what they are. */
+  /** Frames of this format from the first byte on; left out, the bytes say what they are. */
   readonly raw?: FrameFormat | undefined;
   /** Ends it: whatever waits rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
@@ -109,11 +109,11 @@ class WebSound {
     const answer = await this.#ask().catch((error: unknown) => {
       throw this.#failure(error);
     });
-    const chunks = answer.octets[Symbol.asyncIterator]();
+    const chunks = answer.bytes[Symbol.asyncIterator]();
     const first = await chunks.next().catch((error: unknown) => {
       throw this.#failure(error);
     });
-    const begun = { ...answer, octets: startingWith(first, chunks) };
+    const begun = { ...answer, bytes: startingWith(first, chunks) };
     if (isPlaylist(answer, first.value)) return readWebPlaylist(await this.#all(begun), answer.url);
     const source = await this.#decode(begun);
     return isStation(answer) ? this.#station(source, answer) : this.#recording(source);
@@ -129,11 +129,11 @@ class WebSound {
   }
 
   /** The whole of a playlist; of what is too long for one, too much. */
-  async #all({ octets }: WebAnswer): Promise<Uint8Array> {
+  async #all({ bytes }: WebAnswer): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
     let length = 0;
     try {
-      for await (const piece of octets) {
+      for await (const piece of bytes) {
         pieces.push(piece);
         length += piece.length;
         if (length > 1 << 20) break;
@@ -147,17 +147,17 @@ class WebSound {
   async #decode(answer: WebAnswer): Promise<AudioSource> {
     const { raw, onTitle = () => {} } = this.#options;
     const interval = Number(answer.headers.get('icy-metaint'));
-    const octets = isStation(answer) ? answer.octets : this.#resumed(answer);
-    const sound = interval > 0 ? withoutTitles(octets, interval, onTitle) : octets;
+    const bytes = isStation(answer) ? answer.bytes : this.#resumed(answer);
+    const sound = interval > 0 ? withoutTitles(bytes, interval, onTitle) : bytes;
     return await openAudio(Readable.from(sound, { objectMode: false }), { raw, name: this.#address });
   }
 
-  /** The octets of a recording: where a connection is lost the next one goes on. */
+  /** The bytes of a recording: where a connection is lost the next one goes on. */
   async *#resumed(answer: WebAnswer): AsyncGenerator<Uint8Array> {
-    let { octets } = answer;
+    let { bytes } = answer;
     for (let received = 0; ; ) {
       try {
-        for await (const chunk of octets) {
+        for await (const chunk of bytes) {
           received += chunk.length;
           this.#pause = FIRST_PAUSE;
           yield chunk;
@@ -165,7 +165,7 @@ class WebSound {
         return;
       } catch (error) {
         if (answer.length === undefined || received >= answer.length) throw new Error(reasonOf(error));
-        octets = (await this.#again(error, () => this.#ask(received))).octets;
+        bytes = (await this.#again(error, () => this.#ask(received))).bytes;
       }
     }
   }

@@ -8,7 +8,7 @@ export interface WebRequest {
   readonly clock: Clock;
   /** Ends the connection. */
   readonly signal: AbortSignal;
-  /** Octets that have come before: only what follows is wanted. */
+  /** Bytes that have come before: only what follows is wanted. */
   readonly from?: number;
 }
 
@@ -17,10 +17,10 @@ export interface WebAnswer {
   /** Where it has come from in the end. */
   readonly url: string;
   readonly headers: Headers;
-  /** Octets in all; undefined where the server does not say. */
+  /** Bytes in all; undefined where the server does not say. */
   readonly length: number | undefined;
-  /** The octets, from `from` on. Rejects with why they do not come. Leaving the loop ends the connection. */
-  readonly octets: AsyncIterable<Uint8Array>;
+  /** The bytes, from `from` on. Rejects with why they do not come. Leaving the loop ends the connection. */
+  readonly bytes: AsyncIterable<Uint8Array>;
 }
 
 /** Asks a server. Rejects with why it does not answer, and with the reason of `signal` where that aborts. */
@@ -43,12 +43,12 @@ export async function askServer(
     }
     const length = lengthOf(response.headers);
     const isRest = response.status === 206;
-    const octets = received(response, connection, patience);
+    const bytes = received(response, connection, patience);
     return {
       url: response.url,
       headers: response.headers,
       length: length === undefined ? undefined : length + (isRest ? from : 0),
-      octets: isRest ? octets : behind(octets, from),
+      bytes: isRest ? bytes : behind(bytes, from),
     };
   } catch (error) {
     connection.abort();
@@ -101,9 +101,9 @@ async function inTime<T>(promise: Promise<T>, clock: Clock, connection: AbortCon
 }
 
 /** Leaves out what has come before, for a server that begins anew. */
-async function* behind(octets: AsyncIterable<Uint8Array>, from: number): AsyncGenerator<Uint8Array> {
+async function* behind(bytes: AsyncIterable<Uint8Array>, from: number): AsyncGenerator<Uint8Array> {
   let toSkip = from;
-  for await (const chunk of octets) {
+  for await (const chunk of bytes) {
     if (chunk.length > toSkip) yield chunk.subarray(toSkip);
     toSkip = Math.max(0, toSkip - chunk.length);
   }

@@ -27,11 +27,11 @@ const OWN_FIELDS: ReadonlySet<string | undefined> = new Set(['state', Field.back
 export interface BackendOptions {
   /** The device behind a stream; asked once for each connection. */
   deviceFor(address: StreamAddress): PcmDevice;
-  /** When octets leave the shared buffer; by default 'copy'. */
+  /** When bytes leave the shared buffer; by default 'copy'. */
   queueMode?: QueueMode | undefined;
   /** What guests may have, where that is not the default: see LIMITS. */
   limits?: readonly LimitSetting[] | undefined;
-  /** One line for each event: '1/0: connected, 2 streams'. By default nowhere. */
+  /** One line for each event: '1/0: connected, 2 streams'. By default there is no log. */
   log?: ((line: string, entry: BackendLogEntry) => void) | undefined;
 }
 

@@ -86,7 +86,7 @@ export class ClockedCapture implements CaptureVoice {
     }
   }
 
-  /** Captures what is due, a second at most: what a process that stood still for longer has missed is nowhere. */
+  /** Captures what is due, a second at most: what a process missed that stood still for longer is lost. */
   #captureDue(): void {
     const { rate, frameBytes } = this.#params;
     const { due } = this.#run;

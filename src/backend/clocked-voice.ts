@@ -6,7 +6,7 @@ import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts'
 /** What is done with the frames at the moment they are played. */
 export interface FrameSink {
   /** Whole frames. Throws where they cannot be kept. */
-  write(octets: Uint8Array): void;
+  write(bytes: Uint8Array): void;
   close(): void;
 }
 
@@ -120,13 +120,13 @@ export class ClockedVoice implements PlaybackVoice {
   /** Plays what is due, or fails. */
   #playDue(): void {
     try {
-      const octets = this.#feed.take(this.#run.due * this.#frameBytes);
-      if (octets.length === 0) return;
-      this.#sink.write(octets);
-      const frames = octets.length / this.#frameBytes;
+      const bytes = this.#feed.take(this.#run.due * this.#frameBytes);
+      if (bytes.length === 0) return;
+      this.#sink.write(bytes);
+      const frames = bytes.length / this.#frameBytes;
       this.#run.count(frames);
       this.#played += frames;
-      this.#feed.played(octets.length);
+      this.#feed.played(bytes.length);
     } catch (error) {
       this.#halt();
       this.#feed.failed(error as Error);

@@ -38,8 +38,8 @@ export interface CommandHandlerOptions {
   readonly clock: Clock;
   readonly frontendDomid: number;
   readonly queueMode: QueueMode;
-  /** Sends XENSND_EVT_CUR_POS: octets since OPEN, or since the last STOP. */
-  sendPosition(octets: number): void;
+  /** Sends XENSND_EVT_CUR_POS: bytes since OPEN, or since the last STOP. */
+  sendPosition(bytes: number): void;
   /** Takes note of something that went wrong here. */
   warn(message: string): void;
 }

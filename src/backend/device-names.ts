@@ -14,7 +14,7 @@ export type SourceName =
   | { readonly kind: 'wav'; readonly file: string }
   | HostName;
 
-/** What programs play or capture. `device`: without it, the default one. */
+/** What programs play or capture. `device`: by default the default one. */
 export type HostName =
   | { readonly kind: 'exec'; readonly command: string }
   | { readonly kind: 'alsa' | 'pipewire'; readonly device: string | undefined }

@@ -69,7 +69,7 @@ export type MemoryDevice = PlaybackDevice &
     /** What was played from the `take`th OPEN to its CLOSE, counted from 0; by default the last one. */
     heard(take?: number): Uint8Array;
     /** What is captured next, whole frames, in the order of the calls; silence when that is over. */
-    say(octets: Uint8Array): void;
+    say(bytes: Uint8Array): void;
   };
 
 /** For tests: keeps what it plays, and captures what it is told, at the clock's pace. Where it ran dry there is no gap. */
@@ -80,13 +80,13 @@ export function memoryDevice(clock: Clock): MemoryDevice {
     description: 'memory: keeps what it plays, captures what it is told',
     formats: COUNTABLE,
     heard: (take = takes.length - 1) => Buffer.concat(takes[take] ?? []),
-    say: (octets) => {
-      said = Buffer.concat([said, octets]);
+    say: (bytes) => {
+      said = Buffer.concat([said, bytes]);
     },
     openPlayback: async (params, feed) => {
       const pieces: Uint8Array[] = [];
       takes.push(pieces);
-      const write = (octets: Uint8Array) => void pieces.push(new Uint8Array(octets));
+      const write = (bytes: Uint8Array) => void pieces.push(new Uint8Array(bytes));
       return new ClockedVoice(params, feed, clock, { write, close() {} });
     },
     openCapture: async (params, feed) => {

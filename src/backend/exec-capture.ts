@@ -16,7 +16,7 @@ export interface ExecCaptureOptions extends SoundProgram {
 }
 
 /**
- * A program whose standard output is captured, laid out as sndif has it (24 bits take 4 octets). It is started at OPEN,
+ * A program whose standard output is captured, laid out as sndif has it (24 bits take 4 bytes). It is started at OPEN,
  * ended at STOP or CLOSE, and run anew at the next START.
  */
 export function execCaptureDevice(options: ExecCaptureOptions): CaptureDevice {

@@ -10,7 +10,7 @@ import { WritableVoice } from './writable-voice.ts';
 /** ms that a program has beyond the time of its sound: Linux's frontend gives up after 3 s. */
 const CLOSE_GRACE = 2000;
 
-/** Octets: a pipe has a page at least, and as many at most where nobody changes that. */
+/** Bytes: a pipe has a page at least, and as many at most where nobody changes that. */
 const MIN_PIPE = 4096;
 const DEFAULT_PIPE = 65_536;
 
@@ -24,8 +24,8 @@ export interface ExecPlaybackOptions extends SoundProgram {
 }
 
 /**
- * A program that plays what comes on its standard input, laid out as sndif has it (24 bits take 4 octets).
- * Positions are the octets that its pipe has taken: they run ahead of what is heard by the pipe and by what
+ * A program that plays what comes on its standard input, laid out as sndif has it (24 bits take 4 bytes).
+ * Positions are the bytes that its pipe has taken: they run ahead of what is heard by the pipe and by what
  * the program buffers itself. CLOSE waits for the program to play that out.
  */
 export function execPlaybackDevice(options: ExecPlaybackOptions): PlaybackDevice {
@@ -53,7 +53,7 @@ class ExecVoice implements PlaybackVoice {
     const runs = await Relaunch.open({
       admit,
       launch: () => new Player({ command: options.commandFor(params), pipeBytes, setPipeSize }),
-      voiceOf: (player) => new WritableVoice(params, feed, player, (octets) => new Uint8Array(octets)),
+      voiceOf: (player) => new WritableVoice(params, feed, player, (bytes) => new Uint8Array(bytes)),
       failed: (error) => feed.failed(error),
     });
     return new ExecVoice(params, feed, options, runs);
@@ -122,9 +122,9 @@ class ExecVoice implements PlaybackVoice {
   /** ms, at most, from now until the program has ended. */
   #closingTime(): number {
     const { rate, frameBytes } = this.#params;
-    const octets =
+    const bytes =
       this.#feed.available + this.#runs.run.writableLength + pipeSize(this.#params, this.#options);
-    return (octets * 1000) / (rate * frameBytes) + this.#grace;
+    return (bytes * 1000) / (rate * frameBytes) + this.#grace;
   }
 
   get #grace(): number {
@@ -138,7 +138,7 @@ class ExecVoice implements PlaybackVoice {
   }
 }
 
-/** Octets: about a period, as far as it can be set. */
+/** Bytes: about a period, as far as it can be set. */
 function pipeSize({ periodBytes }: DeviceParams, { setPipeSize }: ExecPlaybackOptions): number {
   return setPipeSize ? Math.min(Math.max(periodBytes, MIN_PIPE), DEFAULT_PIPE) : DEFAULT_PIPE;
 }

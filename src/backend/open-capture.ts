@@ -31,7 +31,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
   #voice: CaptureVoice | undefined;
   #state: RunningState = 'stopped';
   #waiting: WaitingRead | undefined;
-  /** Octets lost since the last word about that, and when the next one may be said, ns. */
+  /** Bytes lost since the last word about that, and when the next one may be said, ns. */
   #lost = 0;
   #nextWarning = 0;
   /** Frames are being lost, until some are read. */
@@ -103,9 +103,9 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     if (this.#failure) throw this.#failure;
   }
 
-  captured(octets: Uint8Array): void {
+  captured(bytes: Uint8Array): void {
     if (this.#isClosed) return;
-    const frames = this.volume.apply(octets);
+    const frames = this.volume.apply(bytes);
     const room = Math.min(frames.length, this.#ring.room);
     this.#keep(room === frames.length ? frames : frames.subarray(0, room));
     this.#serveWaiting();
@@ -131,7 +131,7 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     if (this.#failure) throw this.#failure;
     const missing = length - this.#ring.available;
     if (this.#state !== 'running') {
-      throw new Refusal('EBADFD', `${missing} octets more than a stream that is ${this.#state} has captured`);
+      throw new Refusal('EBADFD', `${missing} bytes more than a stream that is ${this.#state} has captured`);
     }
     const { params, clock } = this.#options;
     const waiting = { offset, length, done: deferred() };
@@ -170,8 +170,8 @@ export class OpenCapture implements OpenStream, CaptureFeed {
     if (excess > 0) this.#lose(excess);
   }
 
-  #lose(octets: number): void {
-    this.#lost += octets;
+  #lose(bytes: number): void {
+    this.#lost += bytes;
     if (!this.#isOverrun) this.#overruns += 1;
     this.#isOverrun = true;
     if (this.#options.clock.now() >= this.#nextWarning) this.#warnOfLoss();

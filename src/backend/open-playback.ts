@@ -63,7 +63,7 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
     if (!this.#queue.write(offset, length)) {
       throw new Refusal(
         'ENOSPC',
-        `${length} octets, while ${this.available} of ${bufferBytes} wait to be played`,
+        `${length} bytes, while ${this.available} of ${bufferBytes} wait to be played`,
       );
     }
     if (this.#isDry) this.#underruns += 1;
@@ -105,8 +105,8 @@ export class OpenPlayback implements OpenStream, PlaybackFeed {
     return volume.apply(this.#queue.take(most - (most % params.frameBytes)));
   }
 
-  played(octets: number): void {
-    this.#positions.advance(octets);
+  played(bytes: number): void {
+    this.#positions.advance(bytes);
   }
 
   /** The frontend learns at once that there is nothing left, wherever in a period that happens. */

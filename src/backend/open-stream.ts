@@ -14,7 +14,7 @@ export interface OpenStream {
   /** Since OPEN, whatever was stopped meanwhile. */
   readonly totals: Pick<StreamTotals, 'frames' | 'xruns'>;
   /**
-   * WRITE or READ: moves a range of the shared buffer, in octets: at once, or when there is something to read. Throws or rejects with
+   * WRITE or READ: moves a range of the shared buffer, in bytes: at once, or when there is something to read. Throws or rejects with
    * {@link Refusal}, or the failure of the device.
    */
   transfer(offset: number, length: number): Promise<void> | undefined;
@@ -32,23 +32,23 @@ export interface OpenStreamOptions {
   readonly params: DeviceParams;
   /** The mapped shared buffer; released with the stream. */
   readonly pages: Pages;
-  /** Octets of it that belong to the buffer. */
+  /** Bytes of it that belong to the buffer. */
   readonly bufferBytes: number;
   readonly volume: StreamVolume;
   readonly clock: Clock;
-  /** Sends XENSND_EVT_CUR_POS: octets since OPEN, or since the last STOP. */
-  sendPosition(octets: number): void;
+  /** Sends XENSND_EVT_CUR_POS: bytes since OPEN, or since the last STOP. */
+  sendPosition(bytes: number): void;
   /** Takes note of something that went wrong here. */
   warn(message: string): void;
 }
 
-/** What a stream does, from its counts of octets. */
+/** What a stream does, from its counts of bytes. */
 export function statusOf(
   { params, bufferBytes }: Pick<OpenStreamOptions, 'bufferBytes' | 'params'>,
   now: { state: RunningState; position: number; waiting: number; xruns: number },
 ): OpenStreamStatus {
   const { rate, channels, format, frameBytes } = params;
-  const frames = (octets: number) => Math.floor(octets / frameBytes);
+  const frames = (bytes: number) => Math.floor(bytes / frameBytes);
   return {
     ...{ rate, channels, format, state: now.state, xruns: now.xruns },
     position: frames(now.position),
@@ -64,9 +64,9 @@ export function checkRange(
   { bufferBytes, params }: Pick<OpenStreamOptions, 'bufferBytes' | 'params'>,
 ): void {
   if (offset + length > bufferBytes) {
-    throw new Refusal('EINVAL', `${length} octets at ${offset} pass the buffer's end at ${bufferBytes}`);
+    throw new Refusal('EINVAL', `${length} bytes at ${offset} pass the buffer's end at ${bufferBytes}`);
   }
   if (length === 0 || length % params.frameBytes !== 0) {
-    throw new Refusal('EINVAL', `${length} octets are not whole frames of ${params.frameBytes}`);
+    throw new Refusal('EINVAL', `${length} bytes are not whole frames of ${params.frameBytes}`);
   }
 }

@@ -22,9 +22,9 @@ export async function inTime<T>(
   }
 }
 
-/** ns that so many octets of sound take. */
-export function durationOf(octets: number, { rate, frameBytes }: DeviceParams): number {
-  return (octets * 1e9) / (rate * frameBytes);
+/** ns that so many bytes of sound take. */
+export function durationOf(bytes: number, { rate, frameBytes }: DeviceParams): number {
+  return (bytes * 1e9) / (rate * frameBytes);
 }
 
 /**

@@ -9,20 +9,20 @@ export interface DeviceParams {
   readonly channels: number;
   /** How one sample is laid out: a name of sndif.h. */
   readonly format: PcmFormatName;
-  /** Octets of one frame */
+  /** Bytes of one frame */
   readonly frameBytes: number;
-  /** Octets between two reports of the position; 0: none is wanted. */
+  /** Bytes between two reports of the position; 0: none is wanted. */
   readonly periodBytes: number;
 }
 
 /** Where a playing device gets its frames, and whom it tells how far it is. */
 export interface PlaybackFeed {
-  /** Octets, whole frames, that can be taken now. */
+  /** Bytes, whole frames, that can be taken now. */
   readonly available: number;
-  /** Takes up to `most` octets, whole frames; valid until the next call. */
+  /** Takes up to `most` bytes, whole frames; valid until the next call. */
   take(most: number): Uint8Array;
-  /** `octets` more have been played: the true count at this moment. */
-  played(octets: number): void;
+  /** `bytes` more have been played: the true count at this moment. */
+  played(bytes: number): void;
   /** All that was there has been played. */
   dry(): void;
   /** The device cannot go on. */
@@ -48,7 +48,7 @@ export interface PlaybackVoice {
 /** Where a capturing device puts its frames. */
 export interface CaptureFeed {
   /** Whole frames, those captured next, up to this moment. They are copied, or lost where nobody reads. */
-  captured(octets: Uint8Array): void;
+  captured(bytes: Uint8Array): void;
   /** The device cannot go on. */
   failed(error: Error): void;
 }

@@ -9,8 +9,8 @@ import { ChildProgram, type ProgramCommand } from '../child-program.ts';
 import { VsndError } from '../errors.ts';
 import { type Addon, loadAddon } from '../xen/linux/addon.ts';
 
-/** fcntl(F_SETPIPE_SZ): gives a pipe room for at least `octets`. */
-export type SetPipeSize = (fd: number, octets: number) => void;
+/** fcntl(F_SETPIPE_SZ): gives a pipe room for at least `bytes`. */
+export type SetPipeSize = (fd: number, bytes: number) => void;
 
 /** That of native/. Throws as loadAddon() does. */
 export function loadSetPipeSize(): SetPipeSize {

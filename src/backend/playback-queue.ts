@@ -4,16 +4,16 @@ import { Refusal } from './refusal.ts';
 
 /** What a frontend has written and the device has not played, within one shared buffer. */
 export interface PlaybackQueue {
-  /** Octets waiting. */
+  /** Bytes waiting. */
   readonly available: number;
   /** Takes in a range of the shared buffer; false where it has no room. Throws {@link Refusal} where it is one of too many. */
   write(offset: number, length: number): boolean;
-  /** Takes out up to `most` octets; valid until the next call of any method. */
+  /** Takes out up to `most` bytes; valid until the next call of any method. */
   take(most: number): Uint8Array;
   clear(): void;
 }
 
-/** When the octets leave the shared buffer. */
+/** When the bytes leave the shared buffer. */
 export type QueueMode =
   /** At WRITE, into a host buffer as large as the shared one: as the reference backend does. */
   | 'copy'
@@ -65,19 +65,19 @@ export class DirectQueue implements PlaybackQueue {
   }
 
   take(most: number): Uint8Array {
-    const octets = new Uint8Array(Math.min(most, this.#available));
-    for (let at = 0; at < octets.length; ) {
+    const bytes = new Uint8Array(Math.min(most, this.#available));
+    for (let at = 0; at < bytes.length; ) {
       const span = this.#spans[0];
       if (span === undefined) break;
-      const length = Math.min(span.length, octets.length - at);
-      this.#shared.copyOut(span.offset, octets.subarray(at, at + length));
+      const length = Math.min(span.length, bytes.length - at);
+      this.#shared.copyOut(span.offset, bytes.subarray(at, at + length));
       at += length;
       span.offset += length;
       span.length -= length;
       if (span.length === 0) this.#spans.shift();
     }
-    this.#available -= octets.length;
-    return octets;
+    this.#available -= bytes.length;
+    return bytes;
   }
 
   clear(): void {

@@ -15,7 +15,7 @@ export interface PlayerOptions {
 
 /**
  * A running program with a pipe to its standard input; 'open' says that it has been started. A write callback
- * runs when the pipe has taken the octets; 'finish' means that the program has taken them all and ended well;
+ * runs when the pipe has taken the bytes; 'finish' means that the program has taken them all and ended well;
  * destroy() ends it. A program that ends on its own, or with another status than 0, is an ERR_VSND_DEVICE
  * with the last line of its standard error.
  */

@@ -1,19 +1,19 @@
 /** Counts the bytes of a stream since OPEN or STOP, and sends the position whenever a period is full. */
 export class PositionReports {
   readonly #periodBytes: number;
-  readonly #send: (octets: number) => void;
+  readonly #send: (bytes: number) => void;
   #position = 0;
   #total = 0;
   #reported = 0;
   #hasEnded = false;
 
   /** `periodBytes`: 0 for no reports. */
-  constructor(periodBytes: number, send: (octets: number) => void) {
+  constructor(periodBytes: number, send: (bytes: number) => void) {
     this.#periodBytes = periodBytes;
     this.#send = send;
   }
 
-  /** Octets since OPEN or STOP. */
+  /** Bytes since OPEN or STOP. */
   get position(): number {
     return this.#position;
   }
@@ -23,10 +23,10 @@ export class PositionReports {
     return this.#total;
   }
 
-  /** The true count at this moment is higher by `octets`: one report, however many periods that fills. */
-  advance(octets: number): void {
-    this.#position += octets;
-    this.#total += octets;
+  /** The true count at this moment is higher by `bytes`: one report, however many periods that fills. */
+  advance(bytes: number): void {
+    this.#position += bytes;
+    this.#total += bytes;
     const periodBytes = this.#periodBytes;
     if (Math.floor(this.#position / periodBytes) > Math.floor(this.#reported / periodBytes)) this.#report();
   }

@@ -106,10 +106,10 @@ export class ReadableVoice implements CaptureVoice {
         return;
       }
       // To ask for a frame that is not there makes 'readable' come when it is, or 'end'.
-      const octets: Uint8Array | null = this.#readable.read(Math.max(frames, 1) * frameBytes);
-      if (octets === null) return;
+      const bytes: Uint8Array | null = this.#readable.read(Math.max(frames, 1) * frameBytes);
+      if (bytes === null) return;
       this.#limit.count(frames);
-      this.#feed.captured(this.#wholeFrames(octets));
+      this.#feed.captured(this.#wholeFrames(bytes));
     }
   }
 
@@ -122,13 +122,13 @@ export class ReadableVoice implements CaptureVoice {
   }
 
   /** Only at the end of the data is there a part of a frame: silence completes it. */
-  #wholeFrames(octets: Uint8Array): Uint8Array {
+  #wholeFrames(bytes: Uint8Array): Uint8Array {
     const { frameBytes, format } = this.#params;
-    const rest = octets.length % frameBytes;
-    if (rest === 0) return octets;
-    const frames = new Uint8Array(octets.length - rest + frameBytes);
+    const rest = bytes.length % frameBytes;
+    if (rest === 0) return bytes;
+    const frames = new Uint8Array(bytes.length - rest + frameBytes);
     silence(format).fill(frames);
-    frames.set(octets);
+    frames.set(bytes);
     return frames;
   }
 

@@ -50,8 +50,8 @@ export class Recorder extends Readable {
   async #start(): Promise<void> {
     this.#piped = await startPiped(this.#options.command, 'stdout');
     const { program, pipe } = this.#piped;
-    pipe.on('data', (octets) => {
-      if (!this.push(octets)) pipe.pause();
+    pipe.on('data', (bytes) => {
+      if (!this.push(bytes)) pipe.pause();
     });
     // One that fails closes its output before it says so; another one may live on without.
     const lastWord = () => Promise.race([program.ended, wait(new RealClock(), GRACE, { ref: false })]);

@@ -4,7 +4,7 @@ import { type GrantMapper, PAGE_SIZE, type Pages } from '../xen/hypervisor.ts';
 
 /**
  * Maps the shared buffer of an OPEN: follows the page directory from `directoryGref` and maps the pages that
- * `bufferBytes` octets need. Rejects with ERR_VSND_PROTOCOL for a directory that ends early, runs in a circle or names
+ * `bufferBytes` bytes need. Rejects with ERR_VSND_PROTOCOL for a directory that ends early, runs in a circle or names
  * page 0, or one page twice, with ERR_VSND_HYPERVISOR for a page that was not granted.
  */
 export async function mapSharedBuffer(
@@ -36,9 +36,9 @@ export async function mapSharedBuffer(
 async function readDirectoryPage(mapper: GrantMapper, domid: number, gref: number, wanted: number) {
   const page = await mapper.map(domid, [gref]);
   try {
-    const octets = new Uint8Array(4 * (1 + Math.min(wanted, DIRECTORY_GREFS)));
-    page.copyOut(0, octets);
-    return decodeDirectoryPage(octets, wanted);
+    const bytes = new Uint8Array(4 * (1 + Math.min(wanted, DIRECTORY_GREFS)));
+    page.copyOut(0, bytes);
+    return decodeDirectoryPage(bytes, wanted);
   } finally {
     await page.release();
   }

@@ -49,7 +49,7 @@ export async function speakerDevice(): Promise<PlaybackDevice> {
     description: 'speaker: the sound card of this machine',
     formats: Object.keys(FORMATS) as PcmFormatName[],
     openPlayback: async (params, feed) => {
-      const convert = params.format === 's24_le' ? packS24 : (octets: Uint8Array) => new Uint8Array(octets);
+      const convert = params.format === 's24_le' ? packS24 : (bytes: Uint8Array) => new Uint8Array(bytes);
       return new WritableVoice(params, feed, await openSpeaker(Speaker, params), convert);
     },
   };

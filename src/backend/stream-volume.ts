@@ -14,7 +14,7 @@ export class StreamVolume {
   readonly #bufferBytes: number;
   readonly #gain: Gain | undefined;
 
-  /** `pages`: the shared buffer, of which `bufferBytes` octets are the stream's. */
+  /** `pages`: the shared buffer, of which `bufferBytes` bytes are the stream's. */
   constructor(params: DeviceParams, pages: Pages, bufferBytes: number) {
     this.#params = params;
     this.#pages = pages;
@@ -40,12 +40,12 @@ export class StreamVolume {
       this.#pages.copyIn(offset, encodeVolumes(gain.volumes));
       return;
     }
-    const octets = new Uint8Array(length);
-    this.#pages.copyOut(offset, octets);
+    const bytes = new Uint8Array(length);
+    this.#pages.copyOut(offset, bytes);
     if (op === 'setVolume') {
-      gain.setVolumes(decodeVolumes(octets).map(audible));
+      gain.setVolumes(decodeVolumes(bytes).map(audible));
     } else {
-      const isMeant = decodeMutes(octets);
+      const isMeant = decodeMutes(bytes);
       gain.setMuted(gain.muted.map((muted, channel) => (isMeant[channel] ? op === 'mute' : muted)));
     }
   }
@@ -54,12 +54,12 @@ export class StreamVolume {
     const { channels } = this.#params;
     const expected = op === 'mute' || op === 'unmute' ? channels : channels * VOLUME_BYTES;
     if (length !== expected) {
-      throw new Refusal('EINVAL', `${length} octets for ${channels} channels; allowed: ${expected}`);
+      throw new Refusal('EINVAL', `${length} bytes for ${channels} channels; allowed: ${expected}`);
     }
     if (offset + length > this.#bufferBytes) {
       throw new Refusal(
         'EINVAL',
-        `${length} octets at ${offset} pass the buffer's end at ${this.#bufferBytes}`,
+        `${length} bytes at ${offset} pass the buffer's end at ${this.#bufferBytes}`,
       );
     }
   }

@@ -175,9 +175,9 @@ export class BackendStream implements TurnTaker {
     if (!this.#ended) this.#turns.ask(this.#domid, this);
   }
 
-  readonly #sendPosition = (octets: number): void => {
+  readonly #sendPosition = (bytes: number): void => {
     if (this.#ended) return;
-    const event = encodeCurPos({ id: this.#nextEventId, position: octets }, this.#entry);
+    const event = encodeCurPos({ id: this.#nextEventId, position: bytes }, this.#entry);
     try {
       // One that the full ring drops uses up no id: snd_xen_front ignores all that is behind a gap, for good.
       if (this.#events.put(event)) this.#nextEventId = (this.#nextEventId + 1) & 0xffff;

@@ -19,9 +19,9 @@ export function keepWithin(guest: Guest, open: () => FrameSink, log: (message: s
   const file = openOr(giveBack, open);
   let isFull = false;
   return {
-    write: (octets) => {
-      isFull ||= mayHave('wav-bytes', octets.length, 'what is to be kept') === undefined;
-      if (!isFull) file.write(octets);
+    write: (bytes) => {
+      isFull ||= mayHave('wav-bytes', bytes.length, 'what is to be kept') === undefined;
+      if (!isFull) file.write(bytes);
     },
     close: () => file.close(),
   };

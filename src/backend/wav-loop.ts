@@ -37,7 +37,7 @@ class WavLoop implements FrameSource {
   readonly header: WavHeader;
   readonly #path: string;
   #fd: number | undefined;
-  /** Octets of sound in the file, whole frames, and where the next one is among them. */
+  /** Bytes of sound in the file, whole frames, and where the next one is among them. */
   readonly #size: number;
   #at = 0;
 
@@ -62,14 +62,14 @@ class WavLoop implements FrameSource {
     const convert = wavConverter(this.header);
     const isPacked = this.header.containerBytes === 3; // in the file, 4 in memory
     const wanted = isPacked ? (frames.length / 4) * 3 : frames.length;
-    const octets = new Uint8Array(wanted);
+    const bytes = new Uint8Array(wanted);
     for (let filled = 0; filled < wanted; ) {
       const length = Math.min(wanted - filled, this.#size - this.#at);
-      this.#read(octets.subarray(filled, filled + length));
+      this.#read(bytes.subarray(filled, filled + length));
       filled += length;
       this.#at = (this.#at + length) % this.#size;
     }
-    frames.set(convert ? convert(octets) : octets);
+    frames.set(convert ? convert(bytes) : bytes);
   }
 
   rewind(): void {
@@ -81,10 +81,10 @@ class WavLoop implements FrameSource {
     this.#fd = undefined;
   }
 
-  #read(octets: Uint8Array): void {
+  #read(bytes: Uint8Array): void {
     if (this.#fd === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.#path} is closed`);
-    const read = readRange(this.#fd, this.#path, this.header.dataOffset + this.#at, octets);
-    if (read < octets.length) throw new VsndError('ERR_VSND_FILE', `${this.#path} has become shorter`);
+    const read = readRange(this.#fd, this.#path, this.header.dataOffset + this.#at, bytes);
+    if (read < bytes.length) throw new VsndError('ERR_VSND_FILE', `${this.#path} has become shorter`);
   }
 }
 
@@ -104,19 +104,19 @@ function readHeader(fd: number, path: string): WavHeader {
   const parser = parseWavHeader(path);
   let step = parser.next();
   while (!step.done) {
-    const octets = new Uint8Array(step.value.length);
-    const read = readRange(fd, path, step.value.offset, octets);
-    step = parser.next(octets.subarray(0, read));
+    const bytes = new Uint8Array(step.value.length);
+    const read = readRange(fd, path, step.value.offset, bytes);
+    step = parser.next(bytes.subarray(0, read));
   }
   return step.value;
 }
 
-/** Fills `octets` from `offset`; returns how many there were. */
-function readRange(fd: number, path: string, offset: number, octets: Uint8Array): number {
+/** Fills `bytes` from `offset`; returns how many there were. */
+function readRange(fd: number, path: string, offset: number, bytes: Uint8Array): number {
   try {
     let filled = 0;
-    for (let read = -1; filled < octets.length && read !== 0; filled += read) {
-      read = readSync(fd, octets, filled, octets.length - filled, offset + filled);
+    for (let read = -1; filled < bytes.length && read !== 0; filled += read) {
+      read = readSync(fd, bytes, filled, bytes.length - filled, offset + filled);
     }
     return filled;
   } catch (error) {

@@ -3,7 +3,7 @@ import { deferred } from '../deferred.ts';
 import { LARGEST_PIECE, leastPeriod } from './frame-clock.ts';
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from './pcm-device.ts';
 
-/** Octets to hand over at once where the frontend wants no reports. */
+/** Bytes to hand over at once where the frontend wants no reports. */
 const DEFAULT_PIECE = 4096;
 
 /**
@@ -13,7 +13,7 @@ const DEFAULT_PIECE = 4096;
 export class WritableVoice implements PlaybackVoice {
   readonly #feed: PlaybackFeed;
   readonly #writable: Writable;
-  readonly #convert: (octets: Uint8Array) => Uint8Array;
+  readonly #convert: (bytes: Uint8Array) => Uint8Array;
   readonly #pieceBytes: number;
   #running = false;
   #writing = false;
@@ -27,7 +27,7 @@ export class WritableVoice implements PlaybackVoice {
     params: DeviceParams,
     feed: PlaybackFeed,
     writable: Writable,
-    convert: (octets: Uint8Array) => Uint8Array,
+    convert: (bytes: Uint8Array) => Uint8Array,
   ) {
     this.#feed = feed;
     this.#writable = writable;
@@ -88,18 +88,18 @@ export class WritableVoice implements PlaybackVoice {
 
   #writeNext(): void {
     if (!this.#running || this.#writing) return;
-    const octets = this.#feed.take(this.#pieceBytes);
-    if (octets.length === 0) {
+    const bytes = this.#feed.take(this.#pieceBytes);
+    if (bytes.length === 0) {
       this.#feed.dry();
       this.#drained?.();
       return;
     }
     this.#writing = true;
     const run = this.#run;
-    this.#writable.write(this.#convert(octets), (error) => {
+    this.#writable.write(this.#convert(bytes), (error) => {
       this.#writing = false;
       if (error) return;
-      if (run === this.#run) this.#feed.played(octets.length);
+      if (run === this.#run) this.#feed.played(bytes.length);
       this.#writeNext();
     });
   }

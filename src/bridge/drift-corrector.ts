@@ -50,7 +50,7 @@ export class DriftCorrector {
     return quanta === 0 ? this.#drop(bytes) : this.#slip(bytes, quanta * this.#quantumFrames);
   }
 
-  /** Far too much waits: that is mended at once, and what is measured is another run. */
+  /** Far too much waits: that is fixed at once, and what is measured is another run. */
   #beginAnew(excess: number): number {
     this.#run = undefined;
     return this.#surplus > 0 ? 0 : excess;

@@ -100,7 +100,7 @@ export class DrivenCapture implements Path {
     }
     relayEvents(this.#stream, events);
     this.#stream
-      .on('data', (octets: Buffer) => this.#take(octets))
+      .on('data', (bytes: Buffer) => this.#take(bytes))
       .on('overrun', () => this.#noteXrun())
       .on('close', () => this.#handleClose());
     events.handleStart();
@@ -111,36 +111,36 @@ export class DrivenCapture implements Path {
     this.#context.events.handleXrun(this.#xruns);
   }
 
-  #take(octets: Buffer): void {
+  #take(bytes: Buffer): void {
     const stream = this.#stream;
     if (this.#closed || stream === undefined || !this.#isUsed) return;
     const { clock } = this.#context;
     const frames = this.#waiting;
     if (!this.#isRunning || frames === 0) {
-      this.#begin(octets);
+      this.#begin(bytes);
       return;
     }
-    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames }));
+    this.#write(this.#corrector.correct(bytes, { time: clock.now(), frames }));
   }
 
   /** The server goes through silence first: so much waits from now on. */
-  #begin(octets: Buffer): void {
+  #begin(bytes: Buffer): void {
     if (this.#isRunning) this.#noteXrun();
     this.#isRunning = true;
     this.#write(this.#silence);
     this.#corrector.restart(this.#options.targetFrames);
-    this.#write(octets);
+    this.#write(bytes);
   }
 
   /** What has no room is lost: the server takes nothing. */
-  #write(octets: Uint8Array): void {
+  #write(bytes: Uint8Array): void {
     const { frameBytes } = this.#context.spec;
     try {
-      for (let at = 0; at < octets.length; ) {
-        const count = this.#fifo.write(octets.subarray(at));
+      for (let at = 0; at < bytes.length; ) {
+        const count = this.#fifo.write(bytes.subarray(at));
         if (count === 0) this.#noteXrun();
         this.#frames += count / frameBytes;
-        at = count === 0 ? octets.length : at + count;
+        at = count === 0 ? bytes.length : at + count;
       }
     } catch {
       this.#stream?.pause();

@@ -6,7 +6,7 @@ import { FrameReader } from './fifo-frames.ts';
 import { IDLE_TIME, type Path, type PathContext, type PathStatistics } from './path.ts';
 import { silenceOf } from './silence.ts';
 
-/** Octets: what a FIFO holds. */
+/** Bytes: what a FIFO holds. */
 const READ_BYTES = 65_536;
 
 /** s: no more is kept for a card whose backend does not open its stream. */
@@ -69,8 +69,8 @@ export class DrivenPlayback implements Path {
 
   get statistics(): PathStatistics {
     const { frameBytes, rate } = this.#context.spec;
-    const octets = this.#closed ? 0 : this.#fifo.waiting() + this.#queuedBytes;
-    const latencyFrames = Math.floor(octets / frameBytes + this.#outstanding);
+    const bytes = this.#closed ? 0 : this.#fifo.waiting() + this.#queuedBytes;
+    const latencyFrames = Math.floor(bytes / frameBytes + this.#outstanding);
     return {
       frames: this.#frames,
       active: this.#stream !== undefined,
@@ -107,17 +107,17 @@ export class DrivenPlayback implements Path {
 
   #pump(): void {
     if (this.#closed) return;
-    const octets = this.#reader.read();
-    if (octets === 'gone') {
+    const bytes = this.#reader.read();
+    if (bytes === 'gone') {
       this.#fifo.stop();
       this.#context.events.handleServerGone('the sink has been removed from the sound server');
-    } else if (octets !== undefined) {
-      this.#take(octets);
+    } else if (bytes !== undefined) {
+      this.#take(bytes);
     }
   }
 
-  #take(octets: Buffer): void {
-    const isSilent = octets.equals(this.#silence.subarray(0, octets.length));
+  #take(bytes: Buffer): void {
+    const isSilent = bytes.equals(this.#silence.subarray(0, bytes.length));
     if (!isSilent) this.#lastSound = this.#context.clock.now();
     if (isSilent && (this.#stream === undefined || this.#isIdle)) {
       this.#rest();
@@ -125,9 +125,9 @@ export class DrivenPlayback implements Path {
     }
     this.#stream ??= this.#open();
     if (this.#state === 'lost') return;
-    this.#frames += octets.length / this.#context.spec.frameBytes;
-    if (this.#state === 'opening') this.#enqueue(octets);
-    else this.#play(octets);
+    this.#frames += bytes.length / this.#context.spec.frameBytes;
+    if (this.#state === 'opening') this.#enqueue(bytes);
+    else this.#play(bytes);
   }
 
   get #isIdle(): boolean {
@@ -141,30 +141,30 @@ export class DrivenPlayback implements Path {
     this.#stream.destroy();
   }
 
-  #enqueue(octets: Buffer): void {
-    this.#queue.push(octets);
+  #enqueue(bytes: Buffer): void {
+    this.#queue.push(bytes);
     const { rate, frameBytes } = this.#context.spec;
     while (this.#queuedBytes > MOST_QUEUED * rate * frameBytes) this.#queue.shift();
   }
 
-  #play(octets: Buffer): void {
+  #play(bytes: Buffer): void {
     const { clock } = this.#context;
     const stream = this.#stream;
     if (stream === undefined) return;
     if (this.#state === 'dry') {
       this.#noteIfLate();
-      this.#begin(octets, this.#options.targetFrames);
+      this.#begin(bytes, this.#options.targetFrames);
       return;
     }
     const frames = this.#outstanding;
-    this.#write(this.#corrector.correct(octets, { time: clock.now(), frames }));
+    this.#write(this.#corrector.correct(bytes, { time: clock.now(), frames }));
   }
 
   /** Begins to play, behind as much silence as is needed for so many frames to wait when the next ones come. */
-  #begin(octets: Buffer, targetFrames: number): void {
-    const waiting = Math.ceil(this.#outstanding) + octets.length / this.#context.spec.frameBytes;
+  #begin(bytes: Buffer, targetFrames: number): void {
+    const waiting = Math.ceil(this.#outstanding) + bytes.length / this.#context.spec.frameBytes;
     this.#writeSilence(targetFrames + this.#options.quantumFrames - waiting);
-    this.#write(octets);
+    this.#write(bytes);
     this.#corrector.restart(targetFrames);
     this.#state = 'running';
   }
@@ -172,10 +172,10 @@ export class DrivenPlayback implements Path {
   #handleOpen(): void {
     const { rate, frameBytes } = this.#context.spec;
     const { targetFrames, quantumFrames } = this.#options;
-    const octets = Buffer.concat(this.#queue);
+    const bytes = Buffer.concat(this.#queue);
     this.#queue = [];
-    const waiting = octets.length / frameBytes - quantumFrames;
-    this.#begin(octets, Math.min(Math.max(targetFrames, waiting), targetFrames + MOST_DELAY * rate));
+    const waiting = bytes.length / frameBytes - quantumFrames;
+    this.#begin(bytes, Math.min(Math.max(targetFrames, waiting), targetFrames + MOST_DELAY * rate));
   }
 
   #noteIfLate(): void {
@@ -203,10 +203,10 @@ export class DrivenPlayback implements Path {
     if (frames > 0) this.#write(this.#silence.subarray(0, frames * frameBytes));
   }
 
-  #write(octets: Uint8Array): void {
-    if (octets.length === 0) return;
-    this.#written += octets.length / this.#context.spec.frameBytes;
-    this.#stream?.write(octets);
+  #write(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#written += bytes.length / this.#context.spec.frameBytes;
+    this.#stream?.write(bytes);
   }
 
   #open(): PlaybackStream | undefined {

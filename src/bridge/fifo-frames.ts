@@ -1,6 +1,6 @@
 import type { Fifo } from './fifo.ts';
 
-/** Octets: more than a FIFO holds. */
+/** Bytes: more than a FIFO holds. */
 const DRAIN_BYTES = 1 << 20;
 
 /** Reads whole frames out of a FIFO: of one that has come in part, the rest is waited for. */
@@ -8,10 +8,10 @@ export class FrameReader {
   readonly #fifo: Fifo;
   readonly #frameBytes: number;
   readonly #buffer: Uint8Array;
-  /** Octets of an incomplete frame at the beginning of the buffer. */
+  /** Bytes of an incomplete frame at the beginning of the buffer. */
   #carried = 0;
 
-  /** `most`: octets of one read. */
+  /** `most`: bytes of one read. */
   constructor(fifo: Fifo, frameBytes: number, most: number) {
     this.#fifo = fifo;
     this.#frameBytes = frameBytes;
@@ -25,9 +25,9 @@ export class FrameReader {
     if (count === 0) return 'gone';
     const length = this.#carried + count;
     this.#carried = length % this.#frameBytes;
-    const octets = Buffer.from(this.#buffer.subarray(0, length - this.#carried));
+    const bytes = Buffer.from(this.#buffer.subarray(0, length - this.#carried));
     this.#buffer.copyWithin(0, length - this.#carried, length);
-    return octets;
+    return bytes;
   }
 }
 

@@ -21,14 +21,14 @@ export interface Fifo {
   start(onReady: () => void): void;
   /** Until the next start nothing is called, and nothing is polled. Idempotent. */
   stop(): void;
-  /** One read(2): octets read; undefined where there is nothing, 0 where nobody has the end that writes. */
+  /** One read(2): bytes read; undefined where there is nothing, 0 where nobody has the end that writes. */
   read(into: Uint8Array): number | undefined;
-  /** One write(2): how many octets went in. Throws EPIPE where nobody has the end that reads. */
-  write(octets: Uint8Array): number;
-  /** FIONREAD: octets in the pipe. */
+  /** One write(2): how many bytes went in. Throws EPIPE where nobody has the end that reads. */
+  write(bytes: Uint8Array): number;
+  /** FIONREAD: bytes in the pipe. */
   waiting(): number;
-  /** F_SETPIPE_SZ: room for at least `octets`; says how much there is now. EBUSY where more than that is in it. */
-  setSize(octets: number): number;
+  /** F_SETPIPE_SZ: room for at least `bytes`; says how much there is now. EBUSY where more than that is in it. */
+  setSize(bytes: number): number;
   /** Idempotent; everything but stop() throws EBADF from then on. */
   close(): void;
 }

@@ -4,7 +4,7 @@ import type { Fifo } from './fifo.ts';
 import { drain } from './fifo-frames.ts';
 import { mostBufferFrames, type Path, type PathContext, type PathStatistics, PERIODS } from './path.ts';
 
-/** Octets (PIPE_BUF): so many or less go into a pipe whole, or not at all. PulseAudio aborts where a frame is cut. */
+/** Bytes (PIPE_BUF): so many or less go into a pipe whole, or not at all. PulseAudio aborts where a frame is cut. */
 const MOST_AT_ONCE = 4096;
 
 /**
@@ -43,10 +43,10 @@ export class PacedCapture implements Path {
   get statistics(): PathStatistics {
     const { frameBytes, rate } = this.#context.spec;
     const inPipe = this.#closed ? 0 : this.#fifo.waiting();
-    const octets = this.#waiting.reduce((sum, chunk) => sum + chunk.length, inPipe);
+    const bytes = this.#waiting.reduce((sum, chunk) => sum + chunk.length, inPipe);
     const stream = this.#stream;
     const read = stream === undefined ? 0 : stream.readableLength / frameBytes + stream.latency;
-    const latencyFrames = Math.floor(octets / frameBytes + read);
+    const latencyFrames = Math.floor(bytes / frameBytes + read);
     return {
       frames: this.#frames,
       active: stream !== undefined,
@@ -91,7 +91,7 @@ export class PacedCapture implements Path {
     }
     relayEvents(this.#stream, events);
     this.#stream
-      .on('data', (octets: Buffer) => this.#take(octets))
+      .on('data', (bytes: Buffer) => this.#take(bytes))
       .on('overrun', () => {
         this.#xruns++;
         events.handleXrun(this.#xruns);
@@ -100,10 +100,10 @@ export class PacedCapture implements Path {
     events.handleStart();
   }
 
-  #take(octets: Buffer): void {
+  #take(bytes: Buffer): void {
     if (this.#closed || this.#isGone || !this.#isUsed) return;
     const most = MOST_AT_ONCE - (MOST_AT_ONCE % this.#context.spec.frameBytes);
-    for (let at = 0; at < octets.length; at += most) this.#waiting.push(octets.subarray(at, at + most));
+    for (let at = 0; at < bytes.length; at += most) this.#waiting.push(bytes.subarray(at, at + most));
     this.#handOn();
   }
 

@@ -121,11 +121,11 @@ export class PacedPlayback implements Path {
 
   /** Reads once. False where there was nothing. */
   #carry(stream: PlaybackStream): boolean {
-    const octets = this.#reader.read(this.#roomIn(stream));
-    if (octets === 'gone') this.#handleGone();
-    else if (octets === undefined) this.#keepGoing(stream);
-    else this.#play(stream, octets);
-    return octets instanceof Buffer;
+    const bytes = this.#reader.read(this.#roomIn(stream));
+    if (bytes === 'gone') this.#handleGone();
+    else if (bytes === undefined) this.#keepGoing(stream);
+    else this.#play(stream, bytes);
+    return bytes instanceof Buffer;
   }
 
   /** Frames; none before the backend has opened the stream. */
@@ -133,7 +133,7 @@ export class PacedPlayback implements Path {
     return stream.destroyed ? 0 : Math.min(this.#targetFrames, stream.bufferFrames) - this.#outstanding;
   }
 
-  #play(stream: PlaybackStream, octets: Buffer): void {
+  #play(stream: PlaybackStream, bytes: Buffer): void {
     const { clock, events } = this.#context;
     this.#lastData = clock.now();
     this.#isDry = false;
@@ -142,9 +142,9 @@ export class PacedPlayback implements Path {
       this.#xruns++;
       events.handleXrun(this.#xruns);
     }
-    const frames = octets.length / this.#context.spec.frameBytes;
+    const frames = bytes.length / this.#context.spec.frameBytes;
     this.#frames += frames;
-    this.#write(stream, octets, frames);
+    this.#write(stream, bytes, frames);
   }
 
   #handleGone(): void {
@@ -170,9 +170,9 @@ export class PacedPlayback implements Path {
     this.#wait();
   }
 
-  #write(stream: PlaybackStream, octets: Uint8Array, frames: number): void {
+  #write(stream: PlaybackStream, bytes: Uint8Array, frames: number): void {
     this.#written += frames;
-    stream.write(octets);
+    stream.write(bytes);
   }
 
   /** The stream starts with its first frame: the pipe was full of more when that came. */

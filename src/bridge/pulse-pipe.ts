@@ -26,17 +26,17 @@ import type {
 
 const MOST_CHANNELS = 32;
 
-/** Octets: a page is the least that a pipe has, and 1 MiB the most that a user may ask for. */
+/** Bytes: a page is the least that a pipe has, and 1 MiB the most that a user may ask for. */
 const LEAST_PIPE = 4096;
 const LARGEST_PIPE = 1 << 20;
 
 /** s of sound that wait at the card at the least. */
 const LEAST_BUFFER = 0.01;
 
-/** Octets: what goes into a source's pipe waits there for PulseAudio's next turn only. */
+/** Bytes: what goes into a source's pipe waits there for PulseAudio's next turn only. */
 const SOURCE_PIPE = 16_384;
 
-/** Octets; the daemon aborts for larger frames, whose blocks in memory are not whole frames. */
+/** Bytes; the daemon aborts for larger frames, whose blocks in memory are not whole frames. */
 const LARGEST_SOURCE_FRAME = 64;
 
 /** PulseAudio: module-pipe-sink, whose pace is that at which its FIFO is read, and module-pipe-source. */
@@ -100,10 +100,10 @@ class Pulse implements SoundServer {
     this.#fifos.makeFifo(path);
     const fifo = new this.#fifos.Fifo(path, false);
     try {
-      const octets = (spec.rate * spec.frameBytes * latency) / 1000;
-      const pipeBytes = fifo.setSize(pipeSizeFor(octets));
+      const bytes = (spec.rate * spec.frameBytes * latency) / 1000;
+      const pipeBytes = fifo.setSize(pipeSizeFor(bytes));
       const index = await loadModule('module-pipe-sink', moduleArguments(options));
-      const restBytes = Math.max(octets - pipeBytes, LEAST_BUFFER * spec.rate * spec.frameBytes);
+      const restBytes = Math.max(bytes - pipeBytes, LEAST_BUFFER * spec.rate * spec.frameBytes);
       const bufferFrames = Math.round(restBytes / spec.frameBytes);
       return new PulseEndpoint(index, path, new PacedPlayback(fifo, bufferFrames, context));
     } catch (error) {
@@ -244,7 +244,7 @@ function moduleArguments({
 }
 
 /** Half of the latency may lie in the pipe: as much as PulseAudio may be late. */
-function pipeSizeFor(octets: number): number {
-  const half = 2 ** Math.floor(Math.log2(octets / 2));
+function pipeSizeFor(bytes: number): number {
+  const half = 2 ** Math.floor(Math.log2(bytes / 2));
   return Math.min(Math.max(half, LEAST_PIPE), LARGEST_PIPE);
 }

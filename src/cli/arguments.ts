@@ -18,7 +18,7 @@ export function throwUsageError(error: unknown): never {
 export interface OptionDescription {
   /** One letter. */
   readonly short?: string;
-  /** What stands for its value, as in HZ; without it, the option has none. */
+  /** What stands for its value, as in HZ; undefined where the option has none. */
   readonly argument?: string;
   /** Whether its value may be left out, and else stands behind a =: '' is then its value. */
   readonly optional?: true;
@@ -32,7 +32,7 @@ export interface OptionDescription {
   readonly offer?: readonly string[];
   /** Its values, and what each means. What is in capitals stands for something: wav:FILE. */
   readonly values?: Readonly<Record<string, string>>;
-  /** A heading of their own for the values; without it, they stand below the option. */
+  /** A heading of their own for the values; by default they stand below the option. */
   readonly valuesTitle?: string;
 }
 

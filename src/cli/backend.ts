@@ -35,9 +35,9 @@ export interface BackendCommandOptions {
   readonly limits?: readonly LimitSetting[] | undefined;
   /** A JSON object a line, for machines. */
   readonly json: boolean;
-  /** Where Prometheus finds metrics; without it, nowhere. */
+  /** Where Prometheus finds metrics; undefined where it finds none. */
   readonly metrics?: MetricsAddress | undefined;
-  /** The name of the control socket; without it, there is none. */
+  /** The name of the control socket; undefined where there is none. */
   readonly control?: string | undefined;
   /** Without it, the pipes to players keep their 64 KiB. */
   readonly setPipeSize?: SetPipeSize | undefined;
@@ -46,8 +46,8 @@ export interface BackendCommandOptions {
 export const BACKEND_OPTIONS = {
   sink: {
     argument: 'SINK',
-    help: `where playback streams go that no --map fits; without it, to the device that a stream's unique-id
-      names (alsa, pulse), else to null`,
+    help: `where playback streams go that no --map fits (default: the device that a stream's unique-id
+      names (alsa, pulse), else to null)`,
     valuesTitle: 'Sinks',
     values: {
       null: 'nowhere, at the pace of a real card',
@@ -63,8 +63,8 @@ export const BACKEND_OPTIONS = {
   },
   source: {
     argument: 'SOURCE',
-    help: `where capture streams come from that no --map fits; without it, from the device that a stream's
-      unique-id names, else silence`,
+    help: `where capture streams come from that no --map fits (default: the device that a stream's
+      unique-id names, else silence)`,
     valuesTitle: 'Sources',
     values: {
       silence: 'nothing, at the pace of a real card',

@@ -26,29 +26,29 @@ const OPTIONS = {
   card: CARD,
   via: {
     argument: 'ROUTE',
-    help: 'how the sound goes; without it, tunnel with PulseAudio, graph with PipeWire',
+    help: 'how the sound goes (default: tunnel with PulseAudio, graph with PipeWire)',
     values: {
       tunnel: "by PulseAudio's own tunnels, which know the card's clock and its latency",
       graph: "in PipeWire's graph, which the card drives",
       pipe: 'through a FIFO, with either; the server does not know what the card adds to the latency',
     },
   },
-  device: { argument: 'N', help: "the card's PCM device with this number; without it, the first that fits" },
-  name: { argument: 'NAME', help: "what programs call the sink; without it, by the card's name" },
+  device: { argument: 'N', help: "the card's PCM device with this number (default: the first that fits)" },
+  name: { argument: 'NAME', help: "what programs call the sink (default: from the card's name)" },
   'no-sink': { help: 'programs cannot play' },
   'no-source': { help: 'programs cannot record' },
-  latency: { argument: 'MS', help: 'what the bridge may add, 10 to 2000; without it, 100' },
-  rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
-  channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
-  format: { short: 'f', argument: 'FORMAT', help: 'without it, s16_le, else the best that both ends have' },
+  latency: { argument: 'MS', help: 'what the bridge may add, 10 to 2000 (default: 100)' },
+  rate: { short: 'r', argument: 'HZ', help: 'default: 48000, else the best that the card has' },
+  channels: { short: 'c', argument: 'N', help: 'default: 2, else the nearest that the card has' },
+  format: { short: 'f', argument: 'FORMAT', help: 'default: s16_le, else the best that both ends have' },
   priority: {
     argument: 'N',
-    help: 'of devices that PipeWire could use, it takes the one with the highest: to drive, and by default; without it, 3000',
+    help: 'of devices that PipeWire could use, it takes the one with the highest: to drive, and by default (default: 3000)',
   },
   exact: { help: 'never resample: drop or repeat frames where the clocks differ, and count them' },
   json: { help: 'one JSON object a line, for machines' },
   emulate: EMULATE,
-  sink: { ...SINK, help: "where the emulated card's sound goes; without it, to null" },
+  sink: { ...SINK, help: "where the emulated card's sound goes (default: null)" },
   source: SOURCE,
 } as const;
 
@@ -59,7 +59,7 @@ export const bridge = defineCommand({
   operands: { usage: '[pulse|pipewire]', most: 1, complete: SERVERS },
   description: [
     `Makes this guest's virtual sound card a sink and a source of the sound server that runs for this user, until Ctrl-C:
-    every program can then play through it and record from it. While no program does, it sleeps. It outlives restarts of the
+    every program can then play through it and record from it. While no program does, the card is closed. It survives restarts of the
     sound server and of the backend, and leaves nothing behind in the server. See vsnd help bridge.md, also for the service.`,
   ],
   options: OPTIONS,

@@ -10,7 +10,7 @@ export interface CommandDescription<Options extends OptionDescriptions = OptionD
   readonly name: string;
   /** A few words, for the list of all commands. */
   readonly summary: string;
-  /** Its arguments that are no options; without it, there are none. */
+  /** Its arguments that are no options; by default there are none. */
   readonly operands?: Operands;
   /** Paragraphs. */
   readonly description: readonly string[];

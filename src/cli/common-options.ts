@@ -3,7 +3,7 @@ import { type OptionValues, UsageError } from './arguments.ts';
 
 /** Options that several commands have. */
 
-export const CARD = { argument: 'N', help: 'the card with this number; without it, the first one' } as const;
+export const CARD = { argument: 'N', help: 'the card with this number (default: the first one)' } as const;
 
 export const SOFTWARE_VOLUME = {
   help: 'change the volume, also from vsnd volume, in this process: the backend need not have any',
@@ -11,7 +11,7 @@ export const SOFTWARE_VOLUME = {
 
 /** Those by which a command says whose card it means: one that another process has open. */
 export const OWNER_OPTIONS = {
-  card: { argument: 'N', help: 'the card with this number; without it, the first one in use' },
+  card: { argument: 'N', help: 'the card with this number (default: the first one in use)' },
   emulate: { help: 'the card of a process that runs with --emulate' },
   socket: { argument: 'FILE', help: 'the card behind this control socket' },
 } as const;
@@ -20,8 +20,8 @@ export const EMULATE = { help: 'use an emulated Xen machine inside this process'
 
 export const SINK = {
   argument: 'SINK',
-  help: `where the emulated card's sound goes; without it, to the first of pipewire, pulse, alsa and speaker that plays
-    here, else to null; to null where nobody listens, which is without a terminal, with CI set, or with --fast`,
+  help: `where the emulated card's sound goes (default: the first of pipewire, pulse, alsa and speaker that plays
+    here, else to null); to null where nobody listens, which is without a terminal, with CI set, or with --fast`,
   values: {
     pipewire: 'pw-cat; pipewire<NODE> for another node than the default one',
     pulse: 'pacat; pulse<SINK> for another sink than the default one',
@@ -36,7 +36,7 @@ export const SINK = {
 
 export const SOURCE = {
   argument: 'SOURCE',
-  help: 'what the emulated card captures; without it, sine',
+  help: 'what the emulated card captures (default: sine)',
   values: {
     pipewire: 'pw-cat; pipewire<NODE> for another node than the default one',
     pulse: 'parec; pulse<SOURCE> for another source than the default one',

@@ -15,15 +15,15 @@ export const doctor = defineCommand({
   name: 'doctor',
   summary: 'say what keeps sound from playing here',
   description: [
-    `Checks all that this guest needs to play through its virtual sound card, and says for each problem how to
-    mend it. Connects to the card's backend at the end, where no process has the card. The exit status is 0
+    `Checks everything that this guest needs to play through its virtual sound card, and says how to fix each
+    problem. Connects to the card's backend at the end, where no process has the card. The exit status is 0
     only where sound can play.`,
   ],
   options: {
     card: CARD,
     release: { help: "take the card from the kernel's own driver, as root" },
     'no-connect': { help: 'do not connect to the backend' },
-    json: { help: 'print JSON: an array of { check, status, message, mend }' },
+    json: { help: 'print JSON: an array of { check, status, message, fix }' },
     emulate: { help: 'examine a guest of an emulated Xen machine' },
   },
   examples: {
@@ -45,9 +45,9 @@ export const doctor = defineCommand({
 });
 
 /** A line, and one more where something can be done; whatever XenStore has in it. */
-export function describeFinding({ check, status, message, mend }: Finding): string {
+export function describeFinding({ check, status, message, fix }: Finding): string {
   const lines = [LABELS[status].padEnd(LABEL_WIDTH) + check.padEnd(CHECK_WIDTH) + message];
-  if (mend !== undefined) lines.push(' '.repeat(LABEL_WIDTH + CHECK_WIDTH) + mend);
+  if (fix !== undefined) lines.push(' '.repeat(LABEL_WIDTH + CHECK_WIDTH) + fix);
   return lines.map(inLine).join('\n');
 }
 

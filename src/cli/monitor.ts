@@ -20,7 +20,7 @@ const OPTIONS = {
   once: { help: 'look once' },
   interval: {
     argument: 'MS',
-    help: `between two looks; without it, ${PAINT_INTERVAL} on a terminal, else ${PLAIN_INTERVAL}`,
+    help: `between two looks (default: ${PAINT_INTERVAL} on a terminal, else ${PLAIN_INTERVAL})`,
   },
   json: { help: 'print JSON: an object for each look, on a line' },
   ...OWNER_OPTIONS,
@@ -58,7 +58,7 @@ export const monitor = defineCommand({
   options: OPTIONS,
   examples: {
     'vsnd monitor': 'a line for each stream, kept up to date',
-    'vsnd monitor --once --json': 'how the streams are just now, for a program',
+    'vsnd monitor --once --json': 'the state of the streams at this moment, for a program',
     'vsnd monitor --emulate': 'the streams of vsnd play --emulate, which runs in another terminal',
     'vsnd monitor --backend': 'in Dom0, what all guests play and capture, and where it goes',
   },

@@ -18,8 +18,8 @@ export const play = defineCommand({
     Ogg Vorbis and Ogg Opus, by their contents, and raw PCM; - is standard input. FILE may be a playlist (.m3u,
     .m3u8, .pls), or an address, http://... or https://..., of a recording, a station or a playlist. Between files
     there is no gap.`,
-    `What the card takes as it is reaches it bit for bit; for the rest, the first line says as what it is played:
-    rate, channels and format are converted as far as needed.`,
+    `The card gets a file's frames bit for bit where it takes their format. Otherwise vsnd converts rate,
+    channels and format as far as needed, and the first line says to what.`,
     `On a terminal there are keys: space pauses, left and right seek by 10 s, up and down (or + and -) set the
     volume, m mutes, n and p go to the next and to the previous file, q quits, ? shows them.`,
   ],

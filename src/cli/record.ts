@@ -57,21 +57,21 @@ interface Recording {
 }
 
 const OPTIONS = {
-  duration: { short: 'd', argument: 'SECONDS', help: 'how long; without it, until Ctrl-C' },
+  duration: { short: 'd', argument: 'SECONDS', help: 'how long (default: until Ctrl-C)' },
   rate: {
     short: 'r',
     argument: 'HZ',
-    help: 'frames a second; without it, 48000, else the best that the card has',
+    help: 'frames a second (default: 48000, else the best that the card has)',
   },
   channels: {
     short: 'c',
     argument: 'N',
-    help: 'how many; without it, 2, else the nearest that the card has',
+    help: 'how many (default: 2, else the nearest that the card has)',
   },
   format: {
     short: 'f',
     argument: 'FORMAT',
-    help: 'how a sample is written; without it, s16_le, else the one of these that the card has and that loses least',
+    help: 'how a sample is written (default: s16_le, else the one of these that the card has and that loses least)',
     oneOf: WAV_FORMATS,
   },
   volume: { argument: 'DB', help: "set the volume, the backend's unless there is --software-volume" },
@@ -79,13 +79,13 @@ const OPTIONS = {
   card: CARD,
   device: {
     argument: 'N',
-    help: "the card's PCM device with this number; without it, the first one that captures",
+    help: "the card's PCM device with this number (default: the first one that captures)",
   },
   json: { help: 'print JSON: an object that says what has been recorded' },
   emulate: EMULATE,
   source: {
     ...SOURCE,
-    help: `what the emulated card captures; without it, the first of pipewire, pulse and alsa that captures here, else sine;
+    help: `what the emulated card captures (default: the first of pipewire, pulse and alsa that captures here, else sine);
       sine where nobody listens, which is without a terminal, or with CI set`,
   },
 } as const;
@@ -225,10 +225,10 @@ async function recordThrough(recording: Recording, terminal: Terminal): Promise<
         xruns: { name: 'overruns', count: stream.overruns, estimated: stream.estimatedOverruns },
         levels: terminal.live ? meter.levelsUpTo() : [],
       }));
-  const octets = options.duration === undefined ? Infinity : Math.round(options.duration * rate) * frameBytes;
+  const bytes = options.duration === undefined ? Infinity : Math.round(options.duration * rate) * frameBytes;
   const closed = new Promise((resolve) => wav.once('close', resolve));
   try {
-    await pipeline(stream, (source: AsyncIterable<Buffer>) => firstOf(source, octets), meter, wav);
+    await pipeline(stream, (source: AsyncIterable<Buffer>) => firstOf(source, bytes), meter, wav);
   } catch (error) {
     if (!isReaderGone(error)) throw error;
   } finally {
@@ -238,9 +238,9 @@ async function recordThrough(recording: Recording, terminal: Terminal): Promise<
   if (wav.errored && !isReaderGone(wav.errored)) throw wav.errored;
 }
 
-/** So many octets, and not one more: a source that is left is released. */
-async function* firstOf(source: AsyncIterable<Buffer>, octets: number): AsyncGenerator<Buffer> {
-  let rest = octets;
+/** So many bytes, and not one more: a source that is left is released. */
+async function* firstOf(source: AsyncIterable<Buffer>, bytes: number): AsyncGenerator<Buffer> {
+  let rest = bytes;
   for await (const chunk of source) {
     yield chunk.subarray(0, rest);
     rest -= chunk.length;

@@ -24,24 +24,24 @@ const FIRST_HANDED = 3;
 
 const OPTIONS = {
   card: CARD,
-  socket: { argument: 'PATH', help: "the socket; without it, native in this user's directory for vsnd" },
+  socket: { argument: 'PATH', help: "the socket (default: native in this user's directory for vsnd)" },
   default: {
     help: `listen where programs look with nothing set: as root ${SYSTEM_SOCKET}, for all users of this guest, else
       $XDG_RUNTIME_DIR/pulse/native; refused where something answers there`,
   },
-  device: { argument: 'N', help: 'the PCM device that is the default one; without it, the first' },
+  device: { argument: 'N', help: 'the PCM device that is the default one (default: the first)' },
   role: {
     argument: 'ROLE=N',
     help: 'streams of this media.role go to this PCM device, unless their program chooses one; several times',
     multiple: true,
   },
-  name: { argument: 'NAME', help: "what programs call the sink; without it, by the card's name" },
+  name: { argument: 'NAME', help: "what programs call the sink (default: from the card's name)" },
   'no-sink': { help: 'programs cannot play' },
   'no-source': { help: 'programs cannot record' },
-  latency: { argument: 'MS', help: 'what waits at the card at the most, 10 to 2000; without it, 100' },
-  rate: { short: 'r', argument: 'HZ', help: 'without it, 48000, else the best that the card has' },
-  channels: { short: 'c', argument: 'N', help: 'without it, 2, else the nearest that the card has' },
-  format: { short: 'f', argument: 'FORMAT', help: 'without it, s16_le, else the best that the card has' },
+  latency: { argument: 'MS', help: 'what waits at the card at the most, 10 to 2000 (default: 100)' },
+  rate: { short: 'r', argument: 'HZ', help: 'default: 48000, else the best that the card has' },
+  channels: { short: 'c', argument: 'N', help: 'default: 2, else the nearest that the card has' },
+  format: { short: 'f', argument: 'FORMAT', help: 'default: s16_le, else the best that the card has' },
   json: { help: 'one JSON object a line, for machines' },
   emulate: EMULATE,
   sink: SINK,

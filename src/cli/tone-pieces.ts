@@ -25,7 +25,7 @@ export interface Tone {
 
 /** Frames, the first of which begin what has a name. */
 export interface Piece {
-  readonly octets: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly starts?: string;
 }
 
@@ -63,7 +63,7 @@ function* walk(
     const frames = Math.min(left, BURST * rate);
     yield* named(burst(frames, channel), `${channel}: ${names[channel]}`);
     const rest = Math.min(left - frames, Math.round(PAUSE * rate));
-    if (!isEnough()) yield { octets: silentFrames(format, rest) };
+    if (!isEnough()) yield { bytes: silentFrames(format, rest) };
     left -= frames + rest;
   }
 }
@@ -71,8 +71,8 @@ function* walk(
 /** The first of the pieces gets the name. */
 function* named(pieces: Iterable<Uint8Array>, name?: string): Generator<Piece, void> {
   let starts = name;
-  for (const octets of pieces) {
-    yield starts === undefined ? { octets } : { octets, starts };
+  for (const bytes of pieces) {
+    yield starts === undefined ? { bytes } : { bytes, starts };
     starts = undefined;
   }
 }

@@ -25,7 +25,7 @@ const OPTIONS = {
   type: {
     short: 't',
     argument: 'TYPE',
-    help: 'what is to be heard; without it, sine',
+    help: 'what is to be heard (default: sine)',
     values: {
       sine: 'a sine, in all channels',
       pink: 'pink noise, in all channels: as much of it in each octave',
@@ -35,25 +35,25 @@ const OPTIONS = {
   frequency: {
     short: 'f',
     argument: 'HZ',
-    help: `of the sine; without it, ${USUAL_FREQUENCY}; with it, a walk is one of sines, else of pink noise`,
+    help: `of the sine (default: ${USUAL_FREQUENCY}); with it, a walk is one of sines, else of pink noise`,
   },
-  duration: { short: 'd', argument: 'SECONDS', help: 'how long; without it, until Ctrl-C' },
-  loops: { short: 'l', argument: 'N', help: 'how often a walk goes through the channels; without it, once' },
+  duration: { short: 'd', argument: 'SECONDS', help: 'how long (default: until Ctrl-C)' },
+  loops: { short: 'l', argument: 'N', help: 'how often a walk goes through the channels (default: once)' },
   level: {
     argument: 'DBFS',
-    help: `how loud, against a sine of full scale; without it, ${USUAL_LEVEL}; peaks of noise are higher by 9 dB`,
+    help: `how loud, against a sine of full scale (default: ${USUAL_LEVEL}); peaks of noise are higher by 9 dB`,
   },
-  rate: { short: 'r', argument: 'HZ', help: 'frames a second; without it, 48000, or what the card has' },
-  channels: { short: 'c', argument: 'N', help: 'how many; without it, 2, or what the card has' },
+  rate: { short: 'r', argument: 'HZ', help: 'frames a second (default: 48000, or what the card has)' },
+  channels: { short: 'c', argument: 'N', help: 'how many (default: 2, or what the card has)' },
   format: {
     argument: 'FORMAT',
-    help: 'how a sample is written; without it, s16_le, or what the card has',
+    help: 'how a sample is written (default: s16_le, or what the card has)',
     oneOf: WAV_FORMATS,
   },
   card: CARD,
   device: {
     argument: 'N',
-    help: "the card's PCM device with this number; without it, the first one that plays",
+    help: "the card's PCM device with this number (default: the first one that plays)",
   },
   json: { help: 'print JSON: an object that says what has been played' },
   ...EMULATION,
@@ -155,7 +155,7 @@ async function playThrough(
   options: ToneOptions,
 ): Promise<void> {
   const { rate, channels } = stream;
-  if (options.json) return await pipeline(Readable.from(octetsOf(pieces, stream, () => {})), stream);
+  if (options.json) return await pipeline(Readable.from(bytesOf(pieces, stream, () => {})), stream);
   const total = toneSeconds(options, channels);
   const meter = new LevelMeter(stream);
   const hide = showProgress(terminal, () => ({
@@ -167,15 +167,15 @@ async function playThrough(
     levels: terminal.live ? meter.levelsUpTo(stream.position) : [],
   }));
   try {
-    const source = Readable.from(octetsOf(pieces, stream, (name) => terminal.say(name)));
+    const source = Readable.from(bytesOf(pieces, stream, (name) => terminal.say(name)));
     await pipeline(terminal.live ? [source, meter, stream] : [source, stream]);
   } finally {
     hide();
   }
 }
 
-/** The octets of the pieces; says the name of each that has one when it begins to be heard. */
-function* octetsOf(
+/** The bytes of the pieces; says the name of each that has one when it begins to be heard. */
+function* bytesOf(
   pieces: Iterable<Piece>,
   stream: PlaybackStream,
   say: (name: string) => void,
@@ -185,10 +185,10 @@ function* octetsOf(
     while (toCome[0] && toCome[0].frame <= frames) say(toCome.shift()?.name ?? '');
   });
   let frame = 0;
-  for (const { octets, starts } of pieces) {
+  for (const { bytes, starts } of pieces) {
     if (starts !== undefined) toCome.push({ frame, name: starts });
-    yield octets;
-    frame += octets.length / stream.frameBytes;
+    yield bytes;
+    frame += bytes.length / stream.frameBytes;
   }
 }
 

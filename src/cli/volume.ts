@@ -27,7 +27,7 @@ interface VolumeOptions {
 
 const OPTIONS = {
   up: { argument: 'DB', help: 'louder by so much' },
-  down: { argument: 'DB', help: 'less loud by so much' },
+  down: { argument: 'DB', help: 'softer by so much' },
   channel: {
     argument: 'N',
     multiple: true,
@@ -47,14 +47,14 @@ export const volume = defineCommand({
   summary: 'show or set the volume of running streams',
   operands: { usage: '[DB|mute|unmute]', most: 1, complete: ['mute', 'unmute'] },
   description: [
-    `Shows the volume of the streams that another process plays or captures, or sets it first: to DB (0 is
-    unchanged, -6 is half), louder or less loud by some, mute.`,
+    `Shows the volume of the streams that another process plays or captures, or sets it first: to DB (0 is unchanged, -6 is half), louder or softer
+    by a step, or mute.`,
   ],
   options: OPTIONS,
   examples: {
     'vsnd volume': 'how loud each stream in use is',
     'vsnd volume -6': 'half as loud as what is played',
-    'vsnd volume --down 3 --channel 1': 'the right channel, less loud than before',
+    'vsnd volume --down 3 --channel 1': 'the right channel, softer than before',
     'vsnd volume mute --capture': 'whoever records, records silence',
   },
   run: setAndShow,

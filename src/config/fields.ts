@@ -70,7 +70,7 @@ const NOT_THERE = 'taken as if it were not there';
 
 /**
  * Narrows the limits of the levels above by one level's own fields. `path` names the node in warnings. What cannot be
- * understood counts as not there, what contradicts itself is mended, as Linux's own driver does; `warnings` hears of both.
+ * understood counts as not there, what contradicts itself is fixed, as Linux's own driver does; `warnings` hears of both.
  */
 export function narrowLimits(
   upper: SaidLimits,

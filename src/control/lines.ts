@@ -1,17 +1,17 @@
 const LINE_END = 0x0a;
 
 /**
- * The lines of a stream of octets, as UTF-8; what has no end is none. One of more than `limit` octets comes as undefined,
+ * The lines of a stream of bytes, as UTF-8; what has no end is none. One of more than `limit` bytes comes as undefined,
  * and no more than that of it is ever kept.
  */
 export async function* readLines(
-  octets: AsyncIterable<Uint8Array>,
+  bytes: AsyncIterable<Uint8Array>,
   limit: number,
 ): AsyncGenerator<string | undefined, void> {
   let line: Uint8Array = new Uint8Array(0);
   const take = (piece: Uint8Array) =>
     Buffer.concat([line, piece], Math.min(line.length + piece.length, limit + 1));
-  for await (const chunk of octets) {
+  for await (const chunk of bytes) {
     let begin = 0;
     for (let end = chunk.indexOf(LINE_END); end !== -1; end = chunk.indexOf(LINE_END, begin)) {
       const whole = take(chunk.subarray(begin, end));

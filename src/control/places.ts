@@ -4,7 +4,7 @@ import { isAbsolute, join } from 'node:path';
 import { invalidArgError, isVsndError, type VsndError } from '../errors.ts';
 import { OwnDirectory, ownUid } from './own-directory.ts';
 
-/** Octets: sockaddr_un.sun_path, less its end. Node cuts a longer path off without a word. */
+/** Bytes: sockaddr_un.sun_path, less its end. Node cuts a longer path off without a word. */
 const LONGEST_PATH = 107;
 
 /** The names of control sockets, and the number in them: a real card's devid, or the pid of an emulated guest. */
@@ -80,6 +80,6 @@ export function openOwnPlace(passOver: (why: VsndError) => void = () => {}): Own
 /** Throws ERR_VSND_INVALID_ARG, which names `what`, for a path that is no path of a socket. */
 export function checkSocketPath(path: string, what = 'the path of a control socket'): void {
   if (path === '' || path.includes('\0') || Buffer.byteLength(path) > LONGEST_PATH) {
-    throw invalidArgError(what, path, `1 to ${LONGEST_PATH} octets`);
+    throw invalidArgError(what, path, `1 to ${LONGEST_PATH} bytes`);
   }
 }

@@ -24,7 +24,7 @@ import {
   word,
 } from './schema.ts';
 
-/** Octets of a line, without its end. */
+/** Bytes of a line, without its end. */
 export const LONGEST_REQUEST = 4096;
 export const LONGEST_ANSWER = 1 << 20;
 

@@ -95,7 +95,7 @@ async function answerTo(controlled: Controlled | undefined, line: string | undef
   const given = request?.['id'];
   const id = ID.fits(given) ? given : null;
   try {
-    if (line === undefined) throw invalidArgError('a request', 'too long', `${LONGEST_REQUEST} octets`);
+    if (line === undefined) throw invalidArgError('a request', 'too long', `${LONGEST_REQUEST} bytes`);
     if (request === undefined)
       throw invalidArgError('a request', line, 'a JSON object { id, method, params }');
     if (id === null) throw invalidArgError('id', given, ID.allowed);

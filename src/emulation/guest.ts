@@ -73,7 +73,7 @@ const CHANNELS = { min: 1, max: 8 };
 /** PCM devices beside the general one, for programs that play different things at once. */
 const ZONES = ['Zone 2', 'Zone 3'];
 
-/** Octets: 100 ms of 8 channels of float64 at 192 kHz, and some. */
+/** Bytes: 100 ms of 8 channels of float64 at 192 kHz, and some. */
 const BUFFER_SIZE = 2 << 20;
 
 /** Starts it. Rejects as sink and source do: ERR_VSND_INVALID_ARG, ERR_VSND_DEVICE or ERR_VSND_FILE. */

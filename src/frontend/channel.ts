@@ -543,7 +543,7 @@ function statusError(request: SndifRequest, status: number): VsndError {
 function describeRequest(request: SndifRequest): string {
   switch (request.op) {
     case 'open':
-      return `OPEN of ${request.rate} Hz, ${request.channels} channels, format ${request.format}, buffer ${request.bufferBytes} octets`;
+      return `OPEN of ${request.rate} Hz, ${request.channels} channels, format ${request.format}, buffer ${request.bufferBytes} bytes`;
     case 'trigger':
       return `TRIGGER ${request.trigger.toUpperCase()}`;
     case 'close':
@@ -551,6 +551,6 @@ function describeRequest(request: SndifRequest): string {
     case 'hwParamQuery':
       return 'HW_PARAM_QUERY';
     default:
-      return `${request.op.toUpperCase()} of ${request.length} octets at ${request.offset}`;
+      return `${request.op.toUpperCase()} of ${request.length} bytes at ${request.offset}`;
   }
 }

@@ -16,7 +16,7 @@ export interface PositionMessage {
   readonly path: string;
   /** The backend's count of events, u16. */
   readonly id: number;
-  /** Octets, as the backend counts them. */
+  /** Bytes, as the backend counts them. */
   readonly position: bigint;
 }
 

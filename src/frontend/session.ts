@@ -167,17 +167,17 @@ export class Session {
   }
 
   /**
-   * Sends octets through the control area, which works with the audio area full, or paused; resolves with what stands
+   * Sends bytes through the control area, which works with the audio area full, or paused; resolves with what stands
    * there afterwards. One exchange at a time: there is one area.
    */
-  #exchange(op: VolumeRequest, octets: Uint8Array): Promise<Uint8Array> {
+  #exchange(op: VolumeRequest, bytes: Uint8Array): Promise<Uint8Array> {
     const exchanged = this.#exchanges.then(async () => {
       if (this.#open === undefined || this.#closed) {
         throw new VsndError('ERR_VSND_INVALID_STATE', 'the stream is not open');
       }
       const { buffer } = this.#open;
-      const span = { offset: buffer.controlOffset, length: octets.length };
-      buffer.write(span.offset, octets);
+      const span = { offset: buffer.controlOffset, length: bytes.length };
+      buffer.write(span.offset, bytes);
       await this.channel.request({ op, ...span }).catch((error: unknown) => {
         throw isUnknownThere(error) ? noVolumeError(error) : error;
       });

@@ -7,11 +7,11 @@ import { type GrantedPages, type Hypervisor, PAGE_SIZE } from '../xen/hypervisor
 
 /** The buffer of one OPEN: granted pages, and the directory that names them to the backend. */
 export class SharedBuffer {
-  /** Octets of the audio area, which begins at 0. */
+  /** Bytes of the audio area, which begins at 0. */
   readonly audioBytes: number;
-  /** Where the control area begins: 4 octets a channel, to exchange volumes. */
+  /** Where the control area begins: 4 bytes a channel, to exchange volumes. */
   readonly controlOffset: number;
-  /** Octets of the whole buffer, as OPEN's buffer_sz says it. */
+  /** Bytes of the whole buffer, as OPEN's buffer_sz says it. */
   readonly totalBytes: number;
   /** The first page of the directory. */
   readonly directoryGref: number;
@@ -64,27 +64,27 @@ export class SharedBuffer {
     this.#releases = releases;
   }
 
-  /** Copies `octets` to `offset`. */
-  write(offset: number, octets: Uint8Array): void {
-    this.pages.copyIn(offset, octets);
+  /** Copies `bytes` to `offset`. */
+  write(offset: number, bytes: Uint8Array): void {
+    this.pages.copyIn(offset, bytes);
   }
 
   /** A copy of what stands in the spans, in their order. */
   read(where: readonly Span[]): Buffer {
-    const octets = Buffer.allocUnsafe(where.reduce((sum, { length }) => sum + length, 0));
+    const bytes = Buffer.allocUnsafe(where.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const { offset, length } of where) {
-      this.pages.copyOut(offset, octets.subarray(at, at + length));
+      this.pages.copyOut(offset, bytes.subarray(at, at + length));
       at += length;
     }
-    return octets;
+    return bytes;
   }
 
   /** Fills a span, of whole samples, with silence. */
   silence({ offset, length }: Span): void {
-    const octets = new Uint8Array(length);
-    for (let at = 0; at < length; at += this.#silentSample.length) octets.set(this.#silentSample, at);
-    this.pages.copyIn(offset, octets);
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; at += this.#silentSample.length) bytes.set(this.#silentSample, at);
+    this.pages.copyIn(offset, bytes);
   }
 
   /** Ends the grants. Only after the backend's answer to CLOSE, or its end. Idempotent. */

@@ -11,7 +11,7 @@ import {
 import type { PcmFormatName } from '../wire/pcm-format.ts';
 import type { StreamShape } from '../xen/stream-engine.ts';
 
-/** Octets; 85 ms of 48 kHz s16 stereo. */
+/** Bytes; 85 ms of 48 kHz s16 stereo. */
 export const DEFAULT_HIGH_WATER_MARK = 16_384;
 
 /** s of sound that a thread has to go on with while JavaScript is busy, unless the user says otherwise. */

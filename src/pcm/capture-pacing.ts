@@ -111,7 +111,7 @@ export class CapturePacing {
     this.#beginAnew();
   }
 
-  /** What was captured is thrown away. Who waits for data still does. */
+  /** What was captured is thrown away. A reader that waits goes on waiting. */
   drop(): void {
     this.#take('drop');
     if (this.#demand === 'asked') this.#demand = 'wanted';

@@ -76,7 +76,7 @@ export class Gain {
     if (frames.length % this.#frameBytes !== 0) {
       throw new VsndError(
         'ERR_VSND_INVALID_STATE',
-        `${frames.length} octets of frames of ${this.#frameBytes}`,
+        `${frames.length} bytes of frames of ${this.#frameBytes}`,
       );
     }
     if (frames.length > 0) this.#hasBegun = true;

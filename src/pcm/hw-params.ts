@@ -11,7 +11,7 @@ export interface StreamLimits {
   readonly formats: readonly PcmFormatName[];
   /** Channels of a frame. */
   readonly channels: Interval;
-  /** Octets, the whole shared buffer (buffer-size), the control area included. */
+  /** Bytes, the whole shared buffer (buffer-size), the control area included. */
   readonly bufferBytes: number;
 }
 
@@ -21,7 +21,7 @@ export interface HwParams {
   readonly rate: number;
   readonly channels: number;
   readonly format: PcmFormatName;
-  /** Octets of one frame */
+  /** Bytes of one frame */
   readonly frameBytes: number;
   /** Frames of the audio area of the shared buffer: whole periods */
   readonly bufferFrames: number;

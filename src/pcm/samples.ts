@@ -2,11 +2,11 @@ import type { PcmFormatName } from '../wire/pcm-format.ts';
 
 /**
  * Samples of one format as numbers of full scale: -1 to just below 1; float formats may exceed that, both ways.
- * Offsets are octets, aligned or not. Writing what was read gives the same sample; octets that carry nothing (the
+ * Offsets are bytes, aligned or not. Writing what was read gives the same sample; bytes that carry nothing (the
  * fourth of 24 bits) are ignored when read, and extend the sign when written, as ALSA has them.
  */
 export interface SampleCodec {
-  /** Octets of one sample. */
+  /** Bytes of one sample. */
   readonly sampleBytes: number;
   readonly read: (view: DataView, offset: number) => number;
   /** Rounds to the nearest sample and saturates: nothing wraps. NaN becomes silence. */

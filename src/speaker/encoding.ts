@@ -11,7 +11,7 @@ export interface SampleKind {
 export interface Encoding {
   readonly code: number;
   readonly format: PcmFormatName;
-  /** Octets of one sample as `speaker` takes it: its 24 bits are packed. */
+  /** Bytes of one sample as `speaker` takes it: its 24 bits are packed. */
   readonly sampleBytes: number;
 }
 

@@ -12,16 +12,16 @@ export class FrameCutter {
     this.#isPacked = sampleBytes === 3;
   }
 
-  /** Octets of a frame that is not complete yet. */
+  /** Bytes of a frame that is not complete yet. */
   get rest(): number {
     return this.#carry.length;
   }
 
   cut(chunk: Buffer): Uint8Array {
-    const octets = this.#carry.length > 0 ? Buffer.concat([this.#carry, chunk]) : chunk;
-    const whole = octets.length - (octets.length % this.#frameBytes);
-    this.#carry = Buffer.from(octets.subarray(whole));
-    const frames = octets.subarray(0, whole);
-    return this.#isPacked ? widenS24(frames) : frames; // also unsigned ones: what the fourth octet says is ignored
+    const bytes = this.#carry.length > 0 ? Buffer.concat([this.#carry, chunk]) : chunk;
+    const whole = bytes.length - (bytes.length % this.#frameBytes);
+    this.#carry = Buffer.from(bytes.subarray(whole));
+    const frames = bytes.subarray(0, whole);
+    return this.#isPacked ? widenS24(frames) : frames; // also unsigned ones: what the fourth byte says is ignored
   }
 }

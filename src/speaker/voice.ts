@@ -3,10 +3,10 @@ import { createFrameConverter, type FrameConverter } from '../audio/frame-conver
 import type { PlaybackStream } from '../frontend/playback-stream.ts';
 import type { FrameCutter } from './frames.ts';
 
-/** Octets that are converted at a time: no more than some ms without a turn of the event loop. */
+/** Bytes that are converted at a time: no more than some ms without a turn of the event loop. */
 const PIECE_BYTES = 65_536;
 
-/** The way of octets to a stream of the card: cut at frames, and converted where the stream takes them only otherwise. */
+/** The way of bytes to a stream of the card: cut at frames, and converted where the stream takes them only otherwise. */
 export class Voice {
   readonly #stream: PlaybackStream;
   readonly #cutter: FrameCutter;
@@ -24,7 +24,7 @@ export class Voice {
     this.#converter = converter;
   }
 
-  /** Octets of a frame that is not complete yet. */
+  /** Bytes of a frame that is not complete yet. */
   get rest(): number {
     return this.#cutter.rest;
   }

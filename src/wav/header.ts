@@ -7,11 +7,11 @@ export interface WavHeader {
   /** Frames a second, Hz. */
   rate: number;
   channels: number;
-  /** Octets of one sample in the file: 3 for s24_le, which takes 4 in memory. */
+  /** Bytes of one sample in the file: 3 for s24_le, which takes 4 in memory. */
   containerBytes: number;
-  /** Where the first frame stands, in octets from the file's start. */
+  /** Where the first frame stands, in bytes from the file's start. */
   dataOffset: number;
-  /** Octets of sound; undefined where the writer streamed and did not know: up to the end of the file. */
+  /** Bytes of sound; undefined where the writer streamed and did not know: up to the end of the file. */
   dataBytes: number | undefined;
   /** The highest byte of a sample comes first: RIFX. */
   isBigEndian?: true;
@@ -19,7 +19,7 @@ export interface WavHeader {
   warning?: string | undefined;
 }
 
-/** Octets of a file that a parser asks for; the answer is shorter where the file ends. */
+/** Bytes of a file that a parser asks for; the answer is shorter where the file ends. */
 export interface FileRange {
   offset: number;
   length: number;
@@ -79,7 +79,7 @@ export function* parseWavHeader(name: string, start = 0): Generator<FileRange, W
   ) {
     throw notWavError(name, `it begins with "${printable(head)}" instead of RIFF or RF64, a size, and WAVE`);
   }
-  if (head.length < 12) throw damagedError(name, 'it ends within its first 12 octets');
+  if (head.length < 12) throw damagedError(name, 'it ends within its first 12 bytes');
   const isLittle = magic !== 'RIFX';
   const riffBytes = u32(head, 4, isLittle);
 
@@ -107,7 +107,7 @@ export function* parseWavHeader(name: string, start = 0): Generator<FileRange, W
     } else if (!/^[ -~]{4}$/.test(id)) {
       throw damagedError(
         name,
-        `at octet ${offset} stands "${printable(chunk.subarray(0, 4))}", which is no chunk`,
+        `at byte ${offset} stands "${printable(chunk.subarray(0, 4))}", which is no chunk`,
       );
     }
     offset = body + size + (size & 1);
@@ -124,7 +124,7 @@ type WavData = Pick<WavHeader, 'dataOffset' | 'dataBytes'>;
 
 function parseFormat(name: string, body: Uint8Array, isLittle: boolean): WavFields {
   if (body.length < 16)
-    throw damagedError(name, `its fmt chunk has ${body.length} octets; allowed: 16 or more`);
+    throw damagedError(name, `its fmt chunk has ${body.length} bytes; allowed: 16 or more`);
   let tag = u16(body, 0, isLittle);
   const channels = u16(body, 2, isLittle);
   const rate = u32(body, 4, isLittle);
@@ -132,10 +132,10 @@ function parseFormat(name: string, body: Uint8Array, isLittle: boolean): WavFiel
   const bits = u16(body, 14, isLittle);
   if (tag === EXTENSIBLE) {
     if (body.length < 40) {
-      throw damagedError(name, `its extensible fmt chunk has ${body.length} octets; allowed: 40 or more`);
+      throw damagedError(name, `its extensible fmt chunk has ${body.length} bytes; allowed: 40 or more`);
     }
     const tails = [SUBTYPE_TAIL, AMBISONIC_TAIL];
-    if (!tails.some((tail) => tail.every((octet, index) => body[26 + index] === octet))) {
+    if (!tails.some((tail) => tail.every((byte, index) => body[26 + index] === byte))) {
       throw unsupportedError(name, `the sub-format ${Buffer.from(body.subarray(24, 40)).toString('hex')}`);
     }
     tag = u16(body, 24, isLittle);
@@ -184,7 +184,7 @@ function formatOf24In32(sound: Uint8Array): PcmFormatName | undefined {
 /** The size of the data; undefined where it too was streamed. */
 function parseDs64(name: string, body: Uint8Array): number | undefined {
   if (body.length < DS64_BYTES) {
-    throw damagedError(name, `its ds64 chunk has ${body.length} octets; allowed: ${DS64_BYTES} or more`);
+    throw damagedError(name, `its ds64 chunk has ${body.length} bytes; allowed: ${DS64_BYTES} or more`);
   }
   const size = view(body).getBigUint64(8, true);
   return size === 0n || size === 0xffff_ffff_ffff_ffffn ? undefined : Number(size);
@@ -200,13 +200,13 @@ export interface WavFormat {
   channels: number;
 }
 
-/** Octets of one sample in a WAV file; undefined for a format that WAV cannot hold. */
+/** Bytes of one sample in a WAV file; undefined for a format that WAV cannot hold. */
 export function wavContainerBytes(format: PcmFormatName): number | undefined {
   return ENCODINGS.find((entry) => entry.format === format)?.containerBytes;
 }
 
 /**
- * The octets before the first frame of a WAV file with `dataBytes` octets of sound, or with a number of them that
+ * The bytes before the first frame of a WAV file with `dataBytes` bytes of sound, or with a number of them that
  * is not known: up to the end of the file. How many they are depends on the format alone, so that they can be
  * written again when the size is known: the place of RF64's ds64 chunk, which a file of 4 GiB or more needs, is
  * held by a JUNK chunk. Throws ERR_VSND_NOT_SUPPORTED for a format that WAV cannot hold.
@@ -258,7 +258,7 @@ export function encodeWavHeader(
       .u16(containerBytes * 8)
       .u32(0)
       .u16(tag)
-      .octets(SUBTYPE_TAIL);
+      .data(SUBTYPE_TAIL);
   else if (tag !== PCM) out.u16(0);
   if (tag !== PCM)
     out
@@ -295,13 +295,13 @@ class FieldWriter {
     return this.skip(8);
   }
 
-  octets(values: ArrayLike<number>): this {
+  data(values: ArrayLike<number>): this {
     this.bytes.set(values, this.#offset);
     return this.skip(values.length);
   }
 
   ascii(text: string): this {
-    return this.octets(Buffer.from(text, 'latin1'));
+    return this.data(Buffer.from(text, 'latin1'));
   }
 
   skip(count: number): this {

@@ -1,7 +1,7 @@
 import type { WavHeader } from './header.ts';
 
 /**
- * WAV's 24 bit samples, 3 octets each, as sndif's s24_le: 4 octets, the sign in the highest. Whole samples
+ * WAV's 24 bit samples, 3 bytes each, as sndif's s24_le: 4 bytes, the sign in the highest. Whole samples
  * only.
  */
 export function widenS24(packed: Uint8Array): Uint8Array {
@@ -20,7 +20,7 @@ export function widenS24(packed: Uint8Array): Uint8Array {
 }
 
 /**
- * sndif's s24_le as WAV's 3 octets a sample; whatever the fourth octet says is dropped. Whole samples only.
+ * sndif's s24_le as WAV's 3 bytes a sample; whatever the fourth byte says is dropped. Whole samples only.
  */
 export function packS24(wide: Uint8Array): Uint8Array {
   const samples = wide.length / 4;
@@ -35,7 +35,7 @@ export function packS24(wide: Uint8Array): Uint8Array {
   return packed;
 }
 
-/** Turns samples of so many octets, the highest first, into those of sndif's little-endian formats. */
+/** Turns samples of so many bytes, the highest first, into those of sndif's little-endian formats. */
 export function fromBigEndian(containerBytes: number): ((samples: Uint8Array) => Uint8Array) | undefined {
   if (containerBytes === 1) return undefined;
   if (containerBytes === 3) return (samples) => widenS24(swap24(samples));

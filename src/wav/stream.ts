@@ -6,16 +6,16 @@ import { encodeWavHeader, type WavFormat, wavContainerBytes } from './header.ts'
 import { createOwnFile } from './own-file.ts';
 import { packS24 } from './repack.ts';
 
-/** Octets that may wait for a slow disk: 5 s of 48 kHz s16 stereo. */
+/** Bytes that may wait for a slow disk: 5 s of 48 kHz s16 stereo. */
 const HIGH_WATER_MARK = 1 << 20;
 
 /** What is done with an open file, without blocking. */
 const FILE = { write: promisify(write), truncate: promisify(ftruncate), close: promisify(close) };
 
-/** Where the octets of a WAV file go. What fails is ERR_VSND_FILE, with the errno. */
+/** Where the bytes of a WAV file go. What fails is ERR_VSND_FILE, with the errno. */
 interface WavOutput {
-  /** Appends octets: all of them, or none that count. */
-  append(octets: Uint8Array): Promise<void>;
+  /** Appends bytes: all of them, or none that count. */
+  append(bytes: Uint8Array): Promise<void>;
   /** Nothing more will come. `header`: what would have stood at the start, had the length been known. */
   end(header: Uint8Array): Promise<void>;
 }
@@ -51,9 +51,9 @@ export class WavStream extends Writable {
 
   /** @internal */
   override _write(frames: Buffer, _: BufferEncoding, callback: (error?: Error | null) => void): void {
-    const octets = this.#format.format === 's24_le' ? packS24(frames) : frames;
-    this.#append(octets, (error) => {
-      if (!error) this.#dataBytes += octets.length;
+    const bytes = this.#format.format === 's24_le' ? packS24(frames) : frames;
+    this.#append(bytes, (error) => {
+      if (!error) this.#dataBytes += bytes.length;
       callback(error);
     });
   }
@@ -73,8 +73,8 @@ export class WavStream extends Writable {
     );
   }
 
-  #append(octets: Uint8Array, callback: (error?: Error | null) => void): void {
-    this.#appending = this.#output.append(octets).then(() => callback(), callback);
+  #append(bytes: Uint8Array, callback: (error?: Error | null) => void): void {
+    this.#appending = this.#output.append(bytes).then(() => callback(), callback);
   }
 }
 
@@ -90,9 +90,9 @@ export async function createWavFile(path: string, format: WavFormat): Promise<Wa
 /** A WAV file that goes to a stream, whose name is `name`, and does not end it. Throws ERR_VSND_NOT_SUPPORTED. */
 export function wavInto(stream: Writable, name: string, format: WavFormat): WavStream {
   encodeWavHeader(format, undefined);
-  const append = (octets: Uint8Array) =>
+  const append = (bytes: Uint8Array) =>
     new Promise<void>((resolve, reject) => {
-      stream.write(octets, (error) =>
+      stream.write(bytes, (error) =>
         error ? reject(fileError(`cannot write to ${name}`, error)) : resolve(),
       );
     });
@@ -113,9 +113,9 @@ class WavFileOutput implements WavOutput {
     this.#fd = fd;
   }
 
-  async append(octets: Uint8Array): Promise<void> {
-    await this.#write(octets, this.#length);
-    this.#length += octets.length;
+  async append(bytes: Uint8Array): Promise<void> {
+    await this.#write(bytes, this.#length);
+    this.#length += bytes.length;
   }
 
   async end(header: Uint8Array): Promise<void> {
@@ -127,10 +127,10 @@ class WavFileOutput implements WavOutput {
     }
   }
 
-  async #write(octets: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < octets.length; ) {
-      const rest = octets.length - done;
-      const { bytesWritten } = await this.#attempt(FILE.write(this.#fd, octets, done, rest, position + done));
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const rest = bytes.length - done;
+      const { bytesWritten } = await this.#attempt(FILE.write(this.#fd, bytes, done, rest, position + done));
       done += bytesWritten;
     }
   }

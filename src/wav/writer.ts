@@ -13,7 +13,7 @@ import { packS24 } from './repack.ts';
 export class WavWriter {
   readonly path: string;
   readonly #format: WavFormat;
-  /** Octets of a frame in memory, and in the file. */
+  /** Bytes of a frame in memory, and in the file. */
   readonly #frameBytes: number;
   readonly #blockBytes: number;
   readonly #headerBytes: number;
@@ -57,13 +57,13 @@ export class WavWriter {
    * frame, ERR_VSND_INVALID_STATE after close, ERR_VSND_FILE with the errno: then the file keeps the whole frames that had
    * room, and takes no more.
    */
-  write(octets: Uint8Array): void {
+  write(bytes: Uint8Array): void {
     if (this.#fd === undefined) throw new VsndError('ERR_VSND_INVALID_STATE', `${this.path} is closed`);
-    if (octets.length % this.#frameBytes !== 0) {
-      throw invalidArgError('octets', octets.length, `a multiple of ${this.#frameBytes}, whole frames`);
+    if (bytes.length % this.#frameBytes !== 0) {
+      throw invalidArgError('bytes', bytes.length, `a multiple of ${this.#frameBytes}, whole frames`);
     }
     if (this.#failure) throw this.#failure;
-    const data = this.#format.format === 's24_le' ? packS24(octets) : octets;
+    const data = this.#format.format === 's24_le' ? packS24(bytes) : bytes;
     try {
       this.#writeAt(this.#fd, data, this.#headerBytes + this.#dataBytes);
       this.#dataBytes += data.length;
@@ -97,7 +97,7 @@ export class WavWriter {
     try {
       const present = fstatSync(fd).size - this.#headerBytes;
       const whole = present - (present % this.#blockBytes);
-      // Where that is odd, one frame less: the octet of padding would have no room either.
+      // Where that is odd, one frame less: the byte of padding would have no room either.
       this.#dataBytes = whole - (whole & 1 ? this.#blockBytes : 0);
       ftruncateSync(fd, this.#headerBytes + this.#dataBytes);
     } catch {

@@ -1,12 +1,12 @@
 import { protocolError } from '../errors.ts';
 import type { SharedMemory } from './memory.ts';
 
-/** Octets of one event: sizeof(struct xensnd_evt). */
+/** Bytes of one event: sizeof(struct xensnd_evt). */
 export const EVENT_SIZE = 64;
 /** Slots of the page: XENSND_IN_RING_LEN. */
 export const EVENT_RING_SIZE = 63;
 
-/** Offsets of struct xensnd_event_page and of a slot's type, octets. */
+/** Offsets of struct xensnd_event_page and of a slot's type, bytes. */
 const IN_CONS = 0;
 const IN_PROD = 4;
 const EVENTS = 64;

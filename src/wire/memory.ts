@@ -4,12 +4,12 @@
  */
 export interface SharedMemory {
   readonly byteLength: number;
-  /** Loads the u32 (little-endian, as every Xen machine) at `offset` octets, a multiple of 4. */
+  /** Loads the u32 (little-endian, as every Xen machine) at `offset` bytes, a multiple of 4. */
   load32(offset: number): number;
-  /** Stores the u32 at `offset` octets, a multiple of 4. */
+  /** Stores the u32 at `offset` bytes, a multiple of 4. */
   store32(offset: number, value: number): void;
-  /** Copies `source` to `offset` octets. */
+  /** Copies `source` to `offset` bytes. */
   copyIn(offset: number, source: Uint8Array): void;
-  /** Fills `target` from `offset` octets. */
+  /** Fills `target` from `offset` bytes. */
   copyOut(offset: number, target: Uint8Array): void;
 }

@@ -3,9 +3,9 @@ export interface PcmFormat {
   readonly name: PcmFormatName;
   /** The code on the wire: XENSND_PCM_FORMAT_*. */
   readonly code: number;
-  /** Octets of one sample in memory, as in ALSA (24 bits take 4); undefined where a sample has no fixed size. */
+  /** Bytes of one sample in memory, as in ALSA (24 bits take 4); undefined where a sample has no fixed size. */
   readonly sampleBytes: number | undefined;
-  /** The octets of a silent sample; empty where there is no such thing. */
+  /** The bytes of a silent sample; empty where there is no such thing. */
   readonly silence: readonly number[];
 }
 

@@ -1,12 +1,12 @@
 import { protocolError, VsndError } from '../errors.ts';
 import type { SharedMemory } from './memory.ts';
 
-/** Octets of one request or response: sizeof(struct xensnd_req). */
+/** Bytes of one request or response: sizeof(struct xensnd_req). */
 export const RING_ENTRY_SIZE = 64;
 /** Entries of a one-page ring: __CONST_RING_SIZE(xen_sndif, 4096), the 63 that fit rounded down to a power of two. */
 export const RING_SIZE = 32;
 
-/** Offsets of struct xen_sndif_sring, octets. */
+/** Offsets of struct xen_sndif_sring, bytes. */
 const REQ_PROD = 0;
 const REQ_EVENT = 4;
 const RSP_PROD = 8;

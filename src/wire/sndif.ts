@@ -61,15 +61,15 @@ export interface OpenRequest {
   readonly format: number;
   /** u8 */
   readonly channels: number;
-  /** Octets, u32; the whole shared buffer, its control area included. */
+  /** Bytes, u32; the whole shared buffer, its control area included. */
   readonly bufferBytes: number;
   /** The first page of the directory. */
   readonly directoryGref: number;
-  /** Octets between two CUR_POS events, u32; 0: no events. */
+  /** Bytes between two CUR_POS events, u32; 0: no events. */
   readonly periodBytes: number;
 }
 
-/** struct xensnd_rw_req: a range of the shared buffer, in octets, both u32. */
+/** struct xensnd_rw_req: a range of the shared buffer, in bytes, both u32. */
 export interface BufferRequest {
   readonly op: 'read' | 'write' | 'setVolume' | 'getVolume' | 'mute' | 'unmute';
   readonly offset: number;
@@ -106,7 +106,7 @@ export interface SndifResponse {
 export interface CurPosEvent {
   /** u16, counted by the backend */
   readonly id: number;
-  /** Octets since OPEN, u64 */
+  /** Bytes since OPEN, u64 */
   readonly position: bigint;
 }
 

@@ -26,13 +26,13 @@ export const XsType = {
   directoryPart: 22, // XS_DIRECTORY_PART
 } as const;
 
-/** XENSTORE_PAYLOAD_MAX, octets. */
+/** XENSTORE_PAYLOAD_MAX, bytes. */
 export const XS_PAYLOAD_MAX = 4096;
-/** XENSTORE_ABS_PATH_MAX, octets without the NUL. */
+/** XENSTORE_ABS_PATH_MAX, bytes without the NUL. */
 export const XS_ABS_PATH_MAX = 3072;
-/** XENSTORE_REL_PATH_MAX, octets without the NUL. */
+/** XENSTORE_REL_PATH_MAX, bytes without the NUL. */
 export const XS_REL_PATH_MAX = 2048;
-/** sizeof(struct xsd_sockmsg), octets. */
+/** sizeof(struct xsd_sockmsg), bytes. */
 export const XS_HEADER_SIZE = 16;
 
 /** One message of either direction: struct xsd_sockmsg and what follows it. */
@@ -45,13 +45,13 @@ export interface XsMessage {
   readonly payload: Uint8Array;
 }
 
-/** Encodes one message. Throws ERR_VSND_INVALID_ARG for a payload of more than XS_PAYLOAD_MAX octets. */
+/** Encodes one message. Throws ERR_VSND_INVALID_ARG for a payload of more than XS_PAYLOAD_MAX bytes. */
 export function encodeXsMessage(message: XsMessage): Uint8Array {
   const { payload } = message;
   if (payload.length > XS_PAYLOAD_MAX) {
     throw new VsndError(
       'ERR_VSND_INVALID_ARG',
-      `a XenStore message of ${payload.length} octets; allowed: at most ${XS_PAYLOAD_MAX} (path and value together)`,
+      `a XenStore message of ${payload.length} bytes; allowed: at most ${XS_PAYLOAD_MAX} (path and value together)`,
       { errno: 'E2BIG' },
     );
   }
@@ -65,11 +65,11 @@ export function encodeXsMessage(message: XsMessage): Uint8Array {
   return bytes;
 }
 
-/** Takes a stream of octets apart into messages, wherever its chunks begin and end. */
+/** Takes a stream of bytes apart into messages, wherever its chunks begin and end. */
 export class XsMessageDecoder {
   #held = new Uint8Array(0);
 
-  /** Octets of a message whose end has not arrived. */
+  /** Bytes of a message whose end has not arrived. */
   get heldBytes(): number {
     return this.#held.length;
   }
@@ -84,7 +84,7 @@ export class XsMessageDecoder {
       const length = view.getUint32(start + 12, true);
       if (length > XS_PAYLOAD_MAX) {
         throw protocolError(
-          `a XenStore message announces ${length} octets; allowed: at most ${XS_PAYLOAD_MAX}`,
+          `a XenStore message announces ${length} bytes; allowed: at most ${XS_PAYLOAD_MAX}`,
         );
       }
       const end = start + XS_HEADER_SIZE + length;

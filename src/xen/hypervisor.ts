@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { SharedMemory } from '../wire/memory.ts';
 import type { StreamEngine } from './stream-engine.ts';
 
-/** XEN_PAGE_SIZE, in octets, on every architecture. */
+/** XEN_PAGE_SIZE, in bytes, on every architecture. */
 export const PAGE_SIZE = 4096;
 
 /** One or more whole pages that follow each other in this domain's address space. Every method throws after release. */
@@ -66,7 +66,7 @@ export interface EventChannels {
   forgetIfRestored(): Promise<boolean>;
 }
 
-/** A connection to XenStore: a stream of octets in each direction, xs_wire.h messages in both. */
+/** A connection to XenStore: a stream of bytes in each direction, xs_wire.h messages in both. */
 export interface XenStoreTransport {
   /** Sends one whole message. */
   send(message: Uint8Array): void;

@@ -29,9 +29,9 @@ test.each([
   const bytes = Buffer.from(hex, 'hex');
   const whole = { kind, format, rate, channels, frames, warnings: [] };
   for (const input of [files.put('x', bytes), trickle(bytes, 7)]) {
-    const { octets, ...fields } = await contents(input);
+    const { bytes, ...fields } = await contents(input);
     expect(fields).toMatchObject(whole);
-    expect(octets.toString('hex')).toBe(expected);
+    expect(bytes.toString('hex')).toBe(expected);
   }
 });
 
@@ -74,7 +74,7 @@ describe('AIFF', () => {
     ['ALAW', 8, 'a_law', '80ff', '80ff'],
   ])('%s of %i bits is %s', async (type, bits, format, data, expected) => {
     const bytes = form('AIFC', comm({ bits, type }), ssnd(hex(data)));
-    const { octets, ...fields } = await contents(files.put('x.aifc', bytes));
+    const { bytes: content, ...fields } = await contents(files.put('x.aifc', bytes));
     expect(fields).toMatchObject({
       kind: 'AIFF',
       format,
@@ -83,13 +83,13 @@ describe('AIFF', () => {
       frames: 2,
       warnings: [],
     });
-    expect(octets.toString('hex')).toBe(expected);
+    expect(content.toString('hex')).toBe(expected);
   });
 
   test('sound before COMM, behind an offset, among other chunks', async () => {
     const bytes = form('AIFF', chunk('NAME', ascii('odd')), ssnd(hex('00010002'), 6), comm(), chunk('ANNO'));
-    const { octets } = await contents(files.put('x.aiff', bytes));
-    expect(octets.toString('hex')).toBe('01000200');
+    const { bytes: data } = await contents(files.put('x.aiff', bytes));
+    expect(data.toString('hex')).toBe('01000200');
   });
 
   test('cut short', async () => {
@@ -97,14 +97,14 @@ describe('AIFF', () => {
     expect(await contents(files.put('x.aiff', bytes))).toMatchObject({
       frames: 2,
       warnings: ['ends early'],
-      octets: hex('01000200'),
+      bytes: hex('01000200'),
     });
   });
 
   test.each<[string, Uint8Array, RegExp]>([
     ['no COMM', form('AIFF', ssnd(hex('0001'))), /it ends without a COMM chunk/],
     ['no SSND', form('AIFF', comm()), /it ends without a SSND chunk/],
-    ['a short COMM', form('AIFF', chunk('COMM', u16(1))), /its COMM chunk has 2 octets; allowed: 18 or more/],
+    ['a short COMM', form('AIFF', chunk('COMM', u16(1))), /its COMM chunk has 2 bytes; allowed: 18 or more/],
     [
       '0 channels',
       form('AIFF', comm({ channels: 0 }), ssnd(hex('0001'))),
@@ -121,7 +121,7 @@ describe('AIFF', () => {
       form('AIFC', comm({ type: 'ima4' }), ssnd(hex('0001'))),
       /AIFF of type "ima4" with 16 bits a sample/,
     ],
-    ['zeros', form('AIFF', new Uint8Array(64)), /at octet 12 stands "\.\.\.\.", which is no chunk/],
+    ['zeros', form('AIFF', new Uint8Array(64)), /at byte 12 stands "\.\.\.\.", which is no chunk/],
   ])('%s', async (_, bytes, message) => {
     const error = await openAudio(files.put('x.aiff', bytes)).catch((reason: unknown) => reason);
     expect(isVsndError(error, 'ERR_VSND_FILE')).toBe(true);
@@ -157,16 +157,16 @@ describe('AU', () => {
   ])('encoding %i is %s', async (encoding, format, data, expected) => {
     for (const size of [data.length / 2, 0xffff_ffff]) {
       const bytes = au({ encoding, size, offset: 28, data: hex(data) });
-      const { octets, ...fields } = await contents(files.put('x.au', bytes));
+      const { bytes: content, ...fields } = await contents(files.put('x.au', bytes));
       expect(fields).toMatchObject({ kind: 'AU', format, rate: 8000, channels: 1, frames: 2, warnings: [] });
-      expect(octets.toString('hex')).toBe(expected);
+      expect(content.toString('hex')).toBe(expected);
     }
   });
 
   test.each<[string, Uint8Array, RegExp]>([
     ['a cut header', au().subarray(0, 20), /x\.au is a damaged AU file: it ends within its header/],
     ['ADPCM', au({ encoding: 23 }), /x\.au holds AU encoding 23; allowed: 1, 2, 3, 4, 5, 6, 7, 27/],
-    ['sound in the header', au({ offset: 8 }), /its sound begins at octet 8; allowed: 24 or more/],
+    ['sound in the header', au({ offset: 8 }), /its sound begins at byte 8; allowed: 24 or more/],
     ['0 Hz', au({ rate: 0 }), /its rate is 0 Hz; allowed: 1 or more/],
     ['0 channels', au({ channels: 0 }), /it has 0 channels; allowed: 1 to 65535/],
   ])('%s', async (_, bytes, message) => {

@@ -17,15 +17,15 @@ export const trickle = (bytes: Uint8Array, size: number): Readable =>
 export async function contents(input: AudioInput, options?: OpenAudioOptions, from = 0) {
   const source = await openAudio(input, options);
   try {
-    const octets = await framesFrom(source, from);
+    const bytes = await framesFrom(source, from);
     const { name, kind, format, rate, channels, frames, isSeekable, warnings } = source;
-    return { name, kind, format, rate, channels, frames, isSeekable, warnings, octets };
+    return { name, kind, format, rate, channels, frames, isSeekable, warnings, bytes };
   } finally {
     await source.close();
   }
 }
 
-/** The octets of all frames from `from` on. */
+/** The bytes of all frames from `from` on. */
 export async function framesFrom(source: AudioSource, from: number): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const piece of source.read(from)) pieces.push(piece);

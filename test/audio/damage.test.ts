@@ -33,7 +33,7 @@ interface Flip {
 }
 
 interface Damage {
-  /** Octets that are left. */
+  /** Bytes that are left. */
   cut: number;
   flips: Flip[];
   headFlips: Flip[];
@@ -46,7 +46,7 @@ interface Flip {
 }
 
 interface Damage {
-  /** Octets that are left. */
+  /** Bytes that are left. */
   cut: number;
   flips: Flip[];
   headFlips: Flip[];
@@ -79,9 +79,9 @@ async function readAnyway(path: string, bytes: Uint8Array): Promise<void> {
     [trickle(bytes, 700), 0],
   ] as const) {
     try {
-      const { octets, channels, frames } = await contents(input, {}, from);
-      expect(octets.length % channels).toBe(0);
-      if (frames !== undefined) expect(octets.length).toBeLessThanOrEqual(frames * channels * 8);
+      const { bytes, channels, frames } = await contents(input, {}, from);
+      expect(bytes.length % channels).toBe(0);
+      if (frames !== undefined) expect(bytes.length).toBeLessThanOrEqual(frames * channels * 8);
     } catch (error) {
       if (!(error instanceof VsndError)) throw error;
     }
@@ -128,11 +128,11 @@ describe('FLAC', () => {
     expect(cut.warnings).toEqual(['ends early']);
     expect(cut.frames).toBeGreaterThan(0);
     expect((cut.frames as number) % BLOCK).toBe(0);
-    expect(cut.octets.equals(whole.octets.subarray(0, (cut.frames as number) * FRAME))).toBe(true);
+    expect(cut.bytes.equals(whole.bytes.subarray(0, (cut.frames as number) * FRAME))).toBe(true);
 
     const stream = await contents(trickle(bytes.subarray(0, bytes.length / 2), 999));
     expect(stream).toMatchObject({ frames: SIGNALS.noise16.frames, warnings: ['ends early'] });
-    expect(stream.octets.equals(cut.octets)).toBe(true);
+    expect(stream.bytes.equals(cut.bytes)).toBe(true);
   });
 
   test('a damaged frame is silent, and what follows at its place', async () => {
@@ -140,31 +140,31 @@ describe('FLAC', () => {
     const damaged = Buffer.from(bytes);
     const middle = Math.floor(bytes.length / 2);
     damaged[middle] = (damaged[middle] as number) ^ 0x10;
-    const { octets, frames, warnings } = await contents(files.put('x.flac', damaged));
+    const { bytes: data, frames, warnings } = await contents(files.put('x.flac', damaged));
     expect({ frames, warnings }).toEqual({
       frames: whole.frames,
       warnings: ['is damaged: what is missing is silent'],
     });
-    expect(octets.length).toBe(whole.octets.length);
+    expect(data.length).toBe(whole.bytes.length);
     const differs = Array.from({ length: whole.frames as number }, (_, frame) => frame).filter(
-      (frame) => octets.readInt32LE(frame * FRAME) !== whole.octets.readInt32LE(frame * FRAME),
+      (frame) => data.readInt32LE(frame * FRAME) !== whole.bytes.readInt32LE(frame * FRAME),
     );
     const [first = -1, last = -1] = [differs[0], differs.at(-1)];
     expect(first % BLOCK).toBeLessThan(2); // a frame of sound may be silent by nature
     expect(last - first).toBeLessThan(BLOCK);
-    expect(octets.subarray(first * FRAME, last * FRAME).every((octet) => octet === 0)).toBe(true);
+    expect(data.subarray(first * FRAME, last * FRAME).every((byte) => byte === 0)).toBe(true);
   });
 
   test('nothing but metadata', async () => {
     const cut = (length: number) => contents(files.put('x.flac', bytes.subarray(0, 42 + length)));
     await expect(cut(200)).rejects.toThrow('x.flac holds no frames: what follows its header is no sound');
-    expect(await cut(4)).toMatchObject({ frames: 0, warnings: ['ends early'], octets: Buffer.alloc(0) });
+    expect(await cut(4)).toMatchObject({ frames: 0, warnings: ['ends early'], bytes: Buffer.alloc(0) });
   });
 
   test('with tags before and behind', async () => {
     const id3 = Buffer.concat([Buffer.from('ID3\x04\0\0\0\0\x01\x00', 'latin1'), Buffer.alloc(128)]);
     const path = files.put('x.flac', Buffer.concat([id3, bytes, Buffer.from('TAG'), Buffer.alloc(125)]));
-    expect((await contents(path)).octets.equals((await contents(fixture('noise16.flac'))).octets)).toBe(true);
+    expect((await contents(path)).bytes.equals((await contents(fixture('noise16.flac'))).bytes)).toBe(true);
   });
 });
 
@@ -175,15 +175,15 @@ describe('Ogg', () => {
     const whole = await contents(fixture('sweep.opus'));
     const pages = oggPages(bytes);
     const lost = pages.findIndex(({ granule }) => granule > 48_000n);
-    const rest = Buffer.concat(pages.filter((_, index) => index !== lost).map(({ octets }) => octets));
-    const { octets, frames, warnings } = await contents(files.put('x.opus', rest));
+    const rest = Buffer.concat(pages.filter((_, index) => index !== lost).map(({ bytes }) => bytes));
+    const { bytes: data, frames, warnings } = await contents(files.put('x.opus', rest));
     expect({ frames, warnings }).toEqual({
       frames: whole.frames,
       warnings: ['is damaged: what is missing is silent'],
     });
-    expect(octets.length).toBe(whole.octets.length);
+    expect(data.length).toBe(whole.bytes.length);
     const tail = -8 * 24_000; // where the decoder has forgotten the hole
-    expect(largestDifference(octets.subarray(tail), whole.octets.subarray(tail))).toBeLessThan(1e-4);
+    expect(largestDifference(data.subarray(tail), whole.bytes.subarray(tail))).toBeLessThan(1e-4);
   });
 
   test('the gain of an Opus header', async () => {
@@ -193,7 +193,7 @@ describe('Ogg', () => {
       await contents(files.put('x.opus', louder)),
     ];
     for (let at = 4 * 96_000; at < 4 * 96_400; at += 4) {
-      expect(quiet.octets.readFloatLE(at)).toBeCloseTo(plain.octets.readFloatLE(at) * 10 ** (-6 / 20), 6);
+      expect(quiet.bytes.readFloatLE(at)).toBeCloseTo(plain.bytes.readFloatLE(at) * 10 ** (-6 / 20), 6);
     }
   });
 
@@ -206,27 +206,27 @@ describe('Ogg', () => {
     const path = files.put('x.ogg', Buffer.concat([first, other]));
     const chained = await contents(path);
     expect(chained).toMatchObject({ frames: undefined, isSeekable: false, warnings: [] });
-    expect(chained.octets.equals(Buffer.concat([whole.octets, whole.octets]))).toBe(true);
-    expect((await contents(trickle(Buffer.concat([first, other]), 5000))).octets.equals(chained.octets)).toBe(
+    expect(chained.bytes.equals(Buffer.concat([whole.bytes, whole.bytes]))).toBe(true);
+    expect((await contents(trickle(Buffer.concat([first, other]), 5000))).bytes.equals(chained.bytes)).toBe(
       true,
     );
   });
 
   test('one behind the other, of another format: converted to that of the first', async () => {
     const both = Buffer.concat([readFileSync(fixture('sweep.ogg')), readFileSync(fixture('mono.ogg'))]);
-    const { warnings, octets } = await contents(files.put('x.ogg', both));
+    const { warnings, bytes } = await contents(files.put('x.ogg', both));
     expect(warnings).toEqual([]);
-    expect(octets.length).toBe((SIGNALS.sweep44.frames + 2 * SIGNALS.sweep22.frames) * 8);
+    expect(bytes.length).toBe((SIGNALS.sweep44.frames + 2 * SIGNALS.sweep22.frames) * 8);
   });
 
   test('a part of a broadcast, which does not begin at 0', async () => {
     const whole = await contents(fixture('sweep.ogg'));
     const pages = oggPages(readFileSync(fixture('sweep.ogg')));
-    const entered = Buffer.concat([...pages.slice(0, 2), ...pages.slice(3)].map(({ octets }) => octets));
-    const { frames, octets } = await contents(files.put('x.ogg', entered));
-    expect(octets.length).toBe((frames as number) * 8);
-    expect(octets.length).toBeLessThan(whole.octets.length);
-    expect(octets.subarray(-8 * 20_000).equals(whole.octets.subarray(-8 * 20_000))).toBe(true);
+    const entered = Buffer.concat([...pages.slice(0, 2), ...pages.slice(3)].map(({ bytes }) => bytes));
+    const { frames, bytes } = await contents(files.put('x.ogg', entered));
+    expect(bytes.length).toBe((frames as number) * 8);
+    expect(bytes.length).toBeLessThan(whole.bytes.length);
+    expect(bytes.subarray(-8 * 20_000).equals(whole.bytes.subarray(-8 * 20_000))).toBe(true);
   });
 
   test('of something else', async () => {
@@ -244,14 +244,14 @@ describe('MPEG', () => {
     const whole = await contents(fixture('vbr.mp3'));
     const cut = await contents(files.put('x.mp3', bytes.subarray(0, bytes.length / 2)));
     expect(cut.warnings).toEqual(['ends early']);
-    expect(cut.octets.length).toBe((cut.frames as number) * 8);
-    expect(cut.octets.equals(whole.octets.subarray(0, cut.octets.length))).toBe(true);
+    expect(cut.bytes.length).toBe((cut.frames as number) * 8);
+    expect(cut.bytes.equals(whole.bytes.subarray(0, cut.bytes.length))).toBe(true);
   });
 
   test('that begins within a frame, as a broadcast does', async () => {
-    const { kind, frames, octets } = await contents(trickle(bytes.subarray(3000), 700));
+    const { kind, frames, bytes: data } = await contents(trickle(bytes.subarray(3000), 700));
     expect(kind).toBe('MP3');
     expect(frames).toBeUndefined();
-    expect(octets.length).toBeGreaterThan(0);
+    expect(data.length).toBeGreaterThan(0);
   });
 });

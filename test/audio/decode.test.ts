@@ -18,13 +18,13 @@ const LOSSLESS = [
 ] as const;
 
 describe('lossless', () => {
-  test.each(LOSSLESS)('%s: %s as %s, octet for octet', async (name, kind, format, signal) => {
-    const { octets: expected } = await contents(files.put('x.wav', wavOf(signal)));
+  test.each(LOSSLESS)('%s: %s as %s, byte for byte', async (name, kind, format, signal) => {
+    const { bytes: expected } = await contents(files.put('x.wav', wavOf(signal)));
     const { rate, channels, frames } = signal;
     const whole = { kind, format, rate, channels, frames, warnings: [] };
     const fromFile = await contents(fixture(name));
     expect(fromFile).toMatchObject({ ...whole, isSeekable: true });
-    expect(fromFile.octets.equals(expected)).toBe(true);
+    expect(fromFile.bytes.equals(expected)).toBe(true);
 
     const fromStream = await contents(trickle(readFileSync(fixture(name)), 1000));
     expect(fromStream).toMatchObject({
@@ -32,7 +32,7 @@ describe('lossless', () => {
       frames: kind === 'FLAC' ? frames : undefined,
       isSeekable: false,
     });
-    expect(fromStream.octets.equals(expected)).toBe(true);
+    expect(fromStream.bytes.equals(expected)).toBe(true);
   });
 });
 
@@ -55,14 +55,14 @@ describe('lossy', () => {
     const whole = { kind, format: 'float_le', rate, channels, warnings: [] };
     const fromFile = await contents(fixture(name));
     expect(fromFile).toMatchObject({ ...whole, frames, isSeekable: true });
-    expect(fromFile.octets.length).toBe(frames * channels * 4);
-    const like = likeness(fromFile.octets, signal);
+    expect(fromFile.bytes.length).toBe(frames * channels * 4);
+    const like = likeness(fromFile.bytes, signal);
     expect(like.shift).toBe(0);
     expect(like.decibels).toBeGreaterThan(decibels);
 
     const fromStream = await contents(trickle(readFileSync(fixture(name)), 1000));
     expect(fromStream).toMatchObject({ ...whole, isSeekable: false });
-    expect(fromStream.octets.equals(fromFile.octets)).toBe(true);
+    expect(fromStream.bytes.equals(fromFile.bytes)).toBe(true);
   });
 
   test.each([
@@ -71,19 +71,19 @@ describe('lossy', () => {
   ] as const)(
     '%s: whole frames, where the file says nothing of its length',
     async (name, kind, signal, step) => {
-      const { kind: found, frames = 0, rate, octets } = await contents(fixture(name));
+      const { kind: found, frames = 0, rate, bytes } = await contents(fixture(name));
       expect([found, rate]).toEqual([kind, signal.rate]);
       expect(frames).toBeGreaterThanOrEqual(signal.frames);
       expect(frames % step).toBe(0);
-      expect(octets.length).toBe(frames * signal.channels * 4);
+      expect(bytes.length).toBe(frames * signal.channels * 4);
     },
   );
 
   test.each(['tones.ogg', 'tones.opus'])('%s: 5.1 in the order of WAV', async (name) => {
-    const { octets, channels, rate, frames } = await contents(fixture(name));
+    const { bytes, channels, rate, frames } = await contents(fixture(name));
     expect({ channels, rate, frames }).toEqual({ channels: 6, rate: 48_000, frames: SIGNALS.tones.frames });
     TONES.forEach((own, channel) => {
-      const strengths = TONES.map((tone) => strengthOf(tone, octets, channel, channels, rate));
+      const strengths = TONES.map((tone) => strengthOf(tone, bytes, channel, channels, rate));
       const strongest = strengths.indexOf(Math.max(...strengths));
       expect(TONES[strongest], `channel ${channel}`).toBe(own);
     });
@@ -124,9 +124,9 @@ describe('from any frame on', () => {
     const whole = await contents(fixture('sweep.opus'));
     const path = files.put('x.opus', withOnePage(readFileSync(fixture('sweep.opus'))));
     for (const from of [0, 100, 100_000]) {
-      const { octets, frames, warnings } = await contents(path, {}, from);
+      const { bytes, frames, warnings } = await contents(path, {}, from);
       expect({ frames, warnings }).toEqual({ frames: whole.frames, warnings: [] });
-      expect(octets.equals(whole.octets.subarray(from * 8)), `from ${from}`).toBe(true);
+      expect(bytes.equals(whole.bytes.subarray(from * 8)), `from ${from}`).toBe(true);
     }
   });
 

@@ -5,8 +5,8 @@ import { contents } from './contents.ts';
 
 const files = useDirectory();
 
-const checksum = (octets: Buffer): Buffer => {
-  const crc = octets.reduce(crc16, 0);
+const checksum = (bytes: Buffer): Buffer => {
+  const crc = bytes.reduce(crc16, 0);
   return Buffer.of(crc >> 8, crc & 0xff);
 };
 
@@ -22,7 +22,7 @@ function streamInfo(frames: number): Buffer {
   return Buffer.concat([Buffer.from('fLaC'), Buffer.of(0x80, 0, 0, block.length), block]);
 }
 
-/** A frame whose samples are not compressed: what they are made of can be chosen octet by octet. */
+/** A frame whose samples are not compressed: what they are made of can be chosen byte by byte. */
 function verbatimFrame(number: number, samples: (before: Buffer) => Buffer): Buffer {
   const start = Buffer.of(0xff, 0xf8, 0x19, 0x08, number);
   const header = Buffer.concat([start, Buffer.of(crc8(start)), Buffer.of(0x02)]);
@@ -31,7 +31,7 @@ function verbatimFrame(number: number, samples: (before: Buffer) => Buffer): Buf
 }
 
 test.each([0xf8, 0xf9])(
-  'a frame does not end where its octets only look like an end: ff %i',
+  'a frame does not end where its bytes only look like an end: ff %i',
   async (second) => {
     const samples = Buffer.alloc(BLOCK_FRAMES * 2, 0x11);
     const frames = [0, 1, 2].map((number) =>
@@ -43,8 +43,8 @@ test.each([0xf8, 0xf9])(
     );
     const path = files.put('quiet.flac', Buffer.concat([streamInfo(3 * BLOCK_FRAMES), ...frames]));
     const expected = Buffer.concat(frames.map((frame) => frame.subarray(7, 7 + samples.length))).swap16();
-    const { octets, warnings } = await contents(path);
-    expect(octets.equals(expected)).toBe(true);
+    const { bytes, warnings } = await contents(path);
+    expect(bytes.equals(expected)).toBe(true);
     expect(warnings).toEqual([]);
   },
 );

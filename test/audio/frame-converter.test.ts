@@ -28,15 +28,15 @@ const frames = (format: PcmFormatName, channels = 1, rate = 48_000): FrameFormat
   channels,
 });
 
-/** Values of full scale as octets, and back, one sample after the other. */
+/** Values of full scale as bytes, and back, one sample after the other. */
 function encode(format: PcmFormatName, values: Iterable<number>): Uint8Array {
   const { sampleBytes, write } = sampleCodec(format) ?? expect.unreachable();
   const all = [...values];
-  const octets = new Uint8Array(all.length * sampleBytes);
+  const bytes = new Uint8Array(all.length * sampleBytes);
   all.forEach((value, n) => {
-    write(new DataView(octets.buffer), n * sampleBytes, value);
+    write(new DataView(bytes.buffer), n * sampleBytes, value);
   });
-  return octets;
+  return bytes;
 }
 
 function decode(format: PcmFormatName, { buffer, byteOffset, length }: Uint8Array): number[] {
@@ -49,10 +49,10 @@ const anyFormat = fc.constantFrom(...SAMPLED);
 const anyValues = fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { maxLength: 50 });
 
 describe('the format alone', () => {
-  it('nothing to do: the very same octets, of any format', async () => {
+  it('nothing to do: the very same bytes, of any format', async () => {
     for (const { name } of PCM_FORMATS) {
-      const octets = Uint8Array.of(1, 2, 3, 4);
-      expect((await create(frames(name, 2), {})).convert(octets)).toBe(octets);
+      const bytes = Uint8Array.of(1, 2, 3, 4);
+      expect((await create(frames(name, 2), {})).convert(bytes)).toBe(bytes);
     }
   });
 
@@ -61,11 +61,11 @@ describe('the format alone', () => {
       fc.asyncProperty(anyFormat, anyFormat, anyValues, async (from, to, values) => {
         fc.pre(precision(to) >= neededPrecision(from));
         fc.pre(to.startsWith('float') || !from.startsWith('float')); // floats go on below the last step of integers
-        const octets = encode(from, values);
-        const converted = (await create(frames(from), { format: to })).convert(octets);
+        const bytes = encode(from, values);
+        const converted = (await create(frames(from), { format: to })).convert(bytes);
         const numbers = (format: PcmFormatName, of: Uint8Array) =>
           decode(format, of).map((value) => value + 0); // -0 is 0
-        expect(numbers(to, converted)).toEqual(numbers(from, octets));
+        expect(numbers(to, converted)).toEqual(numbers(from, bytes));
       }),
       { numRuns: 1000 },
     );
@@ -76,10 +76,10 @@ describe('the format alone', () => {
       fc.asyncProperty(anyFormat, anyFormat, anyValues, fc.nat(3), async (from, to, values, offset) => {
         fc.pre(!to.endsWith('_law'));
         const aligned = encode(from, values);
-        const octets = new Uint8Array(offset + aligned.length).subarray(offset); // at an odd place too
-        octets.set(aligned);
-        const converted = decode(to, (await create(frames(from), { format: to })).convert(octets));
-        const plain = decode(to, encode(to, decode(from, octets)));
+        const bytes = new Uint8Array(offset + aligned.length).subarray(offset); // at an odd place too
+        bytes.set(aligned);
+        const converted = decode(to, (await create(frames(from), { format: to })).convert(bytes));
+        const plain = decode(to, encode(to, decode(from, bytes)));
         const step = 2 ** (1 - Math.min(24, precision(to)));
         converted.forEach((value, n) => {
           expect(Math.abs(value - (plain[n] ?? 9))).toBeLessThanOrEqual(2 * step);
@@ -91,8 +91,8 @@ describe('the format alone', () => {
   });
 
   it('what is too loud saturates, and NaN is silent', async () => {
-    const octets = encode('float_le', [2, -2, 1, -1, Number.NaN]);
-    const s16 = decode('s32_le', (await create(frames('float_le'), { format: 's32_le' })).convert(octets));
+    const bytes = encode('float_le', [2, -2, 1, -1, Number.NaN]);
+    const s16 = decode('s32_le', (await create(frames('float_le'), { format: 's32_le' })).convert(bytes));
     expect(s16).toEqual([1 - 2 ** -31, -1, 1 - 2 ** -31, -1, 0]);
     const s8 = decode(
       's8',
@@ -125,8 +125,8 @@ describe('dither', () => {
 
   it('is noise of two steps, of no colour, whose power does not depend on the sound', async () => {
     for (const level of [0, 0.1, 0.25, 0.5]) {
-      const octets = encode('float_le', new Array<number>(48_000).fill(level / 32_768));
-      const out = decode('s16_le', (await create(frames('float_le'), { format: 's16_le' })).convert(octets));
+      const bytes = encode('float_le', new Array<number>(48_000).fill(level / 32_768));
+      const out = decode('s16_le', (await create(frames('float_le'), { format: 's16_le' })).convert(bytes));
       const errors = out.map((value) => value * 32_768 - level);
       expect(Math.max(...errors.map(Math.abs))).toBeLessThanOrEqual(1.5);
       const mean = errors.reduce((sum, error) => sum + error) / errors.length;
@@ -138,7 +138,7 @@ describe('dither', () => {
     }
   });
 
-  it('the same seed gives the same octets, another one others', async () => {
+  it('the same seed gives the same bytes, another one others', async () => {
     const convert = async (seed?: number) =>
       (await create(frames('s32_le'), { format: 's16_le' }, seed)).convert(faint);
     expect(await convert()).toEqual(await convert(1));
@@ -148,7 +148,7 @@ describe('dither', () => {
   it('is left out where no bits are lost: silence stays silent', async () => {
     const silence = new Uint8Array(9600);
     for (const to of [{ format: 's24_le' }, { channels: 2 }, { format: 'float_le' }] as const) {
-      expect((await create(frames('s16_le'), to)).convert(silence).every((octet) => octet === 0)).toBe(true);
+      expect((await create(frames('s16_le'), to)).convert(silence).every((byte) => byte === 0)).toBe(true);
     }
   });
 });
@@ -225,18 +225,18 @@ describe('channels', () => {
 });
 
 describe('the rate', () => {
-  it('any piece sizes: the same octets, round(frames * ratio) of them', async () => {
+  it('any piece sizes: the same bytes, round(frames * ratio) of them', async () => {
     const from = frames('s16_le', 2, 44_100);
     const count = 10_007;
-    const octets = encode(
+    const bytes = encode(
       's16_le',
       Float32Array.from({ length: count * 2 }, (_, n) => 0.5 * Math.sin(n * n)),
     );
     const convertAll = async (pieceFrames: number) => {
       const converter = await create(from, { rate: 48_000, format: 's32_le', channels: 1 });
       const pieces: Uint8Array[] = [];
-      for (let at = 0; at < octets.length; at += pieceFrames * 4) {
-        pieces.push(converter.convert(octets.subarray(at, at + pieceFrames * 4)));
+      for (let at = 0; at < bytes.length; at += pieceFrames * 4) {
+        pieces.push(converter.convert(bytes.subarray(at, at + pieceFrames * 4)));
       }
       return Buffer.concat([...pieces, converter.end()]);
     };
@@ -250,8 +250,8 @@ describe('the rate', () => {
 
   it('with 16 bits, a mix and dither: a sine is a sine, at the level of 16 bits', async () => {
     const converter = await create(frames('s16_le', 1, 44_100), { rate: 48_000, channels: 2 });
-    const octets = encode('s16_le', sine(997, 44_100, 44_100));
-    const stereo = decode('s16_le', Buffer.concat([converter.convert(octets), converter.end()]));
+    const bytes = encode('s16_le', sine(997, 44_100, 44_100));
+    const stereo = decode('s16_le', Buffer.concat([converter.convert(bytes), converter.end()]));
     for (const side of [0, 1]) {
       const heard = Float32Array.from(stereo.filter((_, n) => n % 2 === side));
       const { snr, gain } = compareToSine(heard.subarray(500, -500), {

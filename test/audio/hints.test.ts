@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
+import type { Bytes } from '../../src/audio/bytes.ts';
 import { excerptOf } from '../../src/audio/excerpt.ts';
-import type { Octets } from '../../src/audio/octets.ts';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { openWav } from '../../src/audio/wav.ts';
 import { ascii, chunk, extensible, fmt, riff, u32, useDirectory } from '../wav/files.ts';
@@ -66,7 +66,7 @@ const au = (size: number, body: Uint8Array = sound): Buffer => {
 async function bothOf(bytes: Buffer) {
   const file = await contents(files.put('x', bytes));
   const stream = await contents(trickle(bytes, 7001));
-  expect(stream.octets.equals(file.octets), 'a stream is heard as a file is').toBe(true);
+  expect(stream.bytes.equals(file.bytes), 'a stream is heard as a file is').toBe(true);
   return { file, stream };
 }
 
@@ -88,14 +88,14 @@ describe('sizes that mean "not known"', () => {
   ])('%s: all that comes, no total, no "ends early"', async (_, bytes) => {
     const { file, stream } = await bothOf(bytes);
     expect(file).toMatchObject({ frames: sound.length / 4, warnings: [] });
-    expect(file.octets.length).toBe(sound.length);
+    expect(file.bytes.length).toBe(sound.length);
     expect(stream).toMatchObject({ frames: undefined, warnings: [] });
   });
 
   test.each([0x7fff_f000, 0x7fff_ffff, 0x8000_0000])('a pipe longer than %i bytes', async (size) => {
     const header = wav(size, Buffer.alloc(0), fmt({ channels: 8, rate: 192_000 }));
     const end = header.length + 0x8000_0000 + 1_000_000;
-    const pipe: Octets = {
+    const pipe: Bytes = {
       name: 'pipe',
       size: undefined,
       readInto: async (target, offset) => {
@@ -188,7 +188,7 @@ describe('RIFF beyond 4 GiB with a size that wrapped', () => {
     const long = Buffer.concat(Array.from({ length: 30 }, () => sound));
     const { file, stream } = await bothOf(make(4000, long));
     expect(file).toMatchObject({ frames: long.length / 4 });
-    expect(file.octets.length).toBe(long.length);
+    expect(file.bytes.length).toBe(long.length);
     for (const { warnings } of [file, stream]) expect(warnings[0]).toContain('goes on behind the end');
     expect(stream.frames).toBeUndefined(); // it was 1000 until more came
   });
@@ -205,7 +205,7 @@ describe('RIFF beyond 4 GiB with a size that wrapped', () => {
     ]) {
       const { file } = await bothOf(wav(4000, Buffer.concat([sound, rest]), fmt(), 4036));
       expect(file).toMatchObject({ frames: 1000, warnings: [] });
-      expect(file.octets.equals(sound)).toBe(true);
+      expect(file.bytes.equals(sound)).toBe(true);
     }
   });
 });
@@ -244,8 +244,8 @@ describe("the first part's length taken for the whole", () => {
   ])('cat %s %s: both, gapless', async (first, second) => {
     const { file } = await bothOf(Buffer.concat([bytesOf(first), bytesOf(second)]));
     const [a, b] = [await contents(fixture(first)), await contents(fixture(second))];
-    expect(file.octets.length).toBe(a.octets.length + b.octets.length);
-    expect(file.octets.equals(Buffer.concat([a.octets, b.octets]))).toBe(true);
+    expect(file.bytes.length).toBe(a.bytes.length + b.bytes.length);
+    expect(file.bytes.equals(Buffer.concat([a.bytes, b.bytes]))).toBe(true);
     expect(file.warnings).toEqual([]);
   });
 
@@ -260,7 +260,7 @@ describe("the first part's length taken for the whole", () => {
       const [second, rest] = all[(index * 5 + 2) % all.length] as [string, Buffer];
       const joint = Buffer.concat([bytes, id3(300), id3(0), rest, id3v1]);
       const { file } = await bothOf(joint);
-      const frames = file.octets.length / (file.format === 'float_le' ? 4 : 2) / file.channels;
+      const frames = file.bytes.length / (file.format === 'float_le' ? 4 : 2) / file.channels;
       expect(frames, `${first}, ${second}`).toBe(await framesOf([bytes, rest]));
       expect(file.warnings, `${first}, ${second}`).toEqual([]);
     }
@@ -272,17 +272,17 @@ describe("the first part's length taken for the whole", () => {
     few.writeUInt32BE(20, few.indexOf('Info') + 8);
     const { frames = 0 } = await contents(fixture('cbr.mp3'));
     const all = await contents(few);
-    expect(all.octets.length / 8).toBe(frames);
+    expect(all.bytes.length / 8).toBe(frames);
     const untagged = whole.subarray(whole.indexOf(Buffer.of(0xff, 0xfb), 100));
     const second = await contents(untagged);
     const { file } = await bothOf(Buffer.concat([whole, untagged]));
-    expect(file.octets.length / 8).toBe(frames + (second.frames ?? 0));
+    expect(file.bytes.length / 8).toBe(frames + (second.frames ?? 0));
   });
 
   test('cat p.opus p.opus with one serial number, whichever is longer', async () => {
     const pages = oggPages(opus);
     const short = withPages(
-      Buffer.concat([...pages.slice(0, 4), pages.at(-1) as OggPageFields].map(({ octets }) => octets)),
+      Buffer.concat([...pages.slice(0, 4), pages.at(-1) as OggPageFields].map(({ bytes }) => bytes)),
       (all) => {
         (all.at(-1) as OggPageFields).granule = (all.at(-2) as OggPageFields).granule + 100n;
       },
@@ -293,7 +293,7 @@ describe("the first part's length taken for the whole", () => {
       [short, short, opus],
     ]) {
       const { file } = await bothOf(Buffer.concat(parts));
-      expect(file.octets.length / 8).toBe(await framesOf(parts));
+      expect(file.bytes.length / 8).toBe(await framesOf(parts));
     }
   });
 
@@ -304,7 +304,7 @@ describe("the first part's length taken for the whole", () => {
       few.writeUInt32BE(total, 22);
       const { file } = await bothOf(few);
       expect(file).toMatchObject({ frames: whole.frames, warnings: [] });
-      expect(file.octets.equals(whole.octets)).toBe(true);
+      expect(file.bytes.equals(whole.bytes)).toBe(true);
     }
   });
 
@@ -351,7 +351,7 @@ describe('FLAC frames by STREAMINFO', () => {
     ['no total', () => {}, (info) => info.fill(0, 14, 18)],
   ])('%s: exact', async (_, change, changeInfo) => {
     const { file } = await bothOf(withFlacFrames(bytes, change, changeInfo));
-    expect(file.octets.equals((await whole).octets)).toBe(true);
+    expect(file.bytes.equals((await whole).bytes)).toBe(true);
     expect(file.warnings.filter((warning) => warning !== 'ends early')).toEqual([]);
   });
 });
@@ -372,7 +372,7 @@ test('last FLAC frame lost: junk behind it, of any kind and length', async () =>
   ]) {
     const { file } = await bothOf(Buffer.concat([bytesOf('noise16.flac'), junk]));
     expect(file).toMatchObject({ frames: whole.frames, warnings: [] });
-    expect(file.octets.equals(whole.octets)).toBe(true);
+    expect(file.bytes.equals(whole.bytes)).toBe(true);
   }
   const [last] = flacFrames(bytesOf('noise16.flac')).slice(-1);
   expect(last?.length).toBeGreaterThan(100);
@@ -405,7 +405,7 @@ describe("WAV's nBlockAlign wrong", () => {
     const body = Buffer.from(samples.buffer);
     const { file } = await bothOf(wav(4000, body, fmt({ bits: 24, channels: 2, block: 8 }), 4036));
     expect(file).toMatchObject({ format, frames: 500, warnings: [] });
-    expect(file.octets.equals(body)).toBe(true);
+    expect(file.bytes.equals(body)).toBe(true);
   });
 
   test('24 bits in 3 bytes, whatever the frame', async () => {
@@ -428,19 +428,19 @@ test.each<[string, Buffer]>([
   ['cbr.mp3', bytesOf('cbr.mp3')],
   ['sweep.opus', bytesOf('sweep.opus')],
 ])('ID3v2 in front of %s, of odd length, twice, and behind it', async (_, bytes) => {
-  const { octets, frames } = await contents(bytes);
+  const { bytes: data, frames } = await contents(bytes);
   const { file } = await bothOf(Buffer.concat([id3(301), id3(20), bytes, id3(33)]));
   expect(file).toMatchObject({ frames, warnings: [] });
-  expect(file.octets.equals(octets)).toBe(true);
+  expect(file.bytes.equals(data)).toBe(true);
 });
 
 test.each(['noise16.flac', 'noise16.oga', 'sweep.opus', 'sweep.ogg', 'cbr.mp3'])(
   'junk in front of %s',
   async (name) => {
-    const { octets } = await contents(fixture(name));
+    const { bytes } = await contents(fixture(name));
     for (const junk of [noise(1), noise(300), Buffer.concat([noise(5000), ascii('OggS fLaC')])]) {
       const { file } = await bothOf(Buffer.concat([junk, bytesOf(name)]));
-      expect(file.octets.equals(octets)).toBe(true);
+      expect(file.bytes.equals(bytes)).toBe(true);
     }
   },
 );
@@ -452,7 +452,7 @@ describe('what others read, too', () => {
     const parts = [chunk('data', sound.subarray(0, 1000)), list, chunk('data', sound.subarray(1000)), list];
     const { file } = await bothOf(Buffer.from(riff(fmt(), ...parts)));
     expect(file).toMatchObject({ frames: undefined, warnings: [] });
-    expect(file.octets.equals(sound)).toBe(true);
+    expect(file.bytes.equals(sound)).toBe(true);
   });
 
   test('WAV of Ambisonics', async () => {
@@ -468,7 +468,7 @@ describe('what others read, too', () => {
     const { file } = await bothOf(bytes);
     const whole = await contents(fixture('noise16.flac'));
     expect(file).toMatchObject({ rate: 44_100, channels: 2, format: 's16_le' });
-    expect(file.octets.equals(whole.octets)).toBe(true);
+    expect(file.bytes.equals(whole.bytes)).toBe(true);
   });
 
   test('an MP3 tag that counts too many', async () => {
@@ -477,15 +477,15 @@ describe('what others read, too', () => {
     const whole = await contents(fixture('cbr.mp3'));
     const { file } = await bothOf(many);
     expect(file).toMatchObject({ frames: whole.frames });
-    expect(file.octets.equals(whole.octets)).toBe(true);
+    expect(file.bytes.equals(whole.bytes)).toBe(true);
   });
 
   test('an empty part before another one', async () => {
     const flac = bytesOf('noise16.flac');
-    const { octets } = await contents(fixture('noise16.flac'));
+    const { bytes } = await contents(fixture('noise16.flac'));
     for (const empty of [flac.subarray(0, 130), wav(0, Buffer.alloc(0), fmt({ rate: 44_100 }), 36)]) {
       const { file } = await bothOf(Buffer.concat([empty, flac]));
-      expect(file.octets.equals(octets)).toBe(true);
+      expect(file.bytes.equals(bytes)).toBe(true);
     }
   });
 });
@@ -552,13 +552,13 @@ test('mono MP3 with stereo frames behind: both channels are heard', async () => 
   const mono = Buffer.concat(
     Array.from({ length: 20 }, () => Buffer.concat([Buffer.of(0xff, 0xfb, 0x50, 0xc4), Buffer.alloc(204)])),
   );
-  const { octets, channels, frames } = await contents(Buffer.concat([mono, stereo]));
+  const { bytes, channels, frames } = await contents(Buffer.concat([mono, stereo]));
   expect({ channels, frames }).toEqual({ channels: 1, frames: 20 * 1152 + (heard.frames ?? 0) });
-  const mixed = Buffer.alloc(octets.length - 4 * 20 * 1152);
+  const mixed = Buffer.alloc(bytes.length - 4 * 20 * 1152);
   for (let at = 0; at < mixed.length; at += 4)
-    mixed.writeFloatLE((heard.octets.readFloatLE(2 * at) + heard.octets.readFloatLE(2 * at + 4)) / 2, at);
+    mixed.writeFloatLE((heard.bytes.readFloatLE(2 * at) + heard.bytes.readFloatLE(2 * at + 4)) / 2, at);
   const from = 4 * 1152 * 2; // where the decoder has forgotten what was before
-  expect(largestDifference(octets.subarray(4 * 20 * 1152 + from), mixed.subarray(from))).toBeLessThan(1e-4);
+  expect(largestDifference(bytes.subarray(4 * 20 * 1152 + from), mixed.subarray(from))).toBeLessThan(1e-4);
 });
 
 describe('free-format MP3, RIFX, data before fmt', () => {
@@ -601,17 +601,17 @@ describe('free-format MP3, RIFX, data before fmt', () => {
     ]);
     const swapped = Buffer.from(body);
     for (let at = 0; at < body.length; at += bits / 8) swapped.subarray(at, at + bits / 8).reverse();
-    const { octets } = await contents(Buffer.from(riff(fmt({ tag, bits }), chunk('data', swapped))));
+    const { bytes: data } = await contents(Buffer.from(riff(fmt({ tag, bits }), chunk('data', swapped))));
     const { file } = await bothOf(rifx);
     expect(file).toMatchObject({ format, frames: 2400 / block, warnings: [] });
-    expect(file.octets.equals(octets)).toBe(true);
+    expect(file.bytes.equals(data)).toBe(true);
   });
 
   test('data before fmt', async () => {
     const bytes = Buffer.from(riff(chunk('data', sound), fmt(), chunk('LIST', ascii('INFO'))));
     const { file } = await bothOf(bytes);
     expect(file).toMatchObject({ frames: 1000, warnings: [] });
-    expect(file.octets.equals(sound)).toBe(true);
+    expect(file.bytes.equals(sound)).toBe(true);
     const long = Buffer.from(riff(chunk('data', Buffer.alloc(4_000_000, 1)), fmt()));
     expect(await contents(files.put('long', long))).toMatchObject({ frames: 1_000_000, warnings: [] });
     await expect(openAudio(trickle(long, 7001))).rejects.toThrow(
@@ -625,7 +625,7 @@ describe('"holds no frames" where bytes follow the header', () => {
   const opus = Buffer.concat(
     oggPages(bytesOf('sweep.opus'))
       .slice(0, 2)
-      .map(({ octets }) => octets),
+      .map(({ bytes }) => bytes),
   );
 
   test.each<[string, Buffer]>([
@@ -648,7 +648,7 @@ describe('"holds no frames" where bytes follow the header', () => {
     ['Opus', opus],
   ])('%s that ends there: no frames', async (_, bytes) => {
     const { file } = await bothOf(bytes);
-    expect([file.frames, file.octets.length]).toEqual([0, 0]);
+    expect([file.frames, file.bytes.length]).toEqual([0, 0]);
   });
 });
 

@@ -20,16 +20,16 @@ const MOST_MEGABYTES_PLAYED = 170;
 const MOST_MILLISECONDS = 1000;
 
 /** Frame `frame` of the recording: half a ramp and half noise, so that one at the wrong place is found out. */
-function writeFrame(octets, at, frame) {
-  octets.writeInt16LE((frame % 0x8000) - 0x4000 + (Math.imul(frame, 0x9e37_79b1) >> 25), at);
-  octets.writeInt16LE(Math.imul(frame, 0x85eb_ca6b) >> 20, at + 2);
+function writeFrame(bytes, at, frame) {
+  bytes.writeInt16LE((frame % 0x8000) - 0x4000 + (Math.imul(frame, 0x9e37_79b1) >> 25), at);
+  bytes.writeInt16LE(Math.imul(frame, 0x85eb_ca6b) >> 20, at + 2);
 }
 
 function* seconds(count) {
   for (let second = 0; second < count; second++) {
-    const octets = Buffer.alloc(RATE * 4);
-    for (let frame = 0; frame < RATE; frame++) writeFrame(octets, frame * 4, second * RATE + frame);
-    yield octets;
+    const bytes = Buffer.alloc(RATE * 4);
+    for (let frame = 0; frame < RATE; frame++) writeFrame(bytes, frame * 4, second * RATE + frame);
+    yield bytes;
   }
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes test/audio/fixtures anew out of recordings.js. Debian 12: flac 1.4.2, lame 3.100, vorbis-tools 1.4.2, opus-tools 0.2,
-# sox 14.4.2. Lossy encoders differ from version to version: the tests ask for likeness, not for these octets.
+# sox 14.4.2. Lossy encoders differ from version to version: the tests ask for likeness, not for these bytes.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)

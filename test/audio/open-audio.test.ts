@@ -22,31 +22,31 @@ describe('WAV', () => {
       frames: 2,
       isSeekable: true,
       warnings: [],
-      octets: Buffer.from(sound),
+      bytes: Buffer.from(sound),
     });
   });
 
-  test.each([1, 3, 1000])('from a stream, %i octets at a time', async (size) => {
+  test.each([1, 3, 1000])('from a stream, %i bytes at a time', async (size) => {
     const bytes = riff(chunk('LIST', new Uint8Array(99)), fmt(), chunk('data', sound), chunk('LIST', sound));
     expect(await contents(trickle(bytes, size))).toMatchObject({
       name: 'standard input',
       frames: 2,
       isSeekable: false,
       warnings: [],
-      octets: Buffer.from(sound),
+      bytes: Buffer.from(sound),
     });
   });
 
-  test('24 bits take 4 octets a sample', async () => {
+  test('24 bits take 4 bytes a sample', async () => {
     const bytes = riff(fmt({ bits: 24, channels: 1 }), chunk('data', Uint8Array.of(1, 2, 0x80, 4, 5, 6)));
-    const { format, octets } = await contents(files.put('x.wav', bytes));
+    const { format, bytes: data } = await contents(files.put('x.wav', bytes));
     expect(format).toBe('s24_le');
-    expect([...octets]).toEqual([1, 2, 0x80, 0xff, 4, 5, 6, 0]);
+    expect([...data]).toEqual([1, 2, 0x80, 0xff, 4, 5, 6, 0]);
   });
 
   test('ends early: what is there, and a warning', async () => {
     const bytes = riff(fmt(), chunk('data', sound, 400));
-    const whole = { warnings: ['ends early'], octets: Buffer.from(sound) };
+    const whole = { warnings: ['ends early'], bytes: Buffer.from(sound) };
     expect(await contents(files.put('x.wav', bytes))).toMatchObject({ ...whole, frames: 2 });
     expect(await contents(trickle(bytes, 7))).toMatchObject({ ...whole, frames: 100 });
   });
@@ -75,15 +75,15 @@ describe('raw PCM', () => {
   ])('%s in %i channels', async (format, channels, frames) => {
     const raw = { format, channels, rate: 8000 };
     const bytes = Buffer.concat([sound, sound.subarray(0, frames === 8 ? 0 : 1)]);
-    const whole = { kind: 'raw PCM', format, channels, rate: 8000, warnings: [], octets: Buffer.from(sound) };
+    const whole = { kind: 'raw PCM', format, channels, rate: 8000, warnings: [], bytes: Buffer.from(sound) };
     expect(await contents(files.put('x.raw', bytes), { raw })).toMatchObject({ ...whole, frames });
     expect(await contents(trickle(bytes, 3), { raw })).toMatchObject({ ...whole, frames: undefined });
   });
 
-  test('a WAV file is no more than octets where the caller says so', async () => {
+  test('a WAV file is no more than bytes where the caller says so', async () => {
     const bytes = riff(fmt(), chunk('data', sound));
     const raw = { format: 'u8', channels: 1, rate: 8000 } as const;
-    expect((await contents(files.put('x.wav', bytes), { raw })).octets).toEqual(Buffer.from(bytes));
+    expect((await contents(files.put('x.wav', bytes), { raw })).bytes).toEqual(Buffer.from(bytes));
   });
 
   test.each<[string, number, number, string]>([
@@ -106,17 +106,17 @@ describe('a stream', () => {
     await source.close();
   });
 
-  // A radio station, whose next octets come when their time has come.
+  // A radio station, whose next bytes come when their time has come.
   test.each([
     ['untagged.mp3', 1200],
     ['layer2.mp2', 4000],
     ['sweep.ogg', 10_000],
     ['sweep.opus', 30_000],
     ['noise16.flac', 12_000],
-  ])('%s is opened, and begun, with its first %i octets', async (name, length) => {
-    const octets = readFileSync(new URL(`fixtures/${name}`, import.meta.url));
+  ])('%s is opened, and begun, with its first %i bytes', async (name, length) => {
+    const bytes = readFileSync(new URL(`fixtures/${name}`, import.meta.url));
     const stream = new Readable({ read() {} });
-    stream.push(octets.subarray(0, length));
+    stream.push(bytes.subarray(0, length));
     const source = await openAudio(stream, { name: 'the radio' });
     expect(source.name).toBe('the radio');
     const { value } = await source.read()[Symbol.asyncIterator]().next();
@@ -150,13 +150,13 @@ describe('a stream', () => {
 
 describe('what gives the bytes', () => {
   const bytes = riff(fmt(), chunk('data', sound));
-  const whole = { kind: 'WAV', frames: 2, warnings: [], octets: Buffer.from(sound) };
+  const whole = { kind: 'WAV', frames: 2, warnings: [], bytes: Buffer.from(sound) };
 
   test('memory: entered anywhere, and again', async () => {
     expect(await contents(bytes)).toMatchObject({ ...whole, name: 'memory', isSeekable: true });
     expect(await contents(Buffer.from(bytes), { name: 'a cue' }, 1)).toMatchObject({
       name: 'a cue',
-      octets: Buffer.from(sound.subarray(4)),
+      bytes: Buffer.from(sound.subarray(4)),
     });
     const source = await openAudio(bytes);
     await source.close();
@@ -224,9 +224,9 @@ describe('pieces', () => {
   );
 
   test('of a stream do not wait for what comes later, and leaving the loop does not either', async () => {
-    const octets = readFileSync(new URL('fixtures/untagged.mp3', import.meta.url));
+    const bytes = readFileSync(new URL('fixtures/untagged.mp3', import.meta.url));
     const stream = new Readable({ read() {} });
-    stream.push(octets.subarray(0, 2000));
+    stream.push(bytes.subarray(0, 2000));
     const source = await openAudio(stream);
     let heard = 0;
     for await (const piece of source.read()) {

@@ -8,9 +8,9 @@ import { withPages } from './ogg-pages.ts';
 const files = useDirectory();
 
 const u32le = (value: number) => {
-  const octets = Buffer.alloc(4);
-  octets.writeUInt32LE(value);
-  return octets;
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 };
 const u32be = (value: number) => u32le(value).reverse();
 const synchsafe = (value: number) => Buffer.from([21, 14, 7, 0].map((shift) => (value >> shift) & 0x7f));
@@ -108,8 +108,8 @@ describe('title and artist of', () => {
     ['WAV', wave(chunk('data', sound), chunk('LIST', info))],
     ['WAV behind ID3v2', Buffer.concat([id3v2(3, []), wave(chunk('data', sound), chunk('LIST', info))])],
     ['AIFF', chunk('FORM', aiff, u32be)],
-  ])('%s', async (_, octets) => {
-    expect(await readTags(files.put('song', octets))).toEqual({ title: 'Lied', artist: 'Anna' });
+  ])('%s', async (_, bytes) => {
+    expect(await readTags(files.put('song', bytes))).toEqual({ title: 'Lied', artist: 'Anna' });
   });
 
   test.each([
@@ -117,10 +117,10 @@ describe('title and artist of', () => {
     ['noise16.oga', 'WAVEFORMATEXTENSIBLE_CHANNEL_MASK=', '0x0003'],
   ])('%s, one of whose comments becomes a title', async (name, comment, value) => {
     const title = 'TITLE='.padEnd(comment.length, '.');
-    const octets = withPages(readFileSync(fixture(name)), ([, page]) => {
-      page?.octets.write(title, page.octets.indexOf(comment), 'latin1');
+    const bytes = withPages(readFileSync(fixture(name)), ([, page]) => {
+      page?.bytes.write(title, page.bytes.indexOf(comment), 'latin1');
     });
-    expect(await readTags(files.put('song', octets))).toEqual({
+    expect(await readTags(files.put('song', bytes))).toEqual({
       title: `${title.slice('TITLE='.length)}${value}`,
       artist: undefined,
     });
@@ -140,17 +140,14 @@ describe('no tag is a reason not to play', () => {
       'a tag that promises more than there is',
       Buffer.concat([Buffer.from('ID3\x03\0\0'), synchsafe(0xfffffff)]),
     ],
-    [
-      'comments of four milliards of octets',
-      flac([4, Buffer.concat([u32le(0xffff_ffff), Buffer.alloc(40)])]),
-    ],
+    ['comments of four milliards of bytes', flac([4, Buffer.concat([u32le(0xffff_ffff), Buffer.alloc(40)])])],
     [
       'comments that overlap',
       flac([4, Buffer.concat([u32le(0), u32le(9), u32le(0xffff_fff0), Buffer.from('TITLE=x')])]),
     ],
     ['chunks of no length', wave(...new Array<Buffer>(2000).fill(chunk('junk', Buffer.alloc(0))))],
-  ])('%s', async (_, octets) => {
-    expect(await readTags(files.put('song', octets))).toEqual({ title: undefined, artist: undefined });
+  ])('%s', async (_, bytes) => {
+    expect(await readTags(files.put('song', bytes))).toEqual({ title: undefined, artist: undefined });
   });
 
   test('no file', async () => {

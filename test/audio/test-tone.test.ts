@@ -7,8 +7,8 @@ const steady = { signal: () => 1, amplitude: 0.5 };
 
 /** The samples of one channel. */
 function samplesOf(tone: Partial<TestTone>, channel = 0): number[] {
-  const octets = Buffer.concat([...testTone(format, { ...steady, frames: 1000, ...tone })]);
-  const samples = new Float64Array(octets.buffer.slice(octets.byteOffset, octets.byteOffset + octets.length));
+  const bytes = Buffer.concat([...testTone(format, { ...steady, frames: 1000, ...tone })]);
+  const samples = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
   return [...samples].filter((_, index) => index % 2 === channel);
 }
 

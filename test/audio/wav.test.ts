@@ -25,17 +25,17 @@ describe('headers', () => {
   test('a golden file of sox, 16 bits', async () => {
     const wav = await readAll(files.put('a.wav', Buffer.from(SOX_S16, 'hex')));
     expect(wav).toMatchObject({ format: 's16_le', rate: 8000, channels: 1, frames: 8, truncated: false });
-    expect(wav.octets.toString('hex')).toBe('4b07dc3e915ab03f000050c071a521c1');
+    expect(wav.bytes.toString('hex')).toBe('4b07dc3e915ab03f000050c071a521c1');
   });
 
   test('a golden file of sox, 24 bits, widened with the sign', async () => {
     const wav = await readAll(files.put('b.wav', Buffer.from(SOX_S24, 'hex')));
     expect(wav).toMatchObject({ format: 's24_le', rate: 8000, channels: 2, frames: 2, truncated: false });
-    expect(wav.octets.toString('hex')).toBe('fc4a0700fc4a0700ffdc3e00ffdc3e00');
+    expect(wav.bytes.toString('hex')).toBe('fc4a0700fc4a0700ffdc3e00ffdc3e00');
     const low = await readAll(
       files.put('c.wav', riff(fmt({ bits: 24, channels: 1 }), chunk('data', Uint8Array.of(1, 2, 0x80)))),
     );
-    expect([...low.octets]).toEqual([1, 2, 0x80, 0xff]);
+    expect([...low.bytes]).toEqual([1, 2, 0x80, 0xff]);
   });
 
   test.each([
@@ -63,19 +63,19 @@ describe('headers', () => {
     const odd = chunk('LIST', new Uint8Array(7));
     const even = chunk('bext', new Uint8Array(600));
     const path = files.put('x.wav', riff(odd, even, fmt(), odd, chunk('data', sound), odd, even));
-    expect(await readAll(path)).toMatchObject({ frames: 2, truncated: false, octets: Buffer.from(sound) });
+    expect(await readAll(path)).toMatchObject({ frames: 2, truncated: false, bytes: Buffer.from(sound) });
   });
 
   test('a chunk that is no chunk', async () => {
     const path = files.put('x.wav', riff(fmt(), new Uint8Array(64)));
-    await expect(openAudio(path)).rejects.toThrow('at octet 36 stands "....", which is no chunk');
+    await expect(openAudio(path)).rejects.toThrow('at byte 36 stands "....", which is no chunk');
   });
 
   test.each(['RF64', 'BW64'])('%s takes the size from ds64', async (magic) => {
     const ds64 = chunk('ds64', u32(100, 0, sound.length, 0, 2, 0, 0));
     const rest = [ds64, fmt(), chunk('data', sound, 0xffff_ffff), chunk('LIST', sound)];
     const bytes = Buffer.concat([ascii(magic), u32(0xffff_ffff), ascii('WAVE'), ...rest]);
-    expect(await readAll(files.put('x.wav', bytes))).toMatchObject({ frames: 2, octets: Buffer.from(sound) });
+    expect(await readAll(files.put('x.wav', bytes))).toMatchObject({ frames: 2, bytes: Buffer.from(sound) });
     const large = Buffer.from(bytes);
     large.writeUInt32LE(1, 32); // data of 4 GiB + 8
     expect(await readAll(files.put('y.wav', large))).toMatchObject({ frames: 6, truncated: true });
@@ -91,11 +91,11 @@ describe('headers', () => {
   ])('streamed: %s', async (_, riffSize, dataSize) => {
     const parts = [ascii('RIFF'), u32(riffSize), ascii('WAVE'), fmt(), chunk('data', sound, dataSize)];
     const path = files.put('x.wav', Buffer.concat([...parts, sound.subarray(0, 3)]));
-    expect(await readAll(path)).toMatchObject({ frames: 2, truncated: false, octets: Buffer.from(sound) });
+    expect(await readAll(path)).toMatchObject({ frames: 2, truncated: false, bytes: Buffer.from(sound) });
   });
 
   test('no frames at all', async () => {
-    const none = { frames: 0, truncated: false, octets: Buffer.alloc(0) };
+    const none = { frames: 0, truncated: false, bytes: Buffer.alloc(0) };
     expect(await readAll(files.put('x.wav', riff(fmt(), chunk('data', sound.subarray(0, 0)))))).toMatchObject(
       none,
     );
@@ -115,12 +115,12 @@ describe('what is not a WAV file, or not one that vsnd reads', () => {
       Buffer.concat([ascii('RIFF'), u32(4), ascii('AVI ')]),
       /it begins with "RIFF\.\.\.\.AVI "/,
     ],
-    ['a cut head', ascii('RIFF....WA'), /ends within its first 12 octets/],
+    ['a cut head', ascii('RIFF....WA'), /ends within its first 12 bytes/],
     ['no chunks', riff(), /ends without a fmt chunk/],
     ['no data', riff(fmt()), /ends without a data chunk/],
     ['data without fmt', riff(chunk('data', sound)), /ends without a fmt chunk/],
-    ['a short fmt', riff(chunk('fmt ', u16(1, 2, 3))), /its fmt chunk has 6 octets; allowed: 16 or more/],
-    ['a short extensible fmt', riff(fmt({ tag: 0xfffe })), /extensible fmt chunk has 16 octets; allowed: 40/],
+    ['a short fmt', riff(chunk('fmt ', u16(1, 2, 3))), /its fmt chunk has 6 bytes; allowed: 16 or more/],
+    ['a short extensible fmt', riff(fmt({ tag: 0xfffe })), /extensible fmt chunk has 16 bytes; allowed: 40/],
     [
       'a short ds64',
       Buffer.concat([ascii('RF64'), u32(0), ascii('WAVE'), chunk('ds64', sound)]),
@@ -166,7 +166,7 @@ describe('what is not a WAV file, or not one that vsnd reads', () => {
 });
 
 describe('files that end early', () => {
-  test('cut at every octet, a file gives whole frames or ERR_VSND_FILE', async () => {
+  test('cut at every byte, a file gives whole frames or ERR_VSND_FILE', async () => {
     const ds64 = chunk('JUNK', new Uint8Array(28));
     const whole = riff(
       ds64,
@@ -184,14 +184,14 @@ describe('files that end early', () => {
       } else {
         const frames = Math.floor((length - dataOffset) / 6);
         expect(result, `cut at ${length}`).toMatchObject({ frames, truncated: true });
-        expect((result as { octets: Buffer }).octets.length).toBe(frames * 8);
+        expect((result as { bytes: Buffer }).bytes.length).toBe(frames * 8);
       }
     }
   });
 
   test('part of a frame at the end of a complete file is dropped', async () => {
     const wav = await readAll(files.put('x.wav', riff(fmt(), chunk('data', sound.subarray(0, 7)))));
-    expect(wav).toMatchObject({ frames: 1, truncated: false, octets: Buffer.from(sound.subarray(0, 4)) });
+    expect(wav).toMatchObject({ frames: 1, truncated: false, bytes: Buffer.from(sound.subarray(0, 4)) });
   });
 
   test('a file that shrinks while it is read', async () => {
@@ -265,7 +265,7 @@ describe.skipIf(!hasSox)('files of sox (skipped where it is not installed)', () 
     execFileSync('sox', source);
     const wav = await readAll(path);
     expect(wav).toMatchObject({ format, rate: 44_100, channels, frames: 1001, truncated: false });
-    expect(wav.octets).toEqual(execFileSync('sox', ['-D', path, '-t', raw, '-']));
+    expect(wav.bytes).toEqual(execFileSync('sox', ['-D', path, '-t', raw, '-']));
   });
 
   test('into a pipe: the length is a lie, the sound is whole', async () => {

@@ -33,16 +33,16 @@ async function startServer(...answers: Answer[]): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-const file = (octets: Buffer, headers = {}): Answer => {
-  return (response) => response.writeHead(200, { 'content-length': octets.length, ...headers }).end(octets);
+const file = (bytes: Buffer, headers = {}): Answer => {
+  return (response) => response.writeHead(200, { 'content-length': bytes.length, ...headers }).end(bytes);
 };
 
 const list = (text: string, type = 'audio/x-mpegurl'): Answer => {
   return (response) => response.writeHead(200, { 'content-type': type }).end(text);
 };
 
-async function decoded(octets: Buffer): Promise<Buffer> {
-  return await buffer((await openAudio(Readable.from([octets]))).read());
+async function decoded(bytes: Buffer): Promise<Buffer> {
+  return await buffer((await openAudio(Readable.from([bytes]))).read());
 }
 
 /** Time passes as soon as somebody waits for it. */
@@ -68,7 +68,7 @@ describe('a recording', () => {
     await source.close();
   });
 
-  test('goes on where its server was lost, octet by octet', async () => {
+  test('goes on where its server was lost, byte by byte', async () => {
     const ranges: (string | undefined)[] = [];
     const lost: string[] = [];
     const middle = 3000;
@@ -141,7 +141,7 @@ describe('a station', () => {
     await source.close();
   });
 
-  test('tells its titles once each, with quotes in them, and whatever octets they are', async () => {
+  test('tells its titles once each, with quotes in them, and whatever bytes they are', async () => {
     const interval = 1000;
     const titles = [`It's; "so"`, `It's; "so"`, '', 'Ende gut\x1b[2J', 'Caf\xe9'];
     const blocks = titles.map((title) => {
@@ -152,7 +152,7 @@ describe('a station', () => {
       return block;
     });
     const sound = Buffer.concat([SONG, SONG]);
-    const octets = Buffer.concat(
+    const bytes = Buffer.concat(
       Array.from({ length: Math.ceil(sound.length / interval) }, (_, index) => {
         const part = sound.subarray(index * interval, (index + 1) * interval);
         return Buffer.concat(
@@ -162,8 +162,8 @@ describe('a station', () => {
     );
     const address = await startServer(async (response) => {
       response.writeHead(200, { ...STATION, 'icy-metaint': interval });
-      for (const octet of octets.subarray(0, 1100)) response.write(Buffer.of(octet)); // titles come in pieces, too
-      response.write(octets.subarray(1100));
+      for (const byte of bytes.subarray(0, 1100)) response.write(Buffer.of(byte)); // titles come in pieces, too
+      response.write(bytes.subarray(1100));
     });
     const told: string[] = [];
     const source = await openWebAudio(address, { onTitle: (title) => told.push(title) });
@@ -183,7 +183,7 @@ describe('a playlist of a server’s', () => {
 
   test.each([
     ['its type', '[playlist]\nFile1=a\n', 'audio/x-scpls', ''],
-    ['its first words', '[Playlist]\nFile1=a\n', 'application/octet-stream', ''],
+    ['its first words', '[Playlist]\nFile1=a\n', 'application/byte-stream', ''],
     ['its name', 'a\n', 'text/plain', 'radio.m3u'],
   ])('is known by %s', async (_, text, type, name) => {
     const address = await startServer(list(text, type));

@@ -21,12 +21,12 @@ async function openCapture(options: WorldOptions = {}, changes = {}) {
   return { world, ...(await world.openStream(changes)) };
 }
 
-/** A capture stream that runs, and `octets` of sound for it. */
-async function capturing(octets = noise(4 * BUFFER_BYTES), options: WorldOptions = {}, changes = {}) {
+/** A capture stream that runs, and `bytes` of sound for it. */
+async function capturing(bytes = noise(4 * BUFFER_BYTES), options: WorldOptions = {}, changes = {}) {
   const opened = await openCapture(options, changes);
-  opened.world.device.say(octets);
+  opened.world.device.say(bytes);
   expect(await opened.channel.trigger('start')).toBe(0);
-  return { ...opened, octets };
+  return { ...opened, bytes };
 }
 
 /** Reads what is next into the beginning of the buffer. */
@@ -63,14 +63,14 @@ function handDevice() {
 
 describe('what is captured', () => {
   test('is read in the order in which it was captured, to any place in the buffer', async () => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     await world.clock.advance(2 * PERIOD);
     buffer.put(0, new Uint8Array(BUFFER_BYTES).fill(0xee));
     expect(await channel.read(4096, 1200)).toBe(0);
     expect(await channel.read(BUFFER_BYTES - 800, 800)).toBe(0);
     const expected = new Uint8Array(BUFFER_BYTES).fill(0xee);
-    expected.set(octets.subarray(0, 1200), 4096);
-    expected.set(octets.subarray(1200, 2000), BUFFER_BYTES - 800);
+    expected.set(bytes.subarray(0, 1200), 4096);
+    expected.set(bytes.subarray(1200, 2000), BUFFER_BYTES - 800);
     expect(Buffer.compare(buffer.read(0, BUFFER_BYTES), expected)).toBe(0);
   });
 
@@ -91,9 +91,9 @@ describe('what is captured', () => {
         periodBytes: 50 * frameBytes,
         bufferBytes: 500 * frameBytes,
       };
-      const octets = noise(2000 * frameBytes);
+      const bytes = noise(2000 * frameBytes);
       const { world, channel, buffer } = await capturing(
-        octets,
+        bytes,
         { fields: { 'sample-rates': `${rate}` } },
         changes,
       );
@@ -105,7 +105,7 @@ describe('what is captured', () => {
         expect(await channel.read(offset, 50 * frameBytes)).toBe(0);
         read.push(buffer.read(offset, 50 * frameBytes));
       }
-      expect(Buffer.compare(Buffer.concat(read), octets)).toBe(0);
+      expect(Buffer.compare(Buffer.concat(read), bytes)).toBe(0);
     },
   );
 
@@ -173,10 +173,10 @@ describe('READ', () => {
     ['what begins behind it', BUFFER_BYTES, 4],
     ['the other side of 2^32', 0xffff_fffc, 8],
   ])('of %s is refused, and takes nothing', async (_name, offset, length) => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     await world.clock.advance(PERIOD);
     expect(await channel.read(offset, length)).toBe(-EINVAL);
-    expect(await read(channel, buffer, PERIOD_BYTES)).toEqual(octets.slice(0, PERIOD_BYTES));
+    expect(await read(channel, buffer, PERIOD_BYTES)).toEqual(bytes.slice(0, PERIOD_BYTES));
   });
 
   test('of a playback stream is refused, and so is WRITE of a capture stream', async () => {
@@ -188,7 +188,7 @@ describe('READ', () => {
   });
 
   test('of more than has been captured waits, so that a frontend without events keeps pace', async () => {
-    const { world, channel, buffer, octets } = await capturing(noise(BUFFER_BYTES), {}, { periodBytes: 0 });
+    const { world, channel, buffer, bytes } = await capturing(noise(BUFFER_BYTES), {}, { periodBytes: 0 });
     const read: Uint8Array[] = [];
     for (let piece = 0; piece < 8; piece++) {
       channel.send({ op: 'read', offset: 0, length: 1920 }); // 10 ms
@@ -199,25 +199,25 @@ describe('READ', () => {
       read.push(buffer.read(0, 1920));
     }
     expect(channel.takeEvents()).toEqual([]);
-    expect(Buffer.concat(read).subarray(0, octets.length)).toEqual(Buffer.from(octets).subarray(0, 15_360));
+    expect(Buffer.concat(read).subarray(0, bytes.length)).toEqual(Buffer.from(bytes).subarray(0, 15_360));
   });
 
   test('that waits holds up what is behind it in the ring', async () => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     channel.send({ op: 'read', offset: 0, length: 2000 }, { op: 'trigger', trigger: 'stop' });
     await world.clock.advance(PERIOD);
     expect(channel.takeResponses()).toEqual([]);
     await world.clock.advance(PERIOD);
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }, { status: 0 }]);
-    expect(Buffer.from(buffer.read(0, 2000))).toEqual(octets.slice(0, 2000));
+    expect(Buffer.from(buffer.read(0, 2000))).toEqual(bytes.slice(0, 2000));
   });
 
   test('of a whole buffer is the most that can be waited for', async () => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     channel.send({ op: 'read', offset: 0, length: BUFFER_BYTES });
     await world.clock.advance(BUFFER_BYTES / 4);
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }]);
-    expect(Buffer.from(buffer.read(0, BUFFER_BYTES))).toEqual(octets.slice(0, BUFFER_BYTES));
+    expect(Buffer.from(buffer.read(0, BUFFER_BYTES))).toEqual(bytes.slice(0, BUFFER_BYTES));
     expect(world.log.join()).not.toContain('overrun');
   });
 
@@ -231,9 +231,9 @@ describe('READ', () => {
     await world.clock.advance(1);
     expect(channel.takeResponses()).toMatchObject([{ status: -ETIMEDOUT }]);
     // What comes then is not for the READ that has been answered.
-    const octets = noise(4800);
-    feed().captured(octets);
-    expect(await read(channel, buffer, 4800)).toEqual(octets);
+    const bytes = noise(4800);
+    feed().captured(bytes);
+    expect(await read(channel, buffer, 4800)).toEqual(bytes);
     expect(world.machine.leaks().filter((leak) => leak.includes('timer'))).toEqual([]);
   });
 
@@ -268,7 +268,7 @@ describe('the position', () => {
   });
 
   test('starts again from 0 at STOP, which says so at once: snd_xen_front would trust the old one', async () => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     await world.clock.advance(2 * PERIOD + 100);
     channel.takeEvents();
     await channel.trigger('stop');
@@ -282,7 +282,7 @@ describe('the position', () => {
     expect(channel.takePositions()).toEqual([PERIOD_BYTES]);
     // The device had given two periods, and what follows them comes now.
     expect(await read(channel, buffer, PERIOD_BYTES)).toEqual(
-      octets.slice(2 * PERIOD_BYTES, 3 * PERIOD_BYTES),
+      bytes.slice(2 * PERIOD_BYTES, 3 * PERIOD_BYTES),
     );
   });
 
@@ -310,10 +310,10 @@ describe('the position', () => {
 
 describe('STOP', () => {
   test('leaves what was captured to be read until START, and no more', async () => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     await world.clock.advance(2 * PERIOD);
     await channel.trigger('stop');
-    expect(await read(channel, buffer, 1200)).toEqual(octets.slice(0, 1200));
+    expect(await read(channel, buffer, 1200)).toEqual(bytes.slice(0, 1200));
     expect(await channel.read(0, 852)).toBe(-EBADFD);
     expect(await channel.trigger('start')).toBe(0);
     channel.send({ op: 'read', offset: 0, length: 4 });
@@ -321,13 +321,13 @@ describe('STOP', () => {
     expect(channel.takeResponses()).toEqual([]); // nothing is left of before
     await world.clock.advance(1);
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }]);
-    expect(Buffer.from(buffer.read(0, 4))).toEqual(octets.slice(2 * PERIOD_BYTES, 2 * PERIOD_BYTES + 4));
+    expect(Buffer.from(buffer.read(0, 4))).toEqual(bytes.slice(2 * PERIOD_BYTES, 2 * PERIOD_BYTES + 4));
   });
 });
 
 describe('an overrun', () => {
   test('loses the oldest frames, counts them in the position, and is warned of', async () => {
-    const { world, channel, buffer, octets } = await capturing();
+    const { world, channel, buffer, bytes } = await capturing();
     await world.clock.advance(BUFFER_BYTES / 4);
     expect(world.log.join()).not.toContain('overrun');
     await world.clock.advance(2 * PERIOD);
@@ -336,11 +336,11 @@ describe('an overrun', () => {
       '1/0: stream 0/0: overrun: 256 frames were not read in time, and are lost',
     );
     expect(await read(channel, buffer, BUFFER_BYTES)).toEqual(
-      octets.slice(2 * PERIOD_BYTES, 2 * PERIOD_BYTES + BUFFER_BYTES),
+      bytes.slice(2 * PERIOD_BYTES, 2 * PERIOD_BYTES + BUFFER_BYTES),
     );
     await world.clock.advance(PERIOD);
     expect(await read(channel, buffer, PERIOD_BYTES)).toEqual(
-      octets.slice(2 * PERIOD_BYTES + BUFFER_BYTES, 3 * PERIOD_BYTES + BUFFER_BYTES),
+      bytes.slice(2 * PERIOD_BYTES + BUFFER_BYTES, 3 * PERIOD_BYTES + BUFFER_BYTES),
     );
   });
 
@@ -358,12 +358,12 @@ describe('an overrun', () => {
     const { world, channel, buffer } = await openCapture({ device: () => device });
     await channel.trigger('start');
     feed().captured(noise(400, 1));
-    const octets = noise(3 * BUFFER_BYTES, 2);
-    feed().captured(octets);
+    const bytes = noise(3 * BUFFER_BYTES, 2);
+    feed().captured(bytes);
     await world.machine.settle();
     expect(channel.takePositions()).toEqual([400 + 3 * BUFFER_BYTES]);
     expect(world.takeLog().join()).toContain(`overrun: ${(400 + 2 * BUFFER_BYTES) / 4} frames`);
-    expect(await read(channel, buffer, BUFFER_BYTES)).toEqual(octets.slice(2 * BUFFER_BYTES));
+    expect(await read(channel, buffer, BUFFER_BYTES)).toEqual(bytes.slice(2 * BUFFER_BYTES));
   });
 
   test('takes nothing from a READ that waits', async () => {
@@ -372,24 +372,24 @@ describe('an overrun', () => {
     await channel.trigger('start');
     channel.send({ op: 'read', offset: 0, length: 4096 });
     await world.machine.settle();
-    const octets = noise(2 * BUFFER_BYTES);
-    feed().captured(octets);
+    const bytes = noise(2 * BUFFER_BYTES);
+    feed().captured(bytes);
     await world.machine.settle();
     expect(channel.takeResponses()).toMatchObject([{ status: 0 }]);
-    expect(Buffer.from(buffer.read(0, 4096))).toEqual(octets.slice(0, 4096));
-    expect(await read(channel, buffer, BUFFER_BYTES)).toEqual(octets.slice(BUFFER_BYTES));
+    expect(Buffer.from(buffer.read(0, 4096))).toEqual(bytes.slice(0, 4096));
+    expect(await read(channel, buffer, BUFFER_BYTES)).toEqual(bytes.slice(BUFFER_BYTES));
     expect(world.takeLog().join()).toContain(`overrun: ${4096 / 4} frames`);
   });
 
   test('leaves whole frames in a buffer that does not hold whole ones', async () => {
-    const { world, channel, buffer, octets } = await capturing(
+    const { world, channel, buffer, bytes } = await capturing(
       noise(2 * BUFFER_BYTES),
       {},
       { bufferBytes: 8189 },
     );
     await world.clock.advance(3000);
     const captured = Math.floor(3000 / PERIOD) * PERIOD_BYTES;
-    expect(await read(channel, buffer, 8188)).toEqual(octets.slice(captured - 8188, captured));
+    expect(await read(channel, buffer, 8188)).toEqual(bytes.slice(captured - 8188, captured));
   });
 });
 
@@ -400,15 +400,15 @@ describe('a device that fails while it captures', () => {
     const { device, feed } = handDevice();
     const { world, channel, buffer } = await openCapture({ device: () => device });
     await channel.trigger('start');
-    const octets = noise(1600);
-    feed().captured(octets.subarray(0, 1200));
-    feed().captured(octets.subarray(1200));
+    const bytes = noise(1600);
+    feed().captured(bytes.subarray(0, 1200));
+    feed().captured(bytes.subarray(1200));
     feed().failed(failure());
     await world.machine.settle();
     // A period and some, what came after that, and the period that it owes.
     expect(channel.takePositions()).toEqual([1200, 1600, 1600 + PERIOD_BYTES]);
     expect(world.takeLog().filter((line) => line.includes('pulled out'))).toHaveLength(1);
-    expect(await read(channel, buffer, 1600)).toEqual(octets);
+    expect(await read(channel, buffer, 1600)).toEqual(bytes);
     expect(await channel.read(0, 1024)).toBe(-EIO);
     expect(await channel.trigger('pause')).toBe(-EIO);
     expect(await channel.trigger('stop')).toBe(0);

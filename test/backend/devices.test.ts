@@ -28,10 +28,10 @@ function sinkDevice(clock: Clock, sink: FrameSink): PcmDevice {
 }
 
 /** Writes and plays one buffer, and closes. */
-async function take(world: World, channel: RawChannel, buffer: RawBuffer, octets: Uint8Array, changes = {}) {
-  buffer.put(0, octets);
+async function take(world: World, channel: RawChannel, buffer: RawBuffer, bytes: Uint8Array, changes = {}) {
+  buffer.put(0, bytes);
   expect(await channel.open(buffer, changes)).toBe(0);
-  expect(await channel.write(0, octets.length)).toBe(0);
+  expect(await channel.write(0, bytes.length)).toBe(0);
   expect(await channel.trigger('start')).toBe(0);
   channel.send({ op: 'close' });
   await world.clock.advance(100_000);
@@ -79,30 +79,30 @@ describe('the WAV device', () => {
   ] as const)('keeps %s of %i channels bit for bit', async (format, channels) => {
     const { world, channel, buffer } = await startWav(directory.path('take.wav'));
     const { code, sampleBytes = 1 } = pcmFormat(format);
-    const octets = noise(120 * sampleBytes * channels);
+    const bytes = noise(120 * sampleBytes * channels);
     const changes = { format: code, channels, rate: 44_100, periodBytes: 10 * sampleBytes * channels };
-    await take(world, channel, buffer, octets, changes);
+    await take(world, channel, buffer, bytes, changes);
     const file = await readAll(directory.path('take.wav'));
     expect(file).toMatchObject({ format, channels, rate: 44_100, frames: 120, truncated: false });
-    expect(Buffer.compare(file.octets, octets)).toBe(0);
+    expect(Buffer.compare(file.bytes, bytes)).toBe(0);
   });
 
   test('keeps s24_le, packed in the file, bit for bit', async () => {
     const { world, channel, buffer } = await startWav(directory.path('take.wav'));
-    const octets = noise(800);
-    for (let at = 0; at < octets.length; at += 4) octets[at + 3] = (octets[at + 2] ?? 0) & 0x80 ? 0xff : 0;
-    await take(world, channel, buffer, octets, { format: pcmFormat('s24_le').code });
+    const bytes = noise(800);
+    for (let at = 0; at < bytes.length; at += 4) bytes[at + 3] = (bytes[at + 2] ?? 0) & 0x80 ? 0xff : 0;
+    await take(world, channel, buffer, bytes, { format: pcmFormat('s24_le').code });
     const file = await readAll(directory.path('take.wav'));
     expect(file).toMatchObject({ format: 's24_le', frames: 100 });
-    expect(Buffer.compare(file.octets, octets)).toBe(0);
+    expect(Buffer.compare(file.bytes, bytes)).toBe(0);
   });
 
   test('gives each further OPEN a file of its own: -2, -3', async () => {
     const { world, channel, buffer } = await startWav(directory.path('my.take.wav'));
     for (const seed of [1, 2, 3]) await take(world, channel, buffer, noise(400, seed));
     for (const [index, name] of ['my.take.wav', 'my.take-2.wav', 'my.take-3.wav'].entries()) {
-      const { octets } = await readAll(directory.path(name));
-      expect(Buffer.compare(octets, noise(400, index + 1))).toBe(0);
+      const { bytes } = await readAll(directory.path(name));
+      expect(Buffer.compare(bytes, noise(400, index + 1))).toBe(0);
     }
     expect(readdirSync(directory.path('.'))).toHaveLength(3);
   });
@@ -138,7 +138,7 @@ describe('the WAV device', () => {
     await world.closeBackend();
     const file = await readAll(directory.path('take.wav'));
     expect(file).toMatchObject({ frames: 512, truncated: false });
-    expect(Buffer.compare(file.octets, noise(BUFFER_BYTES).slice(0, 2048))).toBe(0);
+    expect(Buffer.compare(file.bytes, noise(BUFFER_BYTES).slice(0, 2048))).toBe(0);
   });
 
   test.each([
@@ -269,9 +269,9 @@ describe('a device that fails while it plays', () => {
   async function failing(good: number, { closeFails = false } = {}) {
     const calls = { written: 0, closed: 0 };
     const sink: FrameSink = {
-      write(octets) {
+      write(bytes) {
         if (calls.written >= good) throw diskFull();
-        calls.written += octets.length > 0 ? 1 : 0;
+        calls.written += bytes.length > 0 ? 1 : 0;
       },
       close() {
         calls.closed += 1;

@@ -117,13 +117,13 @@ describe('a directory of several pages', () => {
 
   test('is followed from page to page', async () => {
     const { world, channel, buffer } = await bigBuffer();
-    const octets = noise(SIZE);
-    buffer.put(0, octets);
+    const bytes = noise(SIZE);
+    buffer.put(0, bytes);
     expect(await channel.open(buffer, { bufferBytes: SIZE, periodBytes: 0 })).toBe(0);
     expect(await channel.write(0, SIZE)).toBe(0);
     await channel.trigger('start');
     await world.clock.advance(SIZE / 4);
-    expect(Buffer.compare(world.device.heard(), octets)).toBe(0);
+    expect(Buffer.compare(world.device.heard(), bytes)).toBe(0);
   });
 
   test('may end early', async () => {

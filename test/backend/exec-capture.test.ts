@@ -24,8 +24,8 @@ class TestFeed implements CaptureFeed {
   readonly failures: Error[] = [];
   readonly #waiting: (() => void)[] = [];
 
-  captured(octets: Uint8Array): void {
-    this.#pieces.push(octets.slice());
+  captured(bytes: Uint8Array): void {
+    this.#pieces.push(bytes.slice());
     this.#changed();
   }
 
@@ -34,7 +34,7 @@ class TestFeed implements CaptureFeed {
     this.#changed();
   }
 
-  get octets(): Buffer {
+  get bytes(): Buffer {
     return Buffer.concat(this.#pieces);
   }
 
@@ -108,26 +108,26 @@ describe('the standard output of a program', () => {
     ['float64_le', 8],
   ])('is captured in %s of %i channels, bit for bit', async (format, channels) => {
     const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
-    const octets = noise(frameBytes * 20_000);
-    directory.put('raw', octets);
+    const bytes = noise(frameBytes * 20_000);
+    directory.put('raw', bytes);
     const params = { format, channels, frameBytes, periodBytes: frameBytes * 4096 };
     const { voice, feed } = await open('cat "$1/raw"', { params });
     voice.start();
-    await feed.until(() => feed.octets.length >= octets.length);
-    expect(Buffer.compare(feed.octets.subarray(0, octets.length), octets)).toBe(0);
+    await feed.until(() => feed.bytes.length >= bytes.length);
+    expect(Buffer.compare(feed.bytes.subarray(0, bytes.length), bytes)).toBe(0);
     expect(feed.failures).toEqual([]);
   });
 
   test('is all captured where it ends, then silence; the log says so once', async () => {
-    const octets = noise(400_002);
-    directory.put('raw', octets);
+    const bytes = noise(400_002);
+    directory.put('raw', bytes);
     const log: string[] = [];
     const { voice, feed } = await open('cat "$1/raw"', { log: (line) => log.push(line) });
     voice.start();
-    await feed.until(() => feed.octets.length > octets.length + 100_000);
+    await feed.until(() => feed.bytes.length > bytes.length + 100_000);
     voice.pause();
-    const silence = Buffer.alloc(feed.octets.length - octets.length);
-    expect(Buffer.compare(feed.octets, Buffer.concat([octets, silence]))).toBe(0);
+    const silence = Buffer.alloc(feed.bytes.length - bytes.length);
+    expect(Buffer.compare(feed.bytes, Buffer.concat([bytes, silence]))).toBe(0);
     expect(log).toEqual(['recorder has nothing more to say: silence follows']);
     expect(feed.failures).toEqual([]);
   });
@@ -137,9 +137,9 @@ describe('the standard output of a program', () => {
     const { voice, feed } = await open(command);
     await isThere('begun');
     expect(existsSync(directory.path('done'))).toBe(false);
-    expect(feed.octets).toHaveLength(0);
+    expect(feed.bytes).toHaveLength(0);
     voice.start();
-    await feed.until(() => feed.octets.length >= 1_000_000);
+    await feed.until(() => feed.bytes.length >= 1_000_000);
     await isThere('done');
   });
 
@@ -158,7 +158,7 @@ describe('the standard output of a program', () => {
     const command = 'head -c 1000000 /dev/zero; echo done > "$1/done"; exec sleep 1000';
     const { feed } = await open(command, { isLive: true });
     await isThere('done');
-    expect(feed.octets).toHaveLength(0);
+    expect(feed.bytes).toHaveLength(0);
   });
 });
 
@@ -169,11 +169,11 @@ describe('a program', () => {
     directory.put('raw', noise(4000));
     const { voice, feed } = await open(command);
     voice.start();
-    await feed.until(() => feed.octets.length >= 4000);
+    await feed.until(() => feed.bytes.length >= 4000);
     voice.stop();
     voice.start();
-    await feed.until(() => feed.octets.length >= 8000);
-    expect(feed.octets).toEqual(Buffer.concat([noise(4000), noise(4000)]));
+    await feed.until(() => feed.bytes.length >= 8000);
+    expect(feed.bytes).toEqual(Buffer.concat([noise(4000), noise(4000)]));
     expect(contents('runs')).toBe('run\nend\nrun\n');
     await voice.close();
     expect(contents('runs')).toBe('run\nend\nrun\nend\n');
@@ -191,7 +191,7 @@ describe('a program', () => {
   test('that closes its standard output may live on in silence', async () => {
     const { voice, feed } = await open('echo $$ > "$1/pid"; exec >&-; exec sleep 1000');
     voice.start();
-    await feed.until(() => feed.octets.length > 100_000);
+    await feed.until(() => feed.bytes.length > 100_000);
     expect(isAlive(Number(contents('pid')))).toBe(true);
     await voice.close();
     expect(isAlive(Number(contents('pid')))).toBe(false);

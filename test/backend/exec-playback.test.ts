@@ -16,30 +16,30 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** Octets to be played, and what the device says of them. */
+/** Bytes to be played, and what the device says of them. */
 class TestFeed implements PlaybackFeed {
-  octets: Uint8Array;
+  bytes: Uint8Array;
   position = 0;
   isDry = false;
   readonly failures: Error[] = [];
   readonly #waiting: (() => void)[] = [];
 
-  constructor(octets: Uint8Array) {
-    this.octets = octets;
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
   }
 
   get available(): number {
-    return this.octets.length;
+    return this.bytes.length;
   }
 
   take(most: number): Uint8Array {
-    const taken = this.octets.subarray(0, most);
-    this.octets = this.octets.subarray(taken.length);
+    const taken = this.bytes.subarray(0, most);
+    this.bytes = this.bytes.subarray(taken.length);
     return taken;
   }
 
-  played(octets: number): void {
-    this.position += octets;
+  played(bytes: number): void {
+    this.position += bytes;
     this.isDry = false;
     this.#changed();
   }
@@ -83,10 +83,10 @@ function shell(command: string, options: Partial<ExecPlaybackOptions> = {}) {
 
 async function open(
   command: string,
-  octets: Uint8Array,
+  bytes: Uint8Array,
   { params = {}, ...options }: Partial<ExecPlaybackOptions> & { params?: Partial<DeviceParams> } = {},
 ): Promise<{ voice: PlaybackVoice; feed: TestFeed }> {
-  const feed = new TestFeed(octets);
+  const feed = new TestFeed(bytes);
   const voice = await shell(command, options).openPlayback({ ...PARAMS, ...params }, feed);
   onTestFinished(() => voice.close({ drain: false }).catch(() => {}));
   return { voice, feed };
@@ -117,13 +117,13 @@ describe('a program at the end of a pipe', () => {
     ['float64_le', 8],
   ])('hears %s of %i channels bit for bit', async (format, channels) => {
     const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
-    const octets = noise(frameBytes * 20_000);
+    const bytes = noise(frameBytes * 20_000);
     const params = { format, channels, frameBytes, periodBytes: frameBytes * 512 };
-    const { voice, feed } = await open('cat > "$1/heard"', octets.slice(), { params });
+    const { voice, feed } = await open('cat > "$1/heard"', bytes.slice(), { params });
     voice.start();
     await voice.close({ drain: true });
-    expect(feed.position).toBe(octets.length);
-    expect(Buffer.compare(heard(), octets)).toBe(0);
+    expect(feed.position).toBe(bytes.length);
+    expect(Buffer.compare(heard(), bytes)).toBe(0);
     expect(feed.failures).toEqual([]);
   });
 
@@ -133,15 +133,15 @@ describe('a program at the end of a pipe', () => {
     voice.start();
     await feed.until(() => feed.isDry);
     expect(feed.position).toBe(4000);
-    feed.octets = noise(4000, 2);
+    feed.bytes = noise(4000, 2);
     voice.refilled();
     await voice.close({ drain: true });
     expect(heard()).toEqual(Buffer.concat([noise(4000, 1), noise(4000, 2)]));
   });
 
   test('that reads slowly holds the position back', async () => {
-    const octets = noise(400_000);
-    const { voice, feed } = await open(GATED, octets.slice());
+    const bytes = noise(400_000);
+    const { voice, feed } = await open(GATED, bytes.slice());
     voice.start();
     await feed.until(() => feed.position === 65_536);
     const closed = voice.close({ drain: true });
@@ -149,12 +149,12 @@ describe('a program at the end of a pipe', () => {
     await openGate();
     await closed;
     expect(feed.position).toBe(400_000);
-    expect(Buffer.compare(heard(), octets)).toBe(0);
+    expect(Buffer.compare(heard(), bytes)).toBe(0);
   });
 
   test('gets a pipe of about a period', async () => {
     const asked: number[] = [];
-    const setPipeSize = (_fd: number, octets: number) => void asked.push(octets);
+    const setPipeSize = (_fd: number, bytes: number) => void asked.push(bytes);
     for (const periodBytes of [0, 256, 8192, 1 << 20]) {
       const { voice } = await open('cat > /dev/null', noise(400), { setPipeSize, params: { periodBytes } });
       await voice.close({ drain: false });
@@ -185,7 +185,7 @@ describe('STOP', () => {
     await isThere('runs');
     voice.pause();
     voice.stop();
-    feed.octets = noise(8000, 2);
+    feed.bytes = noise(8000, 2);
     voice.start();
     await voice.close({ drain: true });
     expect(readFileSync(directory.path('runs'), 'utf8')).toBe('run\nrun\n');
@@ -194,15 +194,15 @@ describe('STOP', () => {
   });
 
   test('when all has been reported as played lets the program play out what it has', async () => {
-    const octets = noise(40_000);
-    const { voice, feed } = await open(GATED, octets.slice());
+    const bytes = noise(40_000);
+    const { voice, feed } = await open(GATED, bytes.slice());
     voice.start();
     await feed.until(() => feed.isDry);
     voice.stop();
     const closed = voice.close({ drain: false });
     await openGate();
     await closed;
-    expect(Buffer.compare(heard(), octets)).toBe(0);
+    expect(Buffer.compare(heard(), bytes)).toBe(0);
   });
 
   test('and START after that go on with the same program', async () => {
@@ -210,7 +210,7 @@ describe('STOP', () => {
     voice.start();
     await feed.until(() => feed.isDry);
     voice.stop();
-    feed.octets = noise(4000, 2);
+    feed.bytes = noise(4000, 2);
     voice.start();
     await voice.close({ drain: true });
     expect(heard()).toEqual(Buffer.concat([noise(4000, 1), noise(4000, 2)]));
@@ -222,7 +222,7 @@ describe('STOP', () => {
     await feed.until(() => feed.position === 65_536);
     await isThere('pid');
     voice.stop();
-    feed.octets = new Uint8Array(0);
+    feed.bytes = new Uint8Array(0);
     await voice.close({ drain: false });
     expect(isAlive(Number(heard('pid')))).toBe(false);
     expect(feed.failures).toEqual([]);

@@ -27,12 +27,12 @@ async function startWithDevices(options: WorldOptions = {}) {
 /** Opens a stream, fills its buffer and starts it; returns what was written. */
 async function play(channel: RawChannel, seed: number): Promise<Uint8Array> {
   const buffer = await channel.frontend.createBuffer(BUFFER_BYTES);
-  const octets = noise(BUFFER_BYTES, seed);
-  buffer.put(0, octets);
+  const bytes = noise(BUFFER_BYTES, seed);
+  buffer.put(0, bytes);
   expect(await channel.open(buffer)).toBe(0);
   expect(await channel.write(0, BUFFER_BYTES)).toBe(0);
   expect(await channel.trigger('start')).toBe(0);
-  return octets;
+  return bytes;
 }
 
 const held = (world: World) =>
@@ -72,26 +72,26 @@ describe('several guests and cards', () => {
   test('a guest that publishes nonsense harms no other guest', async () => {
     const { world, heard } = await startWithDevices();
     const second = await world.addGuest();
-    const octets = await play(await world.guest.connectOne(), 1);
+    const bytes = await play(await world.guest.connectOne(), 1);
     await second.publish('0/0', { 'ring-ref': '99999' });
     await second.setState('3');
     expect(await second.backendState()).toBe('6');
     await world.clock.advance(BUFFER_BYTES / 4);
-    expect(heard('1/0/0/0')).toEqual(Buffer.from(octets));
+    expect(heard('1/0/0/0')).toEqual(Buffer.from(bytes));
     expect(await world.guest.backendState()).toBe('4');
   });
 
   test('a guest that breaks its ring harms no other guest', async () => {
     const { world, heard } = await startWithDevices();
     const second = await world.addGuest();
-    const octets = await play(await world.guest.connectOne(), 1);
+    const bytes = await play(await world.guest.connectOne(), 1);
     const broken = await second.connectOne();
     broken.ringPage.store32(0, 0x8000_0000);
     broken.ringPort.notify();
     await world.machine.settle();
     expect(world.takeLog().join()).toMatch(/2\/0: stream 0\/0: the frontend's req_prod/);
     await world.clock.advance(BUFFER_BYTES / 4);
-    expect(heard('1/0/0/0')).toEqual(Buffer.from(octets));
+    expect(heard('1/0/0/0')).toEqual(Buffer.from(bytes));
   });
 });
 
@@ -123,10 +123,10 @@ describe('cards that come and go', () => {
     await world.machine.settle();
     const other = await world.frontend(1, 1);
     await world.guest.connectOne();
-    const octets = await play(await other.connectOne(), 5);
+    const bytes = await play(await other.connectOne(), 5);
     removeSoundCard(world.machine, { frontendDomid: 1, devid: 0 });
     await world.clock.advance(BUFFER_BYTES / 4);
-    expect(heard('1/1/0/0')).toEqual(Buffer.from(octets));
+    expect(heard('1/1/0/0')).toEqual(Buffer.from(bytes));
     expect(await other.backendState()).toBe('4');
   });
 
@@ -164,12 +164,12 @@ describe('a domain that is killed', () => {
   test.each(['copy', 'direct'] as const)('while it plays, in mode %s', async (queueMode) => {
     const { world, heard } = await startWithDevices({ queueMode });
     const second = await world.addGuest();
-    const octets = await play(await second.connectOne(), 2);
+    const bytes = await play(await second.connectOne(), 2);
     await play(await world.guest.connectOne(), 1);
     await world.clock.advance(300);
     world.machine.faults.killDomain(1);
     await world.clock.advance(BUFFER_BYTES / 4);
-    expect(heard('2/0/0/0')).toEqual(Buffer.from(octets));
+    expect(heard('2/0/0/0')).toEqual(Buffer.from(bytes));
     removeDomain(world.machine, 1);
     await world.machine.settle();
     expect(world.log).toContain('1/0: removed');

@@ -16,7 +16,7 @@ const u32 = fc.oneof(
 
 /** What a guest that means no good may do in one round. */
 type Evil =
-  | { do: 'octets'; octets: Uint8Array }
+  | { do: 'bytes'; bytes: Uint8Array }
   | { do: 'request'; request: SndifRequest }
   | { do: 'open'; changes: { bufferBytes?: number; periodBytes?: number; directoryGref?: number } }
   | { do: 'index'; page: 'ring' | 'events'; offset: number; value: number }
@@ -36,10 +36,10 @@ const evil: fc.Arbitrary<Evil> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .record({ octets: fc.uint8Array({ minLength: 64, maxLength: 64 }), operation: fc.nat(12) })
-      .map(({ octets, operation }) => {
-        octets[2] = operation;
-        return { do: 'octets' as const, octets };
+      .record({ bytes: fc.uint8Array({ minLength: 64, maxLength: 64 }), operation: fc.nat(12) })
+      .map(({ bytes, operation }) => {
+        bytes[2] = operation;
+        return { do: 'bytes' as const, bytes };
       }),
   },
   {
@@ -117,8 +117,8 @@ function push(channel: RawChannel, entry: Uint8Array): void {
 
 function misbehave(channel: RawChannel, buffer: RawBuffer, evil: Evil): void {
   switch (evil.do) {
-    case 'octets':
-      push(channel, evil.octets);
+    case 'bytes':
+      push(channel, evil.bytes);
       break;
     case 'request':
       push(channel, encodeRequest(7, evil.request));
@@ -168,10 +168,10 @@ describe.each<[QueueMode, typeof PLAYBACK]>([
           const written: Uint8Array[] = [];
           const feed = async (length: number) => {
             const at = written.length * PERIOD_BYTES;
-            const octets = noise(PERIOD_BYTES, written.length + 1);
-            goodBuffer.put(at % BUFFER_BYTES, octets);
+            const bytes = noise(PERIOD_BYTES, written.length + 1);
+            goodBuffer.put(at % BUFFER_BYTES, bytes);
             expect(await good.write(at % BUFFER_BYTES, length)).toBe(0);
-            written.push(octets);
+            written.push(bytes);
           };
 
           for (const { evils, frames } of rounds) {
@@ -223,9 +223,9 @@ async function startWithNeighbour() {
   return { world, bad: world.guest, expectUnharmed };
 }
 
-/** As the toolstack, or a guest without a quota, could: any octets. */
-function put(world: World, path: string, octets: Uint8Array): void {
-  world.machine.store.run((view) => view.write(path, octets));
+/** As the toolstack, or a guest without a quota, could: any bytes. */
+function put(world: World, path: string, bytes: Uint8Array): void {
+  world.machine.store.run((view) => view.write(path, bytes));
 }
 
 describe('what a guest writes into XenStore', () => {
@@ -236,13 +236,13 @@ describe('what a guest writes into XenStore', () => {
   const LIMITS = ['sample-rates', 'sample-formats', '0/channels-max', '0/0/buffer-size'];
 
   test.each([
-    ...VITAL.flatMap((node) => [[node, 'kilobytes', KILOBYTES] as const, [node, 'odd octets', ODD] as const]),
+    ...VITAL.flatMap((node) => [[node, 'kilobytes', KILOBYTES] as const, [node, 'odd bytes', ODD] as const]),
     ...[...VITAL, ...LIMITS].map((node) => [node, 'a megabyte', MEGABYTE] as const),
-  ])('as %s: %s, ends in one short line and a closed card', async (node, _name, octets) => {
+  ])('as %s: %s, ends in one short line and a closed card', async (node, _name, bytes) => {
     const { world, bad, expectUnharmed } = await startWithNeighbour();
     const { transport } = await bad.createChannel();
     await bad.publish('0/0', transport);
-    put(world, `${bad.path}/${node}`, octets);
+    put(world, `${bad.path}/${node}`, bytes);
     await bad.setState('3');
     expect(await bad.backendState()).toBe('6');
     const log = world.takeLog();
@@ -253,12 +253,12 @@ describe('what a guest writes into XenStore', () => {
   });
 
   test.each(
-    LIMITS.flatMap((node) => [[node, 'kilobytes', KILOBYTES] as const, [node, 'odd octets', ODD] as const]),
-  )('as %s: %s, ends in one short line, and counts as nothing', async (node, _name, octets) => {
+    LIMITS.flatMap((node) => [[node, 'kilobytes', KILOBYTES] as const, [node, 'odd bytes', ODD] as const]),
+  )('as %s: %s, ends in one short line, and counts as nothing', async (node, _name, bytes) => {
     const { world, bad, expectUnharmed } = await startWithNeighbour();
     const { transport } = await bad.createChannel();
     await bad.publish('0/0', transport);
-    put(world, `${bad.path}/${node}`, octets);
+    put(world, `${bad.path}/${node}`, bytes);
     await bad.setState('3');
     expect(await bad.backendState()).toBe('4');
     const [warning = '', ...others] = world.takeLog();
@@ -271,14 +271,14 @@ describe('what a guest writes into XenStore', () => {
   test.each([
     ['kilobytes', KILOBYTES],
     ['a megabyte', MEGABYTE],
-    ['odd octets', ODD],
+    ['odd bytes', ODD],
     ['99', Buffer.from('99')],
     ['-1', Buffer.from('-1')],
     ['3\\0', Buffer.from('3\0')],
-  ])('as its state: %s, is no state', async (_name, octets) => {
+  ])('as its state: %s, is no state', async (_name, bytes) => {
     const { world, bad, expectUnharmed } = await startWithNeighbour();
     await bad.connectOne();
-    put(world, `${bad.path}/state`, octets);
+    put(world, `${bad.path}/state`, bytes);
     await world.machine.settle();
     await expectUnharmed();
     await bad.connectOne();
@@ -287,10 +287,10 @@ describe('what a guest writes into XenStore', () => {
 
   test.each([
     ['kilobytes', KILOBYTES],
-    ['odd octets', ODD],
-  ])('as its unique-id: %s, is only a name', async (_name, octets) => {
+    ['odd bytes', ODD],
+  ])('as its unique-id: %s, is only a name', async (_name, bytes) => {
     const { world, bad } = await startWithNeighbour();
-    put(world, `${bad.path}/0/0/unique-id`, octets);
+    put(world, `${bad.path}/0/0/unique-id`, bytes);
     await bad.connectOne();
     expect(await bad.backendState()).toBe('4');
   });

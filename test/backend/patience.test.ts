@@ -28,7 +28,7 @@ function deafDevice() {
     openPlayback: async (params, feed) => {
       feeds.push(feed);
       const writable = new Writable({ highWaterMark: 1, write() {} });
-      return new WritableVoice(params, feed, writable, (octets) => octets.slice());
+      return new WritableVoice(params, feed, writable, (bytes) => bytes.slice());
     },
   };
   return { device, feeds };

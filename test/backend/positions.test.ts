@@ -8,10 +8,10 @@ const startWorld = useWorlds();
 const PERIOD = 256; // frames
 const IN_CONS = 0;
 
-async function playing(options: WorldOptions = {}, changes = {}, octets = BUFFER_BYTES) {
+async function playing(options: WorldOptions = {}, changes = {}, bytes = BUFFER_BYTES) {
   const world = await startWorld(options);
   const { channel, buffer } = await world.openStream(changes);
-  expect(await channel.write(0, octets)).toBe(0);
+  expect(await channel.write(0, bytes)).toBe(0);
   expect(await channel.trigger('start')).toBe(0);
   return { world, channel, buffer };
 }
@@ -131,7 +131,7 @@ describe('when a position is sent', () => {
 });
 
 describe('what a position counts', () => {
-  test('all octets since OPEN, over any number of refills', async () => {
+  test('all bytes since OPEN, over any number of refills', async () => {
     const { world, channel } = await playing();
     const positions: number[] = [];
     for (let period = 0; period < 100; period++) {
@@ -188,12 +188,12 @@ describe('what a position counts', () => {
     await world.clock.advance(PERIOD);
     await channel.trigger('stop');
     expect(await channel.write(0, PERIOD_BYTES)).toBe(0);
-    const octets = noise(BUFFER_BYTES, 9);
-    buffer.put(0, octets);
+    const bytes = noise(BUFFER_BYTES, 9);
+    buffer.put(0, bytes);
     expect(await channel.write(0, BUFFER_BYTES)).toBe(0);
     await channel.trigger('start');
     await world.clock.advance(100_000);
-    expect(Buffer.from(world.device.heard()).subarray(-BUFFER_BYTES)).toEqual(Buffer.from(octets));
+    expect(Buffer.from(world.device.heard()).subarray(-BUFFER_BYTES)).toEqual(Buffer.from(bytes));
     expect(channel.takePositions().at(-1)).toBe(BUFFER_BYTES);
   });
 });

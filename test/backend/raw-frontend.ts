@@ -105,8 +105,8 @@ export class RawFrontend {
   }
 
   /** A shared buffer with its directory. */
-  async createBuffer(octets: number): Promise<RawBuffer> {
-    const pages = await this.grant(Math.ceil(octets / PAGE_SIZE));
+  async createBuffer(data: number): Promise<RawBuffer> {
+    const pages = await this.grant(Math.ceil(data / PAGE_SIZE));
     const directory = await this.grant(directoryPageCount(pages.grefs.length));
     for (const [index, bytes] of encodeDirectory(pages.grefs, directory.grefs).entries()) {
       directory.copyIn(index * PAGE_SIZE, bytes);
@@ -183,11 +183,11 @@ export class RawChannel {
 
   /** Publishes requests, with ids counted from 0, and does not wait. Says whether it had to notify. */
   send(...requests: SndifRequest[]): boolean {
-    return this.sendOctets(...requests.map((request) => encodeRequest(this.#nextId++ & 0xffff, request)));
+    return this.sendBytes(...requests.map((request) => encodeRequest(this.#nextId++ & 0xffff, request)));
   }
 
-  /** Publishes entries of any 64 octets. */
-  sendOctets(...entries: Uint8Array[]): boolean {
+  /** Publishes entries of any 64 bytes. */
+  sendBytes(...entries: Uint8Array[]): boolean {
     for (const entry of entries) this.ring.put(entry);
     const wanted = this.ring.publish();
     if (wanted) this.ringPort.notify();
@@ -210,8 +210,8 @@ export class RawChannel {
     return await this.takeOne();
   }
 
-  async askOctets(entry: Uint8Array): Promise<SndifResponse> {
-    this.sendOctets(entry);
+  async askBytes(entry: Uint8Array): Promise<SndifResponse> {
+    this.sendBytes(entry);
     return await this.takeOne();
   }
 
@@ -236,7 +236,7 @@ export class RawChannel {
     return this.status({ op: 'close' });
   }
 
-  /** OPEN of 48 kHz, stereo, s16_le: frames of 4 octets, a buffer of 8192, a period of 1024 (256 frames). */
+  /** OPEN of 48 kHz, stereo, s16_le: frames of 4 bytes, a buffer of 8192, a period of 1024 (256 frames). */
   open(buffer: RawBuffer, changes: Partial<OpenRequest> = {}): Promise<number> {
     return this.status(openRequest(buffer, changes));
   }
@@ -276,15 +276,15 @@ export class RawBuffer {
     return this.directory.grefs[0] ?? 0;
   }
 
-  put(offset: number, octets: Uint8Array): void {
-    this.pages.copyIn(offset, octets);
+  put(offset: number, bytes: Uint8Array): void {
+    this.pages.copyIn(offset, bytes);
   }
 
   /** What stands in a range at this moment. */
   read(offset: number, length: number): Uint8Array {
-    const octets = new Uint8Array(length);
-    this.pages.copyOut(offset, octets);
-    return octets;
+    const bytes = new Uint8Array(length);
+    this.pages.copyOut(offset, bytes);
+    return bytes;
   }
 }
 

@@ -17,24 +17,24 @@ function start({ isLive = false, params = {} as Partial<DeviceParams> } = {}) {
   const captured: Uint8Array[] = [];
   const failures: Error[] = [];
   const feed: CaptureFeed = {
-    captured: (octets) => void captured.push(octets.slice()),
+    captured: (bytes) => void captured.push(bytes.slice()),
     failed: (error) => void failures.push(error),
   };
   const voice = new ReadableVoice({ ...PARAMS, ...params }, feed, source, { clock, isLive });
-  const write = async (octets: Uint8Array) => {
-    source.write(octets);
+  const write = async (bytes: Uint8Array) => {
+    source.write(bytes);
     await turn();
   };
   return {
     ...{ clock, source, voice, failures, write, turn },
-    octets: () => Buffer.concat(captured),
+    bytes: () => Buffer.concat(captured),
     frames: () => Buffer.concat(captured).length / 2,
   };
 }
 
 describe('a device behind a Readable', () => {
   test('is its own clock: what comes at the rate is captured when it comes', async () => {
-    const { clock, voice, write, octets, frames } = start();
+    const { clock, voice, write, bytes, frames } = start();
     const sound = noise(20 * 2 * PERIOD);
     voice.start();
     for (let period = 0; period < 20; period++) {
@@ -42,7 +42,7 @@ describe('a device behind a Readable', () => {
       await write(sound.subarray(period * 960, (period + 1) * 960));
       expect(frames()).toBe((period + 1) * PERIOD);
     }
-    expect(Buffer.compare(octets(), sound)).toBe(0);
+    expect(Buffer.compare(bytes(), sound)).toBe(0);
   });
 
   test('may be slow, or a little fast', async () => {
@@ -59,7 +59,7 @@ describe('a device behind a Readable', () => {
   });
 
   test('that gives all at once is held back to 1 % above the rate', async () => {
-    const { clock, voice, write, octets, frames, source } = start();
+    const { clock, voice, write, bytes, frames, source } = start();
     const sound = noise(96_000 * 2);
     voice.start();
     await write(sound);
@@ -67,9 +67,9 @@ describe('a device behind a Readable', () => {
     await clock.advance(48_000);
     expect(frames()).toBeGreaterThan(48_000);
     expect(frames()).toBeLessThanOrEqual(48_480);
-    expect(source.readableLength).toBe(sound.length - octets().length);
+    expect(source.readableLength).toBe(sound.length - bytes().length);
     await clock.advance(48_000);
-    expect(Buffer.compare(octets(), sound)).toBe(0);
+    expect(Buffer.compare(bytes(), sound)).toBe(0);
   });
 
   test('that was late may be taken two periods at once, and no more', async () => {
@@ -83,36 +83,36 @@ describe('a device behind a Readable', () => {
   });
 
   test('gives whole frames, wherever the pieces are cut', async () => {
-    const { clock, voice, write, octets } = start({ params: { frameBytes: 8, periodBytes: 960 } });
+    const { clock, voice, write, bytes } = start({ params: { frameBytes: 8, periodBytes: 960 } });
     const sound = noise(8 * 20);
     voice.start();
     await clock.advance(100);
-    for (const octet of sound) {
-      await write(Uint8Array.of(octet));
-      expect(octets().length % 8).toBe(0);
+    for (const byte of sound) {
+      await write(Uint8Array.of(byte));
+      expect(bytes().length % 8).toBe(0);
     }
-    expect(octets()).toEqual(Buffer.from(sound));
+    expect(bytes()).toEqual(Buffer.from(sound));
   });
 
   test('is not read before START, nor while paused', async () => {
-    const { clock, voice, write, octets } = start();
+    const { clock, voice, write, bytes } = start();
     await write(noise(960, 1));
     await clock.advance(5000);
-    expect(octets()).toHaveLength(0);
+    expect(bytes()).toHaveLength(0);
     voice.start();
     await clock.advance(PERIOD);
-    expect(octets()).toEqual(Buffer.from(noise(960, 1)));
+    expect(bytes()).toEqual(Buffer.from(noise(960, 1)));
     voice.pause();
     await write(noise(960, 2));
     await clock.advance(5000);
-    expect(octets()).toHaveLength(960);
+    expect(bytes()).toHaveLength(960);
     voice.resume();
     await clock.advance(PERIOD);
-    expect(octets()).toEqual(Buffer.concat([noise(960, 1), noise(960, 2)]));
+    expect(bytes()).toEqual(Buffer.concat([noise(960, 1), noise(960, 2)]));
   });
 
   test('that is live is heard only while the stream runs', async () => {
-    const { clock, voice, write, octets, source } = start({ isLive: true });
+    const { clock, voice, write, bytes, source } = start({ isLive: true });
     await write(noise(4000, 1));
     await clock.advance(5000);
     expect(source.readableLength).toBe(0);
@@ -130,15 +130,15 @@ describe('a device behind a Readable', () => {
     voice.resume();
     await clock.advance(PERIOD);
     await write(noise(960, 5));
-    expect(octets().subarray(0, 960)).toEqual(Buffer.from(noise(960, 2)));
-    expect(octets().subarray(-960)).toEqual(Buffer.from(noise(960, 5)));
-    expect(octets().length).toBeLessThan(2 * 960 + 100);
+    expect(bytes().subarray(0, 960)).toEqual(Buffer.from(noise(960, 2)));
+    expect(bytes().subarray(-960)).toEqual(Buffer.from(noise(960, 5)));
+    expect(bytes().length).toBeLessThan(2 * 960 + 100);
   });
 });
 
 describe('the end of the data', () => {
   test('comes after all of it, with silence behind, at the rate', async () => {
-    const { clock, voice, source, octets, frames, turn, failures } = start();
+    const { clock, voice, source, bytes, frames, turn, failures } = start();
     const sound = noise(960 * 10 + 3);
     voice.start();
     source.end(sound);
@@ -146,8 +146,8 @@ describe('the end of the data', () => {
     await clock.advance(10 * PERIOD);
     const played = frames();
     await clock.advance(100 * PERIOD);
-    const silent = Buffer.alloc(octets().length - sound.length, 0x80);
-    expect(Buffer.compare(octets(), Buffer.concat([sound, silent]))).toBe(0);
+    const silent = Buffer.alloc(bytes().length - sound.length, 0x80);
+    expect(Buffer.compare(bytes(), Buffer.concat([sound, silent]))).toBe(0);
     expect(Math.abs(frames() - played - 100 * PERIOD)).toBeLessThanOrEqual(PERIOD);
     expect(failures).toEqual([]);
     voice.stop();
@@ -155,7 +155,7 @@ describe('the end of the data', () => {
   });
 
   test('before START is silence from there on, with pauses', async () => {
-    const { clock, voice, source, octets, frames, turn } = start();
+    const { clock, voice, source, bytes, frames, turn } = start();
     source.end();
     await turn();
     await clock.advance(5000);
@@ -167,7 +167,7 @@ describe('the end of the data', () => {
     await clock.advance(5000);
     voice.resume();
     await clock.advance(PERIOD - 100);
-    expect(octets()).toEqual(Buffer.alloc(2 * 960, 0x80));
+    expect(bytes()).toEqual(Buffer.alloc(2 * 960, 0x80));
     await voice.close();
     expect(clock.pendingTimers).toBe(0);
   });

@@ -203,25 +203,25 @@ describe('what sndif.h does not have', () => {
     for (const code of [10, 11, 0x80, 0xff]) {
       const entry = encodeRequest(0xbeef, { op: 'close' });
       entry[2] = code;
-      expect(await channel.askOctets(entry)).toEqual({ id: 0xbeef, operation: code, status: -EINVAL });
+      expect(await channel.askBytes(entry)).toEqual({ id: 0xbeef, operation: code, status: -EINVAL });
     }
     for (const code of [4, 5, 0xff]) {
       const entry = encodeRequest(0xdead, { op: 'trigger', trigger: 'start' });
       entry[8] = code;
-      expect(await channel.askOctets(entry)).toEqual({ id: 0xdead, operation: 8, status: -EINVAL });
+      expect(await channel.askBytes(entry)).toEqual({ id: 0xdead, operation: 8, status: -EINVAL });
     }
   });
 
-  test('reserved octets are not looked at', async () => {
+  test('reserved bytes are not looked at', async () => {
     const { channel } = await streamIn('open');
     const entry = encodeRequest(7, { op: 'trigger', trigger: 'start' }).fill(0xff, 9).fill(0xff, 3, 8);
-    expect(await channel.askOctets(entry)).toEqual({ id: 7, operation: 8, status: 0 });
+    expect(await channel.askBytes(entry)).toEqual({ id: 7, operation: 8, status: 0 });
   });
 
   test('request ids come back as they are, also when they repeat', async () => {
     const { channel } = await streamIn('closed');
     for (const id of [0, 0xffff, 5, 5, 5]) {
-      expect((await channel.askOctets(encodeRequest(id, { op: 'close' }))).id).toBe(id);
+      expect((await channel.askBytes(encodeRequest(id, { op: 'close' }))).id).toBe(id);
     }
   });
 });

@@ -225,8 +225,8 @@ describe('a capture stream', () => {
 
 const deafFeed = (): CaptureFeed => ({ captured() {}, failed() {} });
 
-const silentFeed = (octets: Uint8Array = new Uint8Array(0)): PlaybackFeed => {
-  let left = octets;
+const silentFeed = (bytes: Uint8Array = new Uint8Array(0)): PlaybackFeed => {
+  let left = bytes;
   return {
     get available() {
       return left.length;
@@ -242,17 +242,17 @@ const silentFeed = (octets: Uint8Array = new Uint8Array(0)): PlaybackFeed => {
   };
 };
 
-/** Plays `octets` through the device of a stream. */
+/** Plays `bytes` through the device of a stream. */
 async function play(
   routes: { sink?: string; map?: string[] },
   id: string,
   format: PcmFormatName = 's16_le',
-  octets = noise(4000),
+  bytes = noise(4000),
 ) {
   const { deviceFor, log } = await router(routes);
   const device = deviceFor(address(id));
   const params = { rate: 44_100, channels: 2, format, frameBytes: 4, periodBytes: 1024 };
-  const voice = await device.openPlayback?.(params, silentFeed(octets));
+  const voice = await device.openPlayback?.(params, silentFeed(bytes));
   voice?.start();
   await voice?.close({ drain: true });
   return { device, log };
@@ -330,8 +330,8 @@ describe('a program that captures', () => {
     chmodSync(directory.put(`bin/${name}`, Buffer.from(script)), 0o755);
   }
 
-  /** Captures that many octets, in time that the test lets pass. */
-  async function capture(routes: Named, id: string, octets: number, format: PcmFormatName = 's16_le') {
+  /** Captures that many bytes, in time that the test lets pass. */
+  async function capture(routes: Named, id: string, bytes: number, format: PcmFormatName = 's16_le') {
     const { deviceFor, log, clock } = await router(routes);
     const captured: Uint8Array[] = [];
     const length = () => captured.reduce((sum, piece) => sum + piece.length, 0);
@@ -344,7 +344,7 @@ describe('a program that captures', () => {
     voice?.start();
     await vi.waitUntil(async () => {
       await clock.advance(256);
-      return length() >= octets;
+      return length() >= bytes;
     });
     await voice?.close();
     return { captured: Buffer.concat(captured), log };

@@ -265,12 +265,12 @@ describe.skipIf(isInstalled)('with a speaker', () => {
     for (const format of ['s24_le', 's16_le'] as const) {
       const world = await startWorld({ device: () => device });
       const { channel, buffer } = await world.openStream({ format: pcmFormat(format).code });
-      const octets = noise(BUFFER_BYTES);
-      buffer.put(0, octets);
+      const bytes = noise(BUFFER_BYTES);
+      buffer.put(0, bytes);
       await channel.write(0, BUFFER_BYTES);
       await channel.trigger('start');
       await channel.close();
-      const packed = octets.filter((_, index) => format === 's16_le' || index % 4 !== 3);
+      const packed = bytes.filter((_, index) => format === 's16_le' || index % 4 !== 3);
       expect(Buffer.compare(Buffer.concat(instances().at(-1)?.pieces ?? []), packed)).toBe(0);
     }
   });

@@ -19,15 +19,15 @@ class TestFeed implements CaptureFeed {
   readonly pieces: Uint8Array[] = [];
   readonly failures: Error[] = [];
 
-  captured(octets: Uint8Array): void {
-    this.pieces.push(octets.slice());
+  captured(bytes: Uint8Array): void {
+    this.pieces.push(bytes.slice());
   }
 
   failed(error: Error): void {
     this.failures.push(error);
   }
 
-  get octets(): Buffer {
+  get bytes(): Buffer {
     return Buffer.concat(this.pieces);
   }
 }
@@ -52,12 +52,12 @@ async function start(make: (clock: Clock) => CaptureDevice, params: DeviceParams
 
 describe('a sine', () => {
   /** The samples of one channel, as parts of full scale. */
-  function samplesOf(octets: Buffer, { format, frameBytes }: DeviceParams, channel: number): number[] {
+  function samplesOf(bytes: Buffer, { format, frameBytes }: DeviceParams, channel: number): number[] {
     const codec = sampleCodec(format);
     if (codec === undefined) throw new Error(`${format} has no samples`);
-    const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const first = channel * codec.sampleBytes;
-    return Array.from({ length: octets.length / frameBytes }, (_, frame) =>
+    return Array.from({ length: bytes.length / frameBytes }, (_, frame) =>
       codec.read(view, first + frame * frameBytes),
     );
   }
@@ -72,7 +72,7 @@ describe('a sine', () => {
       const { clock, feed } = await start((it) => sineDevice(997, it), params);
       await clock.advance(1024);
       for (const channel of [0, 1, 2]) {
-        const samples = samplesOf(feed.octets, params, channel);
+        const samples = samplesOf(feed.bytes, params, channel);
         expect(samples).toHaveLength(1024);
         const errors = samples.map((sample, n) =>
           Math.abs(sample - 0.1 * Math.sin((2 * Math.PI * 997 * n) / 44_100)),
@@ -99,7 +99,7 @@ describe('a sine', () => {
       const params = paramsFor('float64_le', rate, 1);
       const { clock, feed } = await start((it) => sineDevice(frequency, it), params);
       await clock.advance(3 * rate);
-      const samples = samplesOf(feed.octets, params, 0);
+      const samples = samplesOf(feed.bytes, params, 0);
       for (const n of [0, 1, rate - 1, rate, 2 * rate + 77, samples.length - 1]) {
         const turns = ((n * Math.round(frequency * 1000)) % (rate * 1000)) / (rate * 1000);
         expect(samples[n]).toBeCloseTo(0.1 * Math.sin(2 * Math.PI * turns), 14);
@@ -115,12 +115,12 @@ describe('a sine', () => {
     await clock.advance(5000);
     voice.resume();
     await clock.advance(412);
-    const unbroken = feed.octets;
+    const unbroken = feed.bytes;
     expect(unbroken).toHaveLength(1024);
     voice.stop();
     voice.start();
     await clock.advance(512);
-    expect(Buffer.compare(feed.octets.subarray(1024), unbroken)).toBe(0);
+    expect(Buffer.compare(feed.bytes.subarray(1024), unbroken)).toBe(0);
   });
 
   test.each([
@@ -134,9 +134,9 @@ describe('a sine', () => {
 });
 
 describe('a WAV file', () => {
-  function put(format: WavFormat, octets: Uint8Array): string {
+  function put(format: WavFormat, bytes: Uint8Array): string {
     const writer = new WavWriter(directory.path('source.wav'), format);
-    writer.write(octets);
+    writer.write(bytes);
     writer.close();
     return directory.path('source.wav');
   }
@@ -149,19 +149,19 @@ describe('a WAV file', () => {
     ['mu_law', 3],
   ])('in %s of %i channels comes over and over, bit for bit', async (format, channels) => {
     const params = paramsFor(format, 44_100, channels);
-    const octets = noise(1000 * params.frameBytes);
+    const bytes = noise(1000 * params.frameBytes);
     if (format === 's24_le')
-      for (let at = 0; at < octets.length; at += 4) octets[at + 3] = (octets[at + 2] ?? 0) & 0x80 ? 0xff : 0;
-    const file = put({ format, rate: 44_100, channels }, octets);
+      for (let at = 0; at < bytes.length; at += 4) bytes[at + 3] = (bytes[at + 2] ?? 0) & 0x80 ? 0xff : 0;
+    const file = put({ format, rate: 44_100, channels }, bytes);
     const { clock, feed, voice } = await start((it) => wavLoopDevice(file, it), params);
     await clock.advance(2560);
-    const expected = Buffer.concat([octets, octets, octets]).subarray(0, 2560 * params.frameBytes);
-    expect(Buffer.compare(feed.octets, expected)).toBe(0);
+    const expected = Buffer.concat([bytes, bytes, bytes]).subarray(0, 2560 * params.frameBytes);
+    expect(Buffer.compare(feed.bytes, expected)).toBe(0);
     voice.stop();
     voice.start();
     await clock.advance(256);
-    const again = feed.octets.subarray(2560 * params.frameBytes);
-    expect(Buffer.compare(again, octets.subarray(0, 256 * params.frameBytes))).toBe(0);
+    const again = feed.bytes.subarray(2560 * params.frameBytes);
+    expect(Buffer.compare(again, bytes.subarray(0, 256 * params.frameBytes))).toBe(0);
     await voice.close();
   });
 
@@ -170,7 +170,7 @@ describe('a WAV file', () => {
     const file = put({ format: 's16_le', rate: 8000, channels: 1 }, Uint8Array.of(1, 2));
     const { clock, feed, voice } = await start((it) => wavLoopDevice(file, it), params);
     await clock.advance(256);
-    expect(feed.octets).toEqual(Buffer.alloc(512, Uint8Array.of(1, 2)));
+    expect(feed.bytes).toEqual(Buffer.alloc(512, Uint8Array.of(1, 2)));
     await voice.close();
   });
 
@@ -195,7 +195,7 @@ describe('a WAV file', () => {
     await clock.advance(256);
     writeFileSync(file, 'gone');
     await clock.advance(5000);
-    expect(feed.octets).toHaveLength(512);
+    expect(feed.bytes).toHaveLength(512);
     expect(feed.failures).toMatchObject([{ code: 'ERR_VSND_FILE', message: `${file} has become shorter` }]);
     expect(clock.pendingTimers).toBe(0);
     await voice.close();
@@ -235,17 +235,17 @@ describe('a clock that captures', () => {
   test('and comes late gives what is due then, and does not lose time', async () => {
     const { clock, feed } = await start((it) => sineDevice(1000, it), params, 30 * FRAME);
     await clock.advance(256 + 29);
-    expect(feed.octets).toHaveLength(0);
+    expect(feed.bytes).toHaveLength(0);
     await clock.advance(1);
-    expect(feed.octets).toHaveLength(2 * (256 + 30));
+    expect(feed.bytes).toHaveLength(2 * (256 + 30));
     await clock.advance(256 * 100);
-    expect(feed.octets).toHaveLength(2 * (256 * 101 + 30));
+    expect(feed.bytes).toHaveLength(2 * (256 * 101 + 30));
   });
 
   test('and stood still for minutes gives a second at most, and goes on from there', async () => {
     const { clock, feed } = await start((it) => sineDevice(1000, it), params, 300e9);
     await clock.advanceTime(301e9);
-    expect(feed.octets).toHaveLength(2 * 48_000);
+    expect(feed.bytes).toHaveLength(2 * 48_000);
   });
 
   test('wakes every 10 ms where the frontend wants no events', async () => {

@@ -93,8 +93,8 @@ describe('START', () => {
   test('after an underrun goes on with the next WRITE, with no gap in what is heard', async () => {
     const world = await startWorld();
     const { channel, buffer } = await world.openStream();
-    const octets = noise(BUFFER_BYTES);
-    buffer.put(0, octets);
+    const bytes = noise(BUFFER_BYTES);
+    buffer.put(0, bytes);
     await channel.write(0, 500);
     await channel.trigger('start');
     await world.clock.advance(5000);
@@ -103,7 +103,7 @@ describe('START', () => {
     expect(channel.takePositions()).toEqual([500]);
     await world.clock.advance(1);
     expect(channel.takePositions()).toEqual([1000]);
-    expect(world.device.heard()).toEqual(Buffer.from(octets.slice(0, 1000)));
+    expect(world.device.heard()).toEqual(Buffer.from(bytes.slice(0, 1000)));
   });
 
   test('data that comes just before the end of the last is played without a break', async () => {

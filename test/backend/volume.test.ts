@@ -93,7 +93,7 @@ describe('volume', () => {
     ['mute', 0, 8],
     ['unmute', BUFFER_BYTES - 1, 2],
     ['mute', 0, 0xffff_ffff],
-  ] as const)('%s of %i octets is refused at %i', async (op, offset, length) => {
+  ] as const)('%s of %i bytes is refused at %i', async (op, offset, length) => {
     const { channel, buffer } = await openStream();
     const before = noise(BUFFER_BYTES);
     buffer.put(0, before);
@@ -161,7 +161,7 @@ describe('mute', () => {
     expect(await getVolumes(channel, buffer)).toEqual([0, -20]);
   });
 
-  test('takes any octet but 0 for yes', async () => {
+  test('takes any byte but 0 for yes', async () => {
     const { world, channel, buffer } = await openStream();
     for (let at = 0; at < AUDIO_BYTES; at += 2) buffer.put(at, Uint8Array.of(0, 0x40));
     await channel.trigger('start');
@@ -181,43 +181,43 @@ describe.each<[PcmFormatName, number]>([
   const changes = { format: pcmFormat(format).code, channels, periodBytes: 64 * frameBytes };
   const volumes = Array.from({ length: channels }, (_, channel) => -3 - channel);
   const sound = () => {
-    const octets = noise(512 * frameBytes);
-    if (format === 'float_be') for (let at = 0; at < octets.length; at += 4) octets.set([0x3e, 0x80], at);
+    const bytes = noise(512 * frameBytes);
+    if (format === 'float_be') for (let at = 0; at < bytes.length; at += 4) bytes.set([0x3e, 0x80], at);
     if (format === 's24_le')
-      for (let at = 0; at < octets.length; at += 4) octets[at + 3] = (octets[at + 2] ?? 0) & 0x80 ? 0xff : 0;
-    return octets;
+      for (let at = 0; at < bytes.length; at += 4) bytes[at + 3] = (bytes[at + 2] ?? 0) & 0x80 ? 0xff : 0;
+    return bytes;
   };
   /** What a gain makes of the first half at 0 dB and the second at `volumes`. */
-  const scaled = (octets: Uint8Array) => {
+  const scaled = (bytes: Uint8Array) => {
     const gain = new Gain({ format, channels, rate: 48_000 });
-    const half = octets.length / 2;
-    const first = gain.apply(octets.subarray(0, half));
+    const half = bytes.length / 2;
+    const first = gain.apply(bytes.subarray(0, half));
     gain.setVolumes(volumes);
-    return Buffer.concat([first, gain.apply(octets.subarray(half))]);
+    return Buffer.concat([first, gain.apply(bytes.subarray(half))]);
   };
 
   test('is played as loud as it shall be, from the frame on that is next', async () => {
     const { world, channel, buffer } = await openStream({}, changes);
-    const octets = sound();
-    buffer.put(0, octets);
-    await channel.write(0, octets.length);
+    const bytes = sound();
+    buffer.put(0, bytes);
+    await channel.write(0, bytes.length);
     await channel.trigger('start');
     await world.clock.advance(256);
     expect(await setVolumes(channel, buffer, ...volumes)).toBe(0);
     await world.clock.advance(256);
-    expect(Buffer.compare(world.device.heard(), scaled(octets))).toBe(0);
+    expect(Buffer.compare(world.device.heard(), scaled(bytes))).toBe(0);
   });
 
   test('is captured as loud as it shall be, from the frame on that is next', async () => {
     const { world, channel, buffer } = await openStream({ pcmDevices: [{ streams: [CAPTURE] }] }, changes);
-    const octets = sound();
-    world.device.say(octets);
+    const bytes = sound();
+    world.device.say(bytes);
     await channel.trigger('start');
     await world.clock.advance(256);
     expect(await setVolumes(channel, buffer, ...volumes)).toBe(0);
     await world.clock.advance(256);
-    expect(await channel.read(0, octets.length)).toBe(0);
-    expect(Buffer.compare(buffer.read(0, octets.length), scaled(octets))).toBe(0);
+    expect(await channel.read(0, bytes.length)).toBe(0);
+    expect(Buffer.compare(buffer.read(0, bytes.length), scaled(bytes))).toBe(0);
   });
 });
 

@@ -74,13 +74,13 @@ async function startHand({ holdsEnd = false, changes = {} } = {}) {
     openPlayback: async (params, feed) => {
       const speaker = new HandWritable({ holdsEnd });
       speakers.push(speaker);
-      return new WritableVoice(params, feed, speaker, (octets) => octets.slice());
+      return new WritableVoice(params, feed, speaker, (bytes) => bytes.slice());
     },
   };
   const world = await startWorld({ device: () => device });
   const { channel, buffer } = await world.openStream(changes);
-  const octets = noise(BUFFER_BYTES);
-  buffer.put(0, octets);
+  const bytes = noise(BUFFER_BYTES);
+  buffer.put(0, bytes);
   const speaker = (take = 0) => {
     const found = speakers[take];
     if (found === undefined) throw new Error('not opened');
@@ -91,12 +91,12 @@ async function startHand({ holdsEnd = false, changes = {} } = {}) {
     speaker(take).done(error);
     await world.guest.settle();
   };
-  return { world, channel, buffer, octets, speaker, done };
+  return { world, channel, buffer, bytes, speaker, done };
 }
 
 describe('a device behind a Writable', () => {
   test('gets a period at a time, and the next when it has called back', async () => {
-    const { channel, speaker, done, octets } = await startHand();
+    const { channel, speaker, done, bytes } = await startHand();
     await channel.write(0, BUFFER_BYTES);
     expect(speaker().pieces).toHaveLength(0);
     await channel.trigger('start');
@@ -107,7 +107,7 @@ describe('a device behind a Writable', () => {
       await done();
       expect(channel.takePositions()).toEqual([period * PERIOD_BYTES]);
     }
-    expect(speaker().taken).toEqual(Buffer.from(octets));
+    expect(speaker().taken).toEqual(Buffer.from(bytes));
     expect(speaker().busy).toBe(false);
   });
 
@@ -162,7 +162,7 @@ describe('a device behind a Writable', () => {
 
 describe('PAUSE, RESUME and STOP of it', () => {
   test('a paused one finishes its piece and takes no other; RESUME goes on without a gap', async () => {
-    const { channel, speaker, done, octets } = await startHand();
+    const { channel, speaker, done, bytes } = await startHand();
     await channel.write(0, BUFFER_BYTES);
     await channel.trigger('start');
     await channel.trigger('pause');
@@ -171,7 +171,7 @@ describe('PAUSE, RESUME and STOP of it', () => {
     expect(speaker().pieces).toHaveLength(1);
     await channel.trigger('resume');
     for (let turn = 0; turn < 7; turn++) await done();
-    expect(speaker().taken).toEqual(Buffer.from(octets));
+    expect(speaker().taken).toEqual(Buffer.from(bytes));
     expect(channel.takePositions()).toHaveLength(7);
   });
 
@@ -202,7 +202,7 @@ describe('PAUSE, RESUME and STOP of it', () => {
   });
 
   test('STOP and START before the piece has come back: its callback counts for nothing', async () => {
-    const { channel, speaker, done, octets } = await startHand();
+    const { channel, speaker, done, bytes } = await startHand();
     await channel.write(0, BUFFER_BYTES);
     await channel.trigger('start');
     await channel.trigger('stop');
@@ -216,7 +216,7 @@ describe('PAUSE, RESUME and STOP of it', () => {
       await done();
       expect(channel.takePositions()).toEqual([period * PERIOD_BYTES]);
     }
-    expect(speaker().taken.subarray(PERIOD_BYTES)).toEqual(Buffer.from(octets));
+    expect(speaker().taken.subarray(PERIOD_BYTES)).toEqual(Buffer.from(bytes));
   });
 });
 

@@ -115,13 +115,13 @@ describe.each(MODES)('WRITE in mode %s', (queueMode) => {
     const periodBytes = 10 * frameBytes;
     const open = { format: code, channels, rate, bufferBytes, periodBytes };
     const { channel, buffer } = await world.openStream(open);
-    const octets = noise(100 * frameBytes);
+    const bytes = noise(100 * frameBytes);
     const heard: Uint8Array[] = [];
     await channel.trigger('start');
     for (let round = 0; round < 5; round++) {
-      buffer.put(3, octets);
+      buffer.put(3, bytes);
       expect(await channel.write(3, 100 * frameBytes)).toBe(0);
-      heard.push(octets);
+      heard.push(bytes);
       await world.clock.advance(100, rate);
     }
     expect(world.device.heard()).toEqual(Buffer.concat(heard));
@@ -204,7 +204,7 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
         expect(await channel.trigger('start')).toBe(0);
 
         // The model: frames waiting, each with where it stands and what stood there at WRITE.
-        const waiting: { at: number; octets: Uint8Array }[] = [];
+        const waiting: { at: number; bytes: Uint8Array }[] = [];
         const heard: Uint8Array[] = [];
         const positions: number[] = [];
         let running = true;
@@ -221,7 +221,7 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
           for (; owed > 0; owed--) {
             const frame = waiting.shift();
             if (frame === undefined) throw new Error('the model has no such frame');
-            heard.push(queueMode === 'copy' ? frame.octets : buffer.read(frame.at, FRAME));
+            heard.push(queueMode === 'copy' ? frame.bytes : buffer.read(frame.at, FRAME));
           }
         };
 
@@ -235,7 +235,7 @@ describe.each(MODES)('any spans and advances in mode %s', (queueMode) => {
               expect(await channel.write(offset, next.length * FRAME)).toBe(fits ? 0 : -ENOSPC);
               for (let index = 0; fits && index < next.length; index++) {
                 const at = offset + index * FRAME;
-                waiting.push({ at, octets: buffer.read(at, FRAME) });
+                waiting.push({ at, bytes: buffer.read(at, FRAME) });
               }
               break;
             }

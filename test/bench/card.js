@@ -36,11 +36,11 @@ async function withCard(body) {
   return result;
 }
 
-/** CPU seconds for `octets` through `stream` in pieces of `piece`. */
-async function cpuSeconds(stream, octets, piece) {
+/** CPU seconds for `bytes` through `stream` in pieces of `piece`. */
+async function cpuSeconds(stream, bytes, piece) {
   const chunk = Buffer.alloc(piece, 1);
   const before = process.cpuUsage();
-  for (let left = octets; left > 0; left -= piece) {
+  for (let left = bytes; left > 0; left -= piece) {
     if (!stream.write(chunk)) await once(stream, 'drain');
   }
   stream.end();
@@ -49,17 +49,17 @@ async function cpuSeconds(stream, octets, piece) {
   return (user + system) / 1e6;
 }
 
-/** One row: the same octets through the card and through the floor, in turn. */
+/** One row: the same bytes through the card and through the floor, in turn. */
 async function compare({ rounds, share }, name, seconds, piece, { aim = '', ...options }) {
   const played = seconds * share;
-  const octets = played * FORMAT.rate * 4;
+  const bytes = played * FORMAT.rate * 4;
   const card = [];
   const node = [];
   for (let round = 0; round <= rounds; round++) {
     const ours = await withCard((opened) =>
-      cpuSeconds(opened.createPlaybackStream({ ...FORMAT, ...options }), octets, piece),
+      cpuSeconds(opened.createPlaybackStream({ ...FORMAT, ...options }), bytes, piece),
     );
-    const theirs = await cpuSeconds(floor(1 << 16), octets, piece);
+    const theirs = await cpuSeconds(floor(1 << 16), bytes, piece);
     if (round === 0) continue; // warming up
     card.push((ours * 60) / played);
     node.push((theirs * 60) / played);
@@ -87,5 +87,5 @@ export async function run(effort) {
     bufferFrames: 4096,
   });
   await row('period 256, buffer 1024 frames, 1 KiB', 60, 1024, { periodFrames: 256, bufferFrames: 1024 });
-  await row('period 128, buffer 512 frames, 512 octets', 60, 512, { periodFrames: 128, bufferFrames: 512 });
+  await row('period 128, buffer 512 frames, 512 bytes', 60, 512, { periodFrames: 128, bufferFrames: 512 });
 }

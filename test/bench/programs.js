@@ -9,9 +9,9 @@ import { alsaWith, HOW_TO_INSTALL_SPEAKER, isSpeakerInstalled, NULL_CARD } from 
 import { cpuOf, pathOf } from './process-cpu.js';
 import { run as measureStartUp } from './start-up.js';
 
-/** s16 stereo, 44100 Hz: the recording that comes with vsnd, behind a header of 44 octets. */
+/** s16 stereo, 44100 Hz: the recording that comes with vsnd, behind a header of 44 bytes. */
 const HELLO = readFileSync(pathOf('../../examples/hello.wav')).subarray(44);
-const OCTETS_A_MINUTE = 60 * 44_100 * 4;
+const BYTES_A_MINUTE = 60 * 44_100 * 4;
 
 /** Minutes in the long file; the short one shows what is spent before and after playing. */
 const MINUTES = 10;
@@ -20,10 +20,10 @@ const PLAY = [pathOf('../../dist/cli/main.js'), 'play', '--emulate', '--fast', '
 const DROP_IN = [pathOf('programs/drop-in.js')];
 const SPEAKER = [pathOf('programs/speaker.cjs')];
 
-/** Writes `octets` octets of the recording, again and again, as a WAV file. */
-function writeWav(path, octets) {
+/** Writes `bytes` bytes of the recording, again and again, as a WAV file. */
+function writeWav(path, bytes) {
   const writer = new WavWriter(path, { format: 's16_le', rate: 44_100, channels: 2 });
-  for (let left = octets; left > 0; left -= HELLO.length) writer.write(HELLO.subarray(0, left));
+  for (let left = bytes; left > 0; left -= HELLO.length) writer.write(HELLO.subarray(0, left));
   writer.close();
   return path;
 }
@@ -37,8 +37,8 @@ function compress(wav) {
 
 /** A long recording and a short one, in each kind of file. */
 function makeFiles(directory, minutes) {
-  const long = writeWav(join(directory, 'long.wav'), OCTETS_A_MINUTE * minutes);
-  const short = writeWav(join(directory, 'short.wav'), OCTETS_A_MINUTE / 60);
+  const long = writeWav(join(directory, 'long.wav'), BYTES_A_MINUTE * minutes);
+  const short = writeWav(join(directory, 'short.wav'), BYTES_A_MINUTE / 60);
   return { wav: { long, short }, flac: { long: compress(long), short: compress(short) } };
 }
 

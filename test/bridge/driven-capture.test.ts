@@ -78,7 +78,7 @@ describe('DrivenCapture', () => {
     path.setUsed(true);
     const { recorded } = await record(5);
     expect(path.statistics).toMatchObject({ active: true, xruns: 0, slips: 0 });
-    const sound = recorded.subarray(recorded.findIndex((octet) => octet !== 0));
+    const sound = recorded.subarray(recorded.findIndex((byte) => byte !== 0));
     expect(sound.length).toBeGreaterThan(4 * SPEC.rate * SPEC.frameBytes);
     expect(sound.some((_, at) => at % 400 === 0 && sound.subarray(at, at + 8).every((o) => o === 0))).toBe(
       false,

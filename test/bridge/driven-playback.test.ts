@@ -67,12 +67,12 @@ async function setUp({ ppm = 0 } = {}): Promise<Setup> {
 
 /** Frames whose left sample counts: none is like another, and none is silence. */
 function counting(from: number, frames: number): Buffer {
-  const octets = Buffer.alloc(frames * SPEC.frameBytes);
+  const bytes = Buffer.alloc(frames * SPEC.frameBytes);
   for (let i = 0; i < frames; i++) {
-    octets.writeInt16LE(((from + i) % 30_000) + 1, 4 * i);
-    octets.writeInt16LE(Math.floor((from + i) / 30_000) + 1, 4 * i + 2);
+    bytes.writeInt16LE(((from + i) % 30_000) + 1, 4 * i);
+    bytes.writeInt16LE(Math.floor((from + i) / 30_000) + 1, 4 * i + 2);
   }
-  return octets;
+  return bytes;
 }
 
 /** As PipeWire does: a quantum each time that as much time has passed. */

@@ -2,12 +2,12 @@ import type { Fifo } from '../../src/bridge/fifo.ts';
 
 /** Both ends of a FIFO in memory, of which the test has the other one. */
 export class FakeFifo implements Fifo {
-  /** Octets that it holds. */
+  /** Bytes that it holds. */
   capacity = 16_384;
   isClosed = false;
   /** Whoever had the other end is gone. */
   isBroken = false;
-  #octets = Buffer.alloc(0);
+  #bytes = Buffer.alloc(0);
   #onReady: (() => void) | undefined;
 
   /** Whether somebody waits for it. */
@@ -16,16 +16,16 @@ export class FakeFifo implements Fifo {
   }
 
   /** The other end writes, and the event loop looks until nobody waits or there is nothing more. */
-  put(octets: Uint8Array): void {
-    this.#octets = Buffer.concat([this.#octets, octets]);
+  put(bytes: Uint8Array): void {
+    this.#bytes = Buffer.concat([this.#bytes, bytes]);
     this.turn();
   }
 
-  /** The other end reads: all that is there, or no more than so many octets. */
-  take(most = this.#octets.length): Buffer {
-    const octets = this.#octets.subarray(0, most);
-    this.#octets = this.#octets.subarray(octets.length);
-    return octets;
+  /** The other end reads: all that is there, or no more than so many bytes. */
+  take(most = this.#bytes.length): Buffer {
+    const bytes = this.#bytes.subarray(0, most);
+    this.#bytes = this.#bytes.subarray(bytes.length);
+    return bytes;
   }
 
   breakOff(): void {
@@ -50,26 +50,26 @@ export class FakeFifo implements Fifo {
   }
 
   read(into: Uint8Array): number | undefined {
-    if (this.#octets.length === 0) return this.isBroken ? 0 : undefined;
-    const count = this.#octets.copy(into);
-    this.#octets = this.#octets.subarray(count);
+    if (this.#bytes.length === 0) return this.isBroken ? 0 : undefined;
+    const count = this.#bytes.copy(into);
+    this.#bytes = this.#bytes.subarray(count);
     return count;
   }
 
-  write(octets: Uint8Array): number {
+  write(bytes: Uint8Array): number {
     if (this.isBroken) throw Object.assign(new Error('cannot write to it: EPIPE'), { code: 'EPIPE' });
-    if (this.#octets.length + octets.length > this.capacity) return 0;
-    this.#octets = Buffer.concat([this.#octets, octets]);
-    return octets.length;
+    if (this.#bytes.length + bytes.length > this.capacity) return 0;
+    this.#bytes = Buffer.concat([this.#bytes, bytes]);
+    return bytes.length;
   }
 
   waiting(): number {
-    return this.#octets.length;
+    return this.#bytes.length;
   }
 
-  setSize(octets: number): number {
-    this.capacity = octets;
-    return octets;
+  setSize(bytes: number): number {
+    this.capacity = bytes;
+    return bytes;
   }
 
   close(): void {
@@ -79,6 +79,6 @@ export class FakeFifo implements Fifo {
 
   #isReady(writable: boolean): boolean {
     if (this.isBroken) return true;
-    return writable ? this.#octets.length < this.capacity : this.#octets.length > 0;
+    return writable ? this.#bytes.length < this.capacity : this.#bytes.length > 0;
   }
 }

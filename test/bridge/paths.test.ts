@@ -87,18 +87,18 @@ describe('a path from a sink', () => {
   test('plays all that comes, whatever its pieces, and sleeps after two seconds without', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ octets: fc.integer({ min: 1, max: 9000 }), pause: fc.nat(800) }), {
+        fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 9000 }), pause: fc.nat(800) }), {
           minLength: 1,
           maxLength: 12,
         }),
         async (pieces) => {
           const { guest, card, fifo, told, path, pass } = await open();
-          const total = pieces.reduce((sum, { octets }) => sum + octets, 0);
+          const total = pieces.reduce((sum, { bytes }) => sum + bytes, 0);
           const file = randomBytes(total - (total % SPEC.frameBytes) + (total % SPEC.frameBytes && 4));
           let at = 0;
-          for (const { octets, pause } of pieces) {
-            fifo.put(file.subarray(at, at + octets));
-            at += octets;
+          for (const { bytes, pause } of pieces) {
+            fifo.put(file.subarray(at, at + bytes));
+            at += bytes;
             await pass(pause);
           }
           fifo.put(file.subarray(at)); // the rest of a frame
@@ -173,8 +173,8 @@ describe('a path from a sink', () => {
 });
 
 /** The order of all samples but silent ones: gaps of silence may be anywhere. */
-function withoutSilence(octets: Buffer): number[] {
-  const frames = Array.from({ length: octets.length / 4 }, (_, index) => octets.readUInt32LE(index * 4));
+function withoutSilence(bytes: Buffer): number[] {
+  const frames = Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readUInt32LE(index * 4));
   return frames.filter((frame) => frame !== 0);
 }
 
@@ -211,9 +211,9 @@ describe('a path into a source', () => {
     const recorded: Buffer[] = [];
     for (let turn = 0; turn < 40; turn++) {
       await guest.clock.advance(600);
-      const octets = fifo.take();
-      expect(octets.length % 4).toBe(0);
-      recorded.push(octets);
+      const bytes = fifo.take();
+      expect(bytes.length % 4).toBe(0);
+      recorded.push(bytes);
       fifo.turn({ writable: true });
     }
     const whole = Buffer.concat(recorded);

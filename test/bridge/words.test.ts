@@ -61,7 +61,7 @@ describe('what a sink or source is set to', () => {
   test('never is what makes PulseAudio abort', () => {
     const takes = (format: PcmFormatName, channels: number) => pulsePipe.takes('source', format, channels);
     expect(takes('s16_le', 2)).toBe(true);
-    expect(takes('s24_le', 2)).toBe(true); // four octets each
+    expect(takes('s24_le', 2)).toBe(true); // four bytes each
     expect(takes('u8', 3)).toBe(false);
     expect(takes('s16_le', 6)).toBe(false);
     expect(takes('s32_le', 32)).toBe(false);

@@ -183,7 +183,7 @@ test('a picture, in the middle of a prompt', async () => {
   await subtitle('Ducked by 15 dB');
   await levelWithin('Navigation', -20, 0);
   const picture = await page.screenshot();
-  assert.ok(picture.length > 20_000 && picture.length < 200_000, `${picture.length} octets`);
+  assert.ok(picture.length > 20_000 && picture.length < 200_000, `${picture.length} bytes`);
   if (process.argv.includes('--picture')) writeFileSync(PICTURE, picture);
 });
 

@@ -121,13 +121,13 @@ async function ask(channel: RawChannel, ...request: Parameters<RawChannel['send'
   return response.status;
 }
 
-/** OPEN, all of `octets` (one buffer at most), START, CLOSE; the status of each. */
-async function play(frontend: RawFrontend, channel: RawChannel, octets: Uint8Array, format = 's16_le') {
-  const buffer = await frontend.createBuffer(octets.length);
-  buffer.put(0, octets);
+/** OPEN, all of `bytes` (one buffer at most), START, CLOSE; the status of each. */
+async function play(frontend: RawFrontend, channel: RawChannel, bytes: Uint8Array, format = 's16_le') {
+  const buffer = await frontend.createBuffer(bytes.length);
+  buffer.put(0, bytes);
   const code = pcmFormat(format as 's16_le').code;
-  const opened = await ask(channel, openRequest(buffer, { bufferBytes: octets.length, format: code }));
-  const written = await ask(channel, { op: 'write', offset: 0, length: octets.length });
+  const opened = await ask(channel, openRequest(buffer, { bufferBytes: bytes.length, format: code }));
+  const written = await ask(channel, { op: 'write', offset: 0, length: bytes.length });
   const started = await ask(channel, { op: 'trigger', trigger: 'start' });
   const closed = await ask(channel, { op: 'close' });
   return [opened, written, started, closed];
@@ -266,8 +266,8 @@ describe('on the emulated machine', () => {
     await world.clock.advance(2048);
     await end();
     for (const [index, name] of ['10.wav', '11.wav'].entries()) {
-      const { octets } = await readAll(directory.path(name));
-      expect(Buffer.compare(octets, noise(8192, index + 1))).toBe(0);
+      const { bytes } = await readAll(directory.path(name));
+      expect(Buffer.compare(bytes, noise(8192, index + 1))).toBe(0);
     }
   });
 
@@ -380,11 +380,11 @@ describe('with an emulated guest', () => {
 
     running.child.kill('SIGTERM');
     expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
-    const { octets } = await readAll(heard);
-    expect([960, 962].map((frame) => octets.readInt16LE(frame * 4))).toEqual(
+    const { bytes } = await readAll(heard);
+    expect([960, 962].map((frame) => bytes.readInt16LE(frame * 4))).toEqual(
       [960, 962].map((frame) => Math.round(3276.8 * Math.sin((2 * Math.PI * 440 * frame) / 48_000))),
     );
-    expect(Math.abs(octets.readInt16LE(octets.length - 4))).toBeLessThan(50);
+    expect(Math.abs(bytes.readInt16LE(bytes.length - 4))).toBeLessThan(50);
   });
 
   test('a stream that fails is told of, and the others go on', async () => {

@@ -215,8 +215,8 @@ test('a guest in which all is well', async () => {
 /** What a test does to a guest, and what is found: one problem, and what cannot be checked for it. */
 type Case = [what: string, spoil: (patient: Patient) => unknown, problem: Finding, skipped?: string[]];
 
-const problem = (check: string, message: unknown, mend?: string): Finding =>
-  ({ check, status: 'problem', message, ...(mend !== undefined && { mend }) }) as Finding;
+const problem = (check: string, message: unknown, fix?: string): Finding =>
+  ({ check, status: 'problem', message, ...(fix !== undefined && { fix }) }) as Finding;
 
 const AFTER_XEN = ALL.slice(2);
 const AFTER_STORE = ['card', ...FROM_CARD];
@@ -633,7 +633,7 @@ describe('pages', () => {
 
   test.each([
     ['a whole buffer', [4096], 2 + 1 + 1],
-    ['one octet more', [4097], 2 + 2 + 1],
+    ['one byte more', [4097], 2 + 2 + 1],
     ['one directory page, full', [1023 * 4096], 2 + 1023 + 1],
     ['two directory pages', [1023 * 4096 + 1], 2 + 1024 + 2],
     ['all streams together', [4096, 8192], 4 + 5],

@@ -22,7 +22,7 @@ describe('a line of the report', () => {
     [{ check: 'xen', status: 'ok', message: 'a guest' }, 'OK       xen            a guest'],
     [{ check: 'card', status: 'skipped', message: 'needs xen' }, 'skipped  card           needs xen'],
     [
-      { check: 'kernel-driver', status: 'problem', message: 'it is there', mend: 'take it away' },
+      { check: 'kernel-driver', status: 'problem', message: 'it is there', fix: 'take it away' },
       'problem  kernel-driver  it is there\n                        take it away',
     ],
     [
@@ -95,10 +95,10 @@ describe('the command', () => {
   test.skipIf(hasXen)('without Xen says no (skipped on Xen)', async () => {
     const { status, stdout, stderr } = await vsnd(['doctor']);
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
-    const [node, xen, mend, ...others] = stdout.trimEnd().split('\n');
+    const [node, xen, fix, ...others] = stdout.trimEnd().split('\n');
     expect(node).toBe(`OK       node           ${process.versions.node}`);
     expect(xen).toMatch(/^problem {2}xen {12}\S/);
-    expect(mend).toBe('                        vsnd play --emulate plays without Xen');
+    expect(fix).toBe('                        vsnd play --emulate plays without Xen');
     expect(others.pop()).toBe('1 problem was found; see vsnd help doctor.md.');
     for (const line of others) expect(line).toMatch(/^skipped {2}\S+ +needs xen$/);
   });
@@ -107,7 +107,7 @@ describe('the command', () => {
     const { status, stdout, stderr } = await vsnd(['doctor', '--json']);
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
     expect(parse(stdout).filter((finding) => finding.status === 'problem')).toEqual([
-      { check: 'xen', status: 'problem', message: expect.any(String), mend: expect.any(String) },
+      { check: 'xen', status: 'problem', message: expect.any(String), fix: expect.any(String) },
     ]);
   });
 

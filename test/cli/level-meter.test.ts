@@ -60,8 +60,8 @@ describe('levels', () => {
     const samples = new Int16Array(80);
     samples[5] = -32_768;
     samples[45] = 16_384;
-    const octets = new Uint8Array(samples.buffer);
-    const meter = await meterOf('s16_le', 1, [octets.subarray(0, 80), octets.subarray(80)]);
+    const bytes = new Uint8Array(samples.buffer);
+    const meter = await meterOf('s16_le', 1, [bytes.subarray(0, 80), bytes.subarray(80)]);
     expect(meter.levelsUpTo(19)).toEqual([-Infinity]);
     expect(meter.levelsUpTo(20)).toEqual([0]);
     expect(meter.levelsUpTo(39)).toEqual([0]);

@@ -21,13 +21,13 @@ async function hear(...args: string[]) {
 
 /** A WAV file cut into pieces, the first so many frames of each. */
 async function cut(path: string, ...lengths: number[]): Promise<string[]> {
-  const { octets, format, rate, channels } = await readAll(path);
+  const { bytes, format, rate, channels } = await readAll(path);
   const frameBytes = (pcmFormat(format).sampleBytes ?? 1) * channels;
   let start = 0;
-  return [...lengths, octets.length].map((length, index) => {
+  return [...lengths, bytes.length].map((length, index) => {
     const piece = files.path(`piece-${index}.wav`);
     const writer = new WavWriter(piece, { format, rate, channels });
-    writer.write(octets.subarray(start, start + length * frameBytes));
+    writer.write(bytes.subarray(start, start + length * frameBytes));
     writer.close();
     start += length * frameBytes;
     return piece;
@@ -41,10 +41,10 @@ describe('several files are one sound', () => {
     ['u8', 8000, 1],
   ])('%s, %i Hz, %i channels: pieces of a file are the file, bit for bit', async (format, rate, channels) => {
     const song = makeWav(files.path('song.wav'), { format, rate, channels, seconds: 0.7 });
-    const { octets, frames } = await readAll(song);
+    const { bytes, frames } = await readAll(song);
     const { status, stderr, stdout, heard } = await hear(...(await cut(song, 1, 1999, 17, 600)));
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(heard?.octets.equals(octets)).toBe(true);
+    expect(heard?.bytes.equals(bytes)).toBe(true);
     expect(heard?.frames).toBe(frames);
     expect(existsSync(files.path('heard-2.wav'))).toBe(false);
     expect(stdout.match(/^playing .*piece-\d\.wav/gm)).toHaveLength(5);
@@ -60,17 +60,17 @@ describe('several files are one sound', () => {
     expect(heard?.frames).toBe(Math.round((0.6 * 37_800 * 44_100) / 37_800));
     expect(heard?.frames).toBe(whole?.frames);
     // Pieces meet the filter in other blocks: what it calculates may differ in its last bit, and the dither with it.
-    const difference = heard?.octets.map((octet, n) => Math.abs(octet - (whole?.octets[n] ?? 0)));
+    const difference = heard?.bytes.map((byte, n) => Math.abs(byte - (whole?.bytes[n] ?? 0)));
     expect(difference?.filter((steps) => steps > 1 && steps < 255)).toHaveLength(0);
   });
 
   test('FLAC, and WAV that is like it', async () => {
     const wav = files.put('noise.wav', wavOf(SIGNALS.noise16));
-    const { octets } = await readAll(wav);
+    const { bytes } = await readAll(wav);
     const flac = fixture('noise16.flac');
     const { status, stderr, heard } = await hear(flac, wav, flac, fixture('noise16.oga'));
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(heard?.octets.equals(Buffer.concat([octets, octets, octets, octets]))).toBe(true);
+    expect(heard?.bytes.equals(Buffer.concat([bytes, bytes, bytes, bytes]))).toBe(true);
   });
 
   test('what the card plays otherwise has a stream of its own, after the last frame of the one before', async () => {
@@ -94,8 +94,8 @@ describe('several files are one sound', () => {
       `vsnd: nothing to play: ${empty} holds no frames`,
       '',
     ]);
-    const { octets } = await readAll(song);
-    expect(heard?.octets.equals(Buffer.concat([octets, octets]))).toBe(true);
+    const { bytes } = await readAll(song);
+    expect(heard?.bytes.equals(Buffer.concat([bytes, bytes]))).toBe(true);
   });
 });
 
@@ -114,10 +114,10 @@ test('"holds no frames" where bytes follow the header: status 1, of a file and o
 
 describe('standard input', () => {
   /** Plays what it is given there. */
-  async function pipe(octets: Uint8Array, ...args: string[]) {
+  async function pipe(bytes: Uint8Array, ...args: string[]) {
     const heard = files.path('heard.wav');
     const running = start([...emulate, '--fast', '--sink', `wav:${heard}`, ...args]);
-    running.child.stdin?.end(octets);
+    running.child.stdin?.end(bytes);
     return { ...(await running.ended()), heard: await readAll(heard) };
   }
 
@@ -136,11 +136,11 @@ describe('standard input', () => {
     [['--format', 'FLOAT_LE'], { format: 'float_le', rate: 48_000, channels: 2 }],
     [['-f', 'mu_law', '-r8000', '-c1'], { format: 'mu_law', rate: 8000, channels: 1 }],
   ])('raw PCM, %j', async (args, expected) => {
-    const octets = Uint8Array.from({ length: 16_000 }, (_, n) => (n % 4 === 3 ? 0 : n * 7));
-    const { status, stderr, heard } = await pipe(octets, ...args, '-');
+    const bytes = Uint8Array.from({ length: 16_000 }, (_, n) => (n % 4 === 3 ? 0 : n * 7));
+    const { status, stderr, heard } = await pipe(bytes, ...args, '-');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(heard).toMatchObject(expected);
-    expect(heard.octets.length).toBe(octets.length);
+    expect(heard.bytes.length).toBe(bytes.length);
   });
 
   test('that goes on without an end: Ctrl-C ends it', async () => {

@@ -13,13 +13,13 @@ const song = (name: string, seconds: number) => makeWav(files.path(name), { rate
 async function hear(...args: string[]) {
   const heard = files.path('heard.wav');
   const ended = await vsnd(['play', '--emulate', '--fast', '--sink', `wav:${heard}`, ...args]);
-  return { ...ended, heard: existsSync(heard) ? (await readAll(heard)).octets : Buffer.alloc(0) };
+  return { ...ended, heard: existsSync(heard) ? (await readAll(heard)).bytes : Buffer.alloc(0) };
 }
 
 /** Frames of a song, from second to second. */
 async function part(path: string, from: number, to: number): Promise<Buffer> {
-  const { octets } = await readAll(path);
-  return octets.subarray(from * RATE * FRAME, to * RATE * FRAME);
+  const { bytes } = await readAll(path);
+  return bytes.subarray(from * RATE * FRAME, to * RATE * FRAME);
 }
 
 describe('--start and --duration', () => {
@@ -40,7 +40,7 @@ describe('--start and --duration', () => {
     const running = start(args);
     running.child.stdin?.end(readFileSync(a));
     expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
-    expect((await readAll(sink)).octets.equals(await part(a, 1.5, 1.7))).toBe(true);
+    expect((await readAll(sink)).bytes.equals(await part(a, 1.5, 1.7))).toBe(true);
   });
 
   test('a start behind the end is said', async () => {
@@ -90,10 +90,10 @@ describe('--loop', () => {
 
 test('--volume makes it softer, in this process', async () => {
   const a = song('a.wav', 0.2);
-  const { octets } = await readAll(a);
+  const { bytes } = await readAll(a);
   const { status, heard } = await hear('--volume', '-20', a);
   expect(status).toBe(0);
-  const samples = new Int16Array(octets.buffer.slice(octets.byteOffset, octets.byteOffset + octets.length));
+  const samples = new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
   const softer = new Int16Array(heard.buffer.slice(heard.byteOffset, heard.byteOffset + heard.length));
   expect(softer).toHaveLength(samples.length);
   expect(softer.every((sample, at) => Math.abs(sample - (samples[at] ?? 0) / 10) <= 1)).toBe(true);
@@ -172,7 +172,7 @@ describe('a playlist', () => {
   test.each([
     ['empty.m3u', '', 'is a playlist that names nothing'],
     ['none.pls', '[playlist]\nNumberOfEntries=0\n', 'is a playlist that names nothing'],
-    ['noise.m3u', '\0\x01\0', 'is no playlist: it has octets that are no text'],
+    ['noise.m3u', '\0\x01\0', 'is no playlist: it has bytes that are no text'],
     [
       'hls.m3u8',
       '#EXTM3U\n#EXT-X-VERSION:3\nseg.ts\n',

@@ -9,10 +9,10 @@ const files = useDirectory();
 const emulate = ['play', '--emulate'];
 
 async function expectSameSound(heard: string, song: string): Promise<void> {
-  const { octets, ...fields } = await readAll(heard);
-  const { octets: expected, ...expectedFields } = await readAll(song);
+  const { bytes, ...fields } = await readAll(heard);
+  const { bytes: expected, ...expectedFields } = await readAll(song);
   expect(fields).toEqual(expectedFields);
-  expect(octets.equals(expected), 'the same octets').toBe(true);
+  expect(bytes.equals(expected), 'the same bytes').toBe(true);
 }
 const hasXen = ['/dev/xen/xenbus', '/proc/xen/xenbus'].some((path) => existsSync(path));
 const hasSpeaker = existsSync(new URL('../../node_modules/speaker', import.meta.url));
@@ -99,7 +99,7 @@ describe('imperfect files', () => {
       stderr: `vsnd: warning: ${song} ends early\n`,
     });
     expect(await readAll(heard)).toEqual({ ...cut, truncated: false });
-    expect(cut.octets).toEqual(whole.octets.subarray(0, cut.frames * 4));
+    expect(cut.bytes).toEqual(whole.bytes.subarray(0, cut.frames * 4));
   });
 
   test('no frames: a remark', async () => {
@@ -205,8 +205,8 @@ describe('stopping', () => {
     const part = await readAll(heard);
     expect(part.truncated).toBe(false);
     expect(part.frames).toBeGreaterThan(0);
-    const { octets } = await readAll(song);
-    expect(part.octets.equals(octets.subarray(0, part.octets.length))).toBe(true);
+    const { bytes } = await readAll(song);
+    expect(part.bytes.equals(bytes.subarray(0, part.bytes.length))).toBe(true);
     const { length } = readFileSync(heard);
     expect(readFileSync(heard).readUInt32LE(4)).toBe(length - 8);
   });

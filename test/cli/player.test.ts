@@ -69,10 +69,10 @@ function playWith({ buffer }: { buffer?: number }, ...names: string[]) {
   return { player, voice, loudness, heard, done };
 }
 
-/** A file whose frames all differ, and its octets. */
-async function song(name: string, seconds: number): Promise<[path: string, octets: Buffer]> {
+/** A file whose frames all differ, and its bytes. */
+async function song(name: string, seconds: number): Promise<[path: string, bytes: Buffer]> {
   const path = makeWav(files.path(name), { rate: RATE, seconds });
-  return [path, (await readAll(path)).octets];
+  return [path, (await readAll(path)).bytes];
 }
 
 /**
@@ -88,7 +88,7 @@ async function until(what: () => boolean, frames = 80): Promise<void> {
   }
 }
 
-const framesOf = (octets: Uint8Array) => octets.length / FRAME;
+const framesOf = (bytes: Uint8Array) => bytes.length / FRAME;
 
 describe('the buffer', () => {
   it.each([
@@ -126,7 +126,7 @@ describe('going elsewhere', () => {
   });
 
   it('goes on at the very frame, and nothing of what was queued is heard', async () => {
-    const [path, octets] = await song('song.wav', 60);
+    const [path, bytes] = await song('song.wav', 60);
     const { player, voice, done } = playFiles(path);
     await until(() => voice.position > 4000);
     const before = player.heard?.frame ?? 0;
@@ -139,9 +139,9 @@ describe('going elsewhere', () => {
     await done;
     const [first, second] = [guest.device.heard(0), guest.device.heard(1)];
     expect(first.length).toBeLessThan((before + RATE) * FRAME);
-    expect(octets.subarray(0, first.length).equals(first)).toBe(true);
+    expect(bytes.subarray(0, first.length).equals(first)).toBe(true);
     expect(
-      octets
+      bytes
         .subarray(target * FRAME)
         .subarray(0, second.length)
         .equals(second),
@@ -169,7 +169,7 @@ describe('going elsewhere', () => {
 
   it('behind the end is the next file; from there back to the one before, while the last is played out', async () => {
     const [one] = await song('one.wav', 5);
-    const [two, octets] = await song('two.wav', 0.2);
+    const [two, bytes] = await song('two.wav', 0.2);
     const { player, voice, heard, done } = playFiles(one, two);
     await until(() => voice.position > 400);
     player.seek(10);
@@ -184,7 +184,7 @@ describe('going elsewhere', () => {
     });
     await until(() => isDone);
     expect(heard.map(({ index }) => index)).toEqual([0, 1, 0, 1]);
-    expect(Buffer.from(guest.device.heard()).equals(octets)).toBe(true);
+    expect(Buffer.from(guest.device.heard()).equals(bytes)).toBe(true);
     expect(problems).toEqual([]);
   });
 
@@ -206,7 +206,7 @@ describe('going elsewhere', () => {
   });
 
   it('paused, it stays paused', async () => {
-    const [path, octets] = await song('song.wav', 60);
+    const [path, bytes] = await song('song.wav', 60);
     const { player, voice, done } = playFiles(path);
     await until(() => voice.position > 400);
     const pausing = voice.setPaused(true);
@@ -223,14 +223,14 @@ describe('going elsewhere', () => {
     player.stop();
     await done;
     const second = guest.device.heard();
-    const start = octets.indexOf(second.subarray(0, 64));
-    expect(octets.subarray(start, start + second.length).equals(second)).toBe(true);
+    const start = bytes.indexOf(second.subarray(0, 64));
+    expect(bytes.subarray(start, start + second.length).equals(second)).toBe(true);
   });
 });
 
 describe('a backend without volume', () => {
   it('has it done here: the sound goes on where it was, softer', async () => {
-    const [path, octets] = await song('song.wav', 60);
+    const [path, bytes] = await song('song.wav', 60);
     const { player, voice, loudness, done } = playFiles(path);
     await until(() => voice.position > 400);
     const refusal = new VsndError('ERR_VSND_NOT_SUPPORTED', 'the backend has no volume');
@@ -243,11 +243,11 @@ describe('a backend without volume', () => {
     player.stop();
     await done;
     const [first, second] = [guest.device.heard(0), guest.device.heard(1)];
-    expect(octets.subarray(0, first.length).equals(first)).toBe(true);
+    expect(bytes.subarray(0, first.length).equals(first)).toBe(true);
     const samplesOf = ({ buffer, byteOffset, length }: Uint8Array) =>
       new Int16Array(buffer.slice(byteOffset, byteOffset + length));
     const start = position * FRAME;
-    const softer = samplesOf(octets.subarray(start, start + second.length)).map((sample) =>
+    const softer = samplesOf(bytes.subarray(start, start + second.length)).map((sample) =>
       Math.round(sample * 10 ** -0.3),
     );
     expect(samplesOf(second)).toEqual(softer);

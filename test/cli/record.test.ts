@@ -16,17 +16,17 @@ const hasXen = ['/dev/xen/xenbus', '/proc/xen/xenbus'].some((path) => existsSync
 const env = () => ({ VSND_CONTROL_DIR: files.path('control') });
 
 /** A sound, for as long as it takes, from its beginning. */
-function repeated(octets: Buffer, length: number): Buffer {
-  return Buffer.concat(new Array<Buffer>(Math.ceil(length / octets.length)).fill(octets)).subarray(0, length);
+function repeated(bytes: Buffer, length: number): Buffer {
+  return Buffer.concat(new Array<Buffer>(Math.ceil(length / bytes.length)).fill(bytes)).subarray(0, length);
 }
 
 /** What has been recorded is so many frames of what a WAV file holds, again and again. */
 async function expectRecordingOf(song: string, frames: number): Promise<void> {
   const source = await readAll(song);
-  const octets = repeated(source.octets, (frames * source.octets.length) / source.frames);
+  const bytes = repeated(source.bytes, (frames * source.bytes.length) / source.frames);
   const recorded = await readAll(out());
-  expect(recorded.octets.equals(octets), 'the same octets').toBe(true);
-  expect({ ...recorded, octets: 0 }).toEqual({ ...source, frames, octets: 0 });
+  expect(recorded.bytes.equals(bytes), 'the same bytes').toBe(true);
+  expect({ ...recorded, bytes: 0 }).toEqual({ ...source, frames, bytes: 0 });
 }
 
 /** The sizes in the file's header are those of the file. */
@@ -86,8 +86,8 @@ describe('what is recorded is what the card captures', () => {
   test('at the volume that was asked for', async () => {
     const peak = async (...args: string[]) => {
       expect(await vsnd([...emulate, '-d', '0.2', ...args, out()], env())).toMatchObject({ status: 0 });
-      const { octets } = await readAll(out());
-      return Math.max(...new Int16Array(octets.buffer, octets.byteOffset, octets.length / 2));
+      const { bytes } = await readAll(out());
+      return Math.max(...new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
     };
     const full = await peak();
     expect((await peak('--volume', '-20')) / full).toBeCloseTo(0.1, 2);
@@ -102,18 +102,18 @@ describe('what is recorded is what the card captures', () => {
 });
 
 describe('to standard output', () => {
-  /** Runs it, and gives what it has written as octets. */
-  async function piped(args: string[]): Promise<Ended & { octets: Buffer }> {
+  /** Runs it, and gives what it has written as bytes. */
+  async function piped(args: string[]): Promise<Ended & { bytes: Buffer }> {
     const running = start([...emulate, ...args], env());
-    const octets = running.child.stdout ? await buffer(running.child.stdout) : Buffer.alloc(0);
-    return { ...(await running.ended()), octets };
+    const bytes = running.child.stdout ? await buffer(running.child.stdout) : Buffer.alloc(0);
+    return { ...(await running.ended()), bytes };
   }
 
   test('goes the sound, to standard error the rest', async () => {
     const song = makeWav(files.path('song.wav'), { seconds: 0.13 });
-    const { status, stderr, octets } = await piped(['--source', `wav:${song}`, '-d', '0.3', '-']);
+    const { status, stderr, bytes } = await piped(['--source', `wav:${song}`, '-d', '0.3', '-']);
     expect(status).toBe(0);
-    files.put('out.wav', octets);
+    files.put('out.wav', bytes);
     await expectRecordingOf(song, 14_400);
     expect(stderr).toMatch(/^recording standard output: s16_le, 48000 Hz, 2 channels, 0:00\.3\n/);
     expect(stderr).toMatch(/^recorded 14400 frames \(0:00\.3\) into standard output: /m);

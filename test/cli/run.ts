@@ -121,8 +121,8 @@ interface Sound {
 export function makeWav(path: string, sound: Sound = {}): string {
   const { format = 's16_le', rate = 48_000, channels = 2, seconds = 0.5 } = sound;
   const writer = new WavWriter(path, { format, rate, channels });
-  const octets = new Uint8Array(Math.round(rate * seconds) * channels * (pcmFormat(format).sampleBytes ?? 1));
-  writer.write(octets.map((_, index) => (index * 167) >>> 3));
+  const bytes = new Uint8Array(Math.round(rate * seconds) * channels * (pcmFormat(format).sampleBytes ?? 1));
+  writer.write(bytes.map((_, index) => (index * 167) >>> 3));
   writer.close();
   return path;
 }

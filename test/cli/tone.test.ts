@@ -8,8 +8,8 @@ const fast = ['tone', '--emulate', '--fast'];
 
 /** The samples of a WAV file of s16_le, a channel each. */
 async function channelsOf(path: string): Promise<number[][]> {
-  const { octets, channels } = await readAll(path);
-  const samples = Array.from({ length: octets.length / 2 }, (_, index) => octets.readInt16LE(index * 2));
+  const { bytes, channels } = await readAll(path);
+  const samples = Array.from({ length: bytes.length / 2 }, (_, index) => bytes.readInt16LE(index * 2));
   return Array.from({ length: channels }, (_, channel) =>
     samples.filter((_, index) => index % channels === channel),
   );

@@ -223,7 +223,7 @@ describe('wrong usage', () => {
     [['--channel', '0'], '--channel needs DB, mute, unmute, --up or --down'],
     [['mute', '--channel', 'left'], "--channel is 'left'; allowed: 0, 1, 2, ..."],
     [['--card', 'x'], "--card is 'x'; allowed: 0, 1, 2, ..."],
-    [['--socket', ''], 'the path of a control socket is ""; allowed: 1 to 107 octets'],
+    [['--socket', ''], 'the path of a control socket is ""; allowed: 1 to 107 bytes'],
   ])('%j', async (args, message) => {
     expect(await volume(...args)).toEqual({
       status: 2,
@@ -258,7 +258,7 @@ test('vsnd play --emulate in one terminal, vsnd volume --emulate in another', {
   while ((await positionNow()) < position + 24_000);
   player.child.kill('SIGTERM');
   await player.ended();
-  const { octets } = await readAll(heard);
-  expect([octets.readInt16LE(0), octets.readInt16LE(2)]).toEqual([10_000, 10_000]);
-  expect([octets.readInt16LE(octets.length - 4), octets.readInt16LE(octets.length - 2)]).toEqual([1000, 0]);
+  const { bytes } = await readAll(heard);
+  expect([bytes.readInt16LE(0), bytes.readInt16LE(2)]).toEqual([10_000, 10_000]);
+  expect([bytes.readInt16LE(bytes.length - 4), bytes.readInt16LE(bytes.length - 2)]).toEqual([1000, 0]);
 });

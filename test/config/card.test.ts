@@ -211,7 +211,7 @@ describe('a level', () => {
       '/c/0/sample-formats is "s8": the level above has none of it; it holds all the same',
     ],
   ])(
-    'that contradicts itself or the one above is mended, and that is told: %o, then %o',
+    'that contradicts itself or the one above is fixed, and that is told: %o, then %o',
     (card, pcm, limits, message) => {
       expect(streamOf(card, pcm)).toMatchObject(limits);
       expect(warningsOf(card, pcm)).toEqual([message]);

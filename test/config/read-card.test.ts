@@ -148,7 +148,7 @@ describe('reading a card from XenStore', () => {
     expect(warnings).toMatchObject([{ path: `${EXAMPLE_CARD}/buffer-size` }]);
   });
 
-  it('is refused where octets are no text', async () => {
+  it('is refused where bytes are no text', async () => {
     await toolstack.write(`${EXAMPLE_CARD}/0/0/type`, Uint8Array.of(0xff, 0xfe, 0));
     await expect(readCardConfig(xenstore, EXAMPLE_CARD)).rejects.toMatchObject({
       code: 'ERR_VSND_CONFIG',

@@ -52,7 +52,7 @@ export function describeHypervisor(name: string, setup: () => Promise<ContractSe
         expect(new Set([0, ...granted.grefs]).size).toBe(4);
         const all = new Uint8Array(3 * PAGE_SIZE).fill(1);
         granted.copyOut(0, all);
-        expect(all.every((octet) => octet === 0)).toBe(true);
+        expect(all.every((byte) => byte === 0)).toBe(true);
 
         const mapped = await s.backend.mapper.map(s.frontendDomid, granted.grefs);
         expect(mapped.byteLength).toBe(3 * PAGE_SIZE);

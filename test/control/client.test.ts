@@ -99,7 +99,7 @@ describe('without one', () => {
 test.each(['', `/tmp/${'x'.repeat(103)}`])('a path that is none: %j', async (path) => {
   await expect(ControlClient.connect(path, new RealClock())).rejects.toMatchObject({
     code: 'ERR_VSND_INVALID_ARG',
-    message: expect.stringMatching(/^the path of a control socket is ".*"; allowed: 1 to 107 octets$/),
+    message: expect.stringMatching(/^the path of a control socket is ".*"; allowed: 1 to 107 bytes$/),
   });
 });
 

@@ -73,10 +73,10 @@ export async function serve(card: ControlledCard, path: string): Promise<Control
   return server;
 }
 
-/** All that a socket answers to octets sent at once, after which the sender ends its side. */
-export async function exchange(path: string, octets: string | Uint8Array): Promise<string> {
+/** All that a socket answers to bytes sent at once, after which the sender ends its side. */
+export async function exchange(path: string, bytes: string | Uint8Array): Promise<string> {
   const socket = connect({ path, allowHalfOpen: true });
-  socket.end(octets);
+  socket.end(bytes);
   return await text(socket);
 }
 

@@ -290,7 +290,7 @@ describe('what cannot be asked', () => {
     const { path } = await serve(card, socketPath());
     const status = JSON.stringify({ id: 1, method: 'status' });
     const longest = status.padEnd(LONGEST_REQUEST);
-    const message = 'a request is "too long"; allowed: 4096 octets';
+    const message = 'a request is "too long"; allowed: 4096 bytes';
     expect(await ask(path, longest, `${longest} `, status)).toMatchObject([
       { id: 1, result: {} },
       { id: null, error: { code: 'ERR_VSND_INVALID_ARG', message } },
@@ -305,9 +305,9 @@ describe('what cannot be asked', () => {
       fc
         .array(fc.oneof(fc.constant(0x0a), fc.nat(255)), { maxLength: 300 })
         .map((all) => Uint8Array.from(all)),
-      async (octets) => {
-        const lines = octets.filter((octet) => octet === 0x0a).length;
-        const answers = (await exchange(path, octets)).split('\n').slice(0, -1);
+      async (bytes) => {
+        const lines = bytes.filter((byte) => byte === 0x0a).length;
+        const answers = (await exchange(path, bytes)).split('\n').slice(0, -1);
         expect(answers.map((line) => JSON.parse(line) as unknown)).toEqual(
           new Array(lines).fill({
             id: null,

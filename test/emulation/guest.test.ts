@@ -77,10 +77,10 @@ describe('the emulated guest', () => {
 
   test('captures the sine that it is told, from its first frame', async () => {
     const { frontend } = await start({ source: 'sine:440' });
-    const octets = await record(frontend, 8192);
+    const bytes = await record(frontend, 8192);
     for (let n = 0; n < 2048; n++) {
       const expected = 3276.8 * Math.sin((880 * Math.PI * n) / 48_000);
-      expect(Math.abs(octets.readInt16LE(4 * n) - expected)).toBeLessThanOrEqual(0.5 + 1e-9);
+      expect(Math.abs(bytes.readInt16LE(4 * n) - expected)).toBeLessThanOrEqual(0.5 + 1e-9);
     }
   });
 
@@ -97,8 +97,8 @@ describe('the emulated guest', () => {
     const { frontend } = await start({ source: `wav:${directory.path('x.wav')}` });
     const bounds = ['sample-formats', 'sample-rates', 'channels-min', 'channels-max'];
     expect(await nodes(frontend, '0/1', ...bounds)).toEqual(['s16_le', '12345', '1', '1']);
-    const octets = await record(frontend, 4000, { rate: 12_345, channels: 1 });
-    expect(octets).toEqual(Buffer.concat([noise(2000), noise(2000)]));
+    const bytes = await record(frontend, 4000, { rate: 12_345, channels: 1 });
+    expect(bytes).toEqual(Buffer.concat([noise(2000), noise(2000)]));
   });
 
   test.each([

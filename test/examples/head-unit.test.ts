@@ -8,7 +8,7 @@ import { startExample } from './run-example.ts';
 
 interface Sound {
   title: string;
-  octets: Uint8Array;
+  bytes: Uint8Array;
 }
 
 interface Music {
@@ -23,7 +23,7 @@ const { Music } = (await example('music.js')) as {
   Music: new (card: Card, device: number, sources: Sound[]) => Music;
 };
 const { Prompt } = (await example('prompt.js')) as {
-  Prompt: new (card: Card, device: number, octets: Uint8Array, music: Music) => { speak(): Promise<void> };
+  Prompt: new (card: Card, device: number, bytes: Uint8Array, music: Music) => { speak(): Promise<void> };
 };
 const { Chime } = (await example('chime.js')) as {
   Chime: new (
@@ -38,12 +38,12 @@ const LOUD = 20_000;
 /** A sound that shows by its samples how loud it is made. */
 function constant(seconds: number, value: number): Sound {
   const samples = new Int16Array(2 * seconds * SECOND).fill(value);
-  return { title: 'constant', octets: new Uint8Array(samples.buffer) };
+  return { title: 'constant', bytes: new Uint8Array(samples.buffer) };
 }
 
 /** dB: of each frame's left sample against LOUD. */
-function gains(octets: Uint8Array): number[] {
-  const samples = new Int16Array(octets.buffer, octets.byteOffset, octets.length / 2);
+function gains(bytes: Uint8Array): number[] {
+  const samples = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return Array.from({ length: samples.length / 2 }, (_, frame) => {
     return 20 * Math.log10(Math.abs(samples[2 * frame] ?? 0) / LOUD);
   });
@@ -70,7 +70,7 @@ describe('the head unit’s sound', () => {
     const { guest, card, close } = await useCard(2);
     const music = new Music(card, 0, [constant(1, LOUD)]);
     const stopped = music.finished.catch(() => {});
-    const prompt = new Prompt(card, 1, constant(2, 1000).octets, music);
+    const prompt = new Prompt(card, 1, constant(2, 1000).bytes, music);
     await guest.clock.advance(SECOND);
     const spoken = prompt.speak();
     await guest.clock.advance(2 * SECOND);
@@ -106,11 +106,11 @@ describe('the head unit’s sound', () => {
     expect(music.status).toMatchObject({ source: 1, fade: 0 });
     await close();
     await stopped;
-    const octets = Buffer.from(guest.device.heard());
-    expect(octets.length).toBe(2 * SECOND * 4);
-    const heard = gains(octets);
-    const change = heard.findIndex((_, frame) => octets.readInt16LE(4 * frame) <= 0);
-    expect(octets.readInt16LE(4 * change)).toBeLessThan(0); // no silence between them
+    const bytes = Buffer.from(guest.device.heard());
+    expect(bytes.length).toBe(2 * SECOND * 4);
+    const heard = gains(bytes);
+    const change = heard.findIndex((_, frame) => bytes.readInt16LE(4 * frame) <= 0);
+    expect(bytes.readInt16LE(4 * change)).toBeLessThan(0); // no silence between them
     expect(at(heard, change - 1)).toBeLessThan(-45);
     expect(at(heard, change)).toBeLessThan(-40);
   });
@@ -192,7 +192,7 @@ describe('the head unit’s page', () => {
     expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
   });
 
-  test('it plays recordings of any kind', async () => {
+  test('it plays recordings in any format', async () => {
     const path = fileURLToPath(new URL('../audio/fixtures/cbr.mp3', import.meta.url));
     const { running, address } = await startUnit(path);
     const { controls } = await stateWhere(address, ({ streams: { music } }) => (music.peaks[0] ?? -99) > -40);

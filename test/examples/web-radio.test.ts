@@ -17,7 +17,7 @@ const fixture = (name: string) => readFileSync(new URL(`../audio/fixtures/${name
 /** MPEG frames one after the other, without anything around them, as a station sends them. */
 const SONG = fixture('untagged.mp3');
 
-/** Octets between two titles. */
+/** Bytes between two titles. */
 const INTERVAL = 1000;
 
 /** A station on this machine; `answers`: what it does with the first request, the second and so on. Returns its address. */
@@ -45,14 +45,14 @@ function withTitles(sound: Buffer, title: string): Buffer {
   return Buffer.concat(parts);
 }
 
-async function decoded(octets: Buffer): Promise<Buffer> {
-  const source = await openAudio(Readable.from([octets]));
+async function decoded(bytes: Buffer): Promise<Buffer> {
+  const source = await openAudio(Readable.from([bytes]));
   return await buffer(source.read());
 }
 
 /** Samples at a gain in dB, as the software volume makes them. */
-function scaled(octets: Buffer, decibels: number): number[] {
-  const samples = new Int16Array(octets.buffer, octets.byteOffset, octets.length / 2);
+function scaled(bytes: Buffer, decibels: number): number[] {
+  const samples = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return Array.from(samples, (sample) => Math.round(sample * 10 ** (decibels / 20)));
 }
 
@@ -85,13 +85,13 @@ describe('web-radio', () => {
     ]);
 
     const song = await decoded(SONG);
-    const { octets } = await readAll(heard);
+    const { bytes } = await readAll(heard);
     const expected = Buffer.concat([song, await decoded(Buffer.concat([SONG, SONG, SONG]))]).subarray(
       0,
-      octets.length,
+      bytes.length,
     );
-    expect(octets.length).toBeGreaterThan(3.9 * song.length); // of an MPEG frame without a successor nobody knows that it is one
-    expect(octets.equals(expected), 'every sample, in order, none twice').toBe(true);
+    expect(bytes.length).toBeGreaterThan(3.9 * song.length); // of an MPEG frame without a successor nobody knows that it is one
+    expect(bytes.equals(expected), 'every sample, in order, none twice').toBe(true);
   });
 
   test('plays a recording once, at a volume', async () => {
@@ -105,9 +105,9 @@ describe('web-radio', () => {
     const heard = files.path('heard.wav');
     const running = recordExample('web-radio/main.js', [address, '--volume=-6'], heard);
     expect(await running.ended()).toMatchObject({ status: 0, stderr: '' });
-    const { octets } = await readAll(heard);
+    const { bytes } = await readAll(heard);
     const quiet = scaled(await decoded(recording), -6);
-    expect(scaled(octets, 0)).toEqual(quiet);
+    expect(scaled(bytes, 0)).toEqual(quiet);
   });
 
   test('changes the volume while it plays', async () => {

@@ -21,7 +21,7 @@ interface Play {
   startThresholdFrames?: number | undefined;
 }
 
-/** Plays a noise in chunks, and compares what the card has heard with it, octet by octet. */
+/** Plays a noise in chunks, and compares what the card has heard with it, byte by byte. */
 async function expectExact(play: Play, queueMode: TestGuestOptions['queueMode']): Promise<void> {
   const { frames, chunkBytes, ...options } = play;
   const guest = await startTestGuest({ rate: play.rate, queueMode, fields: { 'buffer-size': '262144' } });
@@ -56,7 +56,7 @@ describe.each(['copy', 'direct'] as const)(
       expectExact({ format, channels, rate, frames: Math.round(rate / 3) + 1, chunkBytes: 10_007 }, mode),
     );
 
-    test('octet by octet', () =>
+    test('byte by byte', () =>
       expectExact({ format: 's16_le', channels: 2, rate: 8000, frames: 1001, chunkBytes: 1 }, mode));
 
     test('any format, layout, buffer, period, threshold and chunk', async () => {

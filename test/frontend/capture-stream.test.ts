@@ -152,10 +152,10 @@ describe('a READ is sent only for what has been captured', () => {
     }));
 
   test('whatever the positions and the reader: never more, in order, within the buffer', async () => {
-    const steps = fc.array(
-      fc.record({ octets: fc.integer({ min: 1, max: 1500 }), isReading: fc.boolean() }),
-      { minLength: 1, maxLength: 40 },
-    );
+    const steps = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 1500 }), isReading: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 40,
+    });
     const marks = fc.constantFrom(1, 37, 400, 1001, 16_384);
     await fc.assert(
       fc.asyncProperty(steps, marks, (walk, highWaterMark) =>
@@ -177,11 +177,11 @@ describe('a READ is sent only for what has been captured', () => {
               expect(asked).toBeLessThanOrEqual(position);
             }
           };
-          for (const { octets, isReading } of walk) {
+          for (const { bytes, isReading } of walk) {
             if (isReading) input.resume();
             else input.pause();
             await checkReads();
-            position = Math.min(position + octets, asked + 4000); // as much as the buffer holds
+            position = Math.min(position + bytes, asked + 4000); // as much as the buffer holds
             raw.backend.sendPosition(position);
             await checkReads();
           }
@@ -213,7 +213,7 @@ describe('chunks', () => {
     [400, [100, 100, 50]],
     [399, [99, 99, 52]],
     [1_000_000, [250]],
-  ])('with a highWaterMark of %i octets: whole frames, at most so many', (highWaterMark, lengths) =>
+  ])('with a highWaterMark of %i bytes: whole frames, at most so many', (highWaterMark, lengths) =>
     withRawCard('c', async (raw) => {
       const { chunks } = await startCapturing(raw, { highWaterMark });
       await report(raw, 250);
@@ -221,7 +221,7 @@ describe('chunks', () => {
     }),
   );
 
-  test.each([0, 1, 3, 7])('are a frame at least, also with a highWaterMark of %i octets', (highWaterMark) =>
+  test.each([0, 1, 3, 7])('are a frame at least, also with a highWaterMark of %i bytes', (highWaterMark) =>
     withRawCard('c', async (raw) => {
       const { chunks } = await startCapturing(raw, { highWaterMark });
       await report(raw, 3);
@@ -1163,10 +1163,10 @@ describe('a counter that is not the stream’s own', () => {
       expect([input.position, input.latency, input.overruns]).toEqual([1301, 0, 1]);
     }));
 
-  test.each([2n ** 53n, 2n ** 64n - 1n])('however large: %d octets', (octets) =>
+  test.each([2n ** 53n, 2n ** 64n - 1n])('however large: %d bytes', (bytes) =>
     withRawCard('c', async (raw) => {
       const { input } = await startCapturing(raw);
-      raw.backend.sendPosition(octets);
+      raw.backend.sendPosition(bytes);
       await raw.machine.settle();
       expect([input.position, reads(raw.backend)]).toEqual([100, ['100 at 0']]);
     }),
@@ -1241,7 +1241,7 @@ describe('the backend is gone', () => {
       expect(await closed).toMatchObject({
         code: 'ERR_VSND_STATUS',
         errno: 'EIO',
-        message: 'the backend refused READ of 400 octets at 0: status -5 (EIO)',
+        message: 'the backend refused READ of 400 bytes at 0: status -5 (EIO)',
       });
       expect(raw.backend.operations.slice(-2)).toEqual(['trigger stop', 'close']);
     }));
@@ -1480,7 +1480,7 @@ describe('volume', () => {
 
   /** The right channel of s16 stereo is silent. */
   function withoutRight(frames: Buffer): Buffer {
-    return Buffer.from(frames.map((octet, index) => (index % FRAME < 2 ? octet : 0)));
+    return Buffer.from(frames.map((byte, index) => (index % FRAME < 2 ? byte : 0)));
   }
 });
 

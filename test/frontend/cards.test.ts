@@ -296,13 +296,13 @@ describe('one card with several PCM devices', () => {
     await studio.machine.settle();
     await studio.clock.advanceTime(0.1e9);
     const heard = [studio.device('0:0/0').heard(), studio.device('0:0/1').heard(), Buffer.concat(chunks)];
-    for (const [index, octets] of heard.entries()) {
-      expect(Buffer.from(octets).equals(sources[index]?.subarray(0, octets.length) ?? Buffer.alloc(0))).toBe(
+    for (const [index, bytes] of heard.entries()) {
+      expect(Buffer.from(bytes).equals(sources[index]?.subarray(0, bytes.length) ?? Buffer.alloc(0))).toBe(
         true,
       );
     }
-    const least = [96_000 * 32, 8000, 44_100 * 12].map((octets) => octets * 0.08);
-    for (const [index, octets] of heard.entries()) expect(octets.length).toBeGreaterThan(least[index] ?? 0);
+    const least = [96_000 * 32, 8000, 44_100 * 12].map((bytes) => bytes * 0.08);
+    for (const [index, bytes] of heard.entries()) expect(bytes.length).toBeGreaterThan(least[index] ?? 0);
   });
 
   test('a stream that ends, is destroyed or stands still leaves the others', async () => {

@@ -6,7 +6,7 @@ import { playUntil, startCard } from './setup.ts';
 
 const SPEC = { rate: 48_000, channels: 2, bufferFrames: 1000, periodFrames: 100 } as const;
 const ALL = PCM_FORMATS.map(({ name }) => name);
-/** Compressed: an octet is no measure of time. */
+/** Compressed: a byte is no measure of time. */
 const WITHOUT_FRAMES: readonly PcmFormatName[] = ['ima_adpcm', 'mpeg', 'gsm'];
 const WITH_FRAMES = ALL.filter((name) => !WITHOUT_FRAMES.includes(name));
 
@@ -84,7 +84,7 @@ test.each([
 });
 
 describe.each(['iec958_subframe_le', 'iec958_subframe_be'] as const)('%s', (format) => {
-  test('counts subframes of 4 octets, as ALSA does; they are passed on as they are', async () => {
+  test('counts subframes of 4 bytes, as ALSA does; they are passed on as they are', async () => {
     const { card } = await startCard({ capture: true });
     const input = card.createCaptureStream({ ...SPEC, format });
     expect(input.frameBytes).toBe(8);

@@ -84,11 +84,11 @@ describe('positions, however they arrive: nothing is skipped, nothing overwritte
       await report(setup, out, 200, 200);
     }));
 
-  test.each([2n ** 64n - 1n, 2n ** 53n, 5000n * 4n])('beyond what was written: %d octets', (octets) =>
+  test.each([2n ** 64n - 1n, 2n ** 53n, 5000n * 4n])('beyond what was written: %d bytes', (bytes) =>
     withRawCard('p', async (setup) => {
       const out = await startPlaying(setup);
       setup.backend.sendPosition(0);
-      setup.backend.sendPosition(octets);
+      setup.backend.sendPosition(bytes);
       await setup.machine.settle();
       expect(out.position).toBe(1000);
       expect(out.latency).toBe(1000 + staged(3000));

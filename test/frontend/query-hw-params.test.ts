@@ -180,7 +180,7 @@ describe('queryHwParams()', () => {
     }),
   );
 
-  test('counts frames, as sndif.h has it, where OPEN counts octets', async () => {
+  test('counts frames, as sndif.h has it, where OPEN counts bytes', async () => {
     const { card } = await startCard({ fields: FIELDS });
     const format = { rate: 48_000, channels: 2, format: 's16_le' } as const;
     const { bufferFrames } = await card.queryHwParams({ formats: ['s16_le'], rate: 48_000, channels: 2 });

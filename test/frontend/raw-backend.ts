@@ -87,15 +87,15 @@ export class RawBackend {
   }
 
   /** Sends CUR_POS. `id`: the next one by default. */
-  sendPosition(octets: number | bigint, id = this.#nextEventId): void {
-    this.putPosition(octets, id);
+  sendPosition(bytes: number | bigint, id = this.#nextEventId): void {
+    this.putPosition(bytes, id);
     this.#eventPort?.notify();
   }
 
   /** As {@link sendPosition}, but the notification is still to come. */
-  putPosition(octets: number | bigint, id = this.#nextEventId): void {
+  putPosition(bytes: number | bigint, id = this.#nextEventId): void {
     this.#nextEventId = (id + 1) & 0xffff;
-    this.#events?.put(encodeCurPos({ id, position: BigInt(octets) }));
+    this.#events?.put(encodeCurPos({ id, position: BigInt(bytes) }));
   }
 
   /** An event is lost: the next one has the number behind it. */
@@ -109,13 +109,13 @@ export class RawBackend {
     this.#eventPort?.notify();
   }
 
-  /** Puts any octets at any place of the event page, and notifies. */
-  scribbleEvents(offset: number, octets: Uint8Array): void {
-    this.#eventPage?.copyIn(offset, octets);
+  /** Puts any bytes at any place of the event page, and notifies. */
+  scribbleEvents(offset: number, bytes: Uint8Array): void {
+    this.#eventPage?.copyIn(offset, bytes);
     this.#eventPort?.notify();
   }
 
-  /** Puts any octets at any place of the ring page, and notifies. */
+  /** Puts any bytes at any place of the ring page, and notifies. */
   scribbleRing(offset: number, value: number): void {
     this.#pages[0]?.store32(offset, value);
     this.#ringPort?.notify();
@@ -130,14 +130,14 @@ export class RawBackend {
 
   /** What stands in the shared buffer now. */
   readBuffer(offset: number, length: number): Buffer {
-    const octets = Buffer.alloc(length);
-    this.#buffer?.copyOut(offset, octets);
-    return octets;
+    const bytes = Buffer.alloc(length);
+    this.#buffer?.copyOut(offset, bytes);
+    return bytes;
   }
 
-  /** Puts any octets at any place of the shared buffer. */
-  writeBuffer(offset: number, octets: Uint8Array): void {
-    this.#buffer?.copyIn(offset, octets);
+  /** Puts any bytes at any place of the shared buffer. */
+  writeBuffer(offset: number, bytes: Uint8Array): void {
+    this.#buffer?.copyIn(offset, bytes);
   }
 
   /** Lets go of everything. */
@@ -198,14 +198,14 @@ export class RawBackend {
       this.#buffer = await mapBuffer(this.#hypervisor, domid, request);
     }
     if (request?.op === 'write') {
-      const octets = Buffer.alloc(request.length);
-      this.#buffer?.copyOut(request.offset, octets);
-      this.written.push(octets);
+      const bytes = Buffer.alloc(request.length);
+      this.#buffer?.copyOut(request.offset, bytes);
+      this.written.push(bytes);
     }
     if (request?.op === 'read') {
-      const octets = Buffer.alloc(request.length);
-      this.toCapture = this.toCapture.subarray(this.toCapture.copy(octets));
-      this.#buffer?.copyIn(request.offset, octets);
+      const bytes = Buffer.alloc(request.length);
+      this.toCapture = this.toCapture.subarray(this.toCapture.copy(bytes));
+      this.#buffer?.copyIn(request.offset, bytes);
     }
     if (request?.op === 'close') await this.#buffer?.release();
   }

@@ -110,7 +110,7 @@ describe('whatever a backend makes of its position, every frame is played once',
 
   const nearly: [string, Report][] = [
     ['a frame too low, always', (backend, played) => send(backend, now(played) - 1)],
-    ['an octet too low, always', (backend, played) => backend.sendPosition(now(played) * FRAME - 1)],
+    ['a byte too low, always', (backend, played) => backend.sendPosition(now(played) * FRAME - 1)],
   ];
   test.each(nearly)('%s: CLOSE, without STOP, plays the last one', (_, report) =>
     withRawCard('p', async (raw) => {
@@ -184,7 +184,7 @@ describe('whatever a backend makes of its position, every frame is played once',
       /** Periods by which it is late. */
       late: fc.constantFrom(0, 0, 0, 1, 2),
       times: fc.constantFrom(0, 1, 1, 1, 2, 3),
-      octets: fc.constantFrom(0, 0, 1, 3, 4),
+      bytes: fc.constantFrom(0, 0, 1, 3, 4),
     });
     const lies = fc
       .array(lie, { minLength: 1, maxLength: 20 })
@@ -194,9 +194,9 @@ describe('whatever a backend makes of its position, every frame is played once',
       fc.asyncProperty(lies, bases, (all, base) =>
         withRawCard('p', async (raw) => {
           const report: Report = (backend, played) => {
-            const truth = { late: 0, times: 1, octets: 0 }; // the first one says where a shared counter stood
-            const { late, times, octets } = (played.length > 1 && all[played.length % all.length]) || truth;
-            const position = BigInt(Math.max(0, (played.at(-1 - late) ?? 0) * FRAME - octets));
+            const truth = { late: 0, times: 1, bytes: 0 }; // the first one says where a shared counter stood
+            const { late, times, bytes } = (played.length > 1 && all[played.length % all.length]) || truth;
+            const position = BigInt(Math.max(0, (played.at(-1 - late) ?? 0) * FRAME - bytes));
             for (let n = 0; n < times; n++) backend.sendPosition(base + position);
           };
           const { ahead } = await playSource(raw, report);
@@ -347,8 +347,8 @@ describe('a position that never moves', () => {
   test('one WRITE at a time: a device that is full may take its time for each', () =>
     withRawCard('p', async ({ backend, card, clock, machine }) => {
       const out = card.createPlaybackStream({ rate: 8000, channels: 1, format: 'u8', bufferFrames: 40_000 });
-      const octets = noise(100_000);
-      out.write(octets);
+      const bytes = noise(100_000);
+      out.write(bytes);
       await machine.settle();
       const before = backend.written.length;
       for (let periods = 0; periods < 11; periods++) send(backend, 0);
@@ -369,7 +369,7 @@ describe('a position that never moves', () => {
       unsubscribe('vsnd:response', answered);
       expect(out.destroyed).toBe(false);
       const written = Buffer.concat(backend.written);
-      expect(written.equals(octets.subarray(0, written.length))).toBe(true);
+      expect(written.equals(bytes.subarray(0, written.length))).toBe(true);
     }));
 
   test.each([

@@ -700,7 +700,7 @@ describe('lost while it drains', () => {
 
 describe('with real backends, one after the other', () => {
   /** A guest with a card, and a host of its own for each backend, so that it can be killed. */
-  async function startHouse() {
+  async function startWorld() {
     const clock = new ManualClock();
     const machine = new EmulatedMachine({ clock });
     const guest = machine.createDomain();
@@ -746,7 +746,7 @@ describe('with real backends, one after the other', () => {
   test('A, cut at the last frame that was reported, and B, cut so, and C are the source', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(loss, { minLength: 1, maxLength: 4 }), async (losses) => {
-        const { clock, machine, guest, device, start, stop, kill } = await startHouse();
+        const { clock, machine, guest, device, start, stop, kill } = await startWorld();
         const card = await openCard({ hypervisor: guest, reconnect: true });
         const out = card.createPlaybackStream(FORMAT);
         const parts = followParts(out);
@@ -778,7 +778,7 @@ describe('with real backends, one after the other', () => {
   test.each(Array.from({ length: 24 }, (_, turns) => turns))(
     'lost %i turns after a stream was created',
     async (turns) => {
-      const { clock, machine, guest, device, start, stop } = await startHouse();
+      const { clock, machine, guest, device, start, stop } = await startWorld();
       const card = await openCard({ hypervisor: guest, reconnect: true });
       const out = card.createPlaybackStream(FORMAT);
       const closed = closing(out);
@@ -799,7 +799,7 @@ describe('with real backends, one after the other', () => {
   test('destroyed and lost at any time while it opens: nothing is left behind', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(15), fc.nat(15), async (stopped, destroyed) => {
-        const { clock, machine, guest, stop } = await startHouse();
+        const { clock, machine, guest, stop } = await startWorld();
         const card = await openCard({ hypervisor: guest, reconnect: true });
         const out = card.createPlaybackStream(FORMAT);
         const closed = closing(out);
@@ -825,7 +825,7 @@ describe('with real backends, one after the other', () => {
   test.skipIf(IS_CARRIED)(
     'a guest that is saved and restored while it plays goes on, ten times',
     async () => {
-      const { clock, machine, guest, device, stop } = await startHouse();
+      const { clock, machine, guest, device, stop } = await startWorld();
       const card = await openCard({ hypervisor: guest, reconnect: true });
       const out = card.createPlaybackStream(FORMAT);
       const parts = followParts(out);
@@ -854,7 +854,7 @@ describe('with real backends, one after the other', () => {
   test.skipIf(IS_CARRIED)(
     'restored: without reconnect the stream ends, and the card is there again for the next one',
     async () => {
-      const { clock, machine, guest, stop } = await startHouse();
+      const { clock, machine, guest, stop } = await startWorld();
       const card = await openCard({ hypervisor: guest });
       const out = card.createPlaybackStream(FORMAT);
       const closed = closing(out);

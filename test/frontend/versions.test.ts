@@ -12,13 +12,13 @@ const BACKEND = '/local/domain/0/backend/vsnd/1/0';
 
 /** A guest with a card, and Dom0's view of its nodes; all must be released at the end. */
 async function withMachine(
-  body: (house: Awaited<ReturnType<typeof startMachine>>) => Promise<void>,
+  body: (world: Awaited<ReturnType<typeof startMachine>>) => Promise<void>,
 ): Promise<void> {
-  const house = await startMachine();
-  await body(house);
-  await house.dom0.close();
-  await house.machine.settle();
-  house.machine.assertCleanedUp();
+  const world = await startMachine();
+  await body(world);
+  await world.dom0.close();
+  await world.machine.settle();
+  world.machine.assertCleanedUp();
 }
 
 async function startMachine() {

@@ -14,7 +14,7 @@ const FORMAT = {
   bufferFrames: BUFFER,
   periodFrames: 100,
 } as const;
-/** Octets of the audio area; the control area begins at the next multiple of 64. */
+/** Bytes of the audio area; the control area begins at the next multiple of 64. */
 const AUDIO = BUFFER * FRAME;
 const CONTROL = 4000;
 
@@ -27,9 +27,9 @@ function withVolume(backend: RawBackend): { told: string[] } {
   let volumes: Uint8Array = new Uint8Array(8);
   backend.answer = (request) => {
     if (!isVolume(request)) return {};
-    const octets = backend.readBuffer(request.offset, request.length);
-    told.push(request.op === 'getVolume' ? 'getVolume' : `${request.op} ${octets.toString('hex')}`);
-    if (request.op === 'setVolume') volumes = octets;
+    const bytes = backend.readBuffer(request.offset, request.length);
+    told.push(request.op === 'getVolume' ? 'getVolume' : `${request.op} ${bytes.toString('hex')}`);
+    if (request.op === 'setVolume') volumes = bytes;
     if (request.op === 'getVolume') backend.writeBuffer(request.offset, volumes);
     return {};
   };
@@ -344,8 +344,8 @@ describe('after the next OPEN', () => {
 
 describe('softwareVolume', () => {
   /** Plays mono samples of full scale, and gives back what was heard. */
-  const samplesOf = (octets: Uint8Array) => [
-    ...new Int16Array(octets.buffer.slice(octets.byteOffset, octets.byteOffset + octets.length)),
+  const samplesOf = (bytes: Uint8Array) => [
+    ...new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)),
   ];
 
   test('is done here: nothing of it goes over the wire, and what is written is scaled', () =>
@@ -362,7 +362,7 @@ describe('softwareVolume', () => {
       expect(backend.requests.some(({ request }) => isVolume(request))).toBe(false);
     }));
 
-  test('at 0 dB not an octet is touched', () =>
+  test('at 0 dB not a byte is touched', () =>
     withRawCard('p', async (raw) => {
       const out = await openStream(raw, { softwareVolume: true });
       out.write(noise(900 * FRAME));

@@ -31,7 +31,7 @@ interface Part {
 }
 
 /** A guest, a device that remembers, and backends that come and go. */
-class House {
+class World {
   readonly clock = new ManualClock();
   readonly machine = new EmulatedMachine({ clock: this.clock });
   readonly guest = this.machine.createDomain();
@@ -100,12 +100,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** Follows what is open at the backend, from OPEN to its end. */
-function followParts(out: PlaybackStream, house: House): { parts: Part[]; stop(): void } {
+function followParts(out: PlaybackStream, world: World): { parts: Part[]; stop(): void } {
   const parts: Part[] = [];
   const note = (message: unknown) => {
     const { event } = message as { event: string };
     if (event === 'opened') {
-      parts.push({ take: house.takes - 1, from: out.position, to: Number.POSITIVE_INFINITY });
+      parts.push({ take: world.takes - 1, from: out.position, to: Number.POSITIVE_INFINITY });
     } else if (event === 'lost' || event === 'drop') {
       for (const part of parts.slice(-1)) part.to = Math.min(part.to, out.position);
     }
@@ -118,11 +118,11 @@ function followParts(out: PlaybackStream, house: House): { parts: Part[]; stop()
 }
 
 async function walk(steps: readonly Step[]): Promise<void> {
-  const house = new House();
-  await house.start();
-  const card = await openCard({ hypervisor: house.guest });
+  const world = new World();
+  await world.start();
+  const card = await openCard({ hypervisor: world.guest });
   const out = card.createPlaybackStream(FORMAT);
-  const { parts, stop } = followParts(out, house);
+  const { parts, stop } = followParts(out, world);
   const closed = closing(out);
   const answers: Promise<void>[] = [];
   const expected: Buffer[] = [];
@@ -131,24 +131,24 @@ async function walk(steps: readonly Step[]): Promise<void> {
   for (const [n, step] of steps.entries()) {
     switch (step.do) {
       case 'write': {
-        const octets = noise(step.frames * FRAME, n);
-        source.push(octets);
-        out.write(octets);
+        const bytes = noise(step.frames * FRAME, n);
+        source.push(bytes);
+        out.write(bytes);
         break;
       }
       case 'play':
-        await house.clock.advance(step.frames);
+        await world.clock.advance(step.frames);
         break;
       case 'lose':
-        if (step.isKilled) house.kill();
-        else await house.stop();
-        await house.machine.settle();
+        if (step.isKilled) world.kill();
+        else await world.stop();
+        await world.machine.settle();
         break;
       case 'restart':
-        await house.stop();
-        await house.clock.advanceTime(step.away);
-        await house.start();
-        await house.clock.advanceTime(1e9); // one try a second
+        await world.stop();
+        await world.clock.advanceTime(step.away);
+        await world.start();
+        await world.clock.advanceTime(1e9); // one try a second
         break;
       case 'stop':
         expected.push(Buffer.concat(source).subarray(0, (out.position - begin) * FRAME));
@@ -163,19 +163,19 @@ async function walk(steps: readonly Step[]): Promise<void> {
   expected.push(...source);
   answers.push(out.trigger('resume'));
   out.end();
-  await house.stop();
-  await house.start();
-  await house.clock.advanceTime(30e9);
+  await world.stop();
+  await world.start();
+  await world.clock.advanceTime(30e9);
   expect(await closed).toBeUndefined();
   expect(out.writableFinished).toBe(true);
   await Promise.all(answers);
   stop();
-  const heard = parts.map((part) => house.heard(part));
+  const heard = parts.map((part) => world.heard(part));
   expect(Buffer.concat(heard).equals(Buffer.concat(expected))).toBe(true);
   await card.close();
-  await house.stop();
-  await house.machine.settle();
-  house.machine.assertCleanedUp();
+  await world.stop();
+  await world.machine.settle();
+  world.machine.assertCleanedUp();
 }
 
 test('whatever is done to a stream, and whatever happens to its backends: what was not dropped is heard once', async () => {

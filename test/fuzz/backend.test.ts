@@ -79,10 +79,10 @@ class WildGuest {
   async #send(request: SndifRequest): Promise<void> {
     const channel = this.#channels[this.#random.below(2)];
     if (channel === undefined || channel.ring.free === 0) return;
-    const octets = encodeRequest(this.#random.below(0x10000), request);
+    const bytes = encodeRequest(this.#random.below(0x10000), request);
     if (this.#random.chance(10))
-      octets.set(this.#random.octets(1 + this.#random.below(8)), this.#random.below(56));
-    channel.sendOctets(octets);
+      bytes.set(this.#random.bytes(1 + this.#random.below(8)), this.#random.below(56));
+    channel.sendBytes(bytes);
     if (this.#random.chance(70)) await this.#frontend.settle();
     try {
       channel.takeResponses();

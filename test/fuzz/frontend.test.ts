@@ -46,7 +46,7 @@ async function misbehave(backend: RawBackend, keepPageFull: () => void, random: 
     () => backend.sendPosition(4 * random.below(2000)),
     () => backend.sendPosition(4 * random.below(2000), random.below(0x10000)),
     () => backend.announceEvents(1 + random.below(random.chance(80) ? 4 : 70)),
-    () => backend.scribbleEvents(4 * random.below(random.chance(50) ? 2 : 1024), random.octets(4)),
+    () => backend.scribbleEvents(4 * random.below(random.chance(50) ? 2 : 1024), random.bytes(4)),
     () => backend.scribbleRing(4 * random.below(random.chance(80) ? 4 : 1024), random.u32()),
     keepPageFull,
     () => backend.say(random.chance(60) ? random.below(9) : random.text()),

@@ -49,7 +49,7 @@ const FIELDS: readonly Write[] = [
     writer.spec({ format: random.below(16), channels: random.below(40), rate: random.u32() }),
   (writer, random) => writer.properties(propertiesOf({ 'media.name': random.text() })),
   (writer, random) => writer.timeval({ seconds: random.u32(), microseconds: random.u32() }),
-  (writer, random) => writer.value(random.octets(random.below(300))),
+  (writer, random) => writer.value(random.bytes(random.below(300))),
 ];
 
 /** A command with a known number, or any, and with fields at random. */
@@ -112,7 +112,7 @@ function sendSensible(client: RawClient, random: Random): void {
 }
 
 function sendData(client: RawClient, random: Random): void {
-  const packet = encodePacket(random.below(4), random.octets(4 * (1 + random.below(2000))));
+  const packet = encodePacket(random.below(4), random.bytes(4 * (1 + random.below(2000))));
   packet.writeBigInt64BE(random.chance(50) ? 0n : BigInt.asIntN(64, random.u64()), 8);
   packet.writeUInt32BE(random.chance(95) ? random.below(5) : random.u32(), 16);
   if (random.chance(5)) packet.writeUInt32BE(random.u32(), 0);
@@ -142,7 +142,7 @@ function disturb(client: RawClient, random: Random): void {
   else if (what < 90) sendData(client, random);
   else if (what < 96) makeStream(client, random);
   else if (what < 98) client.backlog = random.chance(50) ? 0 : random.below(5 << 20);
-  else client.session.receive(Buffer.from(random.octets(random.below(200))));
+  else client.session.receive(Buffer.from(random.bytes(random.below(200))));
 }
 
 async function round(random: Random): Promise<void> {

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 const SECONDS = Number(process.env['VSND_FUZZ_SECONDS'] ?? 1);
 const SEED = process.env['VSND_FUZZ_SEED'];
 
-/** Octets of heap that rounds may leave behind, all together. */
+/** Bytes of heap that rounds may leave behind, all together. */
 const MOST_LEFT = 100e6;
 
 /** How long a target may run, ms. */
@@ -51,7 +51,7 @@ export class Random {
     return this.chance(70) ? BigInt(this.below(200_000)) : (BigInt(this.next()) << 32n) | BigInt(this.next());
   }
 
-  octets(length: number): Uint8Array {
+  bytes(length: number): Uint8Array {
     return Uint8Array.from({ length }, () => this.next());
   }
 
@@ -95,7 +95,7 @@ export async function runRounds(target: string, round: (random: Random) => Promi
     rounds++;
   } while (performance.now() < end && !(SEED !== undefined && SECONDS === 0));
   const left = heap() - heapBefore;
-  if (left > MOST_LEFT) throw new Error(`${rounds} rounds have left ${left} octets on the heap`);
+  if (left > MOST_LEFT) throw new Error(`${rounds} rounds have left ${left} bytes on the heap`);
   return rounds;
 }
 

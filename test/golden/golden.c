@@ -2,7 +2,7 @@
  * Prints, as JSON, what Xen's own headers make of the protocol: every byte and every number here comes from
  * their structures and macros. The tests hold src/wire against it. Built and run by regenerate.sh.
  *
- * Octets are hexadecimal; pages come without the zeros behind their last octet; u64 values are decimal
+ * Bytes are hexadecimal; pages come without the zeros behind their last byte; u64 values are decimal
  * strings.
  */
 #include <assert.h>
@@ -91,12 +91,12 @@ static void string(const char *name, const char *value)
 
 static void hex(const char *name, const void *bytes, size_t length)
 {
-    const uint8_t *octet = bytes;
+    const uint8_t *byte = bytes;
 
     key(name);
     putchar('"');
     while (length-- > 0)
-        printf("%02x", *octet++);
+        printf("%02x", *byte++);
     putchar('"');
 }
 
@@ -817,7 +817,7 @@ static void event_pages(void)
     };
     static uint8_t bytes[XENSND_EVENT_PAGE_SIZE];
 
-    key("eventSlots"); /* [index, octets from the start of the page] */
+    key("eventSlots"); /* [index, bytes from the start of the page] */
     open_with('[');
     for (size_t i = 0; i < COUNT(indexes); i++) {
         const uint8_t *slot = (const uint8_t *)&XENSND_IN_RING_REF(bytes, indexes[i]);

@@ -22,7 +22,7 @@ export interface Golden {
   readonly rings: Readonly<Record<string, GoldenRingScript>>;
   /** Start, distance of the producer index, RING_REQUEST_PROD_OVERFLOW, RING_RESPONSE_PROD_OVERFLOW. */
   readonly overflows: readonly (readonly [number, number, 0 | 1, 0 | 1])[];
-  /** Index and octets from the start of the page. */
+  /** Index and bytes from the start of the page. */
   readonly eventSlots: readonly (readonly [number, number])[];
   readonly eventPages: Readonly<Record<string, GoldenEventScript>>;
   readonly messages: Readonly<Record<string, GoldenMessage>>;
@@ -149,7 +149,7 @@ export function toHex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
-/** A whole page of the octets, zeros behind them. */
+/** A whole page of the bytes, zeros behind them. */
 export function pageFromHex(hex: string): Uint8Array {
   const page = new Uint8Array(4096);
   page.set(fromHex(hex));

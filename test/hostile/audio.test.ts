@@ -4,10 +4,10 @@ import { createHook } from 'node:async_hooks';
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type Bytes, StreamBytes } from '../../src/audio/bytes.ts';
 import { Cursor } from '../../src/audio/cursor.ts';
 import { STREAMINFO_BYTES } from '../../src/audio/flac-format.ts';
 import { nextFlacFrame } from '../../src/audio/flac-frames.ts';
-import { type Octets, StreamOctets } from '../../src/audio/octets.ts';
 import { nextOggPage } from '../../src/audio/ogg-pages.ts';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { oggPages, withPages } from '../audio/ogg-pages.ts';
@@ -18,7 +18,7 @@ const fixture = (name: string): Buffer => readFileSync(new URL(`../audio/fixture
 
 const LENGTH = 1 << 20;
 
-/** `piece` over and over, {@link LENGTH} octets and a little more. */
+/** `piece` over and over, {@link LENGTH} bytes and a little more. */
 function filledWith(piece: Uint8Array): Buffer {
   return Buffer.concat(Array.from({ length: Math.ceil(LENGTH / piece.length) }, () => piece));
 }
@@ -31,7 +31,7 @@ function emptyPage(): Buffer {
   return withPages(page, () => {});
 }
 
-/** A page that claims 65,025 octets, and whose checksum is wrong. */
+/** A page that claims 65,025 bytes, and whose checksum is wrong. */
 function falsePage(): Buffer {
   const page = Buffer.alloc(27 + 255, 255);
   page.write('OggS\0\0');
@@ -41,13 +41,13 @@ function falsePage(): Buffer {
 
 /** The header of a FLAC fixture's first frame. */
 function flacHeader(): Buffer {
-  const octets = fixture('noise16.flac');
+  const bytes = fixture('noise16.flac');
   let start = 4;
   for (let isLast = false; !isLast; ) {
-    isLast = ((octets[start] as number) & 0x80) !== 0;
-    start += 4 + octets.readUIntBE(start + 1, 3);
+    isLast = ((bytes[start] as number) & 0x80) !== 0;
+    start += 4 + bytes.readUIntBE(start + 1, 3);
   }
-  return octets.subarray(start, start + 16);
+  return bytes.subarray(start, start + 16);
 }
 
 const flacStart = Buffer.concat([
@@ -68,7 +68,7 @@ function chainedHeaders(hasPacket: boolean): Buffer {
   page.write('OggS\0\0');
   page.writeBigInt64LE(-1n, 6);
   page.fill(1, 26, 28);
-  const link = Buffer.concat([head.octets, tags.octets, ...(hasPacket ? [page] : [])]);
+  const link = Buffer.concat([head.bytes, tags.bytes, ...(hasPacket ? [page] : [])]);
   return filledWith(
     withPages(link, (pages) => {
       for (const each of pages) each.serial = head.serial;
@@ -76,15 +76,15 @@ function chainedHeaders(hasPacket: boolean): Buffer {
   );
 }
 
-/** A page of 255 packets of one octet each, behind the headers of a fixture of {@link oggPages}. */
-function oneOctetPackets(name: string, headers: number): Buffer {
+/** A page of 255 packets of one byte each, behind the headers of a fixture of {@link oggPages}. */
+function oneBytePackets(name: string, headers: number): Buffer {
   const first = oggPages(fixture(name)).slice(0, headers);
   const page = Buffer.alloc(27 + 255 + 255, 1);
   page.write('OggS\0\0');
   page.writeBigInt64LE(-1n, 6);
   page.fill(255, 26, 27);
   const rest = filledWith(page).subarray(0, 24 * page.length);
-  return withPages(Buffer.concat([...first.map(({ octets }) => octets), rest]), (pages) => {
+  return withPages(Buffer.concat([...first.map(({ bytes }) => bytes), rest]), (pages) => {
     for (const page of pages) page.serial = first[0]?.serial ?? 0;
   });
 }
@@ -92,7 +92,7 @@ function oneOctetPackets(name: string, headers: number): Buffer {
 const JUNK: [string, () => Buffer][] = [
   ['empty ID3 tags', () => filledWith(emptyTag)],
   ['WAV behind ID3 tags', () => Buffer.concat([filledWith(emptyTag), smallWav])],
-  ['AIFF chunks of no octets', aiffChunks],
+  ['AIFF chunks of no bytes', aiffChunks],
   ['AIFF chunks behind ID3 tags', () => Buffer.concat([filledWith(emptyTag), aiffChunks()])],
   [
     'AU behind ID3 tags',
@@ -103,10 +103,10 @@ const JUNK: [string, () => Buffer][] = [
       ]),
   ],
   ['small WAV files, one behind the other', () => filledWith(smallWav).subarray(0, 100_000)],
-  ['Opus packets of one octet', () => oneOctetPackets('sweep.opus', 2)],
-  ['Vorbis packets of one octet', () => oneOctetPackets('sweep.ogg', 2)],
-  ['FLAC metadata of no octets', () => Buffer.concat([flacStart, filledWith(Uint8Array.of(1, 0, 0, 0))])],
-  ['Ogg pages of no octets', () => filledWith(emptyPage())],
+  ['Opus packets of one byte', () => oneBytePackets('sweep.opus', 2)],
+  ['Vorbis packets of one byte', () => oneBytePackets('sweep.ogg', 2)],
+  ['FLAC metadata of no bytes', () => Buffer.concat([flacStart, filledWith(Uint8Array.of(1, 0, 0, 0))])],
+  ['Ogg pages of no bytes', () => filledWith(emptyPage())],
   [
     'what looks like MPEG frames',
     () => Buffer.concat([fixture('untagged.mp3'), filledWith(Uint8Array.of(0xff, 0xfb, 0x90, 0))]),
@@ -166,7 +166,7 @@ describe.each(JUNK)('%s', (_, make) => {
   });
 });
 
-test('a WAV file of chunks without octets is given up after 4096 of them', async () => {
+test('a WAV file of chunks without bytes is given up after 4096 of them', async () => {
   const chunks = filledWith(chunk('JUNK', ascii('')));
   const bytes = Buffer.concat([ascii('RIFF....WAVE'), fmt(), chunks]);
   const opening = openAudio(files.put('x', bytes));
@@ -186,8 +186,8 @@ test.each([false, true])(
   },
 );
 
-/** Octets in memory, as those of a file. */
-function octetsOf(bytes: Buffer): Octets {
+/** Bytes in memory, as those of a file. */
+function bytesOf(bytes: Buffer): Bytes {
   return {
     name: 'memory',
     size: bytes.length,
@@ -199,10 +199,10 @@ function octetsOf(bytes: Buffer): Octets {
 test('false pages among true ones are not searched through for ever', async () => {
   const group = Buffer.concat([...Array.from({ length: 200 }, falsePage), emptyPage()]);
   const bytes = filledWith(group);
-  const cursor = new Cursor(octetsOf(bytes), 0);
+  const cursor = new Cursor(bytesOf(bytes), 0);
   let pages = 0;
   while (await nextOggPage(cursor)) pages += 1;
-  expect(pages).toBe(1); // 200 false ones cost 13 MB, and a true one gives back 108 octets
+  expect(pages).toBe(1); // 200 false ones cost 13 MB, and a true one gives back 108 bytes
   expect(cursor.position).toBeLessThan(2 * group.length);
 });
 
@@ -217,30 +217,30 @@ test('false FLAC frames are not searched through for ever', async () => {
     totalFrames: undefined,
   };
   const bytes = filledWith(flacHeader());
-  const cursor = new Cursor(octetsOf(bytes), 0);
+  const cursor = new Cursor(bytesOf(bytes), 0);
   expect(await nextFlacFrame(cursor, info)).toBeUndefined();
   expect(cursor.position).toBeLessThan(16 * 4000); // fewer than 4000, each of which costs what a whole frame would
 });
 
-test('a stream that comes octet by octet is read as another one is', async () => {
+test('a stream that comes byte by byte is read as another one is', async () => {
   const bytes = Buffer.from(Uint8Array.from({ length: 200_000 }, (_, index) => index % 251));
-  const octets = new StreamOctets(Readable.from(Array.from(bytes, (octet) => Buffer.of(octet))), 'trickle');
+  const data = new StreamBytes(Readable.from(Array.from(bytes, (byte) => Buffer.of(byte))), 'trickle');
   const target = Buffer.alloc(70_000);
   for (const offset of [0, 130_000, 1, 65_535, 65_536, 131_072]) {
-    const filled = await octets.readInto(target, offset);
+    const filled = await data.readInto(target, offset);
     expect(target.subarray(0, filled).equals(bytes.subarray(offset, offset + filled))).toBe(true);
     expect(filled).toBe(Math.min(70_000, bytes.length - offset));
   }
 });
 
-test('Opus packets of no octets are no sound, however many are on a page', async () => {
+test('Opus packets of no bytes are no sound, however many are on a page', async () => {
   const [head, tags] = oggPages(fixture('tones.opus'));
   if (head === undefined || tags === undefined) throw new Error('no headers');
   const empty = Buffer.alloc(27 + 255);
   empty.write('OggS');
   empty.writeBigInt64LE(-1n, 6);
   empty[26] = 255;
-  const pages = Buffer.concat([head.octets, tags.octets, ...Array.from({ length: 10 }, () => empty)]);
+  const pages = Buffer.concat([head.bytes, tags.bytes, ...Array.from({ length: 10 }, () => empty)]);
   const { serial } = head;
   const bytes = withPages(pages, (all) => {
     for (const page of all) page.serial = serial;

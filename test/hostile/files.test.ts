@@ -323,8 +323,8 @@ describe('a WAV file', () => {
       ['a-2', 2],
       ['a-2-2', 3],
     ] as const) {
-      const { octets } = await readAll(files.path(`${name}.wav`));
-      expect(Buffer.compare(octets, noise(400, seed))).toBe(0);
+      const { bytes } = await readAll(files.path(`${name}.wav`));
+      expect(Buffer.compare(bytes, noise(400, seed))).toBe(0);
     }
   });
 });
@@ -349,7 +349,7 @@ describe('a disk that is full', () => {
     return path;
   }
 
-  /** No file of this process may become larger, octets; false where there is no prlimit. */
+  /** No file of this process may become larger, bytes; false where there is no prlimit. */
   function limitFiles(bytes: number): boolean {
     const set = (limit: string) =>
       spawnSync('prlimit', [`--pid=${process.pid}`, `--fsize=${limit}:`], { stdio: 'ignore' }).status === 0;
@@ -369,12 +369,12 @@ describe('a disk that is full', () => {
     async (...wav) => {
       const [format, channels, frameBytes] = wav;
       const writer = new WavWriter(files.path('take.wav'), { format, rate: 8000, channels });
-      const octets = noise(frameBytes * 100);
-      writer.write(octets);
+      const bytes = noise(frameBytes * 100);
+      writer.write(bytes);
       if (!limitFiles(headerBytes + 4567)) return writer.close();
       let written = 100;
       const fill = () => {
-        for (; written < 100_000; written += 100) writer.write(octets);
+        for (; written < 100_000; written += 100) writer.write(bytes);
       };
       expect(fill).toThrow(expect.objectContaining({ code: 'ERR_VSND_FILE', errno: 'EFBIG' }));
       expect(fill).toThrow(expect.objectContaining({ errno: 'EFBIG' })); // no more, were there room again
@@ -406,11 +406,11 @@ describe('a disk that is full', () => {
     await channel.close();
     const told = world.takeLog().filter((line) => line.includes('ENOSPC') && !line.includes('refused'));
     expect(told).toHaveLength(1);
-    const { frames, truncated, octets } = await readAll(join(disk, 'take.wav'));
+    const { frames, truncated, bytes } = await readAll(join(disk, 'take.wav'));
     expect(truncated).toBe(false);
     expect(frames).toBeGreaterThan(8000);
-    for (let at = 0; at < octets.length; at += 4096) {
-      const piece = octets.subarray(at, at + 4096);
+    for (let at = 0; at < bytes.length; at += 4096) {
+      const piece = bytes.subarray(at, at + 4096);
       expect(Buffer.compare(piece, sound.subarray(0, piece.length))).toBe(0);
     }
   });

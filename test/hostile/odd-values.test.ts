@@ -79,29 +79,29 @@ const silent = (state: string, domid = 0) =>
   `no backend has connected within 10 s: ${BACKEND}/state is ${state}; is one running in domain ${domid}?`;
 
 /** A warning, and sound all the same. */
-const mended = (name: string, value: string, remark: string): string[] => [
+const fixed = (name: string, value: string, remark: string): string[] => [
   `${CARD}/${name} is ${JSON.stringify(value)}: ${remark}`,
   PLAYS,
 ];
 
 const CONFIGURATIONS: [Nodes, string[]][] = [
   [{ 'sample-rates': '48000, 44100' }, [PLAYS]],
-  [{ 'sample-rates': '' }, mended('sample-rates', '', `"" is no rate in Hz; ${NOT_THERE}`)],
+  [{ 'sample-rates': '' }, fixed('sample-rates', '', `"" is no rate in Hz; ${NOT_THERE}`)],
   [
     { 'sample-rates': '48000,abc,-1' },
-    mended('sample-rates', '48000,abc,-1', '"abc" is no rate in Hz, and is left out'),
+    fixed('sample-rates', '48000,abc,-1', '"abc" is no rate in Hz, and is left out'),
   ],
   [
     { 'sample-rates': '48000;44100' },
-    mended('sample-rates', '48000;44100', `"48000;44100" is no rate in Hz; ${NOT_THERE}`),
+    fixed('sample-rates', '48000;44100', `"48000;44100" is no rate in Hz; ${NOT_THERE}`),
   ],
-  [{ 'sample-rates': '48000,' }, mended('sample-rates', '48000,', '"" is no rate in Hz, and is left out')],
+  [{ 'sample-rates': '48000,' }, fixed('sample-rates', '48000,', '"" is no rate in Hz, and is left out')],
   [{ 'sample-rates': '44100' }, ['rate is 48000; allowed: 44100 (Hz)']],
   [
     { 'sample-formats': 's16_le,weird' },
-    mended('sample-formats', 's16_le,weird', '"weird" is no format, and is left out'),
+    fixed('sample-formats', 's16_le,weird', '"weird" is no format, and is left out'),
   ],
-  [{ 'sample-formats': 'weird' }, mended('sample-formats', 'weird', `"weird" is no format; ${NOT_THERE}`)],
+  [{ 'sample-formats': 'weird' }, fixed('sample-formats', 'weird', `"weird" is no format; ${NOT_THERE}`)],
   [{ 'sample-formats': 'S16_LE' }, [PLAYS]],
   [
     { 'sample-formats': 's16_le', '0/sample-formats': 's8' },
@@ -110,21 +110,21 @@ const CONFIGURATIONS: [Nodes, string[]][] = [
       'format is "s16_le"; allowed: s8',
     ],
   ],
-  [{ 'buffer-size': '0' }, mended('buffer-size', '0', `no number from 1 to 4294967295; ${NOT_THERE}`)],
-  [{ 'buffer-size': 'abc' }, mended('buffer-size', 'abc', `no number from 1 to 4294967295; ${NOT_THERE}`)],
+  [{ 'buffer-size': '0' }, fixed('buffer-size', '0', `no number from 1 to 4294967295; ${NOT_THERE}`)],
+  [{ 'buffer-size': 'abc' }, fixed('buffer-size', 'abc', `no number from 1 to 4294967295; ${NOT_THERE}`)],
   [
     { 'buffer-size': '4294967296' },
-    mended('buffer-size', '4294967296', `no number from 1 to 4294967295; ${NOT_THERE}`),
+    fixed('buffer-size', '4294967296', `no number from 1 to 4294967295; ${NOT_THERE}`),
   ],
-  [{ 'buffer-size': '0x10' }, mended('buffer-size', '0x10', `no number from 1 to 4294967295; ${NOT_THERE}`)],
+  [{ 'buffer-size': '0x10' }, fixed('buffer-size', '0x10', `no number from 1 to 4294967295; ${NOT_THERE}`)],
   [{ 'buffer-size': '4294967295' }, [PLAYS]],
   [{ 'buffer-size': '1000' }, [PLAYS]],
-  [{ 'channels-max': '0' }, mended('channels-max', '0', `no number from 1 to 255; ${NOT_THERE}`)],
-  [{ 'channels-max': '300' }, mended('channels-max', '300', `no number from 1 to 255; ${NOT_THERE}`)],
+  [{ 'channels-max': '0' }, fixed('channels-max', '0', `no number from 1 to 255; ${NOT_THERE}`)],
+  [{ 'channels-max': '300' }, fixed('channels-max', '300', `no number from 1 to 255; ${NOT_THERE}`)],
   [{ 'channels-max': '1' }, ['channels is 2; allowed: 1']],
   [
     { 'channels-min': '4', 'channels-max': '2' },
-    mended('channels-max', '2', 'channels-min, 4, is above channels-max, 2; taken for it'),
+    fixed('channels-max', '2', 'channels-min, 4, is above channels-max, 2; taken for it'),
   ],
   [{ '0/0/type': undefined }, [`${CARD}/0/0/type is missing; allowed: "p" (playback) or "c" (capture)`]],
   [{ '0/0/type': 'x' }, [`${CARD}/0/0/type is "x"; allowed: "p" (playback) or "c" (capture)`]],

@@ -32,19 +32,19 @@ describe('a period of a whole buffer', () => {
                 return feed.available;
               },
               take: (most) => {
-                const octets = feed.take(most);
-                pieces.push(octets.length);
-                return octets;
+                const bytes = feed.take(most);
+                pieces.push(bytes.length);
+                return bytes;
               },
-              played: (octets) => feed.played(octets),
+              played: (bytes) => feed.played(bytes),
               dry: () => feed.dry(),
               failed: (error) => feed.failed(error),
             }),
           openCapture: (params, feed) =>
             device.openCapture(params, {
-              captured: (octets) => {
-                pieces.push(octets.length);
-                feed.captured(octets);
+              captured: (bytes) => {
+                pieces.push(bytes.length);
+                feed.captured(bytes);
               },
               failed: (error) => feed.failed(error),
             }),
@@ -73,7 +73,7 @@ describe('a period of a whole buffer', () => {
       },
     });
     let available = BUFFER;
-    const octets = new Uint8Array(BUFFER);
+    const bytes = new Uint8Array(BUFFER);
     const feed = {
       get available() {
         return available;
@@ -81,7 +81,7 @@ describe('a period of a whole buffer', () => {
       take: (most: number) => {
         const length = Math.min(most, available);
         available -= length;
-        return octets.subarray(0, length);
+        return bytes.subarray(0, length);
       },
       ...{ played: () => {}, dry: () => {}, failed: () => {} },
     };

@@ -32,8 +32,8 @@ test('a process that is stopped for longer than XenStore may take has lost nothi
   child.stderr.setEncoding('utf8').on('data', (text) => {
     said += text;
   });
-  const [octets] = await once(child.stdout, 'data');
-  const [request] = new XsMessageDecoder().push(octets);
+  const [bytes] = await once(child.stdout, 'data');
+  const [request] = new XsMessageDecoder().push(bytes);
   if (request === undefined) throw new Error('the program has not asked');
   child.kill('SIGSTOP');
   child.stdin.write(encodeXsMessage({ ...request, payload: encodeXsStrings('7') }));

@@ -69,6 +69,6 @@ function encodeEntry(path, inode, mode, content, [major, minor] = [0, 0]) {
   return Buffer.concat([padded(Buffer.concat([Buffer.from(header), name])), padded(content)]);
 }
 
-function padded(octets) {
-  return Buffer.concat([octets, Buffer.alloc((4 - (octets.length % 4)) % 4)]);
+function padded(bytes) {
+  return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
 }

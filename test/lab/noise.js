@@ -1,6 +1,6 @@
-// The same sound on both sides of the border: octets that only their seed decides.
+// The same sound on both sides of the border: bytes that only their seed decides.
 
-/** `length` octets of noise, a multiple of 4. */
+/** `length` bytes of noise, a multiple of 4. */
 export function noise(seed, length) {
   const words = new Uint32Array(length / 4);
   let state = seed * 0x9e3779b1 || 1;

@@ -63,10 +63,10 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
           expect(() => anyway.store32(offset, 0), String(offset)).toThrow();
         }
         for (const value of [-1, 2 ** 32, 0.5, ...nonsense]) expect(() => anyway.store32(0, value)).toThrow();
-        const octets = new Uint8Array(8);
+        const bytes = new Uint8Array(8);
         for (const offset of [-1, 8185, 8192, 2 ** 32 - 1, 2 ** 32, ...nonsense]) {
-          expect(() => anyway.copyIn(offset, octets), String(offset)).toThrow();
-          expect(() => anyway.copyOut(offset, octets), String(offset)).toThrow();
+          expect(() => anyway.copyIn(offset, bytes), String(offset)).toThrow();
+          expect(() => anyway.copyOut(offset, bytes), String(offset)).toThrow();
         }
         const buffers = [
           undefined,
@@ -223,7 +223,7 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
       const portA = a.bindUnbound(2);
       const portB = b.bindInterdomain(1, portA);
       const first = new Uint32Array(2);
-      const octets = await new Promise((resolve) => {
+      const bytes = await new Promise((resolve) => {
         a.start(() => {
           a.start(() => {
             resolve(a.read(new Uint8Array(first.buffer)));
@@ -232,7 +232,7 @@ describe.skipIf(SKIP_REASON)(named('the addon'), () => {
         });
         b.notify(portB);
       });
-      expect(octets).toBe(4);
+      expect(bytes).toBe(4);
       expect([...first]).toEqual([portA, 0]);
       b.close();
     });

@@ -100,7 +100,7 @@ describe.skipIf(SKIP_REASON)('a FIFO', () => {
     expect(calls).toBe(0);
     await ready(reader);
     expect(reader.read(into)).toBe(1);
-    await ready(reader); // the second octet is still there
+    await ready(reader); // the second byte is still there
     reader.stop();
     reader.stop();
   });

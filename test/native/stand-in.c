@@ -6,7 +6,7 @@
  * unix socket VSND_STAND_IN_XENSTORE, which begins with the domid (u32) Tests control it by reading files:
  *   /xen-stand-in/state           what is held, a line each
  *   /xen-stand-in/fail/OP/ERRNO   the next OP ("open:evtchn", "ioctl:ALLOC_GREF", "mmap:gntdev", ...) fails
- *   /xen-stand-in/leak/OCTETS     so much memory is lost: what a leak check has to find
+ *   /xen-stand-in/leak/BYTES     so much memory is lost: what a leak check has to find
  *   /xen-stand-in/overflow/DOMID  the domain's queue of notified ports overflows
  *   /xen-stand-in/restore/DOMID   the domain is saved and restored: its ports are gone, its kernel knows them
  *   /xen-stand-in/hold/DOMID/PORT notifications of this port wait, of every one where it is 0; let/DOMID/PORT: no more
@@ -509,12 +509,12 @@ static int connect_store(unsigned domid) {
   return fd;
 }
 
-static ssize_t write_store(int fd, const void* octets, size_t count) {
+static ssize_t write_store(int fd, const void* bytes, size_t count) {
   uint32_t header[4] = {0};
-  memcpy(header, octets, count < sizeof header ? count : sizeof header);
+  memcpy(header, bytes, count < sizeof header ? count : sizeof header);
   if (header[3] > XENBUS_LIMIT - sizeof header) return fail(E2BIG);
   if (count > XENBUS_LIMIT) return fail(EINVAL);
-  return syscall(SYS_write, fd, octets, count);
+  return syscall(SYS_write, fd, bytes, count);
 }
 
 /* ---- the files ---- */
@@ -705,24 +705,24 @@ int ioctl(int fd, unsigned long request, ...) {
   return result;
 }
 
-ssize_t read(int fd, void* octets, size_t count) {
+ssize_t read(int fd, void* bytes, size_t count) {
   struct device* device = device_of(fd);
-  if (device == NULL) return syscall(SYS_read, fd, octets, count);
+  if (device == NULL) return syscall(SYS_read, fd, bytes, count);
   pthread_mutex_lock(&lock);
   ssize_t result = device->overflow                      ? fail(EFBIG)
                    : faulty("read", NAMES[device->kind]) ? -1
-                                                         : syscall(SYS_read, fd, octets, count);
+                                                         : syscall(SYS_read, fd, bytes, count);
   pthread_mutex_unlock(&lock);
   return result;
 }
 
-ssize_t write(int fd, const void* octets, size_t count) {
+ssize_t write(int fd, const void* bytes, size_t count) {
   struct device* device = device_of(fd);
-  if (device == NULL) return syscall(SYS_write, fd, octets, count);
+  if (device == NULL) return syscall(SYS_write, fd, bytes, count);
   pthread_mutex_lock(&lock);
   ssize_t result = faulty("write", NAMES[device->kind]) ? -1
-                   : device->kind == EVTCHN             ? unmask(fd, device->domid, octets, count)
-                                                        : write_store(fd, octets, count);
+                   : device->kind == EVTCHN             ? unmask(fd, device->domid, bytes, count)
+                                                        : write_store(fd, bytes, count);
   pthread_mutex_unlock(&lock);
   return result;
 }

@@ -137,7 +137,7 @@ export function serveStore(machine: EmulatedMachine): Promise<StoreSocket> {
   });
 }
 
-/** Long enough for octets to pass a socket, several times. */
+/** Long enough for bytes to pass a socket, several times. */
 export async function settleSockets(machine?: EmulatedMachine): Promise<void> {
   for (let round = 0; round < 4; round++) {
     await wait(5);

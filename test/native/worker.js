@@ -24,9 +24,9 @@ export function openEverything(addonPath, onEvent = () => {}) {
     [b, portB],
   ]) {
     own.start(() => {
-      const octets = own.read(ports);
-      if (octets === undefined) return;
-      own.write(ports.subarray(0, octets));
+      const bytes = own.read(ports);
+      if (bytes === undefined) return;
+      own.write(ports.subarray(0, bytes));
       onEvent({ port, notify: () => own.notify(port), memory, mapping });
     });
   }

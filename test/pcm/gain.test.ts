@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { canScale, Gain, MAX_VOLUME, MIN_VOLUME } from '../../src/pcm/gain.ts';
 import { sampleCodec } from '../../src/pcm/samples.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
-import { octets, thrownBy } from '../wire/support.ts';
+import { bytes, thrownBy } from '../wire/support.ts';
 
 const FORMATS = PCM_FORMATS.map(({ name }) => name).filter(canScale);
 /** Frames of a ramp at 48 kHz. */
@@ -22,7 +22,7 @@ function begun(format: PcmFormatName, channels = 1): Gain {
   return started;
 }
 
-/** Values of full scale as octets of a format. */
+/** Values of full scale as bytes of a format. */
 function encode(format: PcmFormatName, values: readonly number[]): Uint8Array {
   const { sampleBytes, write } = sampleCodec(format) ?? expect.unreachable();
   const memory = new Uint8Array(values.length * sampleBytes);
@@ -33,7 +33,7 @@ function encode(format: PcmFormatName, values: readonly number[]): Uint8Array {
   return memory;
 }
 
-/** Octets of a format as values of full scale. */
+/** Bytes of a format as values of full scale. */
 function decode(format: PcmFormatName, { buffer, byteOffset, length }: Uint8Array): number[] {
   const { sampleBytes, read } = sampleCodec(format) ?? expect.unreachable();
   const view = new DataView(buffer, byteOffset, length);
@@ -133,7 +133,7 @@ describe('a gain', () => {
     const scaler = gain('s16_le', 2);
     expect(thrownBy(() => scaler.apply(new Uint8Array(6)))).toMatchObject({
       code: 'ERR_VSND_INVALID_STATE',
-      message: '6 octets of frames of 4',
+      message: '6 bytes of frames of 4',
     });
   });
 });
@@ -178,7 +178,7 @@ describe('at a constant volume', () => {
       fc.property(
         fc.constantFrom(...FORMATS),
         fc.integer({ min: 0, max: 9 }),
-        octets(64),
+        bytes(64),
         fc.constantFrom(-3, 0, 6),
         (format, byteOffset, content, volume) => {
           const scaler = begun(format, 2);
@@ -289,7 +289,7 @@ describe('a change of volume', () => {
       fc.property(
         fc.constantFrom(...FORMATS),
         fc.array(step, { minLength: 1, maxLength: 12 }),
-        fc.infiniteStream(octets(16)),
+        fc.infiniteStream(bytes(16)),
         (format, steps, sound) => {
           const whole = gain(format, 2, 1_000); // ramps of 10 frames
           const cut = gain(format, 2, 1_000);

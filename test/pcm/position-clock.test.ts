@@ -450,7 +450,7 @@ describe('positions as backends send them', () => {
 });
 
 describe('large numbers', () => {
-  it('change nothing: positions near 2^53 octets, times near 10^18 ns', () => {
+  it('change nothing: positions near 2^53 bytes, times near 10^18 ns', () => {
     const backend = deviating(200, 5, 10);
     const [base, start] = [2 ** 51 - 10 * RATE, 1e18];
     const [small, large] = [new PositionClock(RATE), new PositionClock(RATE)];
@@ -510,7 +510,7 @@ describe('a clock that nobody reads until the end', () => {
 });
 
 describe('a million reports', () => {
-  /** Octets of the heap that are in use. */
+  /** Bytes of the heap that are in use. */
   function heapInUse(): number {
     setFlagsFromString('--expose-gc');
     runInNewContext('gc')();

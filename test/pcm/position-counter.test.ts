@@ -18,8 +18,8 @@ class Player {
     this.written = written;
   }
 
-  write(octets: number): void {
-    this.written += octets;
+  write(bytes: number): void {
+    this.written += bytes;
   }
 
   read(position: number | bigint): number {
@@ -101,7 +101,7 @@ describe('a first position', () => {
 });
 
 describe('a counter that begins again after an underrun', () => {
-  /** `written` octets have been played; then a whole buffer was written. */
+  /** `written` bytes have been played; then a whole buffer was written. */
   const refilled = (written = BUFFER): Player => {
     const player = new Player({ written });
     player.read(written);
@@ -179,8 +179,8 @@ describe('a counter that begins again after an underrun', () => {
     expect(player.readAll(BUFFER - FRAME, BUFFER + PERIOD)).toEqual([BUFFER, BUFFER + PERIOD]);
   });
 
-  it('has not begun again where it is too low by a quarter of a period, and has with an octet more', () => {
-    const tooLow = (octets: number) => refilled(2 * PERIOD).readAll(2 * PERIOD - octets, 3 * PERIOD);
+  it('has not begun again where it is too low by a quarter of a period, and has with a byte more', () => {
+    const tooLow = (bytes: number) => refilled(2 * PERIOD).readAll(2 * PERIOD - bytes, 3 * PERIOD);
     expect(tooLow(PERIOD / 4)).toEqual([2 * PERIOD, 3 * PERIOD]);
     expect(tooLow(PERIOD / 4 + 1)).toEqual([4 * PERIOD - PERIOD / 4 - 1, 5 * PERIOD]);
   });
@@ -225,7 +225,7 @@ describe('a counter that begins again while it runs', () => {
     ]);
   });
 
-  it('takes a step of two periods for a beginning at 0, and one octet more not', () => {
+  it('takes a step of two periods for a beginning at 0, and one byte more not', () => {
     const second = (first: number) =>
       new Player({ written: 3 * BUFFER }).readAll(BUFFER, first, first + 1).at(-1);
     expect(second(2 * PERIOD)).toBe(BUFFER + 2 * PERIOD + 1);
@@ -470,8 +470,8 @@ class RestartingDevice {
     this.player.write(Math.floor(share * (BUFFER - (this.player.written - this.player.counter.count))));
   }
 
-  play(octets: number): void {
-    this.truth = Math.min(this.player.written, this.truth + octets);
+  play(bytes: number): void {
+    this.truth = Math.min(this.player.written, this.truth + bytes);
   }
 
   restart(): void {
@@ -497,8 +497,8 @@ describe('a counter that begins again', () => {
         for (const { periods, steps } of runs) {
           device.player.write(periods * PERIOD);
           device.restart();
-          for (const octets of [...steps, BUFFER]) {
-            device.play(octets);
+          for (const bytes of [...steps, BUFFER]) {
+            device.play(bytes);
             expect(device.report()).toBe(device.truth);
           }
         }
@@ -529,7 +529,7 @@ describe('a counter that begins again', () => {
 
   it('while it runs, is counted too low by what was played unseen before, from the second event on', () => {
     const run = fc.record({
-      /** Octets by which the events come later than one a period. */
+      /** Bytes by which the events come later than one a period. */
       jitter: fc.array(fc.nat(PERIOD / 2), { minLength: 5, maxLength: 12 }),
       unseen: fc.nat(PERIOD),
     });
@@ -538,9 +538,9 @@ describe('a counter that begins again', () => {
         const device = new RestartingDevice();
         let unseen = 0;
         for (const { jitter, unseen: more } of runs) {
-          for (const [index, octets] of jitter.entries()) {
+          for (const [index, bytes] of jitter.entries()) {
             device.player.write(2 * PERIOD);
-            device.play(PERIOD + octets);
+            device.play(PERIOD + bytes);
             expect(device.standsStill).toBe(false);
             const count = device.report();
             if (index > 0) expect(count).toBe(device.truth - unseen);
@@ -562,8 +562,8 @@ describe('a counter that begins again', () => {
         device.report();
         device.play(unseen);
         device.restart();
-        for (const octets of [PERIOD, ...steps]) {
-          device.play(octets);
+        for (const bytes of [PERIOD, ...steps]) {
+          device.play(bytes);
           const lag = device.truth - device.report();
           expect(lag).toBeGreaterThanOrEqual(0);
           expect(lag).toBeLessThanOrEqual(first + unseen + PERIOD);

@@ -2,22 +2,22 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SampleCodec, sampleCodec } from '../../src/pcm/samples.ts';
 import { PCM_FORMATS, type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
-import { octets } from '../wire/support.ts';
+import { bytes } from '../wire/support.ts';
 
-/** An odd place among other octets, which are none of the codec's business. */
+/** An odd place among other bytes, which are none of the codec's business. */
 const OFFSET = 3;
 
 function codecOf(format: PcmFormatName): SampleCodec {
   return sampleCodec(format) ?? expect.unreachable(`${format} has no codec`);
 }
 
-/** What the octets of one sample read as. */
+/** What the bytes of one sample read as. */
 function read(format: PcmFormatName, sample: Iterable<number>): number {
   const memory = Uint8Array.of(1, 2, 3, ...sample, 4, 5, 6);
   return codecOf(format).read(new DataView(memory.buffer), OFFSET);
 }
 
-/** The octets of one sample that a value is written as; those around it stay what they are. */
+/** The bytes of one sample that a value is written as; those around it stay what they are. */
 function write(format: PcmFormatName, value: number): number[] {
   const { sampleBytes, write } = codecOf(format);
   const memory = new Uint8Array(OFFSET + sampleBytes + OFFSET).fill(0xa5);
@@ -34,15 +34,15 @@ function integerFormat(format: PcmFormatName) {
   const bits = Number(digits);
   const size = bits === 24 ? 4 : bits / 8;
   const fullScale = 2 ** (bits - 1);
-  /** The octets of an integer, with silence at 0. */
-  const octetsOf = (integer: number): number[] => {
+  /** The bytes of an integer, with silence at 0. */
+  const bytesOf = (integer: number): number[] => {
     const word = BigInt.asUintN(8 * size, BigInt(integer + (sign === 'u' ? fullScale : 0)));
     const little = Array.from({ length: size }, (_, index) => Number((word >> BigInt(8 * index)) & 0xffn));
     return order === 'be' ? little.reverse() : little;
   };
-  /** Where the octet lies that does not count. */
+  /** Where the byte lies that does not count. */
   const unused = bits === 24 ? (order === 'be' ? 0 : 3) : undefined;
-  return { bits, fullScale, octetsOf, unused };
+  return { bits, fullScale, bytesOf, unused };
 }
 
 const named = (pattern: RegExp): PcmFormatName[] =>
@@ -53,7 +53,7 @@ const FLOATS = named(/^float/);
 const LAWS = named(/_law$/);
 
 describe('a codec', () => {
-  it.each([...INTEGERS, ...FLOATS, ...LAWS])('of %s takes the octets of a sample', (format) => {
+  it.each([...INTEGERS, ...FLOATS, ...LAWS])('of %s takes the bytes of a sample', (format) => {
     expect(codecOf(format).sampleBytes).toBe(pcmFormat(format).sampleBytes);
   });
 
@@ -76,42 +76,42 @@ describe('a codec', () => {
 
 describe('integers', () => {
   it.each(named(/^[su](8|16)/))('of %s come back as they were, all of them', (format) => {
-    const { fullScale, octetsOf } = integerFormat(format);
+    const { fullScale, bytesOf } = integerFormat(format);
     for (let integer = -fullScale; integer < fullScale; integer++) {
-      const sample = octetsOf(integer);
+      const sample = bytesOf(integer);
       const value = read(format, sample);
       const again = write(format, value);
-      if (value !== integer / fullScale || again.some((octet, index) => octet !== sample[index])) {
+      if (value !== integer / fullScale || again.some((byte, index) => byte !== sample[index])) {
         expect({ integer: value * fullScale, again }).toEqual({ integer, again: sample });
       }
     }
   });
 
   it.each(named(/^[su](24|32)/))('of %s come back as they were', (format) => {
-    const { fullScale, octetsOf } = integerFormat(format);
+    const { fullScale, bytesOf } = integerFormat(format);
     const integers = fc.oneof(
       fc.constantFrom(-fullScale, 1 - fullScale, -1, 0, 1, fullScale - 2, fullScale - 1),
       fc.integer({ min: -fullScale, max: fullScale - 1 }),
     );
     fc.assert(
       fc.property(integers, (integer) => {
-        expect(read(format, octetsOf(integer))).toBe(integer / fullScale);
-        expect(write(format, integer / fullScale)).toEqual(octetsOf(integer));
+        expect(read(format, bytesOf(integer))).toBe(integer / fullScale);
+        expect(write(format, integer / fullScale)).toEqual(bytesOf(integer));
       }),
     );
   });
 
-  it.each(named(/^[su]24/))('of %s are read without the octet that carries nothing', (format) => {
-    const { octetsOf, unused = expect.unreachable() } = integerFormat(format);
+  it.each(named(/^[su]24/))('of %s are read without the byte that carries nothing', (format) => {
+    const { bytesOf, unused = expect.unreachable() } = integerFormat(format);
     for (const integer of [-0x80_0000, -2, 0, 3, 0x7f_ffff]) {
       for (const junk of [0, 0x7f, 0x80, 0xff]) {
-        const sample = octetsOf(integer).with(unused, junk);
+        const sample = bytesOf(integer).with(unused, junk);
         expect(read(format, sample)).toBe(integer / 0x80_0000);
       }
     }
   });
 
-  it('of 24 bits are written with the sign in the fourth octet, where there is one', () => {
+  it('of 24 bits are written with the sign in the fourth byte, where there is one', () => {
     expect(write('s24_le', -1 / 0x80_0000)).toEqual([0xff, 0xff, 0xff, 0xff]);
     expect(write('s24_be', -1)).toEqual([0xff, 0x80, 0, 0]);
     expect(write('s24_le', 0.5)).toEqual([0, 0, 0x40, 0]);
@@ -120,7 +120,7 @@ describe('integers', () => {
   });
 
   it.each(INTEGERS)('of %s are the nearest, and saturate', (format) => {
-    const { fullScale, octetsOf } = integerFormat(format);
+    const { fullScale, bytesOf } = integerFormat(format);
     const values = fc.oneof(
       fc.constantFrom(1, -1, 1 - 0.5 / fullScale, 2, -2, 2 ** 32 + 0.5, Infinity, -Infinity),
       fc.double({ noNaN: true }),
@@ -130,7 +130,7 @@ describe('integers', () => {
       fc.property(values, (value) => {
         const nearest = Math.round(value * fullScale);
         const integer = Math.min(Math.max(nearest, -fullScale), fullScale - 1);
-        expect(write(format, value)).toEqual(octetsOf(integer));
+        expect(write(format, value)).toEqual(bytesOf(integer));
       }),
     );
   });
@@ -140,7 +140,7 @@ describe('floating point', () => {
   it.each(FLOATS)('of %s comes back to the bit, whatever its size; only NaN is silence', (format) => {
     const { sampleBytes } = codecOf(format);
     fc.assert(
-      fc.property(octets(sampleBytes), (sample) => {
+      fc.property(bytes(sampleBytes), (sample) => {
         const value = read(format, sample);
         expect(write(format, value)).toEqual(
           Number.isNaN(value) ? [...new Uint8Array(sampleBytes)] : [...sample],

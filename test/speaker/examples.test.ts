@@ -20,21 +20,21 @@ sine.sampleRate = 44100;
 let frames = 0;
 sine._read = function (n) {
   const count = n / 4 | 0;
-  const octets = Buffer.alloc(count * 4);
+  const bytes = Buffer.alloc(count * 4);
   for (let frame = 0; frame < count; frame++) {
     const value = Math.round(32760 * Math.sin((Math.PI * 2 * 440 * (frames + frame)) / this.sampleRate));
-    octets.writeInt16LE(value, frame * 4);
-    octets.writeInt16LE(value, frame * 4 + 2);
+    bytes.writeInt16LE(value, frame * 4);
+    bytes.writeInt16LE(value, frame * 4 + 2);
   }
-  this.push(octets);
+  this.push(bytes);
   frames += count;
   if (frames >= this.sampleRate * 0.2) this.push(null);
 };
 sine.pipe(new Speaker());
 `;
 
-/** Says, when the program ends, how many octets the backend has reported as played; with STOP its count begins anew. */
-const COUNT_OCTETS = `data:text/javascript,
+/** Says, when the program ends, how many bytes the backend has reported as played; with STOP its count begins anew. */
+const COUNT_BYTES = `data:text/javascript,
   import { subscribe } from 'node:diagnostics_channel';
   let played = 0n;
   subscribe('vsnd:position', ({ position }) => { if (position > played) played = position; });
@@ -50,7 +50,7 @@ const run = (by: keyof typeof MODULES, program: string): Running =>
   new Running(
     process.execPath,
     [
-      ...['--import', COUNT_OCTETS],
+      ...['--import', COUNT_BYTES],
       `--input-type=${by === 'import' ? 'module' : 'commonjs'}`,
       ...['--eval', MODULES[by] + program],
     ],

@@ -20,13 +20,13 @@ function eventsOf(speaker: EventEmitter): string[] {
 
 /** Stereo, half scale, packed 24 bits. */
 function packedSine(frames: number): Buffer {
-  const octets = Buffer.alloc(frames * 6);
+  const bytes = Buffer.alloc(frames * 6);
   for (let frame = 0; frame < frames; frame++) {
     const sample = Math.round(2 ** 22 * Math.sin(frame / 20));
-    octets.writeIntLE(sample, frame * 6, 3);
-    octets.writeIntLE(sample, frame * 6 + 3, 3);
+    bytes.writeIntLE(sample, frame * 6, 3);
+    bytes.writeIntLE(sample, frame * 6 + 3, 3);
   }
-  return octets;
+  return bytes;
 }
 
 const ended = (speaker: Speaker) => once(speaker, 'close');
@@ -40,10 +40,10 @@ async function withCard(
   await card.close();
 }
 
-/** Plays `octets` to the end, and returns what was heard. */
-async function hear(guest: TestGuest, speaker: Speaker, octets: Buffer): Promise<Buffer> {
+/** Plays `bytes` to the end, and returns what was heard. */
+async function hear(guest: TestGuest, speaker: Speaker, bytes: Buffer): Promise<Buffer> {
   const closed = ended(speaker);
-  speaker.end(octets);
+  speaker.end(bytes);
   await playUntil(guest, closed);
   return Buffer.from(guest.device.heard());
 }
@@ -58,17 +58,17 @@ describe('what is played', () => {
     [{ bitDepth: 32, signed: false }, 'u32_le', 44_100, 2],
     [{ float: true, channels: 6 }, 'float_le', 44_100, 6],
     [{ float: true, bitDepth: 64 }, 'float64_le', 44_100, 2],
-  ])('of %j is %s, %i Hz, %i channels, every octet of it', async (options, format, rate, channels) => {
+  ])('of %j is %s, %i Hz, %i channels, every byte of it', async (options, format, rate, channels) => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ ...options, card });
-      const octets = noise(channels * 8 * 3000);
+      const bytes = noise(channels * 8 * 3000);
       speaker.once('open', () => expect(card.streams[0]).toMatchObject({ format, rate, channels }));
-      expect((await hear(guest, speaker, octets)).equals(octets)).toBe(true);
+      expect((await hear(guest, speaker, bytes)).equals(bytes)).toBe(true);
       expect(speaker).toMatchObject({ channels, sampleRate: rate });
     });
   });
 
-  test.each([true, false])('of packed 24 bits, signed: %s, goes as 4 octets a sample', async (signed) => {
+  test.each([true, false])('of packed 24 bits, signed: %s, goes as 4 bytes a sample', async (signed) => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ bitDepth: 24, channels: 1, signed, card });
       speaker.once('open', () => expect(card.streams[0]?.format).toBe(signed ? 's24_le' : 'u24_le'));
@@ -82,10 +82,10 @@ describe('what is played', () => {
 
   test.each([[{}], [{ bitDepth: 24 }]])('of %j does not depend on where chunks end', async (options) => {
     await withCard(async (card, guest) => {
-      const octets = noise(12_000);
-      const whole = await hear(guest, new Speaker({ ...options, card }), octets);
+      const bytes = noise(12_000);
+      const whole = await hear(guest, new Speaker({ ...options, card }), bytes);
       const speaker = new Speaker({ ...options, card });
-      for (let at = 0; at < octets.length; at += 1001) speaker.write(octets.subarray(at, at + 1001));
+      for (let at = 0; at < bytes.length; at += 1001) speaker.write(bytes.subarray(at, at + 1001));
       expect((await hear(guest, speaker, Buffer.alloc(0))).equals(whole)).toBe(true);
     });
   });
@@ -309,9 +309,9 @@ describe('the end', () => {
   test('pipeline() resolves when all has been played and the stream is free again', async () => {
     await withCard(async (card, guest) => {
       for (let track = 0; track < 3; track++) {
-        const octets = noise(20_000, track);
-        await playUntil(guest, pipeline([octets], new Speaker({ card })));
-        expect(Buffer.from(guest.device.heard()).equals(octets)).toBe(true);
+        const bytes = noise(20_000, track);
+        await playUntil(guest, pipeline([bytes], new Speaker({ card })));
+        expect(Buffer.from(guest.device.heard()).equals(bytes)).toBe(true);
       }
     });
   });
@@ -338,12 +338,12 @@ describe('the end', () => {
   test('close(false) plays all that was written', async () => {
     await withCard(async (card, guest) => {
       const speaker = new Speaker({ card });
-      const octets = noise(200_000);
+      const bytes = noise(200_000);
       const closed = ended(speaker);
-      speaker.write(octets);
+      speaker.write(bytes);
       speaker.close(false);
       await playUntil(guest, closed);
-      expect(Buffer.from(guest.device.heard()).equals(octets)).toBe(true);
+      expect(Buffer.from(guest.device.heard()).equals(bytes)).toBe(true);
     });
   });
 
@@ -398,8 +398,8 @@ describe('the end', () => {
       await guest.clock.advance(4800);
       skipped.close();
       const next = new Speaker({ card });
-      const octets = noise(8000, 2);
-      expect((await hear(guest, next, octets)).equals(octets)).toBe(true);
+      const bytes = noise(8000, 2);
+      expect((await hear(guest, next, bytes)).equals(bytes)).toBe(true);
     });
   });
 

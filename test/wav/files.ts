@@ -26,9 +26,9 @@ export function useDirectory(): { path(name: string): string; put(name: string, 
 export async function readAll(path: string) {
   const source = await openAudio(path);
   try {
-    const octets = await buffer(source.read());
+    const bytes = await buffer(source.read());
     const { format, rate, channels, frames = 0 } = source;
-    return { format, rate, channels, frames, truncated: source.warnings.includes('ends early'), octets };
+    return { format, rate, channels, frames, truncated: source.warnings.includes('ends early'), bytes };
   } finally {
     await source.close();
   }

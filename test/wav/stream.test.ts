@@ -16,10 +16,10 @@ const stereo = { format: 's16_le', rate: 8000, channels: 2 } as const;
 const headerBytes = encodeWavHeader(stereo, 0).length;
 const hasSox = spawnSync('sox', ['--version']).error === undefined;
 
-/** Whole frames; for s24_le, the fourth octet of a sample is the sign of the third. */
+/** Whole frames; for s24_le, the fourth byte of a sample is the sign of the third. */
 function frames(count: number, frameBytes: number, isS24 = false): Uint8Array {
-  const octets = Uint8Array.from({ length: count * frameBytes }, (_, index) => (index * 167) >>> 3);
-  return isS24 ? widenS24(packS24(octets)) : octets;
+  const bytes = Uint8Array.from({ length: count * frameBytes }, (_, index) => (index * 167) >>> 3);
+  return isS24 ? widenS24(packS24(bytes)) : bytes;
 }
 
 describe('a file', () => {
@@ -34,8 +34,8 @@ describe('a file', () => {
       const count = pieces.reduce((sum, piece) => sum + piece, 0);
       expect(wav.frames).toBe(count);
       if (!wav.closed) await once(wav, 'close');
-      const octets = Buffer.concat(chunks);
-      const expected = { format, rate: 44_100, channels, frames: count, truncated: false, octets };
+      const bytes = Buffer.concat(chunks);
+      const expected = { format, rate: 44_100, channels, frames: count, truncated: false, bytes };
       expect(await readAll(files.path('x.wav'))).toEqual(expected);
       expect(readFileSync(files.path('x.wav')).length % 2).toBe(0);
       expect(readFileSync(files.path('x.wav')).readUInt32LE(4)).toBe(
@@ -47,8 +47,8 @@ describe('a file', () => {
 
   test('can be read while it is written, as after a crash', async () => {
     const wav = await createWavFile(files.path('x.wav'), stereo);
-    const octets = frames(100, 4);
-    await new Promise((resolve) => wav.write(octets, resolve));
+    const bytes = frames(100, 4);
+    await new Promise((resolve) => wav.write(bytes, resolve));
     expect(await readAll(files.path('x.wav'))).toMatchObject({ frames: 100, truncated: false });
     expect(readFileSync(files.path('x.wav')).readUInt32LE(4)).toBe(0xffff_ffff);
     wav.destroy();
@@ -121,28 +121,28 @@ describe('a file', () => {
 describe('into another stream', () => {
   test('goes a file up to the end, and the stream goes on', async () => {
     const out = new PassThrough();
-    const octets = frames(50, 4);
-    await pipeline(Readable.from([octets], { objectMode: false }), wavInto(out, 'the pipe', stereo));
+    const bytes = frames(50, 4);
+    await pipeline(Readable.from([bytes], { objectMode: false }), wavInto(out, 'the pipe', stereo));
     expect(out.writableEnded).toBe(false);
     out.end();
     const whole = Buffer.concat(await out.toArray());
     expect(whole.readUInt32LE(4)).toBe(0xffff_ffff);
     expect(whole.readUInt32LE(headerBytes - 4)).toBe(0xffff_ffff);
     expect(await readAll(files.put('x.wav', whole))).toMatchObject({ frames: 50, truncated: false });
-    expect(whole.subarray(headerBytes).equals(octets)).toBe(true);
+    expect(whole.subarray(headerBytes).equals(bytes)).toBe(true);
   });
 
   test.skipIf(!hasSox)('which sox reads (skipped where it is not installed)', async () => {
     for (const format of ['s16_le', 's24_le', 'float_le'] as const) {
       const out = new PassThrough();
       const wav = wavInto(out, 'the pipe', { format, rate: 48_000, channels: 2 });
-      const octets = frames(50, 2 * (pcmFormat(format).sampleBytes ?? 0), format === 's24_le');
-      await pipeline(Readable.from([octets], { objectMode: false }), wav);
+      const bytes = frames(50, 2 * (pcmFormat(format).sampleBytes ?? 0), format === 's24_le');
+      await pipeline(Readable.from([bytes], { objectMode: false }), wav);
       out.end();
       const input = Buffer.concat(await out.toArray());
       const args = ['-V1', '-t', 'wav', '-', '-t', 'raw', '-'];
       const { stdout } = spawnSync('sox', args, { input });
-      expect(stdout.length, format).toBe(format === 's24_le' ? 50 * 6 : octets.length);
+      expect(stdout.length, format).toBe(format === 's24_le' ? 50 * 6 : bytes.length);
     }
   });
 

@@ -60,7 +60,7 @@ describe('the header', () => {
 });
 
 describe('repacking', () => {
-  test('24 bits come back, with their sign in the fourth octet', () => {
+  test('24 bits come back, with their sign in the fourth byte', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -(2 ** 23), max: 2 ** 23 - 1 })), (samples) => {
         const wide = new Uint8Array(Int32Array.from(samples).buffer);
@@ -96,7 +96,7 @@ describe('the writer', () => {
           channels,
           frames,
           truncated: false,
-          octets: Buffer.concat(written),
+          bytes: Buffer.concat(written),
         });
       },
     );
@@ -125,7 +125,7 @@ describe('the writer', () => {
 
   test('part of a frame is refused', () => {
     const writer = new WavWriter(files.path('x.wav'), { format: 's24_le', rate: 8000, channels: 2 });
-    expect(() => writer.write(new Uint8Array(12))).toThrow('octets is 12; allowed: a multiple of 8');
+    expect(() => writer.write(new Uint8Array(12))).toThrow('bytes is 12; allowed: a multiple of 8');
     writer.close();
   });
 
@@ -179,7 +179,7 @@ describe('the writer', () => {
   });
 });
 
-/** Octets that differ from place to place; for s24_le, the fourth is the sign of the third. */
+/** Bytes that differ from place to place; for s24_le, the fourth is the sign of the third. */
 function pattern(length: number, seed: number, signed: boolean): Uint8Array {
   const bytes = Uint8Array.from({ length }, (_, index) => (seed + index * 167) >>> 3);
   return signed ? widenS24(packS24(bytes)) : bytes;

@@ -4,7 +4,7 @@ import { EVENT_RING_SIZE, EVENT_SIZE, EventConsumer, EventProducer } from '../..
 import { type CurPosEvent, decodeEvent, encodeCurPos } from '../../src/wire/sndif.ts';
 import { golden, pageFromHex, toHex } from '../golden/golden.ts';
 import { ArrayMemory, traced } from './memory.ts';
-import { expectCode, octets, startIndex, u32, valueOrProtocolError } from './support.ts';
+import { bytes as data, expectCode, startIndex, u32, valueOrProtocolError } from './support.ts';
 
 const IN_CONS = golden.offsets['xensnd_event_page.in_cons'] ?? Number.NaN;
 const IN_PROD = golden.offsets['xensnd_event_page.in_prod'] ?? Number.NaN;
@@ -53,16 +53,16 @@ describe("the header's page", () => {
     expect(EVENT_SIZE).toBe(golden.sizes['xensnd_evt']);
   });
 
-  it.each(golden.eventSlots)('has event %i at octet %i', (index, offset) => {
+  it.each(golden.eventSlots)('has event %i at byte %i', (index, offset) => {
     const pair = new Pair(index);
     expect(pair.put(0x4242)).toBe(true);
-    const octetsThere = pair.memory.bytes.subarray(offset, offset + EVENT_SIZE);
-    expect(toHex(octetsThere)).toBe(toHex(encodeCurPos(eventOf(0x4242))));
+    const bytesThere = pair.memory.bytes.subarray(offset, offset + EVENT_SIZE);
+    expect(toHex(bytesThere)).toBe(toHex(encodeCurPos(eventOf(0x4242))));
     expect(pair.take()).toEqual(eventOf(0x4242));
     expect(slotOf(index)).toBe(offset);
   });
 
-  it.each(Object.entries(golden.eventPages))('is written octet by octet alike: %s', (_, script) => {
+  it.each(Object.entries(golden.eventPages))('is written byte by byte alike: %s', (_, script) => {
     const memory = new ArrayMemory();
     memory.store32(IN_CONS, script.start);
     memory.store32(IN_PROD, script.start);
@@ -132,7 +132,7 @@ describe('a role', () => {
     const before = toHex(pair.memory.bytes);
     const target = new Uint8Array(EVENT_SIZE).fill(0xab);
     expect(pair.consumer.take(target)).toBe('none');
-    expect(target.every((octet) => octet === 0xab)).toBe(true);
+    expect(target.every((byte) => byte === 0xab)).toBe(true);
     expect(toHex(pair.memory.bytes)).toBe(before);
   });
 });
@@ -316,9 +316,9 @@ describe("a peer's corrupt index", () => {
     expect(() => pair.put(1)).toThrow('leaves 4294967295 events in a ring of 63');
   });
 
-  it('and any other octets of the page give events or a protocol error, in either direction', () => {
+  it('and any other bytes of the page give events or a protocol error, in either direction', () => {
     fc.assert(
-      fc.property(u32, octets(4096), fc.nat({ max: 70 }), (start, bytes, ahead) => {
+      fc.property(u32, data(4096), fc.nat({ max: 70 }), (start, bytes, ahead) => {
         const pair = new Pair(start);
         pair.memory.bytes.set(bytes);
         pair.memory.store32(IN_CONS, start);

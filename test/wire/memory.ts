@@ -40,7 +40,7 @@ export class ArrayMemory implements SharedMemory {
 
   #check(offset: number, length: number, alignment: number): void {
     if (!Number.isInteger(offset) || offset < 0 || offset + length > this.byteLength || offset % alignment) {
-      throw new RangeError(`an access of ${length} octets at ${offset} of ${this.byteLength}`);
+      throw new RangeError(`an access of ${length} bytes at ${offset} of ${this.byteLength}`);
     }
   }
 }

@@ -11,16 +11,16 @@ import { golden } from '../golden/golden.ts';
 
 const goldenFormats = Object.entries(golden.formats);
 
-/** Octets of a sample by the name alone: 24 bits lie in 4 octets. */
-function octetsByName(name: string): number | undefined {
+/** Bytes of a sample by the name alone: 24 bits lie in 4 bytes. */
+function bytesByName(name: string): number | undefined {
   if (/^(ima_adpcm|mpeg|gsm)$/.test(name)) return undefined;
   if (/_law$|8$/.test(name)) return 1;
   return /16_/.test(name) ? 2 : /float64/.test(name) ? 8 : 4;
 }
 
-/** The value of an integer sample, its unused octets included. */
+/** The value of an integer sample, its unused bytes included. */
 const unsignedValue = ({ name, silence }: PcmFormat): number =>
-  (name.endsWith('_be') ? silence : [...silence].reverse()).reduce((value, octet) => value * 256 + octet, 0);
+  (name.endsWith('_be') ? silence : [...silence].reverse()).reduce((value, byte) => value * 256 + byte, 0);
 
 describe('the formats', () => {
   it('are the 25 of sndif.h with their codes and names, in the order of the codes', () => {
@@ -46,8 +46,8 @@ describe('the formats', () => {
     expect(pcmFormat(format.name)).toBe(format);
   });
 
-  it.each(PCM_FORMATS)('a sample of $name takes its octets, and so does its silence', (format) => {
-    expect(format.sampleBytes).toBe(octetsByName(format.name));
+  it.each(PCM_FORMATS)('a sample of $name takes its bytes, and so does its silence', (format) => {
+    expect(format.sampleBytes).toBe(bytesByName(format.name));
     expect(format.silence).toHaveLength(format.sampleBytes ?? 0);
   });
 
@@ -61,7 +61,7 @@ describe('the formats', () => {
 
   it('silence is 0.0 in floating point, and the code of 0 in the two laws', () => {
     for (const name of ['float_le', 'float_be', 'float64_le', 'float64_be']) {
-      expect(pcmFormatByName(name)?.silence.every((octet) => octet === 0)).toBe(true);
+      expect(pcmFormatByName(name)?.silence.every((byte) => byte === 0)).toBe(true);
     }
     expect(pcmFormatByName('mu_law')?.silence).toEqual([0xff]);
     expect(pcmFormatByName('a_law')?.silence).toEqual([0xd5]);

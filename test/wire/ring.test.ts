@@ -10,7 +10,7 @@ import {
 } from '../../src/wire/sndif.ts';
 import { type GoldenRingStep, golden, pageFromHex, toHex } from '../golden/golden.ts';
 import { ArrayMemory, traced } from './memory.ts';
-import { expectCode, octets, startIndex, u32, valueOrProtocolError } from './support.ts';
+import { bytes as data, expectCode, startIndex, u32, valueOrProtocolError } from './support.ts';
 
 const REQ_PROD = golden.offsets['xen_sndif_sring.req_prod'] ?? Number.NaN;
 const REQ_EVENT = golden.offsets['xen_sndif_sring.req_event'] ?? Number.NaN;
@@ -94,7 +94,7 @@ describe("the header's ring", () => {
     }
   }
 
-  it.each(Object.entries(golden.rings))('is matched step by step and octet by octet: %s', (_, script) => {
+  it.each(Object.entries(golden.rings))('is matched step by step and byte by byte: %s', (_, script) => {
     const pair = new Pair(script.start);
     const { memory, front } = pair;
     expect(toHex(memory.bytes)).toBe(toHex(pageFromHex(script.fresh)));
@@ -177,7 +177,7 @@ describe('a role', () => {
     const target = new Uint8Array(RING_ENTRY_SIZE).fill(0xab);
     expect(pair.front.take(target)).toBe(false);
     expect(pair.back.take(target)).toBe(false);
-    expect(target.every((octet) => octet === 0xab)).toBe(true);
+    expect(target.every((byte) => byte === 0xab)).toBe(true);
   });
 
   it('refuses a request on a full ring until a response has been taken', () => {
@@ -546,7 +546,7 @@ describe("a peer's corrupt index", () => {
         const target = new Uint8Array(RING_ENTRY_SIZE).fill(0xab);
         if (announced < read || announced > published) {
           expectCode(() => pair.front.take(target), 'ERR_VSND_PROTOCOL');
-          expect(target.every((octet) => octet === 0xab)).toBe(true);
+          expect(target.every((byte) => byte === 0xab)).toBe(true);
           expect(pair.front.rearm()).toBe(true); // so nobody sleeps over it
         } else {
           expect(pair.front.take(target)).toBe(announced > read);
@@ -569,7 +569,7 @@ describe("a peer's corrupt index", () => {
         if (announced < taken || announced > answered + RING_SIZE) {
           expectCode(() => pair.back.announced, 'ERR_VSND_PROTOCOL');
           expectCode(() => pair.back.take(target), 'ERR_VSND_PROTOCOL');
-          expect(target.every((octet) => octet === 0xab)).toBe(true);
+          expect(target.every((byte) => byte === 0xab)).toBe(true);
           expect(pair.back.rearm()).toBe(true); // so nobody sleeps over it
         } else {
           expect(pair.back.announced).toBe(announced - taken);
@@ -618,9 +618,9 @@ describe("a peer's corrupt index", () => {
     expect(pair.memory.load32(RSP_PROD)).toBe(0);
   });
 
-  it('and any other octets of the page give entries or a protocol error, in either direction', () => {
+  it('and any other bytes of the page give entries or a protocol error, in either direction', () => {
     fc.assert(
-      fc.property(startIndex, octets(4096), u32, fc.nat({ max: 40 }), (start, bytes, event, ahead) => {
+      fc.property(startIndex, data(4096), u32, fc.nat({ max: 40 }), (start, bytes, event, ahead) => {
         const pair = new Pair(start);
         pair.putRequests(...sequence(RING_SIZE));
         pair.memory.bytes.set(bytes);

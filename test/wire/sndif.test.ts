@@ -32,7 +32,7 @@ import {
   pageFromHex,
   toHex,
 } from '../golden/golden.ts';
-import { expectCode, i32, octets, u8, u16, u32, u64, valueOrProtocolError } from './support.ts';
+import { bytes as data, expectCode, i32, u8, u16, u32, u64, valueOrProtocolError } from './support.ts';
 
 const goldenRanges = (from: GoldenHwParam): HwParamRanges => ({
   formats: BigInt(from.formats),
@@ -125,7 +125,7 @@ function embedded(bytes: Uint8Array): Uint8Array {
   return larger.subarray(12, 12 + bytes.length);
 }
 
-/** `bytes` with every octet of the ranges [from, to) set. */
+/** `bytes` with every byte of the ranges [from, to) set. */
 function withGarbage(bytes: Uint8Array, ...reserved: (readonly [number, number])[]): Uint8Array {
   const garbled = Uint8Array.from(bytes);
   for (const [from, to] of reserved) garbled.fill(0xff, from, to);
@@ -147,11 +147,11 @@ describe('codes', () => {
 });
 
 describe('a request', () => {
-  it.each(requestCases)("$name is encoded to the header's octets", ({ id, request, bytes }) => {
+  it.each(requestCases)("$name is encoded to the header's bytes", ({ id, request, bytes }) => {
     expect(toHex(encodeRequest(id, request))).toBe(bytes);
   });
 
-  it.each(requestCases)("$name is decoded from the header's octets", ({ id, operation, request, bytes }) => {
+  it.each(requestCases)("$name is decoded from the header's bytes", ({ id, operation, request, bytes }) => {
     expect(decodeRequest(fromHex(bytes))).toEqual({ id, operation, request });
     expect(decodeRequest(embedded(fromHex(bytes)))).toEqual({ id, operation, request });
   });
@@ -187,12 +187,12 @@ describe('a request', () => {
         [48, 64],
       ],
     },
-  ] as const)('$name is decoded whatever its reserved octets hold', ({ name, reserved }) => {
+  ] as const)('$name is decoded whatever its reserved bytes hold', ({ name, reserved }) => {
     const bytes = fromHex(golden.requests[name].bytes);
     expect(decodeRequest(withGarbage(bytes, ...reserved))).toEqual(decodeRequest(bytes));
   });
 
-  it('comes back from its octets as it was', () => {
+  it('comes back from its bytes as it was', () => {
     fc.assert(
       fc.property(u16, anyRequest, (id, request) => {
         const bytes = encodeRequest(id, request);
@@ -218,9 +218,9 @@ describe('a request', () => {
     }
   });
 
-  it('is a value whatever 64 octets the frontend wrote, and one that encodes to what was understood', () => {
+  it('is a value whatever 64 bytes the frontend wrote, and one that encodes to what was understood', () => {
     fc.assert(
-      fc.property(octets(64), fc.integer({ min: 0, max: 12 }), (bytes, operation) => {
+      fc.property(data(64), fc.integer({ min: 0, max: 12 }), (bytes, operation) => {
         bytes[2] = operation;
         const { id, request } = decodeRequest(bytes);
         expect(id).toBe((bytes[0] ?? 0) + 256 * (bytes[1] ?? 0));
@@ -241,16 +241,16 @@ describe('a response', () => {
     return { name, response, bytes };
   });
 
-  it.each(cases)("'$name' is encoded to the header's octets", ({ response, bytes }) => {
+  it.each(cases)("'$name' is encoded to the header's bytes", ({ response, bytes }) => {
     expect(toHex(encodeResponse(response))).toBe(bytes);
   });
 
-  it.each(cases)("'$name' is decoded from the header's octets", ({ response, bytes }) => {
+  it.each(cases)("'$name' is decoded from the header's bytes", ({ response, bytes }) => {
     expect(decodeResponse(fromHex(bytes))).toStrictEqual(response);
     expect(decodeResponse(embedded(fromHex(bytes)))).toStrictEqual(response);
   });
 
-  it('is decoded whatever its reserved octets hold', () => {
+  it('is decoded whatever its reserved bytes hold', () => {
     const answer = { id: 5, operation: SndifOp.write, status: -5 };
     const reserved = [
       [3, 4],
@@ -269,7 +269,7 @@ describe('a response', () => {
     expect(decodeResponse(other)).not.toHaveProperty('ranges');
   });
 
-  it('comes back from its octets as it was', () => {
+  it('comes back from its bytes as it was', () => {
     fc.assert(
       fc.property(u16, u8, i32, (id, operation, status) => {
         fc.pre(operation !== SndifOp.hwParamQuery || status !== 0);
@@ -285,9 +285,9 @@ describe('a response', () => {
     );
   });
 
-  it('is a value whatever 64 octets the backend wrote', () => {
+  it('is a value whatever 64 bytes the backend wrote', () => {
     fc.assert(
-      fc.property(octets(64), (bytes) => {
+      fc.property(data(64), (bytes) => {
         const response = decodeResponse(bytes);
         expect(decodeResponse(encodeResponse(response))).toStrictEqual(response);
       }),
@@ -298,14 +298,11 @@ describe('a response', () => {
 describe('a position event', () => {
   const cases = golden.events.map(({ id, position, bytes }) => ({ id, position: BigInt(position), bytes }));
 
-  it.each(cases)(
-    "$position is encoded to and decoded from the header's octets",
-    ({ id, position, bytes }) => {
-      expect(toHex(encodeCurPos({ id, position }))).toBe(bytes);
-      expect(decodeEvent(fromHex(bytes))).toStrictEqual({ id, position });
-      expect(decodeEvent(embedded(fromHex(bytes)))).toStrictEqual({ id, position });
-    },
-  );
+  it.each(cases)("$position is encoded to and decoded from the header's bytes", ({ id, position, bytes }) => {
+    expect(toHex(encodeCurPos({ id, position }))).toBe(bytes);
+    expect(decodeEvent(fromHex(bytes))).toStrictEqual({ id, position });
+    expect(decodeEvent(embedded(fromHex(bytes)))).toStrictEqual({ id, position });
+  });
 
   it('keeps every bit of a position beyond 2^53', () => {
     fc.assert(
@@ -322,9 +319,9 @@ describe('a position event', () => {
     expect(() => decodeEvent(bytes)).toThrow('66');
   });
 
-  it('is a value or a protocol error whatever 64 octets the backend wrote', () => {
+  it('is a value or a protocol error whatever 64 bytes the backend wrote', () => {
     fc.assert(
-      fc.property(octets(64), fc.integer({ min: 0, max: 2 }), (bytes, type) => {
+      fc.property(data(64), fc.integer({ min: 0, max: 2 }), (bytes, type) => {
         bytes[2] = type;
         const event = valueOrProtocolError(() => decodeEvent(bytes));
         expect(event === undefined).toBe(type !== EVT_CUR_POS);

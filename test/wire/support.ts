@@ -20,8 +20,8 @@ export const u32: fc.Arbitrary<number> = fc.integer({ min: 0, max: 0xffff_ffff }
 export const i32: fc.Arbitrary<number> = fc.integer({ min: -0x8000_0000, max: 0x7fff_ffff });
 export const u64: fc.Arbitrary<bigint> = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
 
-/** `length` octets of anything. */
-export const octets = (length: number): fc.Arbitrary<Uint8Array> =>
+/** `length` bytes of anything. */
+export const bytes = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length });
 
 /** What `action` throws; fails where it returns. */

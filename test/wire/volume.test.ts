@@ -33,7 +33,7 @@ describe('volumes', () => {
     );
   });
 
-  it('are found wherever the octets lie, as many as are whole', () => {
+  it('are found wherever the bytes lie, as many as are whole', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(7), (bytes, shift) => {
         const shifted = new Uint8Array(bytes.length + shift);

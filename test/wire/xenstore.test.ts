@@ -85,17 +85,17 @@ describe('numbers', () => {
 });
 
 describe('a message', () => {
-  it.each(goldenCases)("$name is encoded to the header's octets", ({ message, bytes }) => {
+  it.each(goldenCases)("$name is encoded to the header's bytes", ({ message, bytes }) => {
     expect(toHex(encodeXsMessage(message))).toBe(toHex(bytes));
   });
 
-  it.each(goldenCases)("$name is decoded from the header's octets", ({ message, bytes }) => {
+  it.each(goldenCases)("$name is decoded from the header's bytes", ({ message, bytes }) => {
     const decoder = new XsMessageDecoder();
     expect(decoder.push(bytes)).toStrictEqual([message]);
     expect(decoder.heldBytes).toBe(0);
   });
 
-  it.each(goldenCases)('$name is decoded octet by octet', ({ message, bytes }) => {
+  it.each(goldenCases)('$name is decoded byte by byte', ({ message, bytes }) => {
     const decoder = new XsMessageDecoder();
     for (let index = 0; index < bytes.length - 1; index++) {
       expect(decoder.push(bytes.slice(index, index + 1))).toEqual([]);
@@ -159,7 +159,7 @@ describe('a message', () => {
   });
 });
 
-describe('the limit of 4096 octets', () => {
+describe('the limit of 4096 bytes', () => {
   const most = { type: XsType.write, requestId: 1, transactionId: 0, payload: new Uint8Array(4096).fill(7) };
 
   it('is kept by a message of exactly as many', () => {
@@ -168,7 +168,7 @@ describe('the limit of 4096 octets', () => {
     expect(new XsMessageDecoder().push(bytes)).toStrictEqual([most]);
   });
 
-  it('makes one octet more caller misuse, which says E2BIG', () => {
+  it('makes one byte more caller misuse, which says E2BIG', () => {
     const encode = () => encodeXsMessage({ ...most, payload: new Uint8Array(4097) });
     expectCode(encode, 'ERR_VSND_INVALID_ARG');
     expect(thrownBy(encode)).toHaveProperty('errno', 'E2BIG');
@@ -193,7 +193,7 @@ describe('the limit of 4096 octets', () => {
   });
 });
 
-describe('any octets', () => {
+describe('any bytes', () => {
   it('are messages and a rest that make them up again, or a protocol error', () => {
     const mostlyShort = fc
       .array(
@@ -259,7 +259,7 @@ describe('strings', () => {
     );
   });
 
-  it('are found in any octets', () => {
+  it('are found in any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (payload) => {
         expect(decodeXsStrings(payload).every((string) => !string.includes('\0'))).toBe(true);
@@ -387,7 +387,7 @@ describe('a path', () => {
   it.each([
     { kind: 'absolute', prefix: '/', limit: XS_ABS_PATH_MAX },
     { kind: 'relative', prefix: '', limit: XS_REL_PATH_MAX },
-  ])('that is $kind has at most $limit octets', ({ prefix, limit }) => {
+  ])('that is $kind has at most $limit bytes', ({ prefix, limit }) => {
     expect(isXsPath(prefix.padEnd(limit, 'a'))).toBe(true);
     expect(isXsPath(prefix.padEnd(limit + 1, 'a'))).toBe(false);
   });

@@ -58,7 +58,7 @@ describe('nodes', () => {
     expect(await g.write(path, 'x')).toBe('EINVAL');
   });
 
-  test('have paths of up to 2048 octets below home, up to 3072 elsewhere', async () => {
+  test('have paths of up to 2048 bytes below home, up to 3072 elsewhere', async () => {
     expect(await g.read('x'.repeat(2048))).toBe('ENOENT');
     expect(await zero.read(`/${'x'.repeat(3071)}`)).toBe('ENOENT');
   });
@@ -70,7 +70,7 @@ describe('nodes', () => {
     expect((await g.raw(XsType.write, Buffer.from('data/a')))?.type).toBe(XsType.error);
   });
 
-  test('keep octets as they are', async () => {
+  test('keep bytes as they are', async () => {
     const value = Uint8Array.from({ length: 256 }, (_, index) => index);
     await g.raw(XsType.write, encodeXsWrite('data/x', value));
     const answer = await g.raw(XsType.read, encodeXsStrings('data/x'));
@@ -346,13 +346,13 @@ describe('quotas', () => {
     expect(await g.write('data/1/more', '')).toBe('OK');
   });
 
-  test('2048 octets a node: the value, or the names of its children', async () => {
+  test('2048 bytes a node: the value, or the names of its children', async () => {
     expect(await g.write('data/x', 'x'.repeat(2000))).toBe('OK');
     expect(await g.write('data/x', 'x'.repeat(2048))).toBe('ENOSPC');
     await g.permit('data', 'n5', 'r0');
     let count = 0;
     while ((await g.write(`data/d/n${count}`, '')) === 'OK') count += 1;
-    // Names of four or five octets with their NUL: real ones ended at 424.
+    // Names of four or five bytes with their NUL: real ones ended at 424.
     expect(Math.abs(count - 424)).toBeLessThan(3);
     expect(await zero.write('/big', 'x'.repeat(4000))).toBe('OK');
   });
@@ -375,7 +375,7 @@ describe('quotas', () => {
     expect(await g.start()).toBeGreaterThan(0);
   });
 
-  test('4096 octets a message through the device, refused by the write itself', async () => {
+  test('4096 bytes a message through the device, refused by the write itself', async () => {
     const send = (payload: Uint8Array) =>
       g.transport.send(encodeXsMessage({ type: XsType.write, requestId: 1, transactionId: 0, payload }));
     expect(() => send(new Uint8Array(4081))).toThrow(expect.objectContaining({ errno: 'EINVAL' }));
@@ -392,7 +392,7 @@ describe('the device', () => {
 
   test('takes one request in several writes', async () => {
     const bytes = message('domid', 77);
-    for (const octet of bytes) g.transport.send(Uint8Array.of(octet));
+    for (const byte of bytes) g.transport.send(Uint8Array.of(byte));
     await machine.settle();
     expect(g.order).toEqual([77]);
   });

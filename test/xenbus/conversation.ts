@@ -197,7 +197,7 @@ export class Conversation {
 
   #write(role: Role, state: XenbusStateName | undefined): undefined {
     if (state === undefined) throw new Error('an effect that this test does not know');
-    if (role === 'back' && this.nodes.back === undefined) return undefined; // it does not make a ruin
+    if (role === 'back' && this.nodes.back === undefined) return undefined; // it leaves alone what would have one end only
     this.nodes[role] = formatXenbusState(state);
     this.written[role].push(this.nodes[role]);
     this.#fireWatch(role);

@@ -82,7 +82,7 @@ describe('over an emulated machine', () => {
       await expect(attempt).rejects.toMatchObject({ code: 'ERR_VSND_INVALID_ARG' });
   });
 
-  test('has any number of requests under way, also when answers arrive octet by octet', async () => {
+  test('has any number of requests under way, also when answers arrive byte by byte', async () => {
     machine.faults.splitXenStore(5, 1);
     const values = Array.from({ length: 200 }, (_, index) => `${index}`);
     await Promise.all(values.map((value) => client.write(`data/${value}`, value)));

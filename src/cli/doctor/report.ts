@@ -6,7 +6,7 @@ export interface Finding {
   readonly status: 'ok' | 'warning' | 'problem' | 'skipped';
   readonly message: string;
   /** What to do about a problem. */
-  readonly mend?: string;
+  readonly fix?: string;
 }
 
 /** A check that has been made. */
@@ -18,17 +18,17 @@ export interface Outcome<T> {
 /** What a check gives that is passed. */
 export interface Passed {
   readonly message: string;
-  /** What is to be mended nevertheless, one finding each. */
+  /** What is to be fixed nevertheless, one finding each. */
   readonly warnings?: readonly string[];
 }
 
 /** For a check to throw. */
 export class Problem extends Error {
-  readonly mend: string;
+  readonly fix: string;
 
-  constructor(message: string, mend: string) {
+  constructor(message: string, fix: string) {
     super(message);
-    this.mend = mend;
+    this.fix = fix;
   }
 }
 
@@ -60,22 +60,22 @@ export class Report {
 
   /**
    * Makes a check. It is passed when `examine` returns; a {@link Problem} that it throws is one, and so is an error of
-   * vsnd's or of the system's, against which `mend` helps. Rejects with any other error, and with an AbortError.
+   * vsnd's or of the system's, against which `fix` helps. Rejects with any other error, and with an AbortError.
    */
   async check<T extends Passed>(
     check: string,
     examine: () => T | Promise<T>,
-    mend?: string,
+    fix?: string,
   ): Promise<Outcome<T>> {
     this.#signal.throwIfAborted();
     try {
       const found = await examine();
       this.#add({ check, status: 'ok', message: found.message });
       for (const message of found.warnings ?? [])
-        this.#add({ check, status: 'warning', message, ...(mend !== undefined && { mend }) });
+        this.#add({ check, status: 'warning', message, ...(fix !== undefined && { fix }) });
       return { need: () => found };
     } catch (error) {
-      this.#add({ check, ...describe(error, mend) });
+      this.#add({ check, ...describe(error, fix) });
       const culprit = error instanceof Unmet ? error.check : check;
       return {
         need: () => {
@@ -92,11 +92,11 @@ export class Report {
 }
 
 /** Throws what is neither a problem nor a reason to skip a check. */
-function describe(error: unknown, mend: string | undefined): Omit<Finding, 'check'> {
+function describe(error: unknown, fix: string | undefined): Omit<Finding, 'check'> {
   if (error instanceof Unmet) return { status: 'skipped', message: error.message };
-  if (error instanceof Problem) return { status: 'problem', message: error.message, mend: error.mend };
+  if (error instanceof Problem) return { status: 'problem', message: error.message, fix: error.fix };
   if (isVsndError(error) || (error instanceof Error && 'syscall' in error)) {
-    return { status: 'problem', message: error.message, ...(mend !== undefined && { mend }) };
+    return { status: 'problem', message: error.message, ...(fix !== undefined && { fix }) };
   }
   throw error;
 }

@@ -246,7 +246,7 @@ export class Player {
       }
     } finally {
       const left = reading.return?.().catch(() => {});
-      if (source.isSeekable) await left; // it may be read again; of others the next octets may never come
+      if (source.isSeekable) await left; // it may be read again; of others the next bytes may never come
     }
   }
 

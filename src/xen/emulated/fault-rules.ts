@@ -98,7 +98,7 @@ export class FaultRules {
   /** Domids. */
   readonly muted = new Conditions<{ domid: number }>();
   readonly stopped = new Conditions<{ domid: number | undefined }>();
-  /** Octets of the parts in which a domain has what XenStore sends. */
+  /** Bytes of the parts in which a domain has what XenStore sends. */
   readonly chunkSizes = new Map<number, number>();
 
   /** True for a notification to swallow. */

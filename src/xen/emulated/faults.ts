@@ -53,14 +53,14 @@ export class Faults {
     return this.#xen.rules.muted.add({ domid });
   }
 
-  /** What XenStore sends to the domain arrives in parts of `octets`. */
-  splitXenStore(domid: number, octets: number): void {
-    this.#xen.rules.chunkSizes.set(domid, octets);
+  /** What XenStore sends to the domain arrives in parts of `bytes`. */
+  splitXenStore(domid: number, bytes: number): void {
+    this.#xen.rules.chunkSizes.set(domid, bytes);
   }
 
-  /** Octets that nobody asked for, from XenStore to each of the domain's connections: any number, and no message of xs_wire.h unless they are one. */
-  injectXenStore(domid: number, octets: Uint8Array): void {
-    for (const connection of this.#xen.store.connectionsOf(domid)) connection.deliver(octets);
+  /** Bytes that nobody asked for, from XenStore to each of the domain's connections: any number, and no message of xs_wire.h unless they are one. */
+  injectXenStore(domid: number, bytes: Uint8Array): void {
+    for (const connection of this.#xen.store.connectionsOf(domid)) connection.deliver(bytes);
   }
 
   /** Ends the domain's XenStore connections from XenStore's side. */

@@ -13,7 +13,7 @@ export interface Grant extends PageFrame {
 }
 
 /**
- * The pages that one domain grants. References are never used again, so that a stale one is always found out.
+ * The pages that one domain grants. References are never used again, so that a stale one is always noticed.
  */
 export class GrantTable {
   readonly #limit: number;

@@ -5,7 +5,7 @@ import { type GrantAccess, type GrantedPages, PAGE_SIZE, type Pages } from '../h
 /** One page of memory, wherever its buffer begins; can be sent to another thread as it is. */
 export interface PageFrame {
   readonly buffer: SharedArrayBuffer;
-  /** In octets, a multiple of PAGE_SIZE. */
+  /** In bytes, a multiple of PAGE_SIZE. */
   readonly offset: number;
 }
 
@@ -116,7 +116,7 @@ export class EmulatedPages implements Pages {
     }
   }
 
-  /** The run in which `offset` is, after all checks of an access to `length` octets there. */
+  /** The run in which `offset` is, after all checks of an access to `length` bytes there. */
   #run(offset: number, length: number, alignment: number): Run {
     if (!this.#holding.active)
       throw new VsndError('ERR_VSND_INVALID_STATE', 'these pages have been released');

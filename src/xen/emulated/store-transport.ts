@@ -5,15 +5,15 @@ import type { XenStoreTransport } from '../hypervisor.ts';
 import type { StoreConnection } from './store-server.ts';
 import type { EmulatedXen } from './xen.ts';
 
-/** What /dev/xen/xenbus takes of one message, header and payload together, in octets. */
+/** What /dev/xen/xenbus takes of one message, header and payload together, in bytes. */
 const DEVICE_LIMIT = 4096;
 
 /** Throws the error that write() gives for a message too long for the device. */
-export function checkDeviceWrite(octets: number): void {
-  if (octets > DEVICE_LIMIT) throw writeError(`${octets} octets; allowed: at most ${DEVICE_LIMIT}`, 'EINVAL');
+export function checkDeviceWrite(bytes: number): void {
+  if (bytes > DEVICE_LIMIT) throw writeError(`${bytes} bytes; allowed: at most ${DEVICE_LIMIT}`, 'EINVAL');
 }
 
-/** An open /dev/xen/xenbus: octets to the store's server and back, each way through the machine's queue. */
+/** An open /dev/xen/xenbus: bytes to the store's server and back, each way through the machine's queue. */
 export class EmulatedTransport implements XenStoreTransport {
   readonly #xen: EmulatedXen;
   readonly #connection: StoreConnection;

@@ -90,7 +90,7 @@ export function childList(node: StoreNode): Uint8Array {
   return Buffer.from([...node.children.keys()].map((name) => `${name}\0`).join(''));
 }
 
-/** What xenstored stores for a node, in octets: header, permissions, value and the names of its children. */
+/** What xenstored stores for a node, in bytes: header, permissions, value and the names of its children. */
 export function nodeSize(node: StoreNode): number {
   return 24 + 8 * node.permissions.length + node.value.length + childList(node).length;
 }

@@ -18,7 +18,7 @@ export interface Addon {
   ) => EngineDevice;
   readonly GrantAllocDevice: new (path: string) => GrantAllocDevice;
   readonly GrantMapDevice: new (path: string) => GrantMapDevice;
-  /** The kernel's page, octets. */
+  /** The kernel's page, bytes. */
   readonly pageSize: number;
   /**
    * fcntl(F_OFD_SETLK): locks one of 2^31 regions of an open file against every other open of it, until it is closed.
@@ -35,7 +35,7 @@ export interface PolledDevice {
    */
   start(onReadable: () => void): void;
   /** One write(2). */
-  write(octets: Uint8Array): void;
+  write(bytes: Uint8Array): void;
   /** Idempotent; everything else throws EBADF from then on. */
   close(): void;
 }
@@ -47,7 +47,7 @@ export interface XenbusDevice extends PolledDevice {
 
 export interface EventChannelDevice extends PolledDevice {
   /**
-   * Reads ports (u32) that have been notified, each masked until it has been written back: how many octets of them, a page at
+   * Reads ports (u32) that have been notified, each masked until it has been written back: how many bytes of them, a page at
    * most; undefined where there is none.
    */
   read(into: Uint8Array): number | undefined;
@@ -147,7 +147,7 @@ const PREBUILDS = new URL('../../../prebuilds/', import.meta.url);
 export function loadAddon(path = addonPath()): Addon {
   const addon = requireAddon(resolve(path));
   if (addon.pageSize === PAGE_SIZE) return addon;
-  const message = `this kernel's pages have ${addon.pageSize} octets; Xen's devices need ${PAGE_SIZE}`;
+  const message = `this kernel's pages have ${addon.pageSize} bytes; Xen's devices need ${PAGE_SIZE}`;
   throw new VsndError('ERR_VSND_NO_XEN', message);
 }
 

@@ -6,7 +6,7 @@ import { IdleDelay } from '../idle-delay.ts';
 import type { EventChannelDevice } from './addon.ts';
 import { deviceError, withDevice } from './device-error.ts';
 
-/** Octets of a port's number, as the device gives and takes it. */
+/** Bytes of a port's number, as the device gives and takes it. */
 const NUMBER_SIZE = 4;
 
 /** The event channels of one open /dev/xen/evtchn. A wake allocates nothing: it may come a thousand times a second. */
@@ -18,7 +18,7 @@ export class LinuxEventChannels {
   readonly #ports = new Map<number, LinuxEventPort>();
   /** What the last read has given, of which those stay that are to be unmasked. */
   readonly #numbers = new Uint32Array(PAGE_SIZE / NUMBER_SIZE);
-  /** Its first so many numbers, as octets. */
+  /** Its first so many numbers, as bytes. */
   readonly #firstNumbers: Uint8Array[] = [];
 
   /** `releases` end the ports, and after them the device. */

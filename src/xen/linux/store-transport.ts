@@ -9,7 +9,7 @@ import { withDevice } from './device-error.ts';
 const REQUEST_ID_OFFSET = 4;
 
 /**
- * An open /dev/xen/xenbus, which takes one message a write, of 4096 octets in all (EINVAL, E2BIG). The kernel
+ * An open /dev/xen/xenbus, which takes one message a write, of 4096 bytes in all (EINVAL, E2BIG). The kernel
  * keeps one buffer for each open file and sends from it later, without a copy: a write before the answer to
  * the last one would change what that one asks. So one request is under way, the others wait here.
  */

@@ -1,4 +1,4 @@
-// Plays the frames behind a WAV file's header of 44 octets through npm `speaker`, found as any package is.
+// Plays the frames behind a WAV file's header of 44 bytes through npm `speaker`, found as any package is.
 const { createReadStream } = require('node:fs');
 const Speaker = require('speaker');
 

@@ -12,8 +12,8 @@ const files = useDirectory();
 const FRAMES = 24_000;
 
 /** Its loudness is far from full scale: no server limits it. */
-const SONG = noise(STEREO.format, STEREO.channels, FRAMES).map((octet, at) =>
-  at % 2 === 0 ? octet : octet > 127 ? 0xf0 | (octet & 15) : octet & 15,
+const SONG = noise(STEREO.format, STEREO.channels, FRAMES).map((byte, at) =>
+  at % 2 === 0 ? byte : byte > 127 ? 0xf0 | (byte & 15) : byte & 15,
 );
 
 const songIn = (directory: string) => writeWav(directory, 'song.wav', STEREO, SONG);
@@ -41,7 +41,7 @@ async function monitor(server: HeadlessServer): Promise<() => Promise<Buffer>> {
   const heard: Buffer[] = [];
   const args = ['--raw', '--format=s16le', '--rate=48000', '--channels=2', '--latency-msec=20'];
   const recorder = server.spawn('parec', [...args, '--device=@DEFAULT_MONITOR@']);
-  recorder.stdout?.on('data', (octets: Buffer) => heard.push(octets));
+  recorder.stdout?.on('data', (bytes: Buffer) => heard.push(bytes));
   await once(recorder.stdout as NodeJS.ReadableStream, 'data');
   return async () => {
     const ended = once(recorder, 'close');
@@ -54,14 +54,14 @@ async function monitor(server: HeadlessServer): Promise<() => Promise<Buffer>> {
 /** aplay fills its last period up with silence. */
 function expectSong(heard: Buffer): void {
   expect(heard.subarray(0, SONG.length).equals(SONG)).toBe(true);
-  expect(heard.subarray(SONG.length).every((octet) => octet === 0)).toBe(true);
+  expect(heard.subarray(SONG.length).every((byte) => byte === 0)).toBe(true);
 }
 
 /** The sample that is heard once, of the middle of the song. */
 const MIDDLE = SONG.subarray(40_000, 48_000);
 
 describe('the emulated card plays through', () => {
-  test('aplay, every octet', async () => {
+  test('aplay, every byte', async () => {
     const heard = files.path('heard.raw');
     const env = alsaInto(heard);
     const args = ['play', '--emulate', '--sink', 'alsa', songIn(files.path('.'))];

@@ -14,7 +14,7 @@ import { type HeadlessServer, startPipewire, startPulse } from './sound-server.t
 
 const RAW = ['--raw', '--rate=48000', '--channels=2', '--format=s16le', '--device=card'];
 
-/** An octet of a soft sound. */
+/** A byte of a soft sound. */
 const SOFT = 1;
 
 async function setUp(
@@ -26,14 +26,14 @@ async function setUp(
   return { server, playing, bridge: await bridgeHere(server, playing.card, options) };
 }
 
-/** Frames of `file` with which the octets begin, behind silence; and where in the file that is. */
-function partHeard(octets: Buffer, file: Buffer): { from: number; frames: number } {
+/** Frames of `file` with which the bytes begin, behind silence; and where in the file that is. */
+function partHeard(bytes: Buffer, file: Buffer): { from: number; frames: number } {
   let at = 0;
-  while (at < octets.length && octets.readUInt32LE(at) === 0) at += FRAME;
-  const from = file.indexOf(octets.subarray(at, at + 64));
+  while (at < bytes.length && bytes.readUInt32LE(at) === 0) at += FRAME;
+  const from = file.indexOf(bytes.subarray(at, at + 64));
   let frames = 0;
   const frameAt = (buffer: Buffer, index: number) => buffer.subarray(index * FRAME, (index + 1) * FRAME);
-  const rest = octets.subarray(at);
+  const rest = bytes.subarray(at);
   const expected = file.subarray(from);
   while (
     (frames + 1) * FRAME <= Math.min(rest.length, expected.length) &&
@@ -110,8 +110,8 @@ describe('createBridge()', () => {
       const delays: number[] = [];
       /** What of it is the bridge's own. */
       const own: number[] = [];
-      playing.listener = (octets) => {
-        if (sent === 0 || !octets.includes(0x40)) return;
+      playing.listener = (bytes) => {
+        if (sent === 0 || !bytes.includes(0x40)) return;
         delays.push(performance.now() - sent);
         sent = 0;
         own.push(bridge.endpoints[0]?.statistics.latency ?? Number.NaN);
@@ -123,14 +123,14 @@ describe('createBridge()', () => {
       let clicks = 0;
       while (delays.length < 8 && bridge.state === 'running') {
         const due = Math.floor((performance.now() - begun) * 48) - frames;
-        const octets = Buffer.alloc(due * FRAME, SOFT);
+        const bytes = Buffer.alloc(due * FRAME, SOFT);
         if (sent === 0 && due > 0 && performance.now() - begun > 1000 + clicks * 400) {
-          octets.fill(0x40, 0, FRAME);
+          bytes.fill(0x40, 0, FRAME);
           sent = performance.now();
           clicks++;
         }
         frames += due;
-        input.write(octets);
+        input.write(bytes);
         await wait(5);
       }
       player.kill();
@@ -175,7 +175,7 @@ test('two PCM devices are two sinks of PipeWire, and prompts of the navigation g
   await Promise.all(stopped);
   // pw-play drops the rest of its last cycle itself.
   const heard = takes.map((take) => Buffer.concat(take));
-  const kept = (octets: Buffer) => octets.subarray(0, octets.length - 2048 * FRAME);
+  const kept = (bytes: Buffer) => bytes.subarray(0, bytes.length - 2048 * FRAME);
   expect(heard.map((take) => [music, prompt].map((sound) => take.includes(kept(sound))))).toEqual([
     [true, false],
     [false, true],

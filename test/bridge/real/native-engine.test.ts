@@ -59,26 +59,26 @@ async function carry(
   return { ...(JSON.parse(lines.at(-1) ?? '') as Carried), heard: readFileSync(heard) };
 }
 
-async function play(server: HeadlessServer, octets: Uint8Array): Promise<void> {
-  const file = writeRaw(server.directory, 'noise.raw', octets);
+async function play(server: HeadlessServer, bytes: Uint8Array): Promise<void> {
+  const file = writeRaw(server.directory, 'noise.raw', bytes);
   const [program = '', ...args] = [...REAL_TIME, 'paplay', ...RAW, '--device=card', file];
   await server.run(program, args);
 }
 
 test('a program plays on while JavaScript is blocked for 500 ms again and again: bit for bit', async () => {
   const server = await startPipewire();
-  const octets = noise('s16_le', 2, 6 * RATE);
-  const { blocked, slips, dry, heard } = await carry(server, 'sink', () => play(server, octets));
+  const bytes = noise('s16_le', 2, 6 * RATE);
+  const { blocked, slips, dry, heard } = await carry(server, 'sink', () => play(server, bytes));
   expect(blocked).toBeGreaterThan(5);
   expect(slips).toBe(0);
   expect(dry).toBe(1); // at the end
-  expect(occurrences(heard, octets)).toBe(1);
+  expect(occurrences(heard, bytes)).toBe(1);
 });
 
 test('where JavaScript carries the stream, it runs dry then', async () => {
   const server = await startPipewire();
-  const octets = noise('s16_le', 2, 3 * RATE);
-  const { dry } = await carry(server, 'sink', () => play(server, octets), 'script');
+  const bytes = noise('s16_le', 2, 3 * RATE);
+  const { dry } = await carry(server, 'sink', () => play(server, bytes), 'script');
   expect(dry).toBeGreaterThan(1);
 });
 

@@ -66,13 +66,13 @@ describe('a card that is off by', () => {
     const server = await startPipewire();
     const playing = await openPlayingCard(ppm);
     const bridge = await bridgeHere(server, playing.card, { latency: 300 });
-    const octets = noise('s16_le', 2, SECONDS * SOUND.rate);
-    const wav = writeWav(server.directory, 'noise.wav', SOUND, octets);
+    const bytes = noise('s16_le', 2, SECONDS * SOUND.rate);
+    const wav = writeWav(server.directory, 'noise.wav', SOUND, bytes);
     const [program = '', ...args] = [...REAL_TIME, ...command(wav)];
     await server.run(program, args);
     await once(bridge as EventEmitter, 'stop');
     const heard = Buffer.concat(playing.takes.flat());
-    const { lost, silent } = compare(heard, octets, kept);
+    const { lost, silent } = compare(heard, bytes, kept);
     console.log(`${name} at ${ppm} ppm: not heard ${lost} frames; silent in between ${silent}`);
     expect(lost).toBeLessThanOrEqual(kept);
     expect(silent).toBeLessThanOrEqual(2048); // a busy machine may make a program miss a cycle

@@ -28,26 +28,26 @@ async function startBridge(server: HeadlessServer, ...args: string[]): Promise<B
 }
 
 /** Plays a file to its end: pw-play would drop the last partial quantum. */
-async function play(server: HeadlessServer, octets: Uint8Array): Promise<void> {
-  const file = writeRaw(server.directory, 'noise.raw', octets);
+async function play(server: HeadlessServer, bytes: Uint8Array): Promise<void> {
+  const file = writeRaw(server.directory, 'noise.raw', bytes);
   await server.run('paplay', [...RAW, '--device=Emulated', file]);
 }
 
-/** What a recorder hears until it has heard so many octets that are not silence. */
+/** What a recorder hears until it has heard so many bytes that are not silence. */
 async function record(
   server: HeadlessServer,
   program: string,
   args: string[],
-  octets: number,
+  bytes: number,
 ): Promise<Buffer> {
   const recorder = server.spawn('chrt', ['--fifo', '20', program, ...args]); // or it is late, and loses sound
   const pieces: Buffer[] = [];
   let length = 0;
   for await (const piece of recorder.stdout as AsyncIterable<Buffer>) {
-    const isHeard = length > 0 || piece.some((octet) => octet !== 0);
+    const isHeard = length > 0 || piece.some((byte) => byte !== 0);
     pieces.push(piece);
     if (isHeard) length += piece.length;
-    if (length >= octets) break;
+    if (length >= bytes) break;
   }
   recorder.kill('SIGKILL');
   if (recorder.exitCode === null && recorder.signalCode === null) await once(recorder, 'exit');
@@ -64,11 +64,11 @@ async function bridgeNodes(server: HeadlessServer): Promise<string[]> {
 }
 
 /** The frames that are not zero: noise has none of these. */
-function withoutSilence(octets: Buffer): Buffer {
-  const frames = Buffer.alloc(octets.length);
+function withoutSilence(bytes: Buffer): Buffer {
+  const frames = Buffer.alloc(bytes.length);
   let length = 0;
-  for (let at = 0; at < octets.length; at += FRAME) {
-    const frame = octets.readUInt32LE(at);
+  for (let at = 0; at < bytes.length; at += FRAME) {
+    const frame = bytes.readUInt32LE(at);
     if (frame !== 0) length = frames.writeUInt32LE(frame, length);
   }
   return frames.subarray(0, length);
@@ -91,13 +91,13 @@ describe('a file that is played', () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
     const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
-    const octets = noise('s16_le', 2, 3 * SOUND.rate);
-    const file = writeWav(server.directory, 'noise.wav', SOUND, octets);
+    const bytes = noise('s16_le', 2, 3 * SOUND.rate);
+    const file = writeWav(server.directory, 'noise.wav', SOUND, bytes);
     await server.run('chrt', ['--fifo', '20', program, ...args, file]);
     const stopped = await bridge.event('stop');
     await stop(bridge, server);
     // pw-play of 0.3.65 drops the rest of its last quantum itself.
-    const kept = octets.subarray(0, octets.length - dropped * FRAME);
+    const kept = bytes.subarray(0, bytes.length - dropped * FRAME);
     expect(occurrences(readFileSync(heard), kept)).toBe(1);
     expect(stopped.endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0, slips: 0 });
   });
@@ -111,8 +111,8 @@ describe('a file that is played', () => {
     const heard = join(server.directory, 'heard.wav');
     const spec = ['-f', format, '-c', `${channels}`];
     const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...spec, ...PATIENT);
-    const octets = noise(format, channels, SOUND.rate);
-    const file = writeRaw(server.directory, 'noise.raw', octets);
+    const bytes = noise(format, channels, SOUND.rate);
+    const file = writeRaw(server.directory, 'noise.raw', bytes);
     const map = ['mono', '', '', '', '', 'front-left,front-right,rear-left,rear-right,front-center,lfe'][
       channels - 1
     ];
@@ -120,7 +120,7 @@ describe('a file that is played', () => {
     await server.run('paplay', [...raw, ...(map ? [`--channel-map=${map}`] : []), '--device=Emulated', file]);
     await bridge.event('stop');
     await stop(bridge, server);
-    expect(occurrences(readFileSync(heard), octets)).toBe(1);
+    expect(occurrences(readFileSync(heard), bytes)).toBe(1);
   });
 
   test.skipIf(IS_SANITIZED)('is heard through a pipe, where that is asked for', async () => {
@@ -129,11 +129,11 @@ describe('a file that is played', () => {
     const args = ['--via', 'pipe', '--sink', `wav:${heard}`, '--no-source', ...PATIENT];
     const bridge = await startBridge(server, ...args);
     await server.hurry('pw-cli', bridge.pid);
-    const octets = noise('s16_le', 2, 3 * SOUND.rate);
-    await play(server, octets);
+    const bytes = noise('s16_le', 2, 3 * SOUND.rate);
+    await play(server, bytes);
     await bridge.event('stop');
     await stop(bridge, server);
-    expect(occurrences(readFileSync(heard), octets)).toBe(1);
+    expect(occurrences(readFileSync(heard), bytes)).toBe(1);
   });
 
   test.skipIf(IS_SANITIZED)('is heard where nothing says which server runs', async () => {
@@ -150,17 +150,17 @@ describe('a sound that is captured', () => {
     ['pw-record', ['--target=Emulated.source', '--rate=48000', '--channels=2', '--format=s16', '-']],
   ])('is recorded, every sample, in order, none twice, by %s', async (program, args) => {
     const server = await startPipewire();
-    const octets = noise('s16_le', 2, 4 * SOUND.rate);
-    const said = writeWav(server.directory, 'said.wav', SOUND, octets);
+    const bytes = noise('s16_le', 2, 4 * SOUND.rate);
+    const said = writeWav(server.directory, 'said.wav', SOUND, bytes);
     const bridge = await startBridge(server, '--sink', 'null', '--source', `wav:${said}`, ...PATIENT);
     for (const round of [1, 2]) {
       const recorded = await record(server, program, args, 2 * SOUND.rate * FRAME);
       await bridge.event('stop', { count: round });
       // A recorder that is killed leaves something in the pipe: the next one must not hear of it.
-      const start = recorded.indexOf(octets.subarray(0, 64));
+      const start = recorded.indexOf(bytes.subarray(0, 64));
       expect(start).toBeGreaterThanOrEqual(0);
       const rest = recorded.subarray(start);
-      expect(Buffer.compare(rest, octets.subarray(0, rest.length))).toBe(0);
+      expect(Buffer.compare(rest, bytes.subarray(0, rest.length))).toBe(0);
     }
     await stop(bridge, server);
   });
@@ -172,16 +172,16 @@ describe('idle', () => {
     const heard = join(server.directory, 'heard.wav');
     const bridge = await startBridge(server, '--sink', `wav:${heard}`, ...PATIENT);
     const takes = [noise('s16_le', 2, 24_000), noise('s16_le', 2, 480)]; // half a second; 10 ms
-    for (const [index, octets] of takes.entries()) {
-      await play(server, octets);
+    for (const [index, bytes] of takes.entries()) {
+      await play(server, bytes);
       const { endpoints } = await bridge.event('stop', { count: index + 1 });
       expect(endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0 });
     }
     await expectAsleep(bridge.pid);
     await stop(bridge, server);
-    for (const [index, octets] of takes.entries()) {
+    for (const [index, bytes] of takes.entries()) {
       const file = index === 0 ? heard : heard.replace('.wav', `-${index + 1}.wav`);
-      expect(occurrences(readFileSync(file), octets), file).toBe(1);
+      expect(occurrences(readFileSync(file), bytes), file).toBe(1);
     }
   });
 });
@@ -232,8 +232,8 @@ describe("the card's own volume", () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
     const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
-    const octets = noise('s16_le', 2, 4 * SOUND.rate);
-    const file = writeRaw(server.directory, 'noise.raw', octets);
+    const bytes = noise('s16_le', 2, 4 * SOUND.rate);
+    const file = writeRaw(server.directory, 'noise.raw', bytes);
     const player = server.spawn('paplay', [...RAW, '--device=Emulated', file]);
     await bridge.event('start');
     const shown = async () =>
@@ -258,9 +258,9 @@ describe('programs that are killed in the middle of a cycle', () => {
     const server = await startPipewire();
     const heard = join(server.directory, 'heard.wav');
     const bridge = await startBridge(server, '--sink', `wav:${heard}`, '--no-source', ...PATIENT);
-    const octets = noise('s16_le', 2, 5 * SOUND.rate);
-    const file = writeRaw(server.directory, 'noise.raw', octets);
-    const silence = writeWav(server.directory, 'silence.wav', SOUND, Buffer.alloc(octets.length));
+    const bytes = noise('s16_le', 2, 5 * SOUND.rate);
+    const file = writeRaw(server.directory, 'noise.raw', bytes);
+    const silence = writeWav(server.directory, 'silence.wav', SOUND, Buffer.alloc(bytes.length));
     const player = server.spawn('chrt', ['--fifo', '20', 'paplay', ...RAW, '--device=Emulated', file]);
     await bridge.event('start');
     let cycles = 0;
@@ -272,13 +272,13 @@ describe('programs that are killed in the middle of a cycle', () => {
       cycles += quantum;
     }
     await bridge.event('stop');
-    await play(server, octets);
+    await play(server, bytes);
     const { endpoints } = await bridge.event('stop', { count: 2 });
     expect(endpoints[0]?.statistics.slips).toBe(0);
     await stop(bridge, server);
-    const lost = (octets.length - withoutSilence(readFileSync(heard).subarray(WAV_HEADER)).length) / FRAME;
+    const lost = (bytes.length - withoutSilence(readFileSync(heard).subarray(WAV_HEADER)).length) / FRAME;
     expect(Math.abs(lost)).toBeLessThanOrEqual(cycles); // 1.4 may also have one heard twice
-    expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), octets)).toBe(1);
+    expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), bytes)).toBe(1);
   });
 });
 
@@ -318,11 +318,11 @@ describe('another driver', () => {
     const { endpoints } = await bridge.event('stop');
     expect(endpoints[0]?.statistics.frames).toBeGreaterThan(4 * SOUND.rate);
     expect(endpoints[0]?.statistics.slips).toBeLessThanOrEqual(1); // as it begins
-    const octets = noise('s16_le', 2, SOUND.rate);
-    await play(server, octets);
+    const bytes = noise('s16_le', 2, SOUND.rate);
+    await play(server, bytes);
     await bridge.event('stop', { count: 2 });
     expect(await bridge.stop()).toEqual({ status: 0, stderr: '' });
-    expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), octets)).toBe(1);
+    expect(occurrences(readFileSync(heard.replace('.wav', '-2.wav')), bytes)).toBe(1);
   });
 });
 
@@ -339,11 +339,11 @@ describe('a sound server that restarts', () => {
     }
     expect(await bridgeNodes(server)).toEqual(['Emulated', 'Emulated.source']);
     await hurryProcess(bridge.pid, 20);
-    const octets = noise('s16_le', 2, 24_000);
-    await play(server, octets);
+    const bytes = noise('s16_le', 2, 24_000);
+    await play(server, bytes);
     await bridge.event('stop', { direction: 'sink' });
     await stop(bridge, server);
-    expect(occurrences(readFileSync(heard), octets)).toBe(1);
+    expect(occurrences(readFileSync(heard), bytes)).toBe(1);
   });
 
   test('may be gone when the bridge ends', async () => {

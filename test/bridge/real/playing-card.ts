@@ -11,7 +11,7 @@ export interface PlayingCard {
   /** What was played from each OPEN to its CLOSE. */
   readonly takes: Buffer[][];
   /** Called at the moment at which something is played. */
-  listener: (octets: Uint8Array) => void;
+  listener: (bytes: Uint8Array) => void;
   /** Nobody serves the card until {@link startBackend}. */
   stopBackend(): Promise<void>;
   startBackend(): Promise<void>;
@@ -37,9 +37,9 @@ export async function openPlayingCard(deviation = 0, devices = 1): Promise<Playi
     openPlayback: async (params, feed) => {
       const pieces: Buffer[] = [];
       takes.push(pieces);
-      const write = (octets: Uint8Array): void => {
-        pieces.push(Buffer.from(octets));
-        playing.listener(octets);
+      const write = (bytes: Uint8Array): void => {
+        pieces.push(Buffer.from(bytes));
+        playing.listener(bytes);
       };
       return new ClockedVoice(params, feed, clock, { write, close: () => {} });
     },

@@ -22,8 +22,8 @@ const rawOptions = ({ rate, channels, format }: Sound) => [
   ...(channels === 6 ? ['--channel-map=front-left,front-right,rear-left,rear-right,front-center,lfe'] : []),
 ];
 
-async function play(server: HeadlessServer, sound: Sound, octets: Buffer): Promise<void> {
-  const file = writeRaw(server.directory, 'noise.raw', octets);
+async function play(server: HeadlessServer, sound: Sound, bytes: Buffer): Promise<void> {
+  const file = writeRaw(server.directory, 'noise.raw', bytes);
   await server.run('paplay', [...rawOptions(sound), '--device=Emulated', file]);
 }
 
@@ -33,24 +33,24 @@ async function tunnels(server: HeadlessServer): Promise<string[]> {
 }
 
 /** How often a sound is in what the card has heard, from each opening to its closing. */
-function timesHeard(server: HeadlessServer, octets: Buffer): number {
+function timesHeard(server: HeadlessServer, bytes: Buffer): number {
   let count = 0;
   for (let take = 1; ; take++) {
     const path = join(server.directory, take === 1 ? 'heard.wav' : `heard-${take}.wav`);
     if (!existsSync(path)) return count;
-    count += occurrences(readFileSync(path), octets);
+    count += occurrences(readFileSync(path), bytes);
   }
 }
 
 const heardIn = (server: HeadlessServer) => ['--sink', `wav:${join(server.directory, 'heard.wav')}`];
 
 /** Plays, and waits until the card is closed: PulseAudio suspends what nobody uses, in a usual configuration. */
-async function playOut(bridge: BridgeCommand, server: HeadlessServer, sound: Sound, octets: Buffer) {
+async function playOut(bridge: BridgeCommand, server: HeadlessServer, sound: Sound, bytes: Buffer) {
   await server.pactl('load-module', 'module-suspend-on-idle', 'timeout=1');
   const stops = bridge.events.filter(
     ({ event, direction }) => event === 'stop' && direction === 'sink',
   ).length;
-  await play(server, sound, octets);
+  await play(server, sound, bytes);
   await bridge.event('stop', { direction: 'sink', count: stops + 1 });
 }
 
@@ -73,10 +73,10 @@ describe('by a tunnel of PulseAudio', () => {
     const { rate, channels, format } = sound;
     const args = [...heardIn(server), '-r', `${rate}`, '-c', `${channels}`, '-f', format, '--no-source'];
     const bridge = await startBridge(server, 'pulse', ...args, ...PATIENT);
-    const octets = noise(format, channels, 2 * rate);
-    await playOut(bridge, server, sound, octets);
+    const bytes = noise(format, channels, 2 * rate);
+    await playOut(bridge, server, sound, bytes);
     await stop(bridge, server);
-    expect(timesHeard(server, octets)).toBe(1);
+    expect(timesHeard(server, bytes)).toBe(1);
   });
 
   test('what is captured is recorded whole', async () => {
@@ -113,10 +113,10 @@ describe('by a tunnel of PulseAudio', () => {
     console.log(`sink and source are back ${time.toFixed(0)} ms after PulseAudio answers again`);
     expect(time).toBeLessThan(1000);
     expect(await tunnels(server)).toHaveLength(2);
-    const octets = noise('s16_le', 2, 24_000);
-    await playOut(bridge, server, CD_LIKE, octets);
+    const bytes = noise('s16_le', 2, 24_000);
+    await playOut(bridge, server, CD_LIKE, bytes);
     await stop(bridge, server);
-    expect(timesHeard(server, octets)).toBe(1);
+    expect(timesHeard(server, bytes)).toBe(1);
   });
 
   test('a bridge that was killed is followed by the next, and there is one copy', async () => {
@@ -130,10 +130,10 @@ describe('by a tunnel of PulseAudio', () => {
     );
     expect(await tunnels(server)).toHaveLength(2);
     expect(server.bridgePlaces).toHaveLength(1);
-    const octets = noise('s16_le', 2, 24_000);
-    await playOut(bridge, server, CD_LIKE, octets);
+    const bytes = noise('s16_le', 2, 24_000);
+    await playOut(bridge, server, CD_LIKE, bytes);
     await stop(bridge, server);
-    expect(timesHeard(server, octets)).toBe(1);
+    expect(timesHeard(server, bytes)).toBe(1);
   });
 
   test('a module that somebody has unloaded comes back', async () => {

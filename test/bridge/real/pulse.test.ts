@@ -40,15 +40,15 @@ async function play(server: HeadlessServer, sound: Sound, file: string): Promise
   await server.run('paplay', [...rawOptions(sound), '--device=Emulated', file]);
 }
 
-/** Records until so many octets have come. */
-async function record(server: HeadlessServer, sound: Sound, octets: number): Promise<Buffer> {
+/** Records until so many bytes have come. */
+async function record(server: HeadlessServer, sound: Sound, bytes: number): Promise<Buffer> {
   const recorder = server.spawn('parec', [...rawOptions(sound), '--device=Emulated.source']);
   const pieces: Buffer[] = [];
   let length = 0;
   for await (const piece of recorder.stdout as AsyncIterable<Buffer>) {
     pieces.push(piece);
     length += piece.length;
-    if (length >= octets) break;
+    if (length >= bytes) break;
   }
   recorder.kill();
   if (recorder.exitCode === null && recorder.signalCode === null) await once(recorder, 'exit');
@@ -83,11 +83,11 @@ describe('a file that is played', () => {
       ...options(sound),
       ...PATIENT,
     );
-    const octets = noise(sound.format, sound.channels, sound.rate);
-    await play(server, sound, writeRaw(server.directory, 'noise.raw', octets));
+    const bytes = noise(sound.format, sound.channels, sound.rate);
+    await play(server, sound, writeRaw(server.directory, 'noise.raw', bytes));
     const stopped = await bridge.event('stop');
     await stop(bridge, server);
-    const expected = sound.format === 's24_le' ? packS24(octets) : octets;
+    const expected = sound.format === 's24_le' ? packS24(bytes) : bytes;
     expect(occurrences(readFileSync(heard), expected)).toBe(1);
     expect(stopped.endpoints[0]?.statistics).toMatchObject({ active: false, xruns: 0, slips: 0 });
   });
@@ -102,19 +102,19 @@ describe('a sound that is captured', () => {
     'is recorded, every sample, in order, none twice: $format $rate Hz, $channels channels',
     async (sound) => {
       const server = await startPulse();
-      const octets = noise(sound.format, sound.channels, 2 * sound.rate);
-      const said = writeWav(server.directory, 'said.wav', sound, octets);
+      const bytes = noise(sound.format, sound.channels, 2 * sound.rate);
+      const said = writeWav(server.directory, 'said.wav', sound, bytes);
       const args = ['--sink', 'null', '--no-sink', '--source', `wav:${said}`, ...options(sound), ...PATIENT];
       const bridge = await startBridge(server, 'pulse', ...args);
       for (const round of [1, 2]) {
-        const recorded = await record(server, sound, octets.length / 2);
+        const recorded = await record(server, sound, bytes.length / 2);
         await bridge.event('stop', { count: round });
         // A recorder that is killed leaves something in the pipe: the next one must not hear of it.
-        const start = recorded.indexOf(octets.subarray(0, 64));
+        const start = recorded.indexOf(bytes.subarray(0, 64));
         expect(start).toBeGreaterThanOrEqual(0);
-        expect(recorded.subarray(0, start).every((octet) => octet === 0)).toBe(true);
+        expect(recorded.subarray(0, start).every((byte) => byte === 0)).toBe(true);
         const rest = recorded.subarray(start);
-        expect(Buffer.compare(rest, octets.subarray(0, rest.length))).toBe(0);
+        expect(Buffer.compare(rest, bytes.subarray(0, rest.length))).toBe(0);
       }
       await stop(bridge, server);
     },
@@ -137,8 +137,8 @@ describe('idle', () => {
     const heard = join(server.directory, 'heard.wav');
     const bridge = await startBridge(server, 'pulse', '--sink', `wav:${heard}`, ...PATIENT);
     const takes = [noise('s16_le', 2, 24_000), noise('s16_le', 2, 480)]; // half a second; 10 ms
-    for (const [index, octets] of takes.entries()) {
-      await play(server, CD_LIKE, writeRaw(server.directory, 'noise.raw', octets));
+    for (const [index, bytes] of takes.entries()) {
+      await play(server, CD_LIKE, writeRaw(server.directory, 'noise.raw', bytes));
       const { endpoints } = await bridge.event('stop', { count: index + 1 });
       expect(endpoints.map(({ statistics: { active, xruns } }) => ({ active, xruns }))).toEqual([
         { active: false, xruns: 0 },
@@ -147,9 +147,9 @@ describe('idle', () => {
     }
     await expectAsleep(bridge.pid);
     await stop(bridge, server);
-    for (const [index, octets] of takes.entries()) {
+    for (const [index, bytes] of takes.entries()) {
       const file = index === 0 ? heard : heard.replace('.wav', `-${index + 1}.wav`);
-      expect(occurrences(readFileSync(file), octets), file).toBe(1);
+      expect(occurrences(readFileSync(file), bytes), file).toBe(1);
     }
   });
 });
@@ -166,12 +166,12 @@ describe('a sound server that restarts', () => {
       expect(await bridge.event('reconnect', { count: index + 1 })).toMatchObject({ state: 'running' });
     }
     expect(await server.bridgeModules()).toHaveLength(2);
-    const octets = noise('s16_le', 2, 24_000);
-    await play(server, CD_LIKE, writeRaw(server.directory, 'noise.raw', octets));
+    const bytes = noise('s16_le', 2, 24_000);
+    await play(server, CD_LIKE, writeRaw(server.directory, 'noise.raw', bytes));
     await bridge.event('stop', { direction: 'sink' });
     await record(server, { ...CD_LIKE }, 20_000);
     await stop(bridge, server);
-    expect(occurrences(readFileSync(heard), octets)).toBe(1);
+    expect(occurrences(readFileSync(heard), bytes)).toBe(1);
   });
 
   test('may be gone when the bridge ends', async () => {

@@ -14,27 +14,27 @@ export const PULSE_NAMES: Partial<Record<PcmFormatName, string>> = {
   float_le: 'float32le',
 };
 
-/** Noise that no piece of occurs twice, and that no server changes: 24 bits fill their four octets as they should. */
+/** Noise that no piece of occurs twice, and that no server changes: 24 bits fill their four bytes as they should. */
 export function noise(format: PcmFormatName, channels: number, frames: number): Buffer {
-  const octets = randomBytes(frames * channels * (pcmFormat(format).sampleBytes ?? 0));
+  const bytes = randomBytes(frames * channels * (pcmFormat(format).sampleBytes ?? 0));
   if (format === 's24_le')
-    for (let at = 3; at < octets.length; at += 4) octets[at] = (octets[at - 1] ?? 0) & 0x80 ? 0xff : 0;
+    for (let at = 3; at < bytes.length; at += 4) bytes[at] = (bytes[at - 1] ?? 0) & 0x80 ? 0xff : 0;
   if (format === 'float_le') {
-    for (let at = 0; at < octets.length; at += 4) octets.writeFloatLE(octets.readInt32LE(at) / 2 ** 31, at);
+    for (let at = 0; at < bytes.length; at += 4) bytes.writeFloatLE(bytes.readInt32LE(at) / 2 ** 31, at);
   }
-  return octets;
+  return bytes;
 }
 
-export function writeRaw(directory: string, name: string, octets: Uint8Array): string {
+export function writeRaw(directory: string, name: string, bytes: Uint8Array): string {
   const path = join(directory, name);
-  writeFileSync(path, octets);
+  writeFileSync(path, bytes);
   return path;
 }
 
-export function writeWav(directory: string, name: string, format: WavFormat, octets: Uint8Array): string {
+export function writeWav(directory: string, name: string, format: WavFormat, bytes: Uint8Array): string {
   const path = join(directory, name);
   const writer = new WavWriter(path, format);
-  writer.write(octets);
+  writer.write(bytes);
   writer.close();
   return path;
 }

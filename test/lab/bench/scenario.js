@@ -78,8 +78,8 @@ export async function run(lab) {
   });
   try {
     const guest = await lab.guest();
-    const octets = bench.seconds * RATE * FRAME_BYTES;
-    await guest.run(`node /vsnd/test/lab/guest/make-noise.js 1 ${octets} ${SOUND}; : > ${NOTHING}`);
+    const bytes = bench.seconds * RATE * FRAME_BYTES;
+    await guest.run(`node /vsnd/test/lab/guest/make-noise.js 1 ${bytes} ${SOUND}; : > ${NOTHING}`);
     const measure = async (who, sizes, measureProcess) => {
       const process = await measureProcess(guest, sizes);
       const { guestCpu, ...counts } = meter.measured;

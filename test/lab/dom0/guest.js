@@ -215,7 +215,7 @@ export class Guest {
     console.setRawMode(true);
     console.unref();
     console.on('error', () => {}); // the domain is gone: destroyed, or restored with another console
-    console.on('data', (octets) => this.#receive(octets.toString('latin1')));
+    console.on('data', (bytes) => this.#receive(bytes.toString('latin1')));
   }
 
   #receive(text) {

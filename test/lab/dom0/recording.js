@@ -5,7 +5,7 @@ import { noise } from '../noise.js';
 
 /**
  * Throws unless the WAV file holds this noise in its rate and format, and behind it at most `silence`
- * octets of silence.
+ * bytes of silence.
  */
 export async function expectRecording(path, { seed, frames, rate = 48_000, channels = 2, silence = 0 }) {
   const wav = await openAudio(path);
@@ -17,15 +17,15 @@ export async function expectRecording(path, { seed, frames, rate = 48_000, chann
     }
     expectSame(path, found.subarray(0, expected.length), expected);
     const rest = found.subarray(expected.length);
-    if (rest.length > silence) throw new Error(`${path}: ${rest.length} octets follow; allowed: ${silence}`);
-    if (rest.some((octet) => octet !== 0)) throw new Error(`${path}: what follows is not silence`);
+    if (rest.length > silence) throw new Error(`${path}: ${rest.length} bytes follow; allowed: ${silence}`);
+    if (rest.some((byte) => byte !== 0)) throw new Error(`${path}: what follows is not silence`);
   } finally {
     await wav.close();
   }
 }
 
-/** Throws unless the WAV file holds these octets, and nothing else. */
-export async function expectOctets(path, expected) {
+/** Throws unless the WAV file holds these bytes, and nothing else. */
+export async function expectBytes(path, expected) {
   const wav = await openAudio(path);
   try {
     const found = await buffer(wav.read());
@@ -37,7 +37,7 @@ export async function expectOctets(path, expected) {
 
 function expectSame(path, found, expected) {
   if (found.equals(expected)) return;
-  const at = found.findIndex((octet, index) => octet !== expected[index]);
-  const where = at === -1 ? `it ends after ${found.length} octets` : `octet ${at} differs`;
+  const at = found.findIndex((byte, index) => byte !== expected[index]);
+  const where = at === -1 ? `it ends after ${found.length} bytes` : `byte ${at} differs`;
   throw new Error(`${path} is not what was played: ${where} of ${expected.length}`);
 }

@@ -20,8 +20,8 @@ async function play(card, { seed, frames, ...options }) {
   say({ event: 'played', seed, frames: position, underruns, positionReports, periodFrames, bufferFrames });
 }
 
-function* chunks(octets) {
-  for (let at = 0; at < octets.length; at += CHUNK_BYTES) yield octets.subarray(at, at + CHUNK_BYTES);
+function* chunks(bytes) {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES);
 }
 
 const { streams, card: options } = JSON.parse(process.argv[2]);

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jsonLines } from '../dom0/lab.js';
-import { expectOctets } from '../dom0/recording.js';
+import { expectBytes } from '../dom0/recording.js';
 import { noise } from '../noise.js';
 
 /** ms between a backend's end and the start of the next one; systemd's default is 100. */
@@ -56,7 +56,7 @@ export async function outlive(lab, { aways, seed }) {
     const begin = cuts[index - 1] ?? 0;
     expectHeard(file(index), sound.subarray(begin * FRAME_BYTES, cut * FRAME_BYTES));
   }
-  await expectOctets(file(deaths), sound.subarray(cuts.at(-1) * FRAME_BYTES));
+  await expectBytes(file(deaths), sound.subarray(cuts.at(-1) * FRAME_BYTES));
   await backend.stop();
   return again.map(({ gap }, index) => `${aways[index]} ms: a gap of ${Math.round(gap)} ms`).join(', ');
 }

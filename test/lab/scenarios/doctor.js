@@ -1,4 +1,4 @@
-// `vsnd doctor` in a guest where sound can play, and in four where it cannot: it says which, and how to mend it.
+// `vsnd doctor` in a guest where sound can play, and in four where it cannot: it says which, and how to fix it.
 import { withGrantLimit } from '../dom0/guest-limits.js';
 
 const DOCTOR = 'node /vsnd/dist/cli/main.js doctor --json';
@@ -26,7 +26,7 @@ export async function run(lab) {
   await expectHealth(guest);
 }
 
-/** Sound can play: status 0, and nothing to mend. */
+/** Sound can play: status 0, and nothing to fix. */
 async function expectHealth(guest, option = '') {
   const output = await guest.run(`${DOCTOR} ${option}`);
   const problems = findings(output).filter(({ status }) => status === 'problem');
@@ -37,7 +37,7 @@ async function expectHealth(guest, option = '') {
 async function expectProblem(guest, check) {
   const { status, output } = await guest.try(DOCTOR);
   const problem = findings(output).find((finding) => finding.status === 'problem');
-  if (status === 0 || problem?.check !== check || !problem.mend) {
+  if (status === 0 || problem?.check !== check || !problem.fix) {
     throw new Error(`expected a problem of '${check}', status ${status}:\n${output}`);
   }
 }

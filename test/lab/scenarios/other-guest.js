@@ -1,4 +1,4 @@
-// In a guest unlike the others: `vsnd doctor` has nothing to mend there, and what it plays is what the backend hears.
+// In a guest unlike the others: `vsnd doctor` has nothing to fix there, and what it plays is what the backend hears.
 import { expectRecording } from '../dom0/recording.js';
 
 export async function run(lab) {

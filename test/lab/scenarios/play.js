@@ -1,4 +1,4 @@
-// Our frontend plays into our backend, which records what reaches it: not an octet more or less.
+// Our frontend plays into our backend, which records what reaches it: not a byte more or less.
 import { expectRecording } from '../dom0/recording.js';
 
 export async function run(lab) {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jsonLines, playCommand } from '../dom0/lab.js';
-import { expectOctets } from '../dom0/recording.js';
+import { expectBytes } from '../dom0/recording.js';
 import { noise } from '../noise.js';
 
 /** Long enough for the first backend to have played something, and short enough to leave something. */
@@ -31,10 +31,9 @@ export async function run(lab) {
   const cut = lost.frames * 4;
   const file = readFileSync(`${lab.recordings}/a.wav`); // its header has no length: it was not closed
   const heard = file.subarray(file.indexOf('data') + 8);
-  if (heard.length < cut)
-    throw new Error(`${heard.length} octets were recorded of ${cut} that were reported`);
+  if (heard.length < cut) throw new Error(`${heard.length} bytes were recorded of ${cut} that were reported`);
   if (!heard.equals(sound.subarray(0, heard.length)))
     throw new Error('the first backend heard something else');
-  await expectOctets(`${lab.recordings}/b.wav`, sound.subarray(cut));
+  await expectBytes(`${lab.recordings}/b.wav`, sound.subarray(cut));
   return `cut at frame ${lost.frames}, a gap of ${Math.round(again.gap)} ms`;
 }

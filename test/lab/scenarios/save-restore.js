@@ -79,7 +79,7 @@ function expectRecordings(folder, { seed, frames }, domids, starts) {
     const least = (starts[round + 1] ?? frames) * 4 - starts[round] * 4;
     if (heard.length < least || !heard.equals(expected.subarray(0, heard.length))) {
       throw new Error(
-        `the recording of domain ${domid}, ${heard.length} octets, is not what was played from ${starts[round]}`,
+        `the recording of domain ${domid}, ${heard.length} bytes, is not what was played from ${starts[round]}`,
       );
     }
   }

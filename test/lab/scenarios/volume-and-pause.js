@@ -1,7 +1,7 @@
 // The backend's volume, and a pause: what is recorded is what the guest asked for.
 import { Gain } from '../../../dist/pcm/gain.js';
 import { jsonLines } from '../dom0/lab.js';
-import { expectOctets, expectRecording } from '../dom0/recording.js';
+import { expectBytes, expectRecording } from '../dom0/recording.js';
 import { noise } from '../noise.js';
 
 const VOLUME = [-6, -20.5];
@@ -19,7 +19,7 @@ export async function run(lab) {
   const gain = new Gain({ format: 's16_le', channels: 2, rate: 48_000 });
   gain.setVolumes(VOLUME);
   const softer = Buffer.from(gain.apply(noise(scaled.seed, scaled.frames * 4)));
-  await expectOctets(`${lab.recordings}/one.wav`, softer);
+  await expectBytes(`${lab.recordings}/one.wav`, softer);
 
   const [{ state, before, after }] = jsonLines(output, 'paused');
   if (state !== 'paused' || before !== after) {

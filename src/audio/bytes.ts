@@ -6,16 +6,16 @@ import { invalidArgError, VsndError } from '../errors.ts';
 import { fileError } from '../wav/file-error.ts';
 import { Turns } from './turns.ts';
 
-/** Where the octets of a recording come from. */
-export interface Octets {
+/** Where the bytes of a recording come from. */
+export interface Bytes {
   /** The path, or what the stream is called. */
   readonly name: string;
-  /** Octets in all; undefined for a stream, whose octets pass by once. */
+  /** Bytes in all; undefined for a stream, whose bytes pass by once. */
   readonly size: number | undefined;
   /** By what other programs open them; undefined where only this one has them. */
   readonly path?: string | undefined;
   /**
-   * Fills `target` with the octets from `offset` on, and says how many those were: fewer only where they end. Rejects with
+   * Fills `target` with the bytes from `offset` on, and says how many those were: fewer only where they end. Rejects with
    * ERR_VSND_FILE, and after close() with ERR_VSND_INVALID_STATE.
    */
   readInto(target: Uint8Array, offset: number): Promise<number>;
@@ -23,39 +23,39 @@ export interface Octets {
   close(): Promise<void>;
 }
 
-/** `length` octets from `offset` on; fewer only where they end. Rejects as {@link Octets.readInto} does. */
-export async function readOctets(octets: Octets, offset: number, length: number): Promise<Uint8Array> {
-  const present = octets.size === undefined ? length : Math.max(0, Math.min(length, octets.size - offset));
+/** `length` bytes from `offset` on; fewer only where they end. Rejects as {@link Bytes.readInto} does. */
+export async function readBytes(bytes: Bytes, offset: number, length: number): Promise<Uint8Array> {
+  const present = bytes.size === undefined ? length : Math.max(0, Math.min(length, bytes.size - offset));
   const target = new Uint8Array(present);
-  return target.subarray(0, await octets.readInto(target, offset));
+  return target.subarray(0, await bytes.readInto(target, offset));
 }
 
-/** The octets as they pass by: what is joined to a recording is read once, and nobody asks how long it is. */
-export function passing(octets: Octets): Octets {
+/** The bytes as they pass by: what is joined to a recording is read once, and nobody asks how long it is. */
+export function passing(bytes: Bytes): Bytes {
   return {
-    name: octets.name,
+    name: bytes.name,
     size: undefined,
-    path: octets.path,
-    readInto: (target, offset) => octets.readInto(target, offset),
-    close: () => octets.close(),
+    path: bytes.path,
+    readInto: (target, offset) => bytes.readInto(target, offset),
+    close: () => bytes.close(),
   };
 }
 
-/** The octets of a file, or those that come through a pipe or a device with that name. Rejects with ERR_VSND_FILE. */
-export async function openFile(path: string): Promise<Octets> {
+/** The bytes of a file, or those that come through a pipe or a device with that name. Rejects with ERR_VSND_FILE. */
+export async function openFile(path: string): Promise<Bytes> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would wait for its other end
     const stats = await handle.stat();
     if (stats.isDirectory()) throw new VsndError('ERR_VSND_FILE', `${path} is a directory, not a recording`);
-    if (stats.isFile()) return new FileOctets(path, stats.size, handle);
+    if (stats.isFile()) return new FileBytes(path, stats.size, handle);
     const stream = stats.isFIFO() ? openPipe(path) : createReadStream(path);
     await handle.close(); // only now: whoever writes to a pipe must never find it without a reader
-    return new StreamOctets(stream, path, path);
+    return new StreamBytes(stream, path, path);
   } catch (error) {
     await handle?.close();
     const own = (error as NodeJS.ErrnoException).code === 'ENXIO' ? ownDescriptor(path) : undefined;
-    if (own !== undefined) return new StreamOctets(new Socket({ fd: own, writable: false }), path, path);
+    if (own !== undefined) return new StreamBytes(new Socket({ fd: own, writable: false }), path, path);
     throw error instanceof VsndError ? error : fileError(`cannot open ${path}`, error);
   }
 }
@@ -71,33 +71,33 @@ function ownDescriptor(path: string): number | undefined {
   return path === '/dev/stdin' ? 0 : number === undefined ? undefined : Number(number);
 }
 
-/** Octets of a file that are read at once where fewer are asked for: headers and tags may be many, and small. */
+/** Bytes of a file that are read at once where fewer are asked for: headers and tags may be many, and small. */
 const BLOCK_BYTES = 32 * 1024;
 
-/** Octets of a recording that are in memory, from `offset` on. */
+/** Bytes of a recording that are in memory, from `offset` on. */
 interface Block {
   readonly offset: number;
-  readonly octets: Uint8Array;
+  readonly bytes: Uint8Array;
 }
 
-/** The octets of a recording that is in memory. */
-export class MemoryOctets implements Octets {
+/** The bytes of a recording that is in memory. */
+export class MemoryBytes implements Bytes {
   readonly name: string;
   readonly size: number;
-  readonly #octets: Uint8Array;
+  readonly #bytes: Uint8Array;
   readonly #turns = new Turns();
   #isClosed = false;
 
-  constructor(octets: Uint8Array, name: string) {
+  constructor(bytes: Uint8Array, name: string) {
     this.name = name;
-    this.size = octets.length;
-    this.#octets = octets;
+    this.size = bytes.length;
+    this.#bytes = bytes;
   }
 
   async readInto(target: Uint8Array, offset: number): Promise<number> {
     if (this.#isClosed) throw closedError(this.name);
     await this.#turns.take(target.length);
-    const part = this.#octets.subarray(offset, offset + target.length);
+    const part = this.#bytes.subarray(offset, offset + target.length);
     target.set(part);
     return part.length;
   }
@@ -107,14 +107,14 @@ export class MemoryOctets implements Octets {
   }
 }
 
-class FileOctets implements Octets {
+class FileBytes implements Bytes {
   readonly name: string;
   readonly path: string;
   readonly size: number;
   readonly #handle: FileHandle;
   readonly #turns = new Turns();
   /** What was read last; never changed, as another reader may be copying from it. */
-  #block: Block = { offset: 0, octets: new Uint8Array(0) };
+  #block: Block = { offset: 0, bytes: new Uint8Array(0) };
   #closing: Promise<void> | undefined;
 
   constructor(path: string, size: number, handle: FileHandle) {
@@ -129,7 +129,7 @@ class FileOctets implements Octets {
     await this.#turns.take(target.length);
     if (target.length >= BLOCK_BYTES) return await this.#read(target, offset);
     const block = await this.#blockWith(offset, target.length);
-    const part = block.octets.subarray(offset - block.offset).subarray(0, target.length);
+    const part = block.bytes.subarray(offset - block.offset).subarray(0, target.length);
     target.set(part);
     return part.length;
   }
@@ -141,9 +141,9 @@ class FileOctets implements Octets {
 
   async #blockWith(offset: number, length: number): Promise<Block> {
     const from = offset - this.#block.offset;
-    if (from >= 0 && from + length <= this.#block.octets.length) return this.#block;
-    const octets = new Uint8Array(BLOCK_BYTES);
-    this.#block = { offset, octets: octets.subarray(0, await this.#read(octets, offset)) };
+    if (from >= 0 && from + length <= this.#block.bytes.length) return this.#block;
+    const bytes = new Uint8Array(BLOCK_BYTES);
+    this.#block = { offset, bytes: bytes.subarray(0, await this.#read(bytes, offset)) };
     return this.#block;
   }
 
@@ -164,14 +164,14 @@ class FileOctets implements Octets {
   }
 }
 
-/** Octets of a stream that stay within reach: enough to recognise what it is, and then to read it from the start. */
+/** Bytes of a stream that stay within reach: enough to recognise what it is, and then to read it from the start. */
 const BACKLOG_BYTES = 1 << 20;
 
-/** Octets that are kept in one piece, in whatever pieces they come. */
+/** Bytes that are kept in one piece, in whatever pieces they come. */
 const PIECE_BYTES = 64 * 1024;
 
-/** The octets of a stream, within reach until {@link BACKLOG_BYTES} more have been read. */
-export class StreamOctets implements Octets {
+/** The bytes of a stream, within reach until {@link BACKLOG_BYTES} more have been read. */
+export class StreamBytes implements Bytes {
   readonly name: string;
   readonly size = undefined;
   readonly path: string | undefined;
@@ -180,7 +180,7 @@ export class StreamOctets implements Octets {
   readonly #turns = new Turns();
   /** Those within reach, {@link PIECE_BYTES} each; the last one is filled up to #received. */
   readonly #pieces: Uint8Array[] = [];
-  /** Octets before the first piece. */
+  /** Bytes before the first piece. */
   #passed = 0;
   #received = 0;
   #hasEnded = false;
@@ -198,7 +198,7 @@ export class StreamOctets implements Octets {
     while (this.#received < end && !this.#hasEnded) await this.#receive(offset);
     const filled = Math.max(0, Math.min(end, this.#received) - offset);
     if (filled > 0 && offset < this.#passed) {
-      throw new VsndError('ERR_VSND_INVALID_STATE', `octet ${offset} of ${this.name} has passed by`);
+      throw new VsndError('ERR_VSND_INVALID_STATE', `byte ${offset} of ${this.name} has passed by`);
     }
     for (let done = 0; done < filled; ) {
       const at = offset + done - this.#passed;
