@@ -121,6 +121,7 @@ Napi::Function CarrierHandle<T, C>::DefineHandle(Napi::Env env, const char* name
   methods.push_back(T::InstanceMethod("carry", static_cast<Getter>(&Self::Carry)));
   methods.push_back(T::InstanceMethod("takeBack", static_cast<Getter>(&Self::TakeBack)));
   methods.push_back(T::InstanceMethod("wakeAtReports", static_cast<Setter>(&Self::WakeAtReports)));
+  methods.push_back(T::InstanceMethod("attend", static_cast<Setter>(&Self::Attend)));
   methods.push_back(T::InstanceMethod("take", static_cast<Getter>(&Self::Take)));
   methods.push_back(T::InstanceMethod("closePort", static_cast<Setter>(&Self::ClosePort)));
   methods.push_back(T::InstanceMethod("close", static_cast<Setter>(&Self::Close)));
@@ -165,6 +166,13 @@ void CarrierHandle<T, C>::WakeAtReports(const Napi::CallbackInfo& info) {
   if (!arguments.ok() || !IsOpen(info.Env())) return;
   loop().With(*carrier_, [&] { carrier_->WakeAtReports(is_woken); });
   loop().EndRest();
+}
+
+template <typename T, typename C>
+void CarrierHandle<T, C>::Attend(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  double duration = arguments.Number(0);
+  if (arguments.ok() && IsOpen(info.Env())) loop().Attend(*carrier_, duration);
 }
 
 template <typename T, typename C>

@@ -20,8 +20,8 @@ namespace vsnd {
 
 /**
  * What both directions have in common: carry(standing, origin), takeBack(standing), wakeAtReports(isWoken),
- * close(), and `gauge`, an ArrayBuffer: native/engine/gauge.h; `port`: native/engine/port.h. `standing` is a
- * Float64Array, laid out as src/xen/linux/engine.ts has it.
+ * attend(duration), close(), and `gauge`, an ArrayBuffer: native/engine/gauge.h; `port`:
+ * native/engine/port.h. `standing` is a Float64Array, laid out as src/xen/linux/engine.ts has it.
  */
 template <typename T, typename C>
 class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
@@ -48,6 +48,8 @@ class CarrierHandle : public Napi::ObjectWrap<T>, public Woken {
   Napi::Value TakeBack(const Napi::CallbackInfo& info);
   /** wakeAtReports(isWoken) */
   void WakeAtReports(const Napi::CallbackInfo& info);
+  /** attend(duration): what has come is looked at, now and for so many ns. */
+  void Attend(const Napi::CallbackInfo& info);
   /** closePort(): from now on it takes and gives nothing. Idempotent. */
   void ClosePort(const Napi::CallbackInfo&) { EndPort(); }
   /** close(): takes the stream back for good. Idempotent. */

@@ -134,8 +134,9 @@ bool Carrier::LookAtAge(double now) {
   return !is_carrying() || now < deadline() || Park(Parked::kOverdue);
 }
 
-double Carrier::rest() const {
-  uint64_t bytes = wakes_at_reports_ || on_moved_ != nullptr ? 0 : restful_bytes();
+double Carrier::rest(double now) const {
+  bool is_awaited = wakes_at_reports_ || on_moved_ != nullptr || now < attended_until_;
+  uint64_t bytes = is_awaited ? 0 : restful_bytes();
   if (bytes < 2 * shape_.period_bytes) return 0;
   // The page has room for so many events, and twice as many.
   bytes = std::min<uint64_t>(bytes, EventPage::kSize / 3 * uint64_t{shape_.period_bytes});

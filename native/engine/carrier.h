@@ -123,7 +123,9 @@ class Carrier {
 
   /** ns for which nothing has to be done, as the buffer is nearly full; never where somebody wants to know of
    * each position. */
-  double rest() const;
+  double rest(double now) const;
+  /** Somebody looks at the position until then, ns. */
+  void AttendUntil(double time) { attended_until_ = time; }
 
   /** Whether JavaScript is to be woken. */
   bool is_wake_due() const { return is_wake_due_; }
@@ -191,6 +193,7 @@ class Carrier {
   /** Something was found before its notification was handled. */
   bool was_early_ = false;
   bool wakes_at_reports_ = false;
+  double attended_until_ = 0;
   uint32_t reports_told_ = 0;
   /** With positions, since the ring's last notification. */
   bool has_taken_answers_ = false;

@@ -134,7 +134,7 @@ void Loop::ReadPorts() {
       if (Handle(masked_[i])) masked_[masked_count_++] = masked_[i];
     }
     rest_ = carried_.empty() ? 0 : kBetweenLooks;
-    for (const Carrier* carrier : carried_) rest_ = std::min(rest_, carrier->rest());
+    for (const Carrier* carrier : carried_) rest_ = std::min(rest_, carrier->rest(now_));
   }
   if (rest_ == 0) Unmask();
 }
@@ -231,6 +231,14 @@ Standing Loop::TakeBack(Carrier& carrier, Parked* reason) {
   });
   EndRest();  // its ports may be masked
   return standing;
+}
+
+void Loop::Attend(Carrier& carrier, double duration) {
+  With(carrier, [&] {
+    carrier.AttendUntil(now_ + duration);
+    Work(carrier);
+  });
+  EndRest();
 }
 
 void Loop::HandleStaged(Carrier& carrier) {

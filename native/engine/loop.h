@@ -47,6 +47,8 @@ class Loop final : private Wakes, private EventPorts::User {
   Standing TakeBack(Carrier& carrier, Parked* reason);
   /** The other side of its staging ring has done something. */
   void HandleStaged(Carrier& carrier);
+  /** Looks at what has come now, and again whenever something does, for so many ns. */
+  void Attend(Carrier& carrier, double duration);
   /** The thread looks again now at what has come. */
   void EndRest() { eventfd_write(wake_.get(), 1); }
   template <typename Change>

@@ -49,6 +49,7 @@ export class CaptureStream extends PcmReadable {
       handleOpen: (open) => this.#handleOpen(open),
       proceed: () => this.#proceed(),
       refresh: () => this.#engine?.refresh(),
+      attend: (duration) => this.#engine?.attend(duration),
       handleSessionEnd: () => this.#closeEngine(),
       handleRead: () => this.#engine?.answer(),
       handleXrun: () => this.#handleOverrun(this.#pacing.restart()),
@@ -67,7 +68,7 @@ export class CaptureStream extends PcmReadable {
 
   /** Frames that have been captured, and that nobody has taken or asked for. */
   get latency(): number {
-    this.#engine?.refresh();
+    this.#core.attend();
     return this.#pacing.latency + (this.#engine?.staged ?? 0) / this.frameBytes;
   }
 

@@ -26,6 +26,8 @@ export interface PlaybackEngine {
   readonly staged: number;
   /** Tells the user of positions that were counted beside JavaScript. */
   refresh(): void;
+  /** The same, of all that have come; and for so many ns they are counted as they come. */
+  attend(duration: number): void;
   /** Gives everything back that it has; what it has taken is lost. Nothing else is called after that. */
   close(): void;
   /** No old frames in the rest of the last period: a backend that reads the buffer as a DMA engine would may read on to its end. */
@@ -58,6 +60,7 @@ export interface CaptureEngine {
   /** Bytes that it has, and that nobody has taken. */
   readonly staged: number;
   refresh(): void;
+  attend(duration: number): void;
   close(): void;
 }
 

@@ -98,6 +98,10 @@ export class NativePlayback implements PlaybackEngine, Borrower {
     this.#loan.takeReports();
   }
 
+  attend(duration: number): void {
+    this.#loan.attend(duration);
+  }
+
   giveBack(): ChannelStanding {
     const standing = this.#loan.end();
     this.#pacing.takeBack(standing);
@@ -214,6 +218,10 @@ export class NativeCapture implements CaptureEngine, Borrower {
     this.#loan.takeReports();
   }
 
+  attend(duration: number): void {
+    this.#loan.attend(duration);
+  }
+
   giveBack(): ChannelStanding {
     const standing = this.#loan.end();
     this.#pacing.takeBack(standing, standing.posts.length > 0);
@@ -281,6 +289,11 @@ class LoanBook {
     if (hearsPositions === this.#isListening) return;
     this.#isListening = hearsPositions;
     this.#carrier.wakeAtReports(hearsPositions);
+  }
+
+  attend(duration: number): void {
+    if (this.#isOut) this.#carrier.attend(duration);
+    this.takeReports();
   }
 
   end(): ReturnType<StreamCarrier['takeBack']> {

@@ -82,6 +82,7 @@ export class PlaybackStream extends PcmWritable {
       handleOpen: (open) => this.#handleOpen(open),
       proceed: () => this.#proceed(),
       refresh: () => this.#engine?.refresh(),
+      attend: (duration) => this.#engine?.attend(duration),
       handleSessionEnd: () => this.#closeEngine(),
       handleRead: () => {}, // capture's
       handleXrun: () => this.#handleUnderrun(),
@@ -100,7 +101,7 @@ export class PlaybackStream extends PcmWritable {
 
   /** Frames that the engine has taken and that have not been reported as played: in the shared buffer, and staged for it. */
   get latency(): number {
-    this.#engine?.refresh();
+    this.#core.attend();
     return this.#pacing.latency + (this.#engine?.staged ?? 0) / this.frameBytes;
   }
 

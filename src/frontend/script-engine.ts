@@ -62,6 +62,7 @@ export class ScriptPlayback implements PlaybackEngine {
   }
 
   refresh(): void {}
+  attend(): void {}
 
   close(): void {}
 
@@ -165,6 +166,7 @@ export class ScriptCapture implements CaptureEngine {
   }
 
   refresh(): void {}
+  attend(): void {}
 
   close(): void {}
 }

@@ -29,6 +29,9 @@ import { Watchdog } from './watchdog.ts';
 /** ns: a position that stands still is not looked into before. */
 const LEAST_WATCH = 1e9;
 
+/** ns for which positions are counted as they come, once somebody has looked at them. */
+const ATTENTION = 2e9;
+
 /** A position that has moved, and then stands still while the backend answers, is given that many times as long. */
 const MOST_STANDSTILLS = 5;
 
@@ -91,6 +94,8 @@ export interface StreamOwner {
   proceed(): void;
   /** Positions that were counted beside JavaScript are to be told now. */
   refresh(): void;
+  /** The same, of all that have come; and for so many ns they are counted as they come. */
+  attend(duration: number): void;
   /** The session is over: its engine must not use the pages any more. */
   handleSessionEnd(): void;
   /** A part of the buffer that was asked for is filled. */
@@ -145,6 +150,8 @@ export class StreamCore implements CarriedUser {
   #movedAt = 0;
   /** ns: how long it may have moved since then, when it came to stand still. */
   #movedOn = 0;
+  /** Until then nobody has to say again that somebody looks at the position, ns. */
+  #attended = Number.NEGATIVE_INFINITY;
   /** ns: since when there has been no sound, because of a loss that is to be made good. */
   #silentSince: number | undefined;
   #ready = quietly(deferred<Session>());
@@ -192,7 +199,7 @@ export class StreamCore implements CarriedUser {
 
   /** Frames played or captured since the stream was created. */
   get position(): number {
-    this.#owner.refresh();
+    this.attend();
     return this.#pacing.position;
   }
 
@@ -265,9 +272,20 @@ export class StreamCore implements CarriedUser {
     return MOVING.has(this.#state) ? this.slot.hypervisor.clock.now() - this.#movedAt : this.#movedOn;
   }
 
+  /** Somebody looks at where the stream is, and may look again soon: then positions are counted as they come. */
+  attend(): void {
+    const now = this.slot.hypervisor.clock.now();
+    if (now < this.#attended) {
+      this.#owner.refresh();
+    } else {
+      this.#attended = now + ATTENTION / 2;
+      this.#owner.attend(ATTENTION);
+    }
+  }
+
   /** The position against the monotonic clock. */
   get reading(): ClockReading {
-    this.#owner.refresh();
+    this.attend();
     return this.#clock.read(this.slot.hypervisor.clock.now(), this.#pacing.end);
   }
 

@@ -75,6 +75,8 @@ export interface StreamCarrier {
   takeReports(handler: (report: CountedPosition) => void): void;
   /** Wakes JavaScript at each position, or only when there are many. */
   wakeAtReports(isWoken: boolean): void;
+  /** Counts the positions that have come, now and whenever one does, for `duration` ns: the thread does not rest then. */
+  attend(duration: number): void;
   /** Copies out what is staged, the oldest first, as much as fits; says how much. For playback where it is parked. */
   take(into: Uint8Array): number;
   /**

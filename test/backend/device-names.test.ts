@@ -69,7 +69,7 @@ describe('the name of a source', () => {
     'sine:1.2345',
   ])('that is none: %j', (name) => {
     const allowed = expect.stringMatching(
-      /^--source is .*; allowed: silence, sine, sine:HZ, wav:FILE (not -), exec:/,
+      /^--source is .*; allowed: silence, sine, sine:HZ, wav:FILE \(not -\), exec:/,
     );
     expect(() => parseSource(name)).toThrow(expect.objectContaining({ ...INVALID, message: allowed }));
   });

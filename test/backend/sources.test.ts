@@ -317,7 +317,7 @@ describe('a source’s name', () => {
     'that is none, %j, gets a list of those that are',
     async (name) => {
       await expect(openSource(name, new ManualClock())).rejects.toThrow(
-        /^source is .*; allowed: silence, sine, sine:HZ, wav:FILE (not -), exec:COMMAND, alsa/,
+        /^source is .*; allowed: silence, sine, sine:HZ, wav:FILE \(not -\), exec:COMMAND, alsa/,
       );
     },
   );

@@ -101,6 +101,7 @@ export interface CarrierHandle {
   /** Fills in where the stream stands; returns why it is parked, as a number. */
   takeBack(standing: Float64Array): number;
   wakeAtReports(isWoken: boolean): void;
+  attend(duration: number): void;
   take(into: Uint8Array): number;
   closePort(): void;
   close(): void;

@@ -150,6 +150,10 @@ abstract class LinuxCarrier<Handle extends CarrierHandle> implements StreamCarri
     return this.#numbers[REPORTS + 2 * ((index >>> 0) % MOST_REPORTS) + part] ?? 0;
   }
 
+  attend(duration: number): void {
+    this.handle.attend(duration);
+  }
+
   wakeAtReports(isWoken: boolean): void {
     this.handle.wakeAtReports(isWoken);
   }
