@@ -53,9 +53,9 @@ export class Domain0 {
 
   /** Ends it in order; gives what it has heard. */
   async end() {
+    const ending = [once(this.#worker, 'message'), once(this.#worker, 'exit')]; // they may come in one turn
     this.#worker.postMessage('end');
-    const [heard] = await once(this.#worker, 'message');
-    await once(this.#worker, 'exit');
+    const [[heard]] = await Promise.all(ending);
     return Buffer.from(heard);
   }
 
