@@ -7,7 +7,7 @@ import { noise, writeRaw } from './sound.ts';
 import { type HeadlessServer, startPipewire, startPulse } from './sound-server.ts';
 
 /** s: `npm run test:bridge:long` plays for ten minutes. */
-const SECONDS = Number(process.env['VSND_LONG_RUN_SECONDS'] ?? 30);
+const SECONDS = Number(process.env['VSND_LONG_RUN_SECONDS'] ?? 12);
 /** By how much the card's clock is off, ppm; nothing depends on how far it is. */
 const PPM = process.env['VSND_LONG_RUN_PPM'];
 const DEVIATIONS = (PPM === undefined ? [200, 3000] : [Number(PPM)]).flatMap((ppm) => [ppm, -ppm]);
