@@ -136,7 +136,7 @@ describe('finish()', () => {
       expect(Buffer.concat(chunks)).toEqual(SOURCE.subarray(0, 100 * FRAME));
     }));
 
-  test('and stop: nothing more is delivered, and the end comes without another OPEN', () =>
+  test('after which the stream is stopped: nothing more is delivered, and the end comes without another OPEN', () =>
     withRawCard('c', async (raw) => {
       const { input, chunks } = await startCapturing(raw);
       const letGo = raw.backend.holdRequests();

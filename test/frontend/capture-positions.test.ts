@@ -119,7 +119,7 @@ describe('a backend whose position does not move', () => {
       expect(reads(raw.backend)).toEqual(['100 at 0', '100 at 100', '100 at 200']);
     }));
 
-  test('not so one that moved, and then stands: it may have nothing', () =>
+  test('that moved and then stands is not asked: it may have nothing', () =>
     withRawCard('c', async (raw) => {
       const { input, warnings } = await startStuck(raw);
       await report(raw, 1);
@@ -128,7 +128,7 @@ describe('a backend whose position does not move', () => {
       expect([warnings, input.position]).toEqual([[], 1]);
     }));
 
-  test('one warning, also where nobody reads', () =>
+  test('is warned of once, also where nobody reads', () =>
     withRawCard('c', async (raw) => {
       const input = raw.card.createCaptureStream(TEN_PERIODS);
       const warnings = follow(input, 'warning');
@@ -137,7 +137,7 @@ describe('a backend whose position does not move', () => {
       expect([warnings.length, input.state]).toEqual([1, 'running']);
     }));
 
-  test('nor one that is paused', () =>
+  test('is not asked while the stream is paused', () =>
     withRawCard('c', async (raw) => {
       const { input, warnings } = await startStuck(raw);
       await input.trigger('pause');
@@ -145,7 +145,7 @@ describe('a backend whose position does not move', () => {
       expect([warnings, reads(raw.backend)]).toEqual([[], []]);
     }));
 
-  test('nor one that begins again after an overrun', () =>
+  test('is not warned of when the stream begins again after an overrun', () =>
     withRawCard('c', async (raw) => {
       const { input, warnings } = await startStuck(raw);
       for (let period = 1; period <= 10; period++) await report(raw, 0);

@@ -28,7 +28,7 @@ describe('a READ is sent only for what has been captured', () => {
       expect([input.position, input.latency]).toEqual([0, 0]);
     }));
 
-  test('and for all of it', () =>
+  test('for all of it, at once', () =>
     withRawCard('c', async (raw) => {
       const { input, chunks } = await startCapturing(raw);
       await report(raw, 100);
@@ -69,7 +69,7 @@ describe('a READ is sent only for what has been captured', () => {
       expect(Buffer.concat(chunks)).toEqual(SOURCE.subarray(0, 1200 * FRAME));
     }));
 
-  test('before START and after the end no position counts', () =>
+  test('no position counts before START and after the end', () =>
     withRawCard('c', async (raw) => {
       const input = raw.card.createCaptureStream(TEN_PERIODS);
       await raw.machine.settle();
@@ -80,7 +80,7 @@ describe('a READ is sent only for what has been captured', () => {
       expect(raw.backend.operations).toEqual([...OPENED, 'close']);
     }));
 
-  test('nor before START has been answered', () =>
+  test('no position counts before START has been answered', () =>
     withRawCard('c', async (raw) => {
       const input = raw.card.createCaptureStream(TEN_PERIODS);
       await raw.machine.settle();
