@@ -130,7 +130,7 @@ describe('from any frame on', () => {
     }
   });
 
-  test('and left, and again', async () => {
+  test('is left, and read again', async () => {
     const source = await openAudio(fixture('sweep.ogg'));
     for await (const piece of source.read(5000)) {
       expect(piece.length).toBeGreaterThan(0);

@@ -7,8 +7,9 @@ import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openAudio } from '../../src/audio/open-audio.ts';
 import { openWeb, openWebAudio } from '../../src/audio/web-audio.ts';
-import { ManualClock } from '../../src/clock.ts';
+import { ManualClock, nextTurn } from '../../src/clock.ts';
 import { deferred } from '../../src/deferred.ts';
+import { stepUntilSettled } from '../waits.ts';
 import { fixture } from './contents.ts';
 
 /** MPEG frames one after the other, without anything around them, as a station sends them. */
@@ -266,15 +267,10 @@ describe('what cannot be had is one error', () => {
   test('a server that says nothing any more', async () => {
     const clock = new ManualClock();
     const address = await startServer((response) => response.writeHead(200, STATION).write('<'));
-    let isOver = false;
-    const opened = openWebAudio(address, { clock }).finally(() => {
-      isOver = true;
-    });
-    opened.catch(() => {});
-    while (!isOver) {
-      await new Promise(setImmediate);
+    const opened = stepUntilSettled(openWebAudio(address, { clock }), async () => {
+      await nextTurn();
       await clock.advanceTime(1e9);
-    }
+    });
     await expect(opened).rejects.toThrow('nothing has come for 10 s');
   });
 

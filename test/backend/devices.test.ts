@@ -120,7 +120,7 @@ describe('the WAV device', () => {
     expect(existsSync(directory.path('take.wav'))).toBe(true);
   });
 
-  test('nor does one whose file cannot be made', async () => {
+  test('an OPEN whose file cannot be made uses up no number', async () => {
     const { world, channel, buffer } = await startWav(directory.path('later/take.wav'));
     expect(await channel.open(buffer)).toBe(-ENOENT);
     mkdirSync(directory.path('later'));

@@ -7,6 +7,7 @@ import { Recorder } from '../../src/backend/recorder.ts';
 import { RealClock } from '../../src/clock.ts';
 import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
 import { noise } from '../sound.ts';
+import { lifeline, written } from '../waits.ts';
 import { useDirectory } from '../wav/files.ts';
 
 const directory = useDirectory();
@@ -80,8 +81,7 @@ async function open(
 }
 
 const contents = (name: string) => readFileSync(directory.path(name), 'utf8');
-const isThere = (name: string) =>
-  vi.waitUntil(() => existsSync(directory.path(name)) && contents(name).length > 0);
+const isThere = (name: string) => written(directory.path(name));
 
 /** A zombie, whose parent has not asked for it yet, is not alive. */
 const isAlive = (pid: number) => {
@@ -181,11 +181,13 @@ describe('a program', () => {
   });
 
   test('that ignores SIGTERM is ended all the same, with all that it has started', async () => {
-    const command = 'trap "" TERM; sleep 1000 & echo $! $$ > "$1/pids"; while :; do sleep 1000; done';
+    const { ended } = lifeline(directory.path('life'));
+    const command =
+      'exec 3> "$1/life"; trap "" TERM; sleep 1000 & echo > "$1/begun"; while :; do sleep 1000; done';
     const { voice } = await open(command);
-    await isThere('pids');
+    await isThere('begun');
     await voice.close();
-    for (const pid of contents('pids').split(' ')) await vi.waitUntil(() => !isAlive(Number(pid)));
+    await ended;
   });
 
   test('that closes its standard output may live on in silence', async () => {

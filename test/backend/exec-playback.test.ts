@@ -5,6 +5,7 @@ import { type ExecPlaybackOptions, execPlaybackDevice } from '../../src/backend/
 import type { DeviceParams, PlaybackFeed, PlaybackVoice } from '../../src/backend/pcm-device.ts';
 import { type PcmFormatName, pcmFormat } from '../../src/wire/pcm-format.ts';
 import { noise } from '../sound.ts';
+import { lifeline, written } from '../waits.ts';
 import { useDirectory } from '../wav/files.ts';
 
 const directory = useDirectory();
@@ -95,8 +96,7 @@ async function open(
 const heard = (name = 'heard') => readFileSync(directory.path(name));
 
 /** The program has come as far as to write to that file. */
-const isThere = (name: string) =>
-  vi.waitUntil(() => existsSync(directory.path(name)) && heard(name).length > 0);
+const isThere = (name: string) => written(directory.path(name));
 
 /** A zombie, whose parent has not asked for it yet, is not alive. */
 const isAlive = (pid: number) => {
@@ -296,12 +296,13 @@ describe('a program that fails', () => {
   });
 
   test('to take anything with it when it ends leaves that to us', async () => {
-    const command = 'sleep 1000 < /dev/null & echo $! > "$1/pid"; cat > "$1/heard"';
+    const { ended } = lifeline(directory.path('life'));
+    const command = 'exec 3> "$1/life"; sleep 1000 < /dev/null & cat > "$1/heard"';
     const { voice } = await open(command, noise(4000));
     voice.start();
     await voice.close({ drain: true });
     expect(heard()).toHaveLength(4000);
-    await vi.waitUntil(() => !isAlive(Number(heard('pid'))));
+    await ended;
   });
 
   test('to be there lets OPEN fail', async () => {

@@ -5,10 +5,13 @@ import { parseSink, parseSource } from '../../src/backend/device-names.ts';
 import type { CaptureFeed, DeviceParams, PlaybackFeed } from '../../src/backend/pcm-device.ts';
 import { openRouter } from '../../src/backend/router.ts';
 import { parseRoute } from '../../src/backend/routes.ts';
+import { type ManualClock, nextTurn } from '../../src/clock.ts';
+import { deferred } from '../../src/deferred.ts';
 import type { WavFormat } from '../../src/wav/header.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
 import type { PcmFormatName } from '../../src/wire/pcm-format.ts';
 import { noise } from '../sound.ts';
+import { stepUntilSettled, written } from '../waits.ts';
 import { useDirectory } from '../wav/files.ts';
 import { createGuest } from './budgets.ts';
 
@@ -322,6 +325,29 @@ function putServer(defaultSource: string): void {
 }
 
 describe('a program that captures', () => {
+  /** Keeps what is captured; `whole` resolves when that is so many bytes. */
+  function keepingFeed(bytes: number, log: string[] = []) {
+    const captured: Uint8Array[] = [];
+    const { promise: whole, resolve } = deferred();
+    let missing = bytes;
+    const feed: CaptureFeed = {
+      captured(piece) {
+        captured.push(piece.slice());
+        missing -= piece.length;
+        if (missing <= 0) resolve();
+      },
+      failed: (error) => log.push(error.message),
+    };
+    return { feed, captured, whole };
+  }
+
+  /** Lets time pass as the program comes to speak, which knows nothing of the test's clock. */
+  const passUntil = (clock: ManualClock, promise: Promise<void>) =>
+    stepUntilSettled(promise, async () => {
+      await nextTurn();
+      await clock.advance(256);
+    });
+
   /** A program in the place of a real one: keeps its arguments, and says what it is told. */
   function putRecorder(name: string, says: Uint8Array, then = ':'): void {
     directory.put('says', says);
@@ -333,19 +359,11 @@ describe('a program that captures', () => {
   /** Captures that many bytes, in time that the test lets pass. */
   async function capture(routes: Named, id: string, bytes: number, format: PcmFormatName = 's16_le') {
     const { deviceFor, log, clock } = await router(routes);
-    const captured: Uint8Array[] = [];
-    const length = () => captured.reduce((sum, piece) => sum + piece.length, 0);
-    const feed: CaptureFeed = {
-      captured: (piece) => void captured.push(piece.slice()),
-      failed: (error) => log.push(error.message),
-    };
+    const { feed, captured, whole } = keepingFeed(bytes, log);
     const params = { ...PARAMS, rate: 44_100, format };
     const voice = await deviceFor(captureAddress(id)).openCapture?.(params, feed);
     voice?.start();
-    await vi.waitUntil(async () => {
-      await clock.advance(256);
-      return length() >= bytes;
-    });
+    await passUntil(clock, whole);
     await voice?.close();
     return { captured: Buffer.concat(captured), log };
   }
@@ -409,15 +427,11 @@ describe('a program that captures', () => {
     const { deviceFor, clock } = await router({
       source: `exec:cat ${directory.path('raw')}; echo > ${done}; sleep 1000`,
     });
-    const captured: Uint8Array[] = [];
-    const feed: CaptureFeed = { captured: (piece) => void captured.push(piece.slice()), failed() {} };
+    const { feed, captured, whole } = keepingFeed(4000);
     const voice = await deviceFor(captureAddress('mic')).openCapture?.(PARAMS, feed);
-    await vi.waitUntil(() => existsSync(done));
+    await written(done);
     voice?.start();
-    await vi.waitUntil(async () => {
-      await clock.advance(256);
-      return Buffer.concat(captured).length >= 4000;
-    });
+    await passUntil(clock, whole);
     await voice?.close();
     expect(Buffer.concat(captured)).toEqual(Buffer.from(noise(4000)));
   });
@@ -430,7 +444,7 @@ describe('a program that captures', () => {
     putRecorder(name, new Uint8Array(1 << 20), `echo > '${directory.path('done')}'`);
     const { deviceFor } = await router();
     const voice = await deviceFor(captureAddress(id)).openCapture?.(PARAMS, deafFeed());
-    await vi.waitUntil(() => existsSync(directory.path('done')));
+    await written(directory.path('done'));
     await voice?.close();
   });
 

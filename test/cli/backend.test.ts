@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseCommandLine } from '../../src/cli/arguments.ts';
@@ -99,7 +100,12 @@ async function startCommand(...args: string[]) {
   worlds.push(world);
   const lines: string[] = [];
   const stop = new AbortController();
-  const say = (line: string) => void lines.push(line.replace(/^\d\S+ |"time":"[^"]*",/, ''));
+  const told = new EventEmitter();
+  const say = (text: string) => {
+    const line = text.replace(/^\d\S+ |"time":"[^"]*",/, '');
+    lines.push(line);
+    told.emit(line);
+  };
   const options = parseBackendOptions(parseCommandLine(args, BACKEND_OPTIONS).values);
   const ended = serveGuests(world.machine.dom0, options, { say }, stop.signal);
   const end = async () => {
@@ -108,7 +114,7 @@ async function startCommand(...args: string[]) {
   };
   ends.push(end);
   await world.machine.settle();
-  return { world, lines, end };
+  return { world, lines, told, end };
 }
 
 /** The next answer, also of a device that is no part of the machine. */
@@ -292,13 +298,14 @@ describe('on the emulated machine', () => {
 
   test('a guest that dies while its program plays leaves no program', async () => {
     const pid = directory.path('pid');
-    const { world, lines } = await startCommand('--sink', `exec:echo $$ > ${pid}; exec cat > /dev/null`);
+    const { world, told } = await startCommand('--sink', `exec:echo $$ > ${pid}; exec cat > /dev/null`);
     const guest = await world.addGuest({ pcmDevices: playback('a') });
     const channel = await guest.connectOne();
     const buffer = await guest.createBuffer(8192);
     expect(await ask(channel, openRequest(buffer))).toBe(0);
+    const closed = once(told, '1/0: stream 0/0: closed');
     await guest.setState('1');
-    while (!lines.includes('1/0: stream 0/0: closed')) await world.machine.settle();
+    await closed;
     expect(await guest.backendState()).toBe('2');
     expect(existsSync(`/proc/${readFileSync(pid, 'utf8').trim()}`)).toBe(false);
   });

@@ -17,6 +17,7 @@ import {
 } from '../../src/testing.ts';
 import { XsType } from '../../src/wire/xenstore.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
+import { stepUntilSettled } from '../waits.ts';
 
 const CARD = '/local/domain/1/device/vsnd/0';
 const BACKEND = '/local/domain/0/backend/vsnd/1/0';
@@ -152,13 +153,7 @@ class Patient {
 
   /** Lets the time pass until `promise` has settled. */
   async pass<T>(promise: Promise<T>): Promise<T> {
-    let settled = false;
-    const watched = promise.finally(() => {
-      settled = true;
-    });
-    watched.catch(() => {});
-    while (!settled) await this.guest.clock.advanceTime(0.05e9);
-    return await watched;
+    return await stepUntilSettled(promise, () => this.guest.clock.advanceTime(0.05e9));
   }
 
   async discharge(): Promise<void> {

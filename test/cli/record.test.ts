@@ -36,7 +36,7 @@ function expectRightSizes(path = out()): void {
 }
 
 describe('what is recorded is what the card captures', () => {
-  test('and told of in JSON', async () => {
+  test('is told of in JSON', async () => {
     const args = [...emulate, '--source', 'silence', '-d', '0.1', '-r', '8000', '-c', '1', '--json', out()];
     const { status, stdout, stderr } = await vsnd(args, env());
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

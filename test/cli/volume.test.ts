@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { VsndError } from '../../src/errors.ts';
 import { WavWriter } from '../../src/wav/writer.ts';
@@ -253,9 +255,11 @@ test('vsnd play --emulate in one terminal, vsnd volume --emulate in another', {
   // 500 ms later what was in the buffer at that moment has been played.
   const { stdout } = await vsnd(['monitor', '--emulate', '--once', '--json'], env());
   const { position } = JSON.parse(stdout).streams[0];
-  const positionNow = async () =>
-    JSON.parse((await vsnd(['monitor', '--emulate', '--once', '--json'], env())).stdout).streams[0].position;
-  while ((await positionNow()) < position + 24_000);
+  const watcher = start(['monitor', '--emulate', '--json'], env());
+  for await (const line of createInterface(watcher.child.stdout as Readable))
+    if (JSON.parse(line).streams[0].position >= position + 24_000) break;
+  watcher.child.kill('SIGTERM');
+  await watcher.ended();
   player.child.kill('SIGTERM');
   await player.ended();
   const { bytes } = await readAll(heard);

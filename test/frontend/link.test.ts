@@ -152,7 +152,7 @@ describe('a backend that does not take us', () => {
       expect(out.state).toBe('running');
     }));
 
-  test('nor one that takes us, and closes at once', () =>
+  test('which closes as soon as it has connected is tried once a second', () =>
     withRawCard('p', async (raw) => {
       await raw.backend.close();
       const refusal = await refuse(raw, ['4', '5', '6', '2']);
@@ -188,7 +188,7 @@ describe('a backend that does not take us', () => {
       expect(await closing(late)).toMatchObject({ code: 'ERR_VSND_HYPERVISOR' });
     }));
 
-  test('and once it can, it goes on', () =>
+  test('what this guest itself cannot do at first goes on once it can', () =>
     withRawCard('p', async (raw) => {
       const out = await play(raw, { reconnect: true });
       await stop(raw);
@@ -303,7 +303,7 @@ describe('a card of another configuration', () => {
       await dom0.close();
     }));
 
-  test('and a card that was removed is waited for', () =>
+  test('a card that was removed is waited for', () =>
     withRawCard('p', async (raw) => {
       const out = await play(raw, { reconnect: true });
       await raw.backend.close();

@@ -320,7 +320,7 @@ describe('destroy()', () => {
     await card.close();
   });
 
-  test('twice, with one close', async () => {
+  test('called twice closes once', async () => {
     const { guest, card } = await startCard();
     const out = card.createPlaybackStream(TEN_PERIODS);
     let closes = 0;

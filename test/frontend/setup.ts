@@ -11,6 +11,7 @@ import {
   type TestGuest,
   type TestGuestOptions,
 } from '../../src/testing.ts';
+import { stepUntilSettled } from '../waits.ts';
 import { RawBackend } from './raw-backend.ts';
 
 /** Whether test/native/carried runs this: the addon's thread carries the streams. */
@@ -88,14 +89,7 @@ export async function closing(stream: NodeJS.EventEmitter): Promise<Error | unde
   return failure;
 }
 
-/** Lets the time pass, a period at a time, until `promise` is settled; gives up after `frames`. */
-export async function playUntil<T>(guest: TestGuest, promise: Promise<T>, frames = 10_000_000): Promise<T> {
-  let settled = false;
-  const watched = promise.finally(() => {
-    settled = true;
-  });
-  watched.catch(() => {});
-  for (let played = 0; !settled && played < frames; played += 1000) await guest.clock.advance(1000);
-  if (!settled) throw new Error(`still waiting after ${frames} frames`);
-  return await watched;
+/** Lets the time pass, a period at a time, until `promise` is settled; gives up after 10,000,000 frames. */
+export async function playUntil<T>(guest: TestGuest, promise: Promise<T>): Promise<T> {
+  return await stepUntilSettled(promise, () => guest.clock.advance(1000), 10_000);
 }

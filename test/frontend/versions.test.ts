@@ -77,7 +77,7 @@ describe('a backend that lists the versions that it knows', () => {
       }),
   );
 
-  test('and which is started after us is asked then', () =>
+  test('that is started after us is asked then', () =>
     withMachine(async ({ clock, machine, guest, dom0 }) => {
       const opening = openCard({ hypervisor: guest });
       await machine.settle();

@@ -7,6 +7,7 @@ import type { EmulatedDomain } from '../../src/xen/emulated/domain.ts';
 import { EmulatedMachine } from '../../src/xen/emulated/machine.ts';
 import { createSoundCard } from '../../src/xen/emulated/toolstack.ts';
 import { STEREO } from '../sound.ts';
+import { stepUntilSettled } from '../waits.ts';
 
 const PCM_DEVICES = [{ streams: [{ fields: { type: 'p', 'unique-id': 'playback' } }] }];
 
@@ -69,17 +70,12 @@ export class Machine {
 
   /** Gives what is under way ten seconds, in the machine's time. */
   async whileTimePasses<T>(promise: Promise<T>): Promise<T> {
-    let isOver = false;
-    const end = () => {
-      isOver = true;
-    };
-    promise.then(end, end);
-    for (let passed = 0; !isOver && passed < 100; passed++) {
+    const step = async () => {
+      await this.clock.advanceTime(0.1e9);
       await this.machine.settle();
-      if (!isOver) await this.clock.advanceTime(0.1e9);
-    }
-    if (!isOver) throw new Error(`it is not over after 10 s; the backend says:\n${this.log.join('\n')}`);
-    return promise;
+    };
+    await this.machine.settle();
+    return await stepUntilSettled(promise, step, 100, () => `; the backend says:\n${this.log.join('\n')}`);
   }
 
   /** The lines logged since the last call. */

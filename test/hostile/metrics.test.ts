@@ -8,6 +8,7 @@ import { formatMetrics } from '../../src/metrics/exposition.ts';
 import { removeDomain } from '../../src/xen/emulated/toolstack.ts';
 import { CAPTURE, PLAYBACK, useWorlds, type World } from '../backend/world.ts';
 import { bodyOf, GET, Scraper, scrape, serve } from '../metrics/scraper.ts';
+import { stepUntilSettled } from '../waits.ts';
 
 const startWorld = useWorlds();
 
@@ -94,11 +95,10 @@ test('a page of a hundred pieces is made in as many turns: sound does not wait f
     }
   });
   const answer = scrape(address);
-  let isOver = false;
-  void answer.then(() => {
-    isOver = true;
+  await stepUntilSettled(answer, async () => {
+    await nextTurn();
+    turn++;
   });
-  for (; !isOver; turn++) await nextTurn();
   expect(bodyOf(await answer)).toHaveLength(200);
   expect(new Set(turns).size).toBe(100);
 });

@@ -9,6 +9,7 @@ import { listCards, openCard } from '../../src/open-card.ts';
 import { createSoundCard, startTestGuest, type TestGuest } from '../../src/testing.ts';
 import { XenStoreClient } from '../../src/xenstore/client.ts';
 import { STEREO } from '../sound.ts';
+import { stepUntilSettled } from '../waits.ts';
 
 const CARD = '/local/domain/1/device/vsnd/0';
 const BACKEND = '/local/domain/0/backend/vsnd/1/0';
@@ -27,13 +28,7 @@ function write({ machine }: TestGuest, nodes: Nodes): void {
 
 /** Ends what waits for a backend, which the manual clock decides. */
 async function outlast<T>({ clock }: TestGuest, waiting: Promise<T>): Promise<T> {
-  let isOver = false;
-  const over = waiting.finally(() => {
-    isOver = true;
-  });
-  over.catch(() => {});
-  while (!isOver) await clock.advanceTime(1e9);
-  return await over;
+  return await stepUntilSettled(waiting, () => clock.advanceTime(1e9));
 }
 
 /** What a program hears that opens the card, and a stream of two channels at 48 kHz: warnings, then how it ended. */

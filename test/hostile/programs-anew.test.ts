@@ -74,19 +74,23 @@ test('WRITE, START and STOP of a program that plays neither start more, nor hold
 });
 
 test('they are run anew no faster than they may be', async () => {
-  const waiting: (() => void)[] = [];
+  const asked = deferred();
+  const admitted = deferred();
   const device = execCaptureDevice({
     ...program('exec cat /dev/zero'),
     ...{ clock: new RealClock(), isLive: false, log: () => {} },
-    admit: () => new Promise((resolve) => waiting.push(resolve)),
+    admit: () => {
+      asked.resolve();
+      return admitted.promise;
+    },
   });
   const captured = deferred();
   const voice = await device.openCapture(PARAMS, { captured: () => captured.resolve(), failed: () => {} });
   voice.stop();
   voice.start();
-  while (waiting.length === 0) await new Promise(setImmediate);
+  await asked.promise;
   const before = started(); // the first one was ended, maybe before it could say so
-  for (const resolve of waiting) resolve();
+  admitted.resolve();
   await captured.promise;
   expect(started()).toBe(before + 1);
   await voice.close();

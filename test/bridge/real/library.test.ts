@@ -54,8 +54,9 @@ describe('createBridge()', () => {
     const { card } = await openPlayingCard();
     const create = vi.spyOn(card, 'createPlaybackStream');
     const bridge = await bridgeHere(server, card, { latency: 20, via });
+    const started = once(bridge, 'start');
     server.spawn('paplay', [...RAW, '/dev/urandom']);
-    await vi.waitUntil(() => create.mock.calls.length > 0, { timeout: 30_000 });
+    await started;
     const [[{ highWaterMark, bufferFrames = 0 }]] = create.mock.calls as [[PlaybackStreamOptions]];
     expect(bufferFrames).toBeGreaterThan(0);
     expect(highWaterMark).toBe(bufferFrames * FRAME);
