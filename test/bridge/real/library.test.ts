@@ -5,6 +5,7 @@ import type { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import type { BridgeOptions } from '../../../src/bridge/plan.ts';
+import { deferred } from '../../../src/deferred.ts';
 import type { Bridge, PlaybackStreamOptions } from '../../../src/index.ts';
 import { FRAME } from '../../sound.ts';
 import { bridgeHere } from './bridge-here.ts';
@@ -52,12 +53,15 @@ describe('createBridge()', () => {
   ] as const)('stages no more than the buffer of the card: %s by %s', async (_, via, start) => {
     const server = await start();
     const { card } = await openPlayingCard();
-    const create = vi.spyOn(card, 'createPlaybackStream');
+    const asked = deferred<PlaybackStreamOptions>();
+    const create = card.createPlaybackStream.bind(card);
+    vi.spyOn(card, 'createPlaybackStream').mockImplementation((options) => {
+      asked.resolve(options);
+      return create(options);
+    });
     const bridge = await bridgeHere(server, card, { latency: 20, via });
-    const started = once(bridge, 'start');
     server.spawn('paplay', [...RAW, '/dev/urandom']);
-    await started;
-    const [[{ highWaterMark, bufferFrames = 0 }]] = create.mock.calls as [[PlaybackStreamOptions]];
+    const { highWaterMark, bufferFrames = 0 } = await asked.promise;
     expect(bufferFrames).toBeGreaterThan(0);
     expect(highWaterMark).toBe(bufferFrames * FRAME);
     await bridge.close();
