@@ -45,34 +45,39 @@ async function serverHere(latency: number): Promise<Place> {
   return { ...place, xruns: () => server.sinks[0]?.xruns };
 }
 
-describe.each([
-  ['', serverHere, [20, 100, 300], 5],
-  // With 20 ms it depends on how busy the machine is: GStreamer is late for good once the card has run dry.
-  [' by PulseAudio', bridgeHere, [100, 300], 10],
-] as const)('picture and sound%s', (how, open, latencies, mostApart) => {
-  const cases = (['mpv', 'GStreamer'] as const).flatMap((name) =>
-    latencies.map((latency) => [name, latency] as const),
-  );
-  test.each(cases)('of %s are together, with %i ms at the card', async (name, latency) => {
-    await hurryProcess(process.pid, 20);
-    const { playing, directory, env, xruns } = await open(latency);
-    const { film, sound } = makeFilm(directory);
-    const ear = new Ear(playing);
-    const script = writeRaw(directory, 'tell.lua', Buffer.from(TELL));
-    const { command, read, lead } = PLAYERS[name];
-    const [program = '', ...args] = [...REAL_TIME, ...command(film, script)];
-    const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
-    const { apart, told, readings } = await syncOf(child, { read, lead }, { playing, ear, sound });
-    console.log(
-      `${name}${how}, ${latency} ms at the card: the picture is ${apart.toFixed(1)} ms ahead of the sound; ` +
-        `${told === undefined ? '' : `it is wrong about the latency by ${told.toFixed(1)} ms; `}` +
-        `${readings} pictures, xruns ${xruns()}`,
+/** GStreamer is late for good once the card has run dry, which depends on how busy the machine is: only with the long runs. */
+const BY_PULSEAUDIO =
+  process.env['VSND_LONG_RUN_SECONDS'] === undefined
+    ? []
+    : ([[' by PulseAudio', bridgeHere, [20, 100, 300], 10]] as const);
+
+describe.each([['', serverHere, [20, 100, 300], 5] as const, ...BY_PULSEAUDIO])(
+  'picture and sound%s',
+  (how, open, latencies, mostApart) => {
+    const cases = (['mpv', 'GStreamer'] as const).flatMap((name) =>
+      latencies.map((latency) => [name, latency] as const),
     );
-    expect(readings).toBeGreaterThan(PICTURES);
-    expect(Math.abs(apart)).toBeLessThan(mostApart);
-    if (told !== undefined) expect(Math.abs(told)).toBeLessThan(10);
-  });
-});
+    test.each(cases)('of %s are together, with %i ms at the card', async (name, latency) => {
+      await hurryProcess(process.pid, 20);
+      const { playing, directory, env, xruns } = await open(latency);
+      const { film, sound } = makeFilm(directory);
+      const ear = new Ear(playing);
+      const script = writeRaw(directory, 'tell.lua', Buffer.from(TELL));
+      const { command, read, lead } = PLAYERS[name];
+      const [program = '', ...args] = [...REAL_TIME, ...command(film, script)];
+      const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+      const { apart, told, readings } = await syncOf(child, { read, lead }, { playing, ear, sound });
+      console.log(
+        `${name}${how}, ${latency} ms at the card: the picture is ${apart.toFixed(1)} ms ahead of the sound; ` +
+          `${told === undefined ? '' : `it is wrong about the latency by ${told.toFixed(1)} ms; `}` +
+          `${readings} pictures, xruns ${xruns()}`,
+      );
+      expect(readings).toBeGreaterThan(PICTURES);
+      expect(Math.abs(apart)).toBeLessThan(mostApart);
+      if (told !== undefined) expect(Math.abs(told)).toBeLessThan(10);
+    });
+  },
+);
 
 describe('pactl', () => {
   test.each([20, 100, 300])('shows the true latency, with %i ms at the card', async (latency) => {
