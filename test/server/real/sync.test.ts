@@ -1,8 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createBridge } from '../../../src/index.ts';
+import { describe, expect, test } from 'vitest';
+import { bridgeHere } from '../../bridge/real/bridge-here.ts';
 import { Ear, makeFilm, median, PICTURES, PLAYERS, SETTLING, syncOf, TELL } from '../../bridge/real/film.ts';
 import { openPlayingCard, type PlayingCard } from '../../bridge/real/playing-card.ts';
 import { noise, writeRaw } from '../../bridge/real/sound.ts';
@@ -21,20 +21,13 @@ interface Place {
   readonly xruns: () => number | undefined;
 }
 
-/** PulseAudio, with the card as a sink of its own, by a bridge in this process. */
-async function bridgeHere(latency: number): Promise<Place> {
-  const pulse = await startPulse();
+/** PulseAudio, with the card as a sink of its own. */
+async function byPulseAudio(latency: number): Promise<Place> {
   const playing = await openPlayingCard();
-  for (const name of ['XDG_RUNTIME_DIR', 'HOME', 'VSND_CONTROL_DIR', 'PULSE_SERVER'])
-    vi.stubEnv(name, pulse.env[name]);
-  const bridge = await createBridge(playing.card, { server: 'pulse', name: 'card', latency, source: false });
+  const bridge = await bridgeHere(await startPulse(), playing.card, { server: 'pulse', latency });
   let xruns = 0;
   bridge.on('xrun', ({ count }) => {
     xruns = count;
-  });
-  onTestFinished(async () => {
-    await bridge.close();
-    vi.unstubAllEnvs();
   });
   const env = { ...process.env, PULSE_SINK: 'card' };
   return { playing, directory: makeDirectory(), env, xruns: () => xruns };
@@ -49,7 +42,7 @@ async function serverHere(latency: number): Promise<Place> {
 const BY_PULSEAUDIO =
   process.env['VSND_LONG_RUN_SECONDS'] === undefined
     ? []
-    : ([[' by PulseAudio', bridgeHere, [20, 100, 300], 10]] as const);
+    : ([[' by PulseAudio', byPulseAudio, [20, 100, 300], 10]] as const);
 
 describe.each([['', serverHere, [20, 100, 300], 5] as const, ...BY_PULSEAUDIO])(
   'picture and sound%s',
